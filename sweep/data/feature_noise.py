@@ -1,0 +1,67 @@
+"""Sparse feature-noise data of the core paper."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis, signs
+from sweep.draws import distinct
+from sweep.spec import Alternative, Check, Scalar, lane, part, static
+
+
+@part
+class FeatureNoise(AbstractData):
+    """One patch is the feature y v, the other sparse Gaussian noise minus a multiple of the feature.
+
+    Definition 3.1 of Zou, Cao, Li, Gu (arXiv 2108.11371): x = [y v, xi] with v = e_1 and xi = z - alpha y v, where z has
+    s coordinates chosen uniformly among {2..d}, independent N(0, sigma_p^2). n, d: the paper's; s: `sparsity`;
+    sigma_p: `noise`; alpha: `feature_noise`. snr = ||v|| / (sigma_p sqrt(s)). The order of the patches is not drawn:
+    the networks share filters over patches.
+    """
+
+    n: int = static(200, at_least=1, doc="training points")
+    d: int = static(1000, at_least=2, doc="dimension of a patch")
+    sparsity: int = static(100, at_least=1, doc="coordinates of the noise that are not zero")
+    noise: Scalar = lane(0.1, at_least=0, doc="standard deviation of a noise coordinate")
+    feature_noise: Scalar = lane(0.2, at_least=0, doc="how much of the feature is taken away in the noise patch")
+    balanced: bool = static(True, doc="half of the points in each class instead of random labels")
+
+    alternatives: ClassVar[tuple[Alternative, ...]] = (
+        Alternative(
+            name="snr",
+            field="noise",
+            to_field="1 / (snr * sqrt(sparsity))",
+            from_field="1 / (noise * sqrt(sparsity))",
+            doc="signal-to-noise ratio ||v|| / (noise sqrt(sparsity))",
+        ),
+    )
+    checks: ClassVar[tuple[Check, ...]] = (
+        Check(
+            holds="sparsity <= d - 1",
+            what="the noise cannot have more coordinates than the d - 1 that the feature leaves",
+            cure="Lower sparsity, raise d, or keep the points that fit with where: 'sparsity <= d - 1'",
+        ),
+    )
+
+    def features(self, key: Key[Array, ""]) -> Vectors:
+        """v = e_1."""
+        return axis(0)
+
+    def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+        """Sparse noise of one point and its label."""
+        places, values, label = jax.random.split(key, 3)
+        index = distinct(places, self.sparsity, 1, self.d)
+        value = self.noise * jax.random.normal(values, (self.sparsity,))
+        y = signs(label, row, self.balanced)
+        return Points(Sparse(index[None], value[None]), y, y)
+
+    def assemble(
+        self, on_features: Float[Array, "1 units"], on_noise: Float[Array, "points 1 units"], truth: Float[Array, " points"]
+    ) -> Float[Array, "points 2 units"]:
+        """[y v, xi]: patch 1 is the noise patch with its feature noise."""
+        feature = truth[:, None] * on_features[0]
+        return jnp.stack([feature, on_noise[:, 0] - self.feature_noise * feature], axis=1)

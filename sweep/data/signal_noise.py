@@ -1,0 +1,61 @@
+"""Signal-noise data of the papers on benign overfitting."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from sweep.data.base import AbstractData, Dense, Points, Vectors, axis, signs
+from sweep.spec import Alternative, Scalar, lane, part, static
+
+
+@part
+class SignalNoise(AbstractData):
+    """One patch is the signal y mu, the other dense Gaussian noise; labels may be flipped.
+
+    Definition 3.1 of Cao, Chen, Belkin, Gu (arXiv 2202.06526) with `orthogonal`, noise N(0, sigma_p^2 (I - mu mu^T /
+    ||mu||^2)); Definition 1 of Kou, Chen, Chen, Gu (arXiv 2303.04145) with label flips. mu = `signal` e_1; sigma_p:
+    `noise`; p: `flip`. snr = ||mu|| / (sigma_p sqrt(d)).
+    """
+
+    n: int = static(20, at_least=1, doc="training points")
+    d: int = static(100, at_least=2, doc="dimension of a patch")
+    signal: Scalar = lane(1.0, at_least=0, doc="length of the signal vector mu")
+    noise: Scalar = lane(1.0, at_least=0, doc="standard deviation of a noise coordinate")
+    flip: Scalar = lane(0.0, at_least=0, below=0.5, doc="chance that a training label is flipped")
+    flip_test: bool = static(False, doc="flip test labels too, so that the test error cannot fall below flip")
+    orthogonal: bool = static(False, doc="noise orthogonal to the signal")
+    balanced: bool = static(False, doc="half of the points in each class instead of random labels")
+
+    alternatives: ClassVar[tuple[Alternative, ...]] = (
+        Alternative(
+            name="snr",
+            field="noise",
+            to_field="signal / (snr * sqrt(d))",
+            from_field="signal / (noise * sqrt(d))",
+            doc="signal-to-noise ratio signal / (noise sqrt(d))",
+        ),
+    )
+
+    def features(self, key: Key[Array, ""]) -> Vectors:
+        """The direction of mu: e_1."""
+        return axis(0)
+
+    def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+        """Noise of one point, its true label and the label that is seen."""
+        values, label, flips = jax.random.split(key, 3)
+        noise = self.noise * jax.random.normal(values, (self.d,))
+        noise = noise.at[0].set(0.0) if self.orthogonal else noise
+        y = signs(label, row, self.balanced)
+        flipped = jax.random.bernoulli(flips, self.flip)
+        seen = jnp.where(flipped, -y, y) if self.flip_test or not fresh else y
+        return Points(Dense(noise[None]), y, seen)
+
+    def assemble(
+        self, on_features: Float[Array, "1 units"], on_noise: Float[Array, "points 1 units"], truth: Float[Array, " points"]
+    ) -> Float[Array, "points 2 units"]:
+        """[y mu, xi]."""
+        return jnp.stack([self.signal * truth[:, None] * on_features[0], on_noise[:, 0]], axis=1)

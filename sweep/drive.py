@@ -1,0 +1,199 @@
+"""Drives the lanes of one bucket through its queue of trials, reading chunk t - 1 while chunk t runs."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from sweep import engine, schema
+from sweep.measure import Measurement, columns
+from sweep.status import Status
+from sweep.trial import Trial
+
+EMPTY = -1
+NEVER = np.iinfo(np.int64).max
+CHUNK_SECONDS = 0.03
+
+
+@dataclass(frozen=True)
+class Records:
+    """When and on how much a trial is measured: at `points` log-spaced steps, on `test_points` fresh points.
+
+    `test` says whether the records on the way have test columns; the end of a trial is always measured on fresh points.
+    """
+
+    points: int = 32
+    test: bool = True
+    test_points: int = 2000
+
+    def steps(self, last: int) -> np.ndarray:
+        """The recorded steps of a trial of at most `last` steps: 0, log-spaced ones, `last`; `last` alone for none."""
+        if self.points == 0:
+            return np.array([last])
+        spaced = np.rint(np.geomspace(1, max(last, 1), max(self.points - 1, 1))).astype(np.int64)
+        return np.unique(np.concatenate([[0], spaced[spaced < last], [last]]))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Trials that ended together: `index` is their place in the queue.
+
+    `runs` has a column for each outcome and observable, one row a trial; `curves` the records, with `index` and `step`,
+    and is None where none are kept.
+    """
+
+    index: np.ndarray
+    runs: dict[str, np.ndarray]
+    curves: dict[str, np.ndarray] | None
+
+
+class Drive:
+    """Iterate over it to train all `trials` (a batch of them, leaves (trials,)) in `lanes` lanes; yields `Ended`.
+
+    The host knows each lane's next recorded step, so a chunk ends where the first lane is due; only trials that reach a
+    target or stop being finite end unannounced, and are seen one chunk later.
+    """
+
+    def __init__(self, trials: Trial, lanes: int, records: Records) -> None:
+        self.trials, self.records = trials, records
+        self.programs = engine.programs(records.test_points)
+        self.on_the_way = self.programs if records.test else engine.programs(0)
+        self.lanes = engine.empty(trials, lanes)
+        self.count = len(jax.tree.leaves(trials)[0])
+        self.queued = 0
+        self.borders, self.kind = _borders(trials, records, self.count)
+        self.ticket = np.full(lanes, EMPTY)
+        self.step, self.pointer = np.zeros((2, lanes), np.int64)
+        self.over = np.zeros(lanes, bool)
+        self.ended = np.zeros(self.count, bool)
+        self.unread: deque[tuple[np.ndarray, np.ndarray | None, Any]] = deque()
+        self.book = Book(lanes, self.borders.shape[1] + 1)
+        self.chunk = 16
+
+    def __iter__(self) -> Iterator[Ended]:
+        while self._settle() or self.unread:
+            began = time.perf_counter()
+            running = self._advance()
+            yield from self._read(keep=1 if running else 0)
+            self._pace(time.perf_counter() - began)
+
+    def _settle(self) -> bool:
+        """Refill free lanes and measure the due ones, until every lane has steps to make; False where none has."""
+        while True:
+            self._refill()
+            due = (self.ticket != EMPTY) & (self.over | (self.step >= self._border()))
+            if not due.any():
+                return bool((self.ticket != EMPTY).any())
+            final = due & (self.over | (self.pointer + 1 >= self._border_count()))
+            self._look(final, self.programs)
+            self._look(due & ~final, self.on_the_way)
+            self.pointer[due] += 1
+            self.ticket[final] = EMPTY
+
+    def _refill(self) -> None:
+        free = np.flatnonzero(self.ticket == EMPTY)[: self.count - self.queued]
+        if len(free) == 0:
+            return
+        self.ticket[free] = self.queued + np.arange(len(free))
+        self.queued += len(free)
+        self.step[free], self.pointer[free], self.over[free] = 0, 0, False
+        due = np.isin(np.arange(len(self.ticket)), free)
+        chosen = engine.take(self.trials, np.maximum(self.ticket, 0))
+        self.lanes = self.programs.fill(self.lanes, chosen, due)
+
+    def _look(self, due: np.ndarray, programs: engine.Programs) -> None:
+        if due.any():
+            self.unread.append((self.ticket.copy(), due, programs.look(self.lanes, due)))
+
+    def _advance(self) -> bool:
+        active = self.ticket != EMPTY
+        if not active.any():
+            return False
+        steps = min(self.chunk, int((self._border() - self.step)[active].min()))
+        self.lanes, statuses = self.programs.advance(self.lanes, np.int32(steps))
+        self.unread.append((self.ticket.copy(), None, statuses))
+        self.step[active] += steps
+        return True
+
+    def _read(self, keep: int) -> Iterator[Ended]:
+        while len(self.unread) > keep:
+            ticket, due, found = self.unread.popleft()
+            if due is None:
+                self.over |= (np.asarray(found) != Status.RUNNING) & (ticket == self.ticket) & (ticket != EMPTY)
+            else:
+                yield from self._record(ticket, np.flatnonzero(due), jax.device_get(found))
+
+    def _record(self, ticket: np.ndarray, lanes: np.ndarray, found: Measurement) -> Iterator[Ended]:
+        lanes = lanes[~self.ended[ticket[lanes]]]
+        found = jax.tree.map(lambda leaf: leaf[lanes], found)
+        self.book.add(lanes, found.step, columns(found, self.trials.data.n, self.records.test_points))
+        last = found.status != Status.RUNNING
+        if not last.any():
+            return
+        lanes, index = lanes[last], ticket[lanes[last]]
+        self.ended[index] = True
+        self.ticket[lanes[self.ticket[lanes] == index]] = EMPTY
+        yield self.book.close(lanes, index, found.status[last], curves=self.records.points > 0)
+
+    def _border(self) -> np.ndarray:
+        return self.borders[self.kind[self.ticket], self.pointer]
+
+    def _border_count(self) -> np.ndarray:
+        return (self.borders < NEVER).sum(axis=1)[self.kind[self.ticket]]
+
+    def _pace(self, seconds: float) -> None:
+        """Chunks long enough to hide the host, short enough to refill soon. No result depends on it."""
+        if seconds < CHUNK_SECONDS / 2:
+            self.chunk *= 2
+        elif seconds > 2 * CHUNK_SECONDS:
+            self.chunk = max(1, self.chunk // 2)
+
+
+def _borders(trials: Trial, records: Records, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Recorded steps for each distinct number of steps (padded with NEVER), and which of them a trial has."""
+    lasts, kind = np.unique(np.broadcast_to(trials.train.steps, count), return_inverse=True)
+    steps = [records.steps(int(last)) for last in lasts]
+    longest = max(map(len, steps)) + 1
+    return np.stack([np.pad(each, (0, longest - len(each)), constant_values=NEVER) for each in steps]), kind
+
+
+class Book:
+    """The records of the trials that are in the lanes, until they end."""
+
+    def __init__(self, lanes: int, longest: int) -> None:
+        self.steps = np.zeros((lanes, longest), np.int64)
+        self.values = np.zeros((lanes, longest, len(schema.OBSERVABLES)))
+        self.length = np.zeros(lanes, np.int64)
+
+    def add(self, lanes: np.ndarray, steps: np.ndarray, found: dict[str, np.ndarray]) -> None:
+        """A record of each lane; it takes the place of one of the same step."""
+        last = np.maximum(self.length[lanes] - 1, 0)
+        again = (self.length[lanes] > 0) & (self.steps[lanes, last] == steps)
+        place = np.where(again, last, self.length[lanes])
+        self.steps[lanes, place] = steps
+        self.values[lanes, place] = np.stack([found[name] for name in schema.OBSERVABLES], axis=-1)
+        self.length[lanes] = place + 1
+
+    def close(self, lanes: np.ndarray, index: np.ndarray, status: np.ndarray, curves: bool) -> Ended:
+        """What is told of the trials in these lanes, which are then blank again."""
+        recorded = np.arange(self.steps.shape[1]) < self.length[lanes, None]
+        fitted = recorded & (self.values[lanes, :, list(schema.OBSERVABLES).index("train_error")] == 0)
+        last = self.length[lanes] - 1
+        runs = {
+            "status": np.array([Status(each).label for each in status], object),
+            "steps": self.steps[lanes, last],
+            "fit_step": np.ma.array(self.steps[lanes, fitted.argmax(axis=1)], mask=~fitted.any(axis=1)),
+            **dict(zip(schema.OBSERVABLES, self.values[lanes, last].T, strict=True)),
+        }
+        which, place = np.nonzero(recorded)
+        of_lane = lanes[which]
+        records = {"index": index[which], "step": self.steps[of_lane, place]}
+        records |= dict(zip(schema.OBSERVABLES, self.values[of_lane, place].T, strict=True))
+        self.length[lanes] = 0
+        return Ended(index, runs, records if curves else None)

@@ -1,0 +1,73 @@
+"""Two-layer convolutional networks with a fixed second layer."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int, Key
+
+from sweep.draws import each_row
+from sweep.models.base import AbstractFiltered
+from sweep.spec import Scalar, lane, part, static
+
+
+@part
+class CNN(AbstractFiltered):
+    """Two-layer CNN: F_j(x) = c sum_r sum_p act(<w_{j,r}, x_p>), margin F_{+1} - F_{-1}.
+
+    Equation (3.1) of Zou, Cao, Li, Gu (arXiv 2108.11371) with `readout: sum` (c = 1) and q = `power`, act(z) = max(z,
+    0)^q; Section 3 of Kou et al. (arXiv 2303.04145) with `readout: mean` (c = 1/m) and power 1. m: `width`; first weights
+    N(0, `init_scale`^2). The released code of the latter is `patches: mean, bias: true, init: uniform`.
+    Filters lie class by class in turn: filter 2r belongs to class +1, filter 2r + 1 to class -1.
+    """
+
+    width: int = static(20, at_least=1, doc="filters a class")
+    power: int = static(3, at_least=1, doc="exponent q of the activation max(z, 0)^q")
+    readout: str = static("sum", choices=("sum", "mean"), doc="how filters are put together")
+    patches: str = static("sum", choices=("sum", "mean"), doc="how patches are put together")
+    bias: bool = static(False, doc="a trained bias for each filter")
+    init: str = static("normal", choices=("normal", "uniform"), doc="law of first weights; uniform is in +-1/sqrt(d)")
+    init_scale: Scalar = lane(0.01, at_least=0, doc="standard deviation of first weights, where init is normal")
+
+    def units(self) -> int:
+        """Filters of both classes."""
+        return 2 * self.width
+
+    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: int) -> Float[Array, "r units"]:
+        """First weights at the given coordinates, one key a coordinate."""
+        if self.init == "uniform":
+            return each_row(lambda key, _: _uniform(key, self.units(), d), key, rows)
+        return self.init_scale * each_row(lambda key, _: jax.random.normal(key, (self.units(),)), key, rows)
+
+    def head(self, patches: int, d: int, rngs: nnx.Rngs) -> nnx.Module:
+        """The activation and the fixed second layer."""
+        bias = nnx.Param(_uniform(rngs.params(), self.units(), d)) if self.bias else None
+        return SecondLayer(self.power, self._share(patches), bias)
+
+    def _share(self, patches: int) -> float:
+        by_filter = 1.0 / self.width if self.readout == "mean" else 1.0
+        return by_filter / patches if self.patches == "mean" else by_filter
+
+    def by_class(self, on_filters: Float[Array, "*rows units"]) -> Float[Array, "*rows 2"]:
+        """Best filter of each class."""
+        return jnp.max(on_filters.reshape(*on_filters.shape[:-1], self.width, 2), axis=-2)
+
+
+def _uniform(key: Key[Array, ""], units: int, d: int) -> Float[Array, " units"]:
+    return jax.random.uniform(key, (units,), minval=-1.0, maxval=1.0) / jnp.sqrt(1.0 * d)
+
+
+class SecondLayer(nnx.Module):
+    """Sums max(z, 0)^power over patches and filters, class -1 with a minus, times `share`."""
+
+    def __init__(self, power: int, share: float, bias: nnx.Param | None) -> None:
+        self.power = power
+        self.share = share
+        self.bias = bias
+
+    def __call__(self, pre: Float[Array, "points P units"]) -> Float[Array, " points"]:
+        """The margin of each point."""
+        pre = pre if self.bias is None else pre + self.bias[...]
+        signs = jnp.tile(jnp.array([self.share, -self.share], pre.dtype), pre.shape[-1] // 2)
+        return jnp.sum(jax.nn.relu(pre) ** self.power, axis=-2) @ signs

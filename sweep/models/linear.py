@@ -1,0 +1,51 @@
+"""Linear classifiers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int, Key
+
+from sweep.draws import each_row
+from sweep.models.base import AbstractFiltered
+from sweep.spec import Scalar, lane, part
+
+
+@part
+class Linear(AbstractFiltered):
+    """margin(x) = sum_p <w, x_p>: one filter w that serves class +1 as w and class -1 as -w.
+
+    The convex case of Section 4 of Zou, Cao, Li, Gu (arXiv 2108.11371) and the classifier of Zhang, Zou, Cao (arXiv
+    2406.10650). First weights N(0, `init_scale`^2); 0 starts from the origin.
+    """
+
+    linear: ClassVar[bool] = True
+
+    init_scale: Scalar = lane(0.0, at_least=0, doc="standard deviation of first weights")
+
+    def units(self) -> int:
+        """One filter."""
+        return 1
+
+    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: int) -> Float[Array, "r 1"]:
+        """First weights at the given coordinates, one key a coordinate."""
+        return self.init_scale * each_row(lambda key, _: jax.random.normal(key, (1,)), key, rows)
+
+    def head(self, patches: int, d: int, rngs: nnx.Rngs) -> nnx.Module:
+        """The sum over patches."""
+        return SumPatches()
+
+    def by_class(self, on_filters: Float[Array, "*rows 1"]) -> Float[Array, "*rows 2"]:
+        """The filter and its negative."""
+        return jnp.concatenate([on_filters, -on_filters], axis=-1)
+
+
+class SumPatches(nnx.Module):
+    """Adds up the responses of all patches and filters."""
+
+    def __call__(self, pre: Float[Array, "points P units"]) -> Float[Array, " points"]:
+        """The margin of each point."""
+        return jnp.sum(pre, axis=(-2, -1))

@@ -1,0 +1,45 @@
+"""Losses of the margin z = y f(x)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from sweep.objectives.base import AbstractObjective
+from sweep.spec import Scalar, lane, part
+
+L2 = "strength of (l2/2)||w||^2 inside the gradient"
+
+
+@part
+class Logistic(AbstractObjective):
+    """log(1 + exp(-z)): cross-entropy of the two logits F_{+1} and F_{-1} (arXiv 2108.11371, Equation (3.2))."""
+
+    l2: Scalar = lane(0.0, at_least=0, doc=L2)
+
+    def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
+        """log(1 + exp(-z)), without overflow."""
+        return jax.nn.softplus(-margin)
+
+
+@part
+class Exponential(AbstractObjective):
+    """exp(-z)."""
+
+    l2: Scalar = lane(0.0, at_least=0, doc=L2)
+
+    def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
+        """exp(-z)."""
+        return jnp.exp(-margin)
+
+
+@part
+class Square(AbstractObjective):
+    """(1 - z)^2 / 2 = (f(x) - y)^2 / 2 for labels of +-1."""
+
+    l2: Scalar = lane(0.0, at_least=0, doc=L2)
+
+    def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
+        """(1 - z)^2 / 2."""
+        return 0.5 * (1.0 - margin) ** 2

@@ -1,0 +1,32 @@
+"""Optimizers and schedules, by their name in a grid; any other optimizer of optax as `optax.NAME`."""
+
+from __future__ import annotations
+
+from sweep.optimizers.adaptive import AdaGrad, Adam, AdamW, Lion, RMSProp
+from sweep.optimizers.aliases import from_optax
+from sweep.optimizers.base import AbstractOptimizer
+from sweep.optimizers.gradient import GradientDescent, Momentum, Nesterov, SignSGD, Signum
+from sweep.optimizers.schedules import AbstractSchedule, Constant, Cosine, Power, Warmup
+
+KINDS: dict[str, type[AbstractOptimizer]] = {
+    "gd": GradientDescent,
+    "sgd": GradientDescent,
+    "momentum": Momentum,
+    "nesterov": Nesterov,
+    "sign_sgd": SignSGD,
+    "signum": Signum,
+    "adam": Adam,
+    "adamw": AdamW,
+    "rmsprop": RMSProp,
+    "adagrad": AdaGrad,
+    "lion": Lion,
+}
+
+SCHEDULES: dict[str, type[AbstractSchedule]] = {
+    "constant": Constant,
+    "warmup": Warmup,
+    "power": Power,
+    "cosine": Cosine,
+}
+
+__all__ = ["KINDS", "SCHEDULES", "AbstractOptimizer", "AbstractSchedule", "from_optax"]

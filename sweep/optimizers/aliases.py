@@ -1,0 +1,75 @@
+"""Any optimizer of optax by its name: `kind: optax.nadam` or `kind: optax.contrib.muon`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import optax
+import optax.contrib
+
+from sweep.optimizers.base import AbstractOptimizer
+from sweep.optimizers.gradient import LR, SCHEDULE
+from sweep.optimizers.schedules import AbstractSchedule, Constant
+from sweep.spec import Scalar, lane, nested, part, static
+
+PREFIX = "optax."
+
+
+@functools.cache
+def from_optax(kind: str) -> type[AbstractOptimizer] | None:
+    """The part for an optax function that takes a learning rate, or None where optax has no such optimizer.
+
+    Its numbers with a default are lanes under optax's names, except `learning_rate`, which is `lr` and takes a schedule;
+    booleans, integers and words are static; arguments of other types keep their defaults.
+    """
+    make = _function(kind)
+    if make is None or "learning_rate" not in inspect.signature(make).parameters:
+        return None
+    declared = {"lr": (Scalar, lane(above=0, doc=LR))}
+    declared |= {name: field for name, default in _defaults(make) if (field := _field(name, default, kind))}
+    declared["schedule"] = (AbstractSchedule, nested("schedule", Constant(), doc=SCHEDULE))
+    return _part(kind, make, declared)
+
+
+def _function(kind: str) -> Callable[..., Any] | None:
+    home: Any = optax
+    path = kind.removeprefix(PREFIX).split(".")
+    is_optimizer = path[-1].islower() and not path[-1].startswith(("_", "scale_by"))
+    if not kind.startswith(PREFIX) or path[:-1] not in ([], ["contrib"]) or not is_optimizer:
+        return None
+    for name in path:
+        home = getattr(home, name, None)
+    return home if callable(home) and not inspect.isclass(home) else None
+
+
+def _defaults(make: Callable[..., Any]) -> list[tuple[str, Any]]:
+    parameters = inspect.signature(make).parameters.values()
+    return [(each.name, each.default) for each in parameters if each.name not in ("learning_rate", "seed")]
+
+
+def _field(name: str, default: Any, kind: str) -> tuple[Any, Any] | None:
+    doc = f"{name} of {kind}"
+    if isinstance(default, float):
+        return Scalar, lane(default, doc=doc)
+    if isinstance(default, bool | int | str):
+        return type(default), static(default, doc=doc)
+    return None
+
+
+def _part(kind: str, make: Callable[..., Any], declared: dict[str, tuple[Any, Any]]) -> type[AbstractOptimizer]:
+    names = [name for name in declared if name not in ("lr", "schedule")]
+
+    def transform(self: Any) -> optax.GradientTransformation:
+        return make(learning_rate=self.schedule.of(self.lr), **{name: getattr(self, name) for name in names})
+
+    body = {
+        "__doc__": f"{kind}: {(inspect.getdoc(make) or '').splitlines()[0] if make.__doc__ else kind}",
+        "__module__": __name__,
+        "__annotations__": {name: hint for name, (hint, _) in declared.items()},
+        "transform": transform,
+        **{name: field for name, (_, field) in declared.items()},
+    }
+    return part(type(kind.replace(".", "_"), (AbstractOptimizer,), body))

@@ -1,0 +1,79 @@
+"""How the step size changes over a training: factors of `lr`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from sweep.spec import Scalar, lane, part
+
+StepSize = Scalar | Callable[[Int[Array, ""]], Scalar]
+"""A step size as optax takes it: a number, or a function of the update's number t = 0, 1, 2, ..."""
+
+WARMUP = "updates over which the step size rises linearly to its full value"
+
+
+class AbstractSchedule(ABC):
+    """The step size of update t = 0, 1, 2, ... is lr times a factor."""
+
+    @abstractmethod
+    def of(self, lr: Scalar) -> StepSize:
+        """The step sizes that start from `lr`."""
+
+
+@part
+class Constant(AbstractSchedule):
+    """lr at every update."""
+
+    def of(self, lr: Scalar) -> StepSize:
+        """The number itself, so that the bits are those of optax without a schedule."""
+        return lr
+
+
+@part
+class Warmup(AbstractSchedule):
+    """lr min(1, (t + 1) / warmup)."""
+
+    warmup: Scalar = lane(at_least=0, integer=True, doc=WARMUP)
+
+    def of(self, lr: Scalar) -> StepSize:
+        """A linear rise, then lr."""
+        return lambda t: lr * _ramp(t, self.warmup)
+
+
+@part
+class Power(AbstractSchedule):
+    """lr (t + shift)^-exponent, after a warm-up."""
+
+    exponent: Scalar = lane(0.5, doc="how fast the step size falls")
+    shift: Scalar = lane(1.0, above=0, doc="what is added to the number of the update")
+    warmup: Scalar = lane(0, at_least=0, integer=True, doc=WARMUP)
+
+    def of(self, lr: Scalar) -> StepSize:
+        """A power law of t."""
+        return lambda t: lr * _ramp(t, self.warmup) * (t + self.shift) ** -self.exponent
+
+
+@part
+class Cosine(AbstractSchedule):
+    """lr (final + (1 - final) (1 + cos(pi min(t / decay_steps, 1))) / 2), after a warm-up (arXiv 1608.03983)."""
+
+    decay_steps: Scalar = lane(at_least=1, integer=True, doc='updates until the end of the fall; "=steps" for the whole training')
+    final: Scalar = lane(0.0, at_least=0, at_most=1, doc="share of lr that is left at the end")
+    warmup: Scalar = lane(0, at_least=0, integer=True, doc=WARMUP)
+
+    def of(self, lr: Scalar) -> StepSize:
+        """Half a cosine wave."""
+
+        def step_size(t: Int[Array, ""]) -> Scalar:
+            fall = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(t / self.decay_steps, 1.0)))
+            return lr * _ramp(t, self.warmup) * (self.final + (1.0 - self.final) * fall)
+
+        return step_size
+
+
+def _ramp(t: Int[Array, ""], warmup: Scalar) -> Scalar:
+    return jnp.minimum(1.0, (t + 1) / jnp.maximum(warmup, 1))

@@ -1,0 +1,163 @@
+"""The one declaration of a field: is it compiled in or swept, what may it be, what does it mean.
+
+A *part* (data model, network, objective, optimizer, schedule, training) is a frozen dataclass that is a jax pytree.
+Its `static` fields are compiled in (shapes, counts, names); its `lane` fields are scalars that may differ from lane to
+lane; a `nested` field is a part of its own. Bucket keys, batches, parquet columns, ids and error texts read nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
+
+import flax.struct
+from jaxtyping import Array, Float, Int
+
+Scalar = Float[Array, ""] | Int[Array, ""] | float | int
+"""A number of one lane: a Python number in user code, a traced scalar inside a compiled program."""
+
+Role = Literal["static", "lane", "nested"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Field:
+    """What is declared about one field of a part.
+
+    `type` is bool, int, float or str, or for a nested field the name of its family; bounds are None where there is none.
+    `column` is its name in the runs table. `null` is the expression that stands for a missing value in a grid.
+    """
+
+    name: str
+    role: Role
+    type: Any
+    doc: str
+    default: Any = dataclasses.MISSING
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+    choices: tuple[str, ...] = ()
+    column: str = ""
+    null: str = ""
+    optional: bool = False
+
+    @property
+    def required(self) -> bool:
+        """True where a grid has to give a value."""
+        return self.default is dataclasses.MISSING
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A name by which a grid may give a field in other units (`snr` for `noise`); both become columns.
+
+    `to_field` computes the field from the name, `from_field` the name from the field, in the grid's expression language.
+    """
+
+    name: str
+    field: str
+    to_field: str
+    from_field: str
+    doc: str
+    integer: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """A relation between fields that every point of a grid has to satisfy, in the grid's expression language."""
+
+    holds: str
+    what: str
+    cure: str
+
+
+def _field(role: Role, default: Any, doc: str, **more: Any) -> Any:
+    metadata = {"pytree_node": role != "static", "role": role, "doc": doc, **more}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def static(
+    default: Any = dataclasses.MISSING,
+    *,
+    doc: str,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    choices: tuple[str, ...] = (),
+    null: str = "",
+) -> Any:
+    """A field that is compiled in: trials that differ in it need different programs."""
+    return _field("static", default, doc, at_least=at_least, at_most=at_most, choices=choices, null=null)
+
+
+def lane(
+    default: Any = dataclasses.MISSING,
+    *,
+    doc: str,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+    integer: bool = False,
+    column: str = "",
+) -> Any:
+    """A scalar that may differ from lane to lane of one compiled program. A default of None leaves the feature out."""
+    bounds = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
+    return _field("lane", default, doc, integer=integer, column=column, **bounds)
+
+
+def nested(family: str, default: Any = dataclasses.MISSING, *, doc: str) -> Any:
+    """A field that is a part of its own, of the named family (`schedule`); its kind becomes a column."""
+    return _field("nested", default, doc, family=family)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(static, lane, nested))
+def part(cls: type[T]) -> type[T]:
+    """Make a class a part: a frozen dataclass with keyword arguments that is a jax pytree of its lane fields."""
+    return flax.struct.dataclass(cls, kw_only=True)
+
+
+def _scalar_type(hint: Any, metadata: Mapping[str, Any]) -> Any:
+    if metadata["role"] == "nested":
+        return metadata["family"]
+    if metadata["role"] == "lane":
+        return int if metadata["integer"] else float
+    return next((option for option in get_args(hint) if option is not NoneType), hint)
+
+
+def fields(cls: type) -> dict[str, Field]:
+    """The declared fields of a part, by name, in order."""
+    hints = get_type_hints(cls)
+    found = {}
+    for each in dataclasses.fields(cls):
+        metadata = dict(each.metadata)
+        kept = {key: metadata[key] for key in metadata if key not in ("pytree_node", "integer", "family", "column")}
+        found[each.name] = Field(
+            name=each.name,
+            type=_scalar_type(hints[each.name], metadata),
+            default=each.default,
+            optional=each.default is None,
+            column=metadata.get("column") or each.name,
+            **kept,
+        )
+    return found
+
+
+def alternatives(cls: type) -> tuple[Alternative, ...]:
+    """Other units in which fields of this part may be given."""
+    return getattr(cls, "alternatives", ())
+
+
+def checks(cls: type) -> tuple[Check, ...]:
+    """Relations between fields of this part (and of others) that must hold at every point."""
+    return getattr(cls, "checks", ())
+
+
+Registry = Mapping[str, type]
+"""Kinds of one family: name in the grid -> class."""
+
+Finder = Callable[[str, str], type | None]
+"""(family, kind) -> the class, or None where there is no such kind."""

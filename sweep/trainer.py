@@ -1,0 +1,177 @@
+"""One lane: start, advance, measure. No batch of trials in sight; `engine` maps these functions over lanes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from sweep.data.base import features, training_points
+from sweep.draws import Purpose, stream
+from sweep.filters import Network, Tokens, network
+from sweep.rarely import rarely
+from sweep.spec import Scalar
+from sweep.status import Status
+from sweep.trial import Trial
+
+Count = Int[Array, ""]
+
+
+class World(NamedTuple):
+    """What a lane reads and never changes: its training set, drawn from the seed."""
+
+    tokens: Tokens
+    truth: Float[Array, " points"]
+    label: Float[Array, " points"]
+
+
+class Batch(NamedTuple):
+    """The part of the world that one gradient sees; `weight` is 0 where a short last batch is filled up."""
+
+    world: World
+    weight: Float[Array, " points"] | None
+
+
+class State(NamedTuple):
+    """What the next step needs. `order` is the permutation of the running epoch, None for full batches."""
+
+    params: nnx.State
+    rest: nnx.State
+    moments: optax.OptState
+    order: Int[Array, " n"] | None
+    step: Count
+    status: Count
+
+
+def start(trial: Trial) -> tuple[World, State]:
+    """The training set of a trial and its untrained network."""
+    directions = features(trial.data, trial.seed)
+    points = training_points(trial.data, trial.seed, directions)
+    net = network(trial.data, trial.model, trial.seed)
+    _, params, rest = nnx.split(net, nnx.Param, ...)
+    world = World(net.filters.tokens(trial.data, directions, points), points.truth, points.label)
+    order = None if full_batch(trial) else jnp.arange(trial.data.n)
+    nothing_to_do = jnp.asarray(trial.train.steps) <= 0
+    status = jnp.where(nothing_to_do, Status.OUT_OF_STEPS, Status.RUNNING).astype(jnp.int32)
+    moments = trial.optimizer.transform().init(params)
+    return world, State(params, rest, moments, order, jnp.zeros((), jnp.int32), status)
+
+
+def advance(trial: Trial, world: World, state: State) -> State:
+    """One update, or the state as it is where the trial has ended.
+
+    Targets are looked at before the update: on the loss and gradient of the step where batches are full, and on those of
+    the whole training set at the beginning of each epoch where they are not.
+    """
+    state = state if state.order is None else state._replace(order=_order(trial, state))
+    value, grads, rest = loss_and_grads(trial, state, _batch(trial, world, state))
+    reached = _reached(trial, world, state, value, grads)
+    objective = value + 0.5 * trial.objective.l2 * optax.tree.norm(state.params, squared=True)
+    updates, moments = optax.with_extra_args_support(trial.optimizer.transform()).update(
+        grads, state.moments, state.params, value=objective, grad=grads
+    )
+    params = optax.apply_updates(state.params, updates)
+    step = state.step + 1
+    ended = jnp.where(step >= trial.train.steps, Status.OUT_OF_STEPS, Status.RUNNING)
+    after = State(params, rest, moments, state.order, step, ended.astype(jnp.int32))
+    outcome = jnp.where(jnp.isfinite(value), jnp.where(reached, Status.CONVERGED, state.status), Status.NONFINITE)
+    outcome = jnp.where(state.status == Status.RUNNING, outcome, state.status).astype(jnp.int32)
+    return freeze(state._replace(status=outcome), after)
+
+
+def freeze(before: State, after: State) -> State:
+    """`after` where `before` is still running, else `before`."""
+    running = before.status == Status.RUNNING
+    return jax.tree.map(lambda new, old: jnp.where(running, new, old), after, before)
+
+
+def full_batch(trial: Trial) -> bool:
+    """True where every gradient sees the whole training set."""
+    return trial.train.batch_size is None or trial.train.batch_size >= trial.data.n
+
+
+def margins(trial: Trial, net: Network, world: World) -> tuple[Float[Array, " points"], Float[Array, "points P units"]]:
+    """Margins of training points and the pre-activations of their patches."""
+    pre = net.filters(world.tokens)
+    points, N = world.truth.shape[0], trial.data.noise_vectors
+    K = pre.shape[0] - points * N
+    patches = trial.data.assemble(pre[:K], pre[K:].reshape(points, N, -1), world.truth)
+    return net(patches), patches
+
+
+def merge(trial: Trial, params: nnx.State, rest: nnx.State) -> Network:
+    """The network of a trial with the given weights."""
+    graph = nnx.graphdef(nnx.eval_shape(lambda: network(trial.data, trial.model, trial.seed)))
+    return nnx.merge(graph, params, rest)
+
+
+def loss_and_grads(trial: Trial, state: State, batch: Batch) -> tuple[Scalar, nnx.State, nnx.State]:
+    """Mean loss of the batch without the l2 term, gradient with it, and what the forward pass left in the network."""
+
+    def loss(params: nnx.State) -> tuple[Scalar, nnx.State]:
+        net = merge(trial, params, state.rest)
+        margin, _ = margins(trial, net, batch.world)
+        each = trial.objective.loss(batch.world.label * margin)
+        mean = jnp.mean(each) if batch.weight is None else jnp.sum(batch.weight * each) / jnp.sum(batch.weight)
+        return mean, nnx.state(net, nnx.Not(nnx.Param))
+
+    (value, rest), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
+    return value, jax.tree.map(lambda g, w: g + trial.objective.l2 * w, grads, state.params), rest
+
+
+def steps_per_epoch(trial: Trial) -> int:
+    """Updates in one pass over the training set."""
+    return 1 if full_batch(trial) else -(-trial.data.n // trial.train.batch_size)
+
+
+def _order(trial: Trial, state: State) -> Int[Array, " n"]:
+    """The permutation of the epoch that `state.step` is in: a fresh one at its beginning."""
+    epoch, within = jnp.divmod(state.step, steps_per_epoch(trial))
+
+    def shuffle(seed: Scalar, epoch: Count) -> Int[Array, " n"]:
+        return jax.random.permutation(jax.random.fold_in(stream(seed, Purpose.BATCH), epoch), trial.data.n)
+
+    return rarely(within == 0, shuffle, state.order, trial.seed, epoch)
+
+
+def _batch(trial: Trial, world: World, state: State) -> Batch:
+    """The points that this step's gradient sees."""
+    if state.order is None:
+        return Batch(world, None)
+    n, size, N = trial.data.n, trial.train.batch_size, trial.data.noise_vectors
+    place = (state.step % steps_per_epoch(trial)) * size + jnp.arange(size)
+    rows = state.order[jnp.minimum(place, n - 1)]
+    K = jax.tree.leaves(world.tokens)[0].shape[0] - n * N
+    noise = (K + rows[:, None] * N + jnp.arange(N)).reshape(-1)
+    tokens = jax.tree.map(lambda each: each[jnp.concatenate([jnp.arange(K), noise])], world.tokens)
+    weight = None if n % size == 0 else (place < n).astype(world.truth.dtype)
+    return Batch(World(tokens, world.truth[rows], world.label[rows]), weight)
+
+
+def _reached(trial: Trial, world: World, state: State, value: Scalar, grads: nnx.State) -> Bool[Array, ""]:
+    """Is a target of the trial met at the weights of `state`?"""
+    if trial.train.target_loss is None and trial.train.target_grad is None:
+        return jnp.array(False)
+    if state.order is None:
+        return at_target(trial, value, grads)
+
+    def whole(trial: Trial, world: World, state: State) -> Bool[Array, ""]:
+        value, grads, _ = loss_and_grads(trial, state, Batch(world, None))
+        return at_target(trial, value, grads)
+
+    begins = state.step % steps_per_epoch(trial) == 0
+    return rarely(begins, whole, jnp.array(False), trial, world, state)
+
+
+def at_target(trial: Trial, value: Scalar, grads: Any) -> Bool[Array, ""]:
+    """Is this loss, or the norm of this gradient, at most a target of the trial?"""
+    reached = jnp.array(False)
+    if trial.train.target_loss is not None:
+        reached |= value <= trial.train.target_loss
+    if trial.train.target_grad is not None:
+        reached |= optax.tree.norm(grads) <= trial.train.target_grad
+    return reached

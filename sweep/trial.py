@@ -1,0 +1,96 @@
+"""One training run: a pytree of scalars. What is not a scalar is compiled in."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from sweep import data, models, objectives, optimizers
+from sweep.data.base import AbstractData
+from sweep.models.base import AbstractModel
+from sweep.objectives.base import AbstractObjective
+from sweep.optimizers.base import AbstractOptimizer
+from sweep.spec import Alternative, Check, Field, Registry, Scalar, fields, lane, part, static
+
+
+@part
+class Train:
+    """How long and on what batches: `steps` updates unless a target is reached before."""
+
+    steps: Scalar = lane(10_000, at_least=0, integer=True, column="max_steps", doc="most updates that are made")
+    batch_size: int | None = static(None, at_least=1, null="n", doc="points a gradient sees; full for all of them")
+    target_loss: Scalar | None = lane(None, at_least=0, doc="end when the training loss (without l2) is at most this")
+    target_grad: Scalar | None = lane(None, at_least=0, doc="end when the norm of the gradient is at most this")
+
+    alternatives: ClassVar[tuple[Alternative, ...]] = (
+        Alternative(
+            name="epochs",
+            field="steps",
+            to_field="epochs * ceil(n / batch_size)",
+            from_field="steps / ceil(n / batch_size)",
+            doc="passes over the training set",
+        ),
+    )
+    checks: ClassVar[tuple[Check, ...]] = (
+        Check(
+            holds="batch_size <= n",
+            what="a batch cannot have more points than the training set",
+            cure="Lower batch_size or write batch_size: full",
+        ),
+    )
+
+
+@part
+class Trial:
+    """One training run. Trials that differ only outside data, model, objective and seed are the same *problem*."""
+
+    data: AbstractData
+    model: AbstractModel
+    objective: AbstractObjective
+    optimizer: AbstractOptimizer
+    train: Train
+    seed: Scalar = lane(0, at_least=0, at_most=2**32 - 1, integer=True, doc="decides data and first weights")
+
+
+FAMILIES: dict[str, Registry] = {
+    "data": data.KINDS,
+    "model": models.KINDS,
+    "objective": objectives.KINDS,
+    "optimizer": optimizers.KINDS,
+    "train": {"train": Train},
+    "schedule": optimizers.SCHEDULES,
+}
+"""The families of parts: name -> kinds. The first five make a trial, the others are nested in them."""
+
+PARTS = ("data", "model", "objective", "optimizer", "train")
+PROBLEM = ("data", "model", "objective", "seed")
+"""What makes the problem: trials with equal ones share data and first weights to the bit."""
+
+
+def find(family: str, kind: str) -> type | None:
+    """The class of a kind, or None where the family has none of that name."""
+    own = FAMILIES[family].get(kind)
+    return optimizers.from_optax(kind) if own is None and family == "optimizer" else own
+
+
+def build(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
+    """A trial, or a batch of them where the values of lane fields are arrays, from kinds and values by field name.
+
+    `kinds` names the kind of each family that occurs (`{"data": "feature_noise", ..., "schedule": "constant"}`);
+    `values` may leave out fields with a default.
+    """
+    made = {name: _build_part(name, kinds, values) for name in PARTS}
+    return Trial(seed=values.get("seed", 0), **made)
+
+
+def _build_part(family: str, kinds: Mapping[str, str], values: Mapping[str, Any]) -> Any:
+    cls = find(family, kinds.get(family, family))
+    assert cls is not None, f"{family} has no kind {kinds.get(family)!r}"
+    given = {}
+    for name, field in fields(cls).items():
+        if field.role == "nested" and field.type in kinds:
+            given[name] = _build_part(field.type, kinds, values)
+        elif name in values:
+            given[name] = values[name]
+    return cls(**given)
