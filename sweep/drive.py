@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -40,6 +41,27 @@ class Records:
         return np.unique(np.concatenate([[0], spaced[spaced < last], [last]]))
 
 
+class Queue:
+    """The trials of a bucket (a batch of them, leaves (trials,)), handed out in order to whoever drives lanes of it."""
+
+    def __init__(self, trials: Trial) -> None:
+        self.trials = trials
+        self.count = len(jax.tree.leaves(trials)[0])
+        self._given = 0
+        self._lock = threading.Lock()
+
+    def take(self, most: int) -> np.ndarray:
+        """The places of the next trials, at most so many."""
+        with self._lock:
+            first, self._given = self._given, min(self._given + most, self.count)
+            return np.arange(first, self._given)
+
+    @property
+    def left(self) -> int:
+        """Trials that nobody has taken yet."""
+        return self.count - self._given
+
+
 @dataclass(frozen=True)
 class Ended:
     """Trials that ended together: `index` is their place in the queue.
@@ -54,24 +76,22 @@ class Ended:
 
 
 class Drive:
-    """Iterate over it to train all `trials` (a batch of them, leaves (trials,)) in `lanes` lanes; yields `Ended`.
+    """Iterate over it to train trials of a queue in `lanes` lanes until none is left; yields `Ended`.
 
     The host knows each lane's next recorded step, so a chunk ends where the first lane is due; only trials that reach a
     target or stop being finite end unannounced, and are seen one chunk later.
     """
 
-    def __init__(self, trials: Trial, lanes: int, records: Records) -> None:
-        self.trials, self.records = trials, records
-        self.programs = engine.programs(records.test_points)
-        self.on_the_way = self.programs if records.test else engine.programs(0)
-        self.lanes = engine.empty(trials, lanes)
-        self.count = len(jax.tree.leaves(trials)[0])
-        self.queued = 0
-        self.borders, self.kind = _borders(trials, records, self.count)
+    def __init__(self, queue: Queue, lanes: int, block: int, records: Records) -> None:
+        self.queue, self.records = queue, records
+        self.programs = engine.programs(block, records.test_points)
+        self.on_the_way = self.programs if records.test else engine.programs(block, 0)
+        self.lanes = engine.empty(queue.trials, lanes)
+        self.borders, self.kind = _borders(queue, records)
         self.ticket = np.full(lanes, EMPTY)
         self.step, self.pointer = np.zeros((2, lanes), np.int64)
         self.over = np.zeros(lanes, bool)
-        self.ended = np.zeros(self.count, bool)
+        self.ended = np.zeros(queue.count, bool)
         self.unread: deque[tuple[np.ndarray, np.ndarray | None, Any]] = deque()
         self.book = Book(lanes, self.borders.shape[1] + 1)
         self.chunk = 16
@@ -97,14 +117,15 @@ class Drive:
             self.ticket[final] = EMPTY
 
     def _refill(self) -> None:
-        free = np.flatnonzero(self.ticket == EMPTY)[: self.count - self.queued]
-        if len(free) == 0:
+        free = np.flatnonzero(self.ticket == EMPTY)
+        given = self.queue.take(len(free))
+        if len(given) == 0:
             return
-        self.ticket[free] = self.queued + np.arange(len(free))
-        self.queued += len(free)
+        free = free[: len(given)]
+        self.ticket[free] = given
         self.step[free], self.pointer[free], self.over[free] = 0, 0, False
         due = np.isin(np.arange(len(self.ticket)), free)
-        chosen = engine.take(self.trials, np.maximum(self.ticket, 0))
+        chosen = engine.take(self.queue.trials, np.maximum(self.ticket, 0))
         self.lanes = self.programs.fill(self.lanes, chosen, due)
 
     def _look(self, due: np.ndarray, programs: engine.Programs) -> None:
@@ -132,7 +153,8 @@ class Drive:
     def _record(self, ticket: np.ndarray, lanes: np.ndarray, found: Measurement) -> Iterator[Ended]:
         lanes = lanes[~self.ended[ticket[lanes]]]
         found = jax.tree.map(lambda leaf: leaf[lanes], found)
-        self.book.add(lanes, found.step, columns(found, self.trials.data.n, self.records.test_points))
+        points = self.records.test_points if "test_loss" in found.observables else 0
+        self.book.add(lanes, found.step, columns(found, self.queue.trials.data.n, points))
         last = found.status != Status.RUNNING
         if not last.any():
             return
@@ -155,9 +177,9 @@ class Drive:
             self.chunk = max(1, self.chunk // 2)
 
 
-def _borders(trials: Trial, records: Records, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _borders(queue: Queue, records: Records) -> tuple[np.ndarray, np.ndarray]:
     """Recorded steps for each distinct number of steps (padded with NEVER), and which of them a trial has."""
-    lasts, kind = np.unique(np.broadcast_to(trials.train.steps, count), return_inverse=True)
+    lasts, kind = np.unique(queue.trials.train.steps, return_inverse=True)
     steps = [records.steps(int(last)) for last in lasts]
     longest = max(map(len, steps)) + 1
     return np.stack([np.pad(each, (0, longest - len(each)), constant_values=NEVER) for each in steps]), kind
@@ -168,7 +190,8 @@ class Book:
 
     def __init__(self, lanes: int, longest: int) -> None:
         self.steps = np.zeros((lanes, longest), np.int64)
-        self.values = np.zeros((lanes, longest, len(schema.OBSERVABLES)))
+        self.values = {name: np.full((lanes, longest), np.nan) for name in schema.OBSERVABLES}
+        self.known: set[str] = set()
         self.length = np.zeros(lanes, np.int64)
 
     def add(self, lanes: np.ndarray, steps: np.ndarray, found: dict[str, np.ndarray]) -> None:
@@ -177,23 +200,24 @@ class Book:
         again = (self.length[lanes] > 0) & (self.steps[lanes, last] == steps)
         place = np.where(again, last, self.length[lanes])
         self.steps[lanes, place] = steps
-        self.values[lanes, place] = np.stack([found[name] for name in schema.OBSERVABLES], axis=-1)
+        self.known |= set(found)
+        for name in self.known:
+            self.values[name][lanes, place] = found.get(name, np.nan)
         self.length[lanes] = place + 1
 
     def close(self, lanes: np.ndarray, index: np.ndarray, status: np.ndarray, curves: bool) -> Ended:
         """What is told of the trials in these lanes, which are then blank again."""
         recorded = np.arange(self.steps.shape[1]) < self.length[lanes, None]
-        fitted = recorded & (self.values[lanes, :, list(schema.OBSERVABLES).index("train_error")] == 0)
+        fitted = recorded & (self.values["train_error"][lanes] == 0)
         last = self.length[lanes] - 1
+        which, place = np.nonzero(recorded)
+        self.length[lanes] = 0
         runs = {
             "status": np.array([Status(each).label for each in status], object),
             "steps": self.steps[lanes, last],
             "fit_step": np.ma.array(self.steps[lanes, fitted.argmax(axis=1)], mask=~fitted.any(axis=1)),
-            **dict(zip(schema.OBSERVABLES, self.values[lanes, last].T, strict=True)),
+            **{name: self.values[name][lanes, last] for name in self.known},
         }
-        which, place = np.nonzero(recorded)
-        of_lane = lanes[which]
-        records = {"index": index[which], "step": self.steps[of_lane, place]}
-        records |= dict(zip(schema.OBSERVABLES, self.values[of_lane, place].T, strict=True))
-        self.length[lanes] = 0
+        records = {"index": index[which], "step": self.steps[lanes[which], place]}
+        records |= {name: self.values[name][lanes[which], place] for name in self.known}
         return Ended(index, runs, records if curves else None)

@@ -22,7 +22,7 @@ TEST_CHUNK = 512
 
 
 class Measurement(NamedTuple):
-    """A lane at one step: points with margin <= 0, and floating-point columns, NaN where there is no such thing."""
+    """A lane at one step: points with margin <= 0, and the floating-point columns that its parts have."""
 
     step: Int[Array, ""]
     status: Int[Array, ""]
@@ -36,16 +36,17 @@ def measure(trial: Trial, world: World, state: State, points: int) -> Measuremen
     value, grads, _ = loss_and_grads(trial, state, Batch(world, None))
     net = merge(trial, state.params, state.rest)
     margin, patches = margins(trial, net, world)
-    test_loss, test_wrong = on_fresh_points(trial, net, points)
     observables = {
         "train_loss": value,
-        "test_loss": test_loss,
         **alignment(trial, net, world, patches),
         **normalized_margins(trial, state, jnp.min(world.label * margin)),
         "grad_norm": optax.tree.norm(grads),
         "weight_norm": optax.tree.norm(state.params),
         "weight_max": optax.tree.norm(state.params, ord=jnp.inf),
     }
+    test_wrong = jnp.array(0)
+    if points:
+        observables["test_loss"], test_wrong = on_fresh_points(trial, net, points)
     status = final_status(state.status, value, observables["weight_norm"], at_target(trial, value, grads))
     return Measurement(state.step, status, wrong(world.label * margin), test_wrong, observables)
 
@@ -60,13 +61,11 @@ def final_status(status: Scalar, value: Scalar, norm: Scalar, reached: Bool[Arra
 def columns(measured: Measurement, n: int, points: int) -> dict[str, np.ndarray]:
     """The observables of the tables from fetched measurements, in float64; errors are exact ratios of counts."""
     found = {name: np.asarray(each, np.float64) for name, each in measured.observables.items()}
-    train_error = np.asarray(measured.train_wrong) / n
-    test_error = np.asarray(measured.test_wrong) / points if points else np.full_like(train_error, np.nan)
-    return found | {
-        "train_error": train_error,
-        "test_error": test_error,
-        "generalization_gap": test_error - train_error,
-    }
+    found["train_error"] = np.asarray(measured.train_wrong) / n
+    if points:
+        found["test_error"] = np.asarray(measured.test_wrong) / points
+        found["generalization_gap"] = found["test_error"] - found["train_error"]
+    return found
 
 
 def wrong(margin: Float[Array, " points"]) -> Int[Array, ""]:
@@ -76,8 +75,6 @@ def wrong(margin: Float[Array, " points"]) -> Int[Array, ""]:
 
 def on_fresh_points(trial: Trial, net: Network, points: int) -> tuple[Scalar, Int[Array, ""]]:
     """Mean loss on fresh points and how many of them are wrong, drawn and forgotten a few hundred at a time."""
-    if points == 0:
-        return jnp.array(jnp.nan), jnp.array(0)
     directions = features(trial.data, trial.seed)
     on_features = net.filters.project(directions)
 
@@ -94,24 +91,23 @@ def on_fresh_points(trial: Trial, net: Network, points: int) -> tuple[Scalar, In
 
 
 def alignment(trial: Trial, net: Network, world: World, patches: Float[Array, "n P units"]) -> dict[str, Scalar]:
-    """Feature learning and noise memorization (Definitions in Section 5 of arXiv 2108.11371), NaN without filters."""
-    missing = jnp.array(jnp.nan)
-    found = dict.fromkeys(("feature", "feature_pos", "feature_neg", "noise_min", "noise_mean", "noise_max"), missing)
+    """Feature learning and noise memorization of filters (arXiv 2108.11371, Section 5)."""
     if not isinstance(trial.model, AbstractFiltered):
-        return found
+        return {}
     on_noise = trial.model.by_class(patches[:, -trial.data.noise_vectors :])
     own = jnp.where(world.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]).max(axis=-1)
-    found |= {"noise_min": own.min(), "noise_mean": own.mean(), "noise_max": own.max()}
+    found = {"noise_min": own.min(), "noise_mean": own.mean(), "noise_max": own.max()}
+    directions = jax.eval_shape(lambda: features(trial.data, trial.seed)).value.shape[0]
+    if directions == 0:
+        return found
     direction = net.filters(jax.tree.map(lambda each: each[:1], world.tokens))[0]
-    if jax.eval_shape(lambda: features(trial.data, trial.seed)).value.shape[0] > 0:
-        positive, negative = trial.model.by_class(direction)[0], trial.model.by_class(-direction)[1]
-        found |= {"feature": jnp.minimum(positive, negative), "feature_pos": positive, "feature_neg": negative}
-    return found
+    positive, negative = trial.model.by_class(direction)[0], trial.model.by_class(-direction)[1]
+    return found | {"feature": jnp.minimum(positive, negative), "feature_pos": positive, "feature_neg": negative}
 
 
 def normalized_margins(trial: Trial, state: State, least: Scalar) -> dict[str, Scalar]:
-    """min_i y_i <w, x_i> over the two norms of w, for linear models (arXiv 2406.10650), else NaN."""
+    """min_i y_i <w, x_i> over two norms of w, for linear models (arXiv 2406.10650)."""
     if not trial.model.linear:
-        return {"margin_l2": jnp.array(jnp.nan), "margin_linf": jnp.array(jnp.nan)}
+        return {}
     norm, largest = optax.tree.norm(state.params), optax.tree.norm(state.params, ord=jnp.inf)
     return {"margin_l2": least / norm, "margin_linf": least / largest}

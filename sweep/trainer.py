@@ -55,8 +55,7 @@ def start(trial: Trial) -> tuple[World, State]:
     _, params, rest = nnx.split(net, nnx.Param, ...)
     world = World(net.filters.tokens(trial.data, directions, points), points.truth, points.label)
     order = None if full_batch(trial) else jnp.arange(trial.data.n)
-    nothing_to_do = jnp.asarray(trial.train.steps) <= 0
-    status = jnp.where(nothing_to_do, Status.OUT_OF_STEPS, Status.RUNNING).astype(jnp.int32)
+    status = _status(trial.train.steps <= 0, Status.OUT_OF_STEPS, Status.RUNNING)
     moments = trial.optimizer.transform().init(params)
     return world, State(params, rest, moments, order, jnp.zeros((), jnp.int32), status)
 
@@ -76,17 +75,22 @@ def advance(trial: Trial, world: World, state: State) -> State:
     )
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1
-    ended = jnp.where(step >= trial.train.steps, Status.OUT_OF_STEPS, Status.RUNNING)
-    after = State(params, rest, moments, state.order, step, ended.astype(jnp.int32))
-    outcome = jnp.where(jnp.isfinite(value), jnp.where(reached, Status.CONVERGED, state.status), Status.NONFINITE)
-    outcome = jnp.where(state.status == Status.RUNNING, outcome, state.status).astype(jnp.int32)
-    return freeze(state._replace(status=outcome), after)
+    ended = _status(step >= trial.train.steps, Status.OUT_OF_STEPS, Status.RUNNING)
+    after = State(params, rest, moments, state.order, step, ended)
+    outcome = _status(reached, Status.CONVERGED, state.status)
+    outcome = _status(jnp.isfinite(value), outcome, Status.NONFINITE)
+    return freeze(state._replace(status=_status(state.status == Status.RUNNING, outcome, state.status)), after)
 
 
 def freeze(before: State, after: State) -> State:
     """`after` where `before` is still running, else `before`."""
     running = before.status == Status.RUNNING
     return jax.tree.map(lambda new, old: jnp.where(running, new, old), after, before)
+
+
+def _status(condition: Any, yes: Any, no: Any) -> Count:
+    """One of two statuses, in the one type that a loop carries."""
+    return jax.lax.convert_element_type(jnp.where(condition, yes, no), jnp.int32)
 
 
 def full_batch(trial: Trial) -> bool:

@@ -1,0 +1,180 @@
+"""Phase diagrams: heat maps of a table of Cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from analysis.canvas import PANEL, counts, finish, new_figure, styled, thin, value_label
+from analysis.tables import levels
+from analysis.words import label, ticks
+from sweep.errors import SweepError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIGNED = ("difference", "generalization_gap")
+"""Values whose sign matters: drawn on a diverging scale centred at 0."""
+
+PER_CELL = ("mean", "low", "high", "nonfinite", "incomplete")
+"""Columns of a table of Cells that are drawn."""
+
+TEXT_CELLS, RASTER_CELLS = 120, 2500
+"""Most cells in which numbers fit, and most that are drawn as vectors."""
+
+
+class Scale(NamedTuple):
+    """Colours of a figure."""
+
+    cmap: str
+    low: float
+    high: float
+
+    @property
+    def signed(self) -> bool:
+        """Whether the scale is a diverging one."""
+        return self.low < 0
+
+    def dark(self, means: np.ndarray) -> np.ndarray:
+        """Where the colour of a value is so dark that marks on it must be light."""
+        from matplotlib import colormaps
+
+        rgb = colormaps[self.cmap]((means - self.low) / (self.high - self.low))[..., :3]
+        return (rgb @ (0.299, 0.587, 0.114) < 0.45) & ~np.isnan(means)
+
+
+@styled
+def phase_diagram(cells: pd.DataFrame, title: str = "") -> Figure:
+    """Heat map of a table of Cells with x and y, one panel a facet, all on one colour scale; y grows upwards.
+
+    Axes are labelled with the values that were run. Signed values get a diverging scale centred at 0, paired
+    differences a triangle where the interval excludes 0: it points up above 0 and down below. Hatched cells lack runs (///) or have
+    some without a finite value (xxx); cells without any run are grey. Numbers stand in the cells where they fit.
+    Raises SweepError where the table has no x and y.
+    """
+    x, y, facet = (cells.attrs.get(key) for key in ("x", "y", "facet"))
+    if x is None or y is None:
+        raise SweepError("A phase diagram takes a table of Cells with x and y. Use gap_figure for one axis.")
+    xs, ys = list(levels(cells, x)), list(levels(cells, y))
+    panels = list(levels(cells, facet)) if facet else [None]
+    figure, axes = new_figure(len(panels))
+    scale = colours(cells)
+    for ax, name in zip(axes, panels, strict=True):
+        part = cells if name is None else cells[cells[facet] == name]
+        table = part.set_index([y, x])
+        _heat(ax, {column: _matrix(table[column], ys, xs) for column in PER_CELL}, scale, _marked(cells))
+        ax.set_title("" if name is None else str(name))
+        _label(ax, x, xs, y, ys)
+    figure.colorbar(axes[0].collections[0], ax=axes, label=value_label(cells), pad=0.02)
+    return finish(figure, title, _caption(cells))
+
+
+def colours(cells: pd.DataFrame) -> Scale:
+    """The scale of a table of Cells: errors have fixed limits, so that figures of the same kind can be compared."""
+    of = cells.attrs["of"]
+    largest = float(np.nanmax(cells["mean"].abs().to_numpy(float), initial=0)) or 1.0
+    bounded = of.endswith("error") or of == "generalization_gap"
+    limit = (0.5 if largest <= 0.5 else 1.0) if bounded else largest
+    signed = cells.attrs["column"] in SIGNED or bool((cells["mean"] < 0).any())
+    return Scale("RdBu_r", -limit, limit) if signed else Scale("cividis", 0.0, limit)
+
+
+def _matrix(column: pd.Series, ys: list[Any], xs: list[Any]) -> np.ndarray:
+    return column.unstack().reindex(index=ys, columns=xs).to_numpy(float)
+
+
+def _heat(ax: Axes, cell: dict[str, np.ndarray], scale: Scale, marked: bool) -> None:
+    import seaborn as sns
+
+    down, across = cell["mean"].shape
+    text, raster = down * across <= TEXT_CELLS and across <= 12, down * across > RASTER_CELLS
+    form = "{:+.2f}" if scale.signed else "{:.2f}"
+    numbers = [["" if np.isnan(mean) else form.format(mean) for mean in row] for row in cell["mean"]]
+    sns.heatmap(
+        cell["mean"],
+        ax=ax,
+        vmin=scale.low,
+        vmax=scale.high,
+        cmap=scale.cmap,
+        annot=np.array(numbers) if text else None,
+        fmt="",
+        annot_kws={"size": 8 if across <= 6 else 6},
+        cbar=False,
+        xticklabels=False,
+        yticklabels=False,
+        rasterized=raster,
+    )
+    ax.invert_yaxis()
+    ax.set_facecolor("0.85")
+    _outline(ax, (cell["incomplete"] == 1) | (cell["nonfinite"] > 0))
+    _hatch(ax, cell["incomplete"] == 1, "///", scale.dark(cell["mean"]))
+    _hatch(ax, cell["nonfinite"] > 0, "xxx", scale.dark(cell["mean"]))
+    if marked:
+        for cells, marker in ((cell["low"] > 0, "^"), (cell["high"] < 0, "v")):
+            _triangles(ax, cells, marker, scale.dark(cell["mean"]), text, raster)
+
+
+def _outline(ax: Axes, hatched: np.ndarray) -> None:
+    """Keep numbers legible on hatching."""
+    from matplotlib.patheffects import withStroke
+
+    for text in ax.texts:
+        column, row = text.get_position()
+        if not hatched[int(row), int(column)]:
+            continue
+        contrast = "0.15" if text.get_color() == "w" else "0.95"
+        text.set_path_effects([withStroke(linewidth=1.5, foreground=contrast, alpha=0.6)])
+
+
+def _hatch(ax: Axes, cells: np.ndarray, pattern: str, dark: np.ndarray) -> None:
+    from matplotlib.collections import PolyCollection
+
+    for chosen, colour in ((cells & dark, "0.9"), (cells & ~dark, "0.25")):
+        corners = [[(j, i), (j + 1, i), (j + 1, i + 1), (j, i + 1)] for i, j in np.argwhere(chosen)]
+        if corners:
+            style = {"facecolors": "none", "edgecolors": colour, "linewidths": 0, "hatch": pattern}
+            ax.add_collection(PolyCollection(corners, **style), autolim=False)
+
+
+def _triangles(ax: Axes, cells: np.ndarray, marker: str, dark: np.ndarray, raised: bool, raster: bool) -> None:
+    rows, columns = np.nonzero(cells)
+    shade = np.where(dark[rows, columns], "white", "black")
+    size = min(3.5, 0.4 * 72 * min(PANEL[0] / cells.shape[1], PANEL[1] / cells.shape[0]))
+    at = {"s": size**2, "marker": marker, "c": list(shade), "linewidths": 0, "rasterized": raster}
+    ax.scatter(columns + 0.5, rows + (0.84 if raised else 0.5), **at)
+
+
+def _label(ax: Axes, x: str, xs: list[Any], y: str, ys: list[Any]) -> None:
+    across, up = thin(len(xs), 8), thin(len(ys), 12)
+    first = ax.get_subplotspec().is_first_col()  # type: ignore[union-attr]
+    ax.set_xticks([i + 0.5 for i in across], ticks([xs[i] for i in across]), rotation=0)
+    ax.set_yticks([i + 0.5 for i in up], ticks([ys[i] for i in up]) if first else [], rotation=0)
+    ax.set_xlabel(label(x) + _spacing(xs))
+    ax.set_ylabel(label(y) + _spacing(ys) if first else "")
+    ax.tick_params(length=2)
+
+
+def _spacing(values: list[Any]) -> str:
+    """Says that an axis is logarithmic where neighbours stand in one ratio."""
+    if len(values) < 3 or isinstance(values[0], str) or values[0] <= 0:
+        return ""
+    ratios = np.diff(np.log(np.asarray(values, float)))
+    return " (log scale)" if np.ptp(ratios) <= 0.1 * ratios.mean() else ""
+
+
+def _marked(cells: pd.DataFrame) -> bool:
+    """Whether it is a question if the interval excludes 0."""
+    return cells.attrs["column"] == "difference"
+
+
+def _caption(cells: pd.DataFrame) -> str:
+    marks = [counts(cells)]
+    marks += [f"▲ ▼: the {100 * cells.attrs['level']:g} % interval lies above / below 0"] if _marked(cells) else []
+    nowhere = int(cells[[cells.attrs["x"], cells.attrs["y"]]].isna().any(axis=1).sum())
+    marks += [f"{nowhere} cells without a value on an axis are not drawn"] if nowhere else []
+    marks += ["///: runs are missing"] if cells["incomplete"].any() else []
+    marks += ["xxx: runs without a finite value"] if (cells["nonfinite"] > 0).any() else []
+    return "; ".join(marks) + "."

@@ -1,0 +1,147 @@
+"""Names, numbers and sentences as people read them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from analysis.tables import largest, levels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LABELS = {
+    "snr": "signal-to-noise ratio",
+    "n": "training points n",
+    "d": "dimension d",
+    "noise": "noise σ",
+    "feature_noise": "feature noise α",
+    "sparsity": "sparsity s",
+    "signal": "signal strength",
+    "width": "width m",
+    "power": "power q",
+    "init_scale": "initial scale σ₀",
+    "lr": "step size",
+    "feature": "feature learning",
+    "noise_min": "noise memorization",
+    "noise_mean": "mean noise memorization",
+    "noise_max": "largest noise memorization",
+}
+"""Column -> the field's words, where they are not the name itself."""
+
+FAR, NEAR = 0.4, 0.05
+"""A test error that exceeds another one by more than FAR is far worse; one of at most NEAR generalizes."""
+
+
+def label(name: str) -> str:
+    """The words for a column."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A value of a column, short: three significant digits, whole numbers whole."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or math.isnan(value):
+        return "none"
+    short = re.sub(r"e([+-])0*", r"e\1", f"{float(value):.{digits}g}").replace("e+", "e")
+    whole = float(value).is_integer() and abs(value) < 1e6
+    return str(int(value)) if whole else short
+
+
+def ticks(values: list[Any]) -> list[str]:
+    """Labels of the values of one axis, with as many digits as it takes to tell them apart."""
+    shortest = [[number(value, digits) for value in values] for digits in range(2, 8)]
+    return next((labels for labels in shortest if len(set(labels)) == len(values)), shortest[-1])
+
+
+def interval(mean: Any, low: Any, high: Any, sign: str = "") -> str:
+    """`0.53 [0.49, 0.57]`, with two digits of the half width; the mean alone where there is no interval."""
+    half = (high - low) / 2
+    if math.isnan(mean):
+        return "none"
+    places = max(0, min(6, 1 - math.floor(math.log10(half)))) if half > 1e-9 else 3
+    text = f"{mean:{sign}.{places}f}"
+    return text if math.isnan(half) else f"{text} [{low:.{places}f}, {high:.{places}f}]"
+
+
+def where(cell: pd.Series, keys: list[str]) -> str:
+    """`snr = 0.3, n = 20`: the cell as a condition for people."""
+    return ", ".join(f"{key} = {number(cell[key])}" for key in keys)
+
+
+def state(runs: pd.DataFrame) -> str:
+    """How many of the trials are there, in a sentence; begins with INCOMPLETE where some are missing."""
+    have, expected = len(runs), runs.attrs.get("trials")
+    if runs.attrs.get("complete") is False and expected is not None:
+        missing = f"{expected - have:,} of {expected:,} trials are missing"
+        return f"INCOMPLETE: {missing}. What follows may change when they are there."
+    if runs.attrs.get("complete"):
+        return f"Complete: all {have:,} trials are there."
+    return f"{have:,} trials are there; the store does not say whether these are all."
+
+
+def gap_sentences(cells: pd.DataFrame) -> list[str]:
+    """What the cells of a paired difference say: how many, how sure, and the largest."""
+    (a, b), value, m = cells.attrs["pair"], label(cells.attrs["of"]), len(cells)
+    known = cells[cells["mean"].notna()]
+    if cells.empty:
+        return [f"{a} and {b} were run on no common problem: their data, model, objective or seeds differ."]
+    if known.empty:
+        return [f"On no problem are the {value} of {a} and that of {b} both finite."]
+    above, below = (cells["low"] > 0).sum(), (cells["high"] < 0).sum()
+    percent = f"{100 * cells.attrs['level']:g} %"
+    sure = f"the {percent} interval of the paired difference lies above 0 in {above or 'none'} and below 0 in {below or 'none'} of them"
+    far = (cells["mean"] > FAR).sum()
+    top = largest(known)
+    keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
+    size = interval(top["mean"], top["low"], top["high"], "+")
+    most = f"{size} (over {top['count']:.0f} seeds)" + (f", at {where(top, keys)}" if keys else "")
+    if not keys:
+        return [f"{a} minus {b}, paired: the {value} differs by {most}."]
+    return [
+        f"{a}'s {value} exceeds {b}'s by more than {FAR:g} in {far or 'none'} of {m} cells; {sure}.",
+        f"The largest paired difference ({a} minus {b}) is {most}.",
+        *_caveats(cells),
+    ]
+
+
+def error_sentences(cells: pd.DataFrame) -> list[str]:
+    """In how many cells each optimizer generalizes, and in how many all do; of cells with the facet `optimizer`."""
+    keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
+    names = [str(name) for name in levels(cells, "optimizer")]
+    if not keys:
+        values = [f"{c.optimizer} {interval(c.mean, c.low, c.high)}" for c in cells.itertuples()]
+        return [f"Mean {label(cells.attrs['of'])}: {'; '.join(values)}."]
+    good = cells.assign(good=cells["mean"] <= NEAR).groupby(keys, dropna=False)["good"]
+    each = [f"{name} in {(cells.loc[cells['optimizer'] == name, 'mean'] <= NEAR).sum()}" for name in names]
+    every = (good.sum() == len(names)).sum()
+    together = f"; {'both' if len(names) == 2 else 'all'} in {every}" if len(names) > 1 else ""
+    return [f"Of {good.ngroups} cells, a mean test error of at most {NEAR:g}: {', '.join(each)}{together}."]
+
+
+def fit_sentence(runs: pd.DataFrame) -> str:
+    """How many runs of each optimizer end with no training error."""
+    fits = [(name, own["train_error"] == 0) for name, own in runs.groupby("optimizer")]
+    return f"Training error 0: {', '.join(f'{name} in {fit.sum()} of {len(fit)} runs' for name, fit in fits)}."
+
+
+def range_sentence(table: pd.DataFrame) -> str:
+    """From where to where the means of a table of Cells or Bands go, for each facet."""
+    groups = [name for name in ("observable", table.attrs.get("facet")) if name and name in table]
+    parts = table.groupby(groups)["mean"] if groups else [((), table["mean"])]
+    ranges = [(" ".join(label(str(name)) for name in key), part.min(), part.max()) for key, part in parts]
+    told = [f"{name} from {number(low)} to {number(high)}".strip() for name, low, high in ranges]
+    return f"Means: {'; '.join(told)}."
+
+
+def _caveats(cells: pd.DataFrame) -> list[str]:
+    missing, broken = int(cells["incomplete"].sum()), int((cells["nonfinite"] > 0).sum())
+    found = [f"{missing} cells lack runs"] if missing else []
+    found += [f"{broken} cells have runs without a finite value, which are in no mean"] if broken else []
+    unpaired = cells.attrs.get("unpaired", 0)
+    found += [f"{unpaired} problems were run with one of the two only"] if unpaired else []
+    return [f"Mind that {'; '.join(found)}."] if found else []

@@ -1,0 +1,277 @@
+"""Arithmetic and conditions in a grid (`sqrt(d) / n**2`, `sparsity <= d`), evaluated over whole columns at once.
+
+An expression is parsed, never run: its syntax tree is walked over a short list of what may stand in it. All numbers
+are float64, so that no power of integers can grow without bound.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import itertools
+import operator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MAX_LENGTH, MAX_DEPTH = 2_000, 60
+
+_ONE: dict[str, Callable[[Any], Any]] = {
+    "sqrt": np.sqrt,
+    "log": np.log,
+    "exp": np.exp,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "abs": np.abs,
+    "round": np.rint,
+}
+_MANY: dict[str, Callable[[Any, Any], Any]] = {"min": np.minimum, "max": np.maximum}
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: np.true_divide,
+    ast.FloorDiv: np.floor_divide,
+    ast.Mod: np.mod,
+    ast.Pow: np.power,
+}
+_COMPARE: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+_MARKS = (ast.Load, ast.And, ast.Or, ast.Not, ast.USub, ast.UAdd, *_BINARY, *_COMPARE)
+_NODES = (ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare)
+_LITERALS = {"true": True, "false": False}
+
+FUNCTIONS = (*_ONE, *_MANY)
+_MAY = f"Use numbers, field names, + - * / // % **, comparisons, and, or, not, and {', '.join(FUNCTIONS)}"
+_INSTEAD = {ast.BitXor: "Write ** for a power", ast.BitAnd: "Write and", ast.BitOr: "Write or", ast.Invert: "Write not"}
+
+
+class ExpressionError(Exception):
+    """What is wrong with an expression, and how to cure it."""
+
+    def __init__(self, what: str, cure: str = _MAY) -> None:
+        super().__init__(what)
+        self.what, self.cure = what, cure
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A checked expression: its text, its syntax tree, and the names it uses in order of appearance."""
+
+    text: str
+    tree: ast.expr
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the fields that it needs."""
+        found = (node.id for node in _walk(self.tree) if isinstance(node, ast.Name))
+        return tuple(dict.fromkeys(name for name in found if name not in _LITERALS))
+
+    def words(self) -> Iterator[tuple[str, str]]:
+        """(name, text) for each comparison of a name with a text, so that a misspelt word can be told."""
+        for node in _walk(self.tree):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                pairs = list(itertools.pairwise(sides))
+                for one, other in (*pairs, *(pair[::-1] for pair in pairs)):
+                    if isinstance(one, ast.Name) and isinstance(other, ast.Constant) and isinstance(other.value, str):
+                        yield one.id, other.value
+
+
+def parse(text: str) -> Expression:
+    """Check an expression. Raises ExpressionError for what is not on the list."""
+    text = " ".join(text.split())
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"an expression of {len(text)} characters is too long", f"Keep it below {MAX_LENGTH}")
+    tree = _tree(text)
+    for node in _walk(tree):
+        _allow(node)
+    return Expression(text, tree)
+
+
+def _tree(text: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        raise ExpressionError(f"{_short(text)} is not an expression ({error.msg.rstrip('.')})") from None
+    except (ValueError, MemoryError, RecursionError):
+        raise ExpressionError(f"{_short(text)} is not an expression") from None
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise ExpressionError("the expression is nested too deeply", f"Keep it below {MAX_DEPTH} levels")
+    return tree
+
+
+def _walk(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes from left to right, without names of functions."""
+    if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
+        yield tree
+        for child in ast.iter_child_nodes(tree):
+            yield from _walk(child)
+        return
+    yield tree
+    for child in (*tree.args, *tree.keywords):
+        yield from _walk(child)
+
+
+def _short(text: str) -> str:
+    return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
+
+
+def _allow(node: ast.AST) -> None:
+    if isinstance(node, ast.Call):
+        _allow_call(node)
+    elif isinstance(node, ast.Constant):
+        _allow_constant(node)
+    elif type(node) in _INSTEAD:
+        raise ExpressionError(f"the operator of {type(node).__name__} is not known here", _INSTEAD[type(node)])
+    elif not isinstance(node, _NODES + _MARKS):
+        what = _short(ast.unparse(node)) if isinstance(node, ast.expr) else type(node).__name__
+        raise ExpressionError(f"{what} may not stand in an expression")
+
+
+def _allow_call(node: ast.Call) -> None:
+    name = node.func.id if isinstance(node.func, ast.Name) else ""
+    if name not in FUNCTIONS:
+        raise ExpressionError(f"{_short(ast.unparse(node.func))} is not a function of expressions")
+    fits = len(node.args) == 1 if name in _ONE else len(node.args) >= 2
+    if node.keywords or not fits:
+        raise ExpressionError(f"{name} takes {'one value' if name in _ONE else 'two values or more'}")
+
+
+def _allow_constant(node: ast.Constant) -> None:
+    if not isinstance(node.value, bool | int | float | str):
+        raise ExpressionError(f"{_short(ast.unparse(node))} may not stand in an expression")
+    try:
+        float(0 if isinstance(node.value, str) else node.value)
+    except OverflowError:
+        raise ExpressionError(f"{_short(str(node.value))} is too large") from None
+
+
+def evaluate(expression: Expression, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The value at every point, from arrays that broadcast: float64 or bool for conditions, object for text.
+
+    Division by zero and the like give inf and nan. Raises ExpressionError where text or conditions are computed with.
+    """
+    with np.errstate(all="ignore"):
+        return np.asarray(_value(expression.tree, columns))
+
+
+def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    match node:
+        case ast.Name(id=name):
+            return columns[name] if name not in _LITERALS else np.asarray(_LITERALS[name])
+        case ast.Constant(value=bool() as truth):
+            return np.asarray(truth)
+        case ast.Constant(value=str() as text):
+            return np.asarray(text, object)
+        case ast.Constant(value=int() | float() as number):
+            return np.asarray(float(number))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return np.logical_not(_truth(operand, columns))
+        case ast.UnaryOp(op=sign, operand=operand):
+            return -_number(operand, columns) if isinstance(sign, ast.USub) else _number(operand, columns)
+        case ast.BinOp(left=left, op=op, right=right):
+            return _BINARY[type(op)](_number(left, columns), _number(right, columns))
+        case ast.BoolOp(op=op, values=values):
+            join = np.logical_and if isinstance(op, ast.And) else np.logical_or
+            return functools.reduce(join, [_truth(value, columns) for value in values])
+        case ast.Compare():
+            return _compare(node, columns)
+        case ast.Call(func=ast.Name(id=name), args=args):
+            numbers = [_number(arg, columns) for arg in args]
+            return _ONE[name](*numbers) if name in _ONE else functools.reduce(_MANY[name], numbers)
+    raise AssertionError(f"{ast.dump(node)} passed the check")
+
+
+def _number(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    value = _value(node, columns)
+    if value.dtype.kind not in "iuf":
+        raise ExpressionError(f"{_short(ast.unparse(node))} is not a number", "Compute with numbers only")
+    return value.astype(np.float64, copy=False)
+
+
+def _truth(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    value = _value(node, columns)
+    if value.dtype.kind != "b":
+        cure = "Join conditions only, such as n > 10 and d < 100"
+        raise ExpressionError(f"{_short(ast.unparse(node))} is not a condition", cure)
+    return value
+
+
+def _compare(node: ast.Compare, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    sides = [node.left, *node.comparators]
+    links = [_link(*link, columns) for link in zip(sides, node.ops, sides[1:], strict=False)]
+    return functools.reduce(np.logical_and, links)
+
+
+def _link(left: ast.expr, op: ast.cmpop, right: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    one, other = _value(left, columns), _value(right, columns)
+    kinds = {"n" if value.dtype.kind in "iuf" else value.dtype.kind for value in (one, other)}
+    if len(kinds) > 1 or (kinds != {"n"} and not isinstance(op, ast.Eq | ast.NotEq)):
+        what = f"{_short(ast.unparse(left))} and {_short(ast.unparse(right))} cannot be compared so"
+        raise ExpressionError(what, "Compare numbers with numbers; text and true or false only with == and !=")
+    return np.asarray(_COMPARE[type(op)](one, other), bool)
+
+
+def conjuncts(expression: Expression) -> list[Expression]:
+    """Conditions that hold together exactly where the expression holds."""
+    tree = expression.tree
+    if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
+        return [each for value in tree.values for each in conjuncts(Expression(expression.text, value))]
+    return [expression]
+
+
+def settle(expression: Expression, words: Mapping[str, str]) -> Expression:
+    """The expression where some names stand for known words: `model == 'linear' or width > 4` may be decided."""
+    return Expression(expression.text, _settle(expression.tree, words))
+
+
+def _settle(node: ast.expr, words: Mapping[str, str]) -> ast.expr:
+    match node:
+        case ast.Compare(left=left, ops=ops, comparators=comparators):
+            sides = [_word(side, words) for side in (left, *comparators)]
+            if None not in sides and all(isinstance(op, ast.Eq | ast.NotEq) for op in ops):
+                links = zip(ops, itertools.pairwise(sides), strict=True)
+                return ast.Constant(all(_COMPARE[type(op)](*pair) for op, pair in links))
+        case ast.UnaryOp(op=ast.Not() as op, operand=operand):
+            inner = _settle(operand, words)
+            decided = _decided(inner)
+            return ast.UnaryOp(op, inner) if decided is None else ast.Constant(not decided)
+        case ast.BoolOp(op=op, values=values):
+            return _join(op, [_settle(value, words) for value in values])
+    return node
+
+
+def _join(op: ast.boolop, values: list[ast.expr]) -> ast.expr:
+    """`and` or `or` of values, of which some may be decided."""
+    ends = isinstance(op, ast.Or)
+    if any(_decided(value) is ends for value in values):
+        return ast.Constant(ends)
+    undecided = [value for value in values if _decided(value) is None]
+    if len(undecided) < 2:
+        return undecided[0] if undecided else ast.Constant(not ends)
+    return ast.BoolOp(op, undecided)
+
+
+def _word(node: ast.expr, words: Mapping[str, str]) -> str | None:
+    if isinstance(node, ast.Name):
+        return words.get(node.id)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _decided(node: ast.expr) -> bool | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, bool) else None

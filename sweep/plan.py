@@ -1,0 +1,235 @@
+"""From blocks to buckets: which trials share a program, which of them are this worker's, which are still to do."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from sweep import engine
+from sweep.block import Block
+from sweep.grid import Grid
+from sweep.trial import Trial, build
+
+COMPILE_SECONDS = 4.0
+STEP_SECONDS, FLOPS, FLOATS = 5e-6, 1.1e11, 2e9
+"""Cost of a step on one core: overhead, floating-point operations a second, floats of weights and moments a second."""
+TRIAL_SECONDS, POINT_SECONDS = 1e-3, 4e-9
+"""Cost of a trial besides its steps, and of a coordinate of a measured point."""
+LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.1, 64, 4 << 30
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where a plan runs: the jax platform (`cpu`, `gpu`, `tpu`) and how many threads drive lanes there."""
+
+    platform: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What one lane of a bucket costs: bytes on the device, floats of weights and moments, seconds a step and a trial."""
+
+    bytes: int
+    flops: float
+    floats: int
+
+    @property
+    def step_seconds(self) -> float:
+        """Estimated seconds of one update on one core."""
+        return STEP_SECONDS + self.flops / FLOPS + self.floats / FLOATS
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Trials that share one compiled program: rows of a block with equal static fields.
+
+    `lanes` trials are on the device at once for each thread, `block` of them under one vmap; of the two only `block` is
+    part of the bits of a result. `planned` counts the trials before finished ones were taken away.
+    """
+
+    source: Block
+    statics: Mapping[str, Any]
+    rows: np.ndarray
+    planned: int
+    shape: Shape
+    lanes: int = 1
+    block: int = 1
+
+    @functools.cached_property
+    def id(self) -> str:
+        """Name of what is compiled in: 16 hexadecimal digits."""
+        lane_fields = sorted(self.source.values(np.zeros(0, np.int64)))
+        text = repr((sorted(self.source.kinds.items()), sorted(self.statics.items()), lane_fields))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def title(self) -> str:
+        """What tells it from other buckets, for people."""
+        kinds = " ".join(kind for family, kind in self.source.kinds.items() if family != "schedule")
+        sizes = (f"{name}={self.statics[name]}" for name in ("n", "d", "width", "batch_size") if name in self.statics)
+        return f"{kinds} {' '.join(sizes)}"
+
+    def trials(self) -> Trial:
+        """All its trials as one batch: lane fields are arrays (trials,), static fields Python values."""
+        return batch(self.source, self.statics, self.rows)
+
+    def seconds(self, records: int, test_points: int) -> float:
+        """Estimated seconds on one core, compilation left out."""
+        steps = float(np.mean(self.source.values(self.rows[:: max(1, len(self.rows) // 1000)])["steps"]))
+        width = self.statics["d"] if "sparsity" not in self.statics else self.statics["sparsity"]
+        looking = TRIAL_SECONDS + records * test_points * width * POINT_SECONDS
+        return len(self.rows) * (steps * self.shape.step_seconds + looking)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The buckets of one worker: `planned` trials are its share, those in the buckets are left to do."""
+
+    grid: Grid
+    host: Host
+    buckets: tuple[Bucket, ...]
+
+    @property
+    def planned(self) -> int:
+        """Trials of this worker's share."""
+        return sum(bucket.planned for bucket in self.buckets)
+
+    @property
+    def left(self) -> int:
+        """Trials of the share that are not done yet."""
+        return sum(len(bucket.rows) for bucket in self.buckets)
+
+    def seconds(self) -> float:
+        """A rough estimate of the time that is left, with compilation."""
+        settings = self.grid.settings
+        records = 1 + settings.record_points * settings.record_test
+        open_buckets = [bucket for bucket in self.buckets if len(bucket.rows)]
+        work = sum(bucket.seconds(records, settings.test_points) + COMPILE_SECONDS for bucket in open_buckets)
+        return work / self.host.threads
+
+
+def batch(source: Block, statics: Mapping[str, Any], rows: np.ndarray) -> Trial:
+    """Trials of a block with the given static fields, as one batch."""
+    values = source.values(rows)
+    lanes = {name: _as_lane(name, column) for name, column in values.items() if name not in statics}
+    trial = build(source.kinds, {**lanes, **statics})
+    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, len(rows)), trial)
+
+
+def _as_lane(name: str, column: np.ndarray) -> np.ndarray:
+    if name == "seed":
+        return column.astype(np.uint32)
+    return column.astype(np.int32 if column.dtype.kind == "i" else np.float64)
+
+
+def make(
+    grid: Grid,
+    host: Host,
+    shard: tuple[int, int] = (0, 1),
+    done: np.ndarray | None = None,
+    blocks: Mapping[str, int] | None = None,
+) -> Plan:
+    """The plan of one worker.
+
+    `shard` is (index, count): its share is cut from the whole plan before `done` trials (sorted ids) are taken away.
+    `blocks` fixes the block of buckets by their id, since it is part of the bits of results that a store already has.
+    """
+    whole = [bucket for source in grid.blocks for bucket in _buckets(source)]
+    shared = [share(bucket, *shard) for bucket in whole]
+    sized = [_sized(bucket, host, (blocks or {}).get(bucket.id)) for bucket in shared if bucket.planned]
+    return Plan(grid, host, tuple(without(bucket, done) for bucket in sized))
+
+
+def _buckets(source: Block) -> Iterable[Bucket]:
+    rows = np.concatenate([*source.rows(), np.zeros(0, np.int64)])
+    code, statics = source.statics(rows)
+    order = np.argsort(code, kind="stable")
+    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
+    for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
+        mine = rows[order[start:stop]]
+        fixed = statics[int(code[order[start]])]
+        yield Bucket(source, fixed, mine, len(mine), _shape(source, fixed, mine[:1]))
+
+
+def share(bucket: Bucket, index: int, count: int) -> Bucket:
+    """Every count-th trial of a bucket, from the index-th on."""
+    rows = bucket.rows[index::count]
+    return replace(bucket, rows=rows, planned=len(rows))
+
+
+def without(bucket: Bucket, done: np.ndarray | None) -> Bucket:
+    """The bucket with only the trials that are not in `done`."""
+    if done is None or len(done) == 0:
+        return bucket
+    trial, _ = bucket.source.ids(bucket.rows)
+    return replace(bucket, rows=bucket.rows[~np.isin(trial, done)])
+
+
+def _shape(source: Block, statics: Mapping[str, Any], row: np.ndarray) -> Shape:
+    """Costs of a lane, from the shapes of its arrays; no device is touched."""
+    trial = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), batch(source, statics, row))
+    lane = jax.eval_shape(engine.begin, trial)
+    params = sum(leaf.size for leaf in jax.tree.leaves(lane.states.params))
+    moments = sum(leaf.size for leaf in jax.tree.leaves(lane.states.moments))
+    points = min(statics["batch_size"], statics["n"])
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lane) if hasattr(leaf.dtype, "itemsize"))
+    return Shape(bytes=size, flops=4.0 * points * params, floats=params + moments)
+
+
+def _sized(bucket: Bucket, host: Host, block: int | None) -> Bucket:
+    """The bucket with its lanes and block.
+
+    On a CPU a block is one lane unless the network is so small that vmap pays, and there are as many lanes as make a
+    tenth of a second of work; an accelerator takes as many lanes as fit, all in one block.
+    """
+    each = -(-bucket.planned // host.threads)
+    if host.platform != "cpu":
+        fit = max(1, ACCELERATOR_BYTES // (2 * bucket.shape.bytes))
+        block = block or min(_power_of_two(bucket.planned), _power_of_two(fit + 1) // 2, 4096)
+        return replace(bucket, block=block, lanes=block)
+    block = block or min(_block(bucket.shape.flops), _power_of_two(bucket.planned))
+    steps = int(bucket.source.values(bucket.rows[:1])["steps"][0])
+    wanted = min(MOST_LANES, each, 1 + int(LANE_SECONDS / (bucket.shape.step_seconds * max(steps, 1))))
+    return replace(bucket, block=block, lanes=block * -(-wanted // block))
+
+
+def _block(flops: float) -> int:
+    """Lanes under one vmap on a CPU core, by operations a step [measured: CONTRIBUTING, Decisions]."""
+    return 8 if flops < 1e4 else 4 if flops < 6e4 else 1
+
+
+def _power_of_two(count: int) -> int:
+    """The least power of two that is at least `count`."""
+    return 1 << max(0, count - 1).bit_length()
+
+
+def describe(plan: Plan) -> str:
+    """The plan in words, for `--dry-run`."""
+    done = plan.planned - plan.left
+    lines = [f"{plan.grid.name}: {plan.planned:,} trials, {plan.left:,} left to do, {done:,} done."]
+    for bucket in plan.buckets:
+        memory = bucket.lanes * bucket.shape.bytes / 2**20
+        lines.append(
+            f"  bucket {bucket.id}  {bucket.title}: {len(bucket.rows):,} of {bucket.planned:,} trials left, "
+            f"{bucket.lanes} lanes in blocks of {bucket.block}, {memory:,.1f} MiB"
+        )
+    memory = sum(sorted((bucket.lanes * bucket.shape.bytes for bucket in plan.buckets))[-plan.host.threads :])
+    lines.append(
+        f"{len(plan.buckets)} buckets, {plan.host.threads} threads on {plan.host.platform}, about "
+        f"{memory / 2**20:,.0f} MiB for lanes, roughly {_duration(plan.seconds())}."
+    )
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 1):.0f} seconds"

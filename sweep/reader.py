@@ -1,0 +1,256 @@
+"""A grid file as YAML: plain values, and where in the file each of them stands. Nothing in a file is ever run.
+
+Only text, numbers, true/false, null, lists and mappings exist; numbers are written as anywhere else (`1e-3`, `1_000`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from sweep.errors import Problem
+
+MAX_BYTES, MAX_NODES, MAX_DEPTH = 1 << 20, 100_000, 24
+
+Path = tuple[str | int, ...]
+"""Keys and list positions that lead from the top of a file to a value."""
+
+_TAG = "tag:yaml.org,2002:"
+_PLAIN = "Write plain text, numbers, true or false, null, lists and mappings"
+
+
+class Document:
+    """Values of a file with their places, and what was found to be wrong with it so far.
+
+    `value` is None and `broken` true where the file could not be read to its end.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.value: Any = None
+        self.broken = False
+        self.problems: list[Problem] = []
+        self.places: dict[Path, tuple[int, int]] = {}
+        self.keys: dict[Path, tuple[int, int]] = {}
+
+    def complain(self, path: Path, what: str, cure: str, *, key: bool = False) -> None:
+        """Note a problem at a value, or at its key; at the nearest value around it where the file has none."""
+        line, column = self.place(path, key=key)
+        self.problems.append(Problem(self.file, line, column, dotted(path), what, cure))
+
+    def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
+        """Line and column of a value (or of its key), counted from 1."""
+        if key and path in self.keys:
+            return self.keys[path]
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, (1, 1))
+
+
+def dotted(path: Path) -> str:
+    """A path as a reader writes it: `optimizer[1].lr`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def read(text: str | bytes, file: str) -> Document:
+    """The values of a file; what is wrong with it as YAML stands in the document's problems."""
+    document = Document(file)
+    try:
+        written = _decoded(text)
+        root = _compose(written)
+        document.value = None if root is None else _Builder(document).value(root, ())
+    except _Unreadable as unreadable:
+        document.broken = True
+        document.problems.append(Problem(file, *unreadable.place, "", unreadable.what, unreadable.cure))
+    document.broken |= document.value is None
+    if document.value is None and not document.problems:
+        document.complain((), "the file is empty", "Write at least name, data, model and optimizer")
+    return document
+
+
+class _Unreadable(Exception):
+    """The end of reading: what is wrong, with line and column."""
+
+    def __init__(self, place: tuple[int, int], what: str, cure: str) -> None:
+        super().__init__(what)
+        self.place, self.what, self.cure = place, what, cure
+
+
+def _decoded(text: str | bytes) -> str:
+    size = len(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        raise _Unreadable((1, 1), f"the file has more than {MAX_BYTES} bytes", "Write long lists as log, lin or range")
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = _count(text[: error.start].decode("utf-8", "replace"))
+        what = f"the byte {text[error.start]:#04x} is not UTF-8 text"
+        raise _Unreadable(place, what, "Save the file as UTF-8") from None
+
+
+def _count(before: str) -> tuple[int, int]:
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the numbers of YAML 1.2, bounded in size and depth."""
+
+    nodes = depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """As in PyYAML, but stops a file before it fills the memory or the stack."""
+        self.nodes += 1
+        self.depth += 1
+        if self.nodes > MAX_NODES or self.depth > MAX_DEPTH:
+            raise _too_large(_place(self.peek_event().start_mark), self.depth)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+_Loader.yaml_implicit_resolvers = {}
+
+
+def _resolve(tag: str, pattern: str, first: str) -> None:
+    _Loader.add_implicit_resolver(_TAG + tag, re.compile(rf"(?:{pattern})\Z"), list(first))
+
+
+_resolve("null", "~|null|Null|NULL|", "~nN")
+_Loader.add_implicit_resolver(_TAG + "null", re.compile(r"\Z"), [""])
+_resolve("bool", "true|True|TRUE|false|False|FALSE", "tTfF")
+_resolve("int", r"[-+]?[0-9]+(_[0-9]+)*", "-+0123456789")
+_resolve("float", r"[-+]?(\.[0-9]+|[0-9]+(_[0-9]+)*(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789")
+_resolve("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.")
+_resolve("merge", "<<", "<")
+
+
+def _place(mark: Any) -> tuple[int, int]:
+    return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+
+
+def _too_large(place: tuple[int, int], depth: int) -> _Unreadable:
+    if depth > MAX_DEPTH:
+        return _Unreadable(place, f"values lie more than {MAX_DEPTH} levels deep here", "Write the grid flatter")
+    what = f"the file has more than {MAX_NODES} values, aliases counted each time"
+    return _Unreadable(place, what, "Write long lists as log, lin or range")
+
+
+def _compose(text: str) -> yaml.Node | None:
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        place = _count(text[: error.position])
+        raise _Unreadable(place, f"the character {error.character:#06x} cannot stand in YAML", "Remove it") from None
+    try:
+        return loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        raise _syntax(error) from None
+    except (ValueError, OverflowError):
+        raise _Unreadable(_place(loader.get_mark()), "this is not a character", "Correct the escape sequence") from None
+    finally:
+        loader.dispose()
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> _Unreadable:
+    place, problem = _place(error.problem_mark or error.context_mark), error.problem or "something is wrong"
+    if "single document" in (error.context or ""):
+        return _Unreadable(place, "a second document begins here", "Write one grid a file, without a line of ---")
+    if "\\t" in problem:
+        return _Unreadable(place, "a tab stands where YAML wants spaces", "Indent with spaces")
+    what = f"this is not YAML: {error.context + ': ' if error.context else ''}{problem}"
+    return _Unreadable(place, what, "Look at indentation, colons, quotes and brackets here and in the line before")
+
+
+class _Builder:
+    """Turns nodes into values, aliases written out, and notes their places in the document."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.nodes = 0
+
+    def value(self, node: yaml.Node, path: Path) -> Any:
+        """The value of a node, or None where it is not allowed."""
+        self.nodes += 1
+        place = self.document.places[path] = _place(node.start_mark)
+        if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
+            raise _too_large(place, len(path))
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node, path)
+            if key is None:
+                continue
+            inner = (*path, key)
+            if key in found:
+                first, (line, column) = self.document.keys[inner][0], _place(key_node.start_mark)
+                what = f"is given twice, first in line {first} and again in line {line}"
+                problem = Problem(self.document.file, line, column, dotted(inner), what, "Keep one of the two")
+                self.document.problems.append(problem)
+                continue
+            self.document.keys[inner] = _place(key_node.start_mark)
+            found[key] = self.value(value_node, inner)
+        return found
+
+    def _key(self, node: yaml.Node, path: Path) -> str | None:
+        place = _place(node.start_mark)
+        if node.tag == _TAG + "merge":
+            what, cure = "merge keys (<<) are not read", "Write the fields out"
+        elif isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
+            return str(node.value)
+        else:
+            what, cure = "a key has to be a word", "Write `name: value`"
+        self.document.problems.append(Problem(self.document.file, *place, dotted(path), what, cure))
+        self.document.broken = True
+        return None
+
+    def _scalar(self, node: yaml.Node, path: Path) -> Any:
+        tag = node.tag.removeprefix(_TAG)
+        make = _SCALARS.get(tag) if isinstance(node, yaml.ScalarNode) else None
+        try:
+            if make is not None:
+                return make(node.value)
+            what = f"the tag {node.tag.replace(_TAG, '!!')} is not read" if tag != "merge" else "<< is not read"
+        except (ValueError, UnicodeError):
+            what = f"{_short(node.value)} is not a value of 64 bits or valid text"
+        self.document.complain(path, what, _PLAIN)
+        self.document.broken = True
+        return None
+
+
+def _short(value: str) -> str:
+    return ascii(value if len(value) <= 40 else value[:37] + "...")
+
+
+def _text(value: str) -> str:
+    value.encode()
+    return value
+
+
+def _bool(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError(value)
+    return value.lower() == "true"
+
+
+def _int(value: str) -> int:
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(value)
+    return number
+
+
+def _float(value: str) -> float:
+    return float(value.lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_SCALARS = {"str": _text, "null": lambda _: None, "bool": _bool, "int": _int, "float": _float}

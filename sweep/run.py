@@ -1,0 +1,90 @@
+"""Train a grid: `python -m sweep.run grid.yaml`. Running it again does only what is missing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+Dtype = Literal["float32", "float64"]
+
+
+def sweep(
+    grid: str | Path,
+    out: str | Path | None = None,
+    *,
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    lanes: int | None = None,
+    dtype: Dtype = "float32",
+    plugins: tuple[str, ...] = (),
+    quiet: bool = False,
+) -> Path:
+    """Train all trials of a grid file that are not done yet and return the folder of the tables.
+
+    Args:
+        grid: path of the grid file.
+        out: folder of the store; `results/NAME` of the grid by default.
+        workers: cores that drive lanes; all of them by default.
+        shard: (index, count), this process's share of the whole plan.
+        lanes: trials under one vmap; chosen by the size of the network by default. Part of the bits of a result.
+        dtype: `float32` or `float64`; a store never holds both.
+        plugins: modules to import first, which add their own parts to the registries.
+        quiet: no progress on standard error.
+
+    Raises:
+        GridError: the file is wrong. StoreConflict: `out` holds another sweep. Interrupted: SIGTERM or Ctrl-C came.
+    """
+    from sweep import session
+
+    return session.run(session.Request(Path(grid), out, workers, shard, lanes, dtype, plugins, quiet))
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise typer.BadParameter(f"{text!r} is not i/n with 0 <= i < n, such as 0/4.")
+    return int(index), int(count)
+
+
+def _workers(text: str) -> int | None:
+    if text != "auto" and not (text.isdigit() and int(text)):
+        raise typer.BadParameter(f"{text!r} is neither auto nor a number of cores.")
+    return None if text == "auto" else int(text)
+
+
+@app.command()
+def main(
+    grid: Annotated[Path, typer.Argument(help="The grid file (YAML).", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Folder of the tables. [default: results/NAME]")] = None,
+    workers: Annotated[str, typer.Option(help="Cores that drive lanes: a number or auto.")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and touch no device.")] = False,
+    shard: Annotated[str, typer.Option(help="i/n: train the i-th of n shares of the plan.")] = "0/1",
+    lanes: Annotated[int | None, typer.Option(min=1, help="Trials under one vmap. [default: by size]")] = None,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    plugin: Annotated[list[str] | None, typer.Option(help="Module with parts of your own; may be repeated.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Train every trial of GRID that is not done yet; rows stream into parquet tables.
+
+    Exit codes: 0 done, 1 failed, 2 bad grid, 3 the folder holds another sweep, 75 interrupted and resumable.
+    """
+    if dtype not in ("float32", "float64"):
+        raise typer.BadParameter(f"--dtype {dtype} is neither float32 nor float64.")
+    from sweep import session
+    from sweep.errors import SweepError
+
+    request = session.Request(grid, out, _workers(workers), _shard(shard), lanes, dtype, tuple(plugin or ()), quiet)
+    try:
+        typer.echo(session.preview(request) if dry_run else f"All rows are in {session.run(request) / 'runs'}")
+    except SweepError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    app()

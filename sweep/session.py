@@ -1,0 +1,220 @@
+"""One run of the command: grid, plan, store, crew. The only file that knows all of them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from sweep import grid as grids
+from sweep import plan as plans
+from sweep import schema
+from sweep.crew import Crew, Job
+from sweep.drive import Ended, Queue, Records
+from sweep.errors import Interrupted, StoreConflict, SweepError
+from sweep.grid import Grid
+from sweep.plan import Bucket, Host, Plan
+from sweep.progress import Progress, Silent, for_terminal
+from sweep.store import Store, Writer
+
+VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
+"""Packages whose version is part of the bits of a result."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; see `sweep.run.sweep`."""
+
+    grid: Path
+    out: str | Path | None = None
+    workers: int | None = None
+    shard: tuple[int, int] = (0, 1)
+    lanes: int | None = None
+    dtype: str = "float32"
+    plugins: tuple[str, ...] = ()
+    quiet: bool = False
+
+    def folder(self, grid: Grid) -> Path:
+        """Where the tables go."""
+        return Path(self.out) if self.out is not None else Path("results") / grid.name
+
+
+def preview(request: Request) -> str:
+    """The plan in words. Initialises no jax backend."""
+    grid = _load(request)
+    store = Store(request.folder(grid))
+    host = Host(_wanted_platform(), request.workers or _cores())
+    return plans.describe(_plan(request, grid, store, host))
+
+
+def run(request: Request) -> Path:
+    """Train what is missing and return the folder of the tables."""
+    grid = _load(request)
+    _configure(request.dtype)
+    accelerated = jax.default_backend() != "cpu"
+    host = Host(jax.default_backend(), 1 if accelerated else request.workers or _cores())
+    store = Store(request.folder(grid))
+    plan = _plan(request, grid, store, host)
+    store.open(_manifest(request, grid, host), grid.text, shard=_shard(request))
+    with _progress(request) as progress, _writer(request, store, grid) as writer, _signals():
+        _train(plan, store.folder, progress, writer)
+    return store.folder
+
+
+def _load(request: Request) -> Grid:
+    for name in request.plugins:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise SweepError(f"The plugin {name} cannot be imported: {error}. Put its folder on PYTHONPATH.") from error
+    return grids.load(request.grid)
+
+
+def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
+    recorded = store.lanes()
+    plan = plans.make(grid, host, request.shard, store.done(), recorded)
+    if request.lanes is None:
+        return plan
+    for bucket in plan.buckets:
+        if recorded.get(bucket.id, request.lanes) != request.lanes:
+            raise StoreConflict(
+                f"{store.folder} has rows of {bucket.title} trained with --lanes {recorded[bucket.id]}, and the number "
+                f"of lanes is part of the bits of a result. Leave --lanes {request.lanes} out or use another --out."
+            )
+    fixed = {bucket.id: request.lanes for bucket in plan.buckets}
+    return plans.make(grid, host, request.shard, store.done(), fixed)
+
+
+def _train(plan: Plan, folder: Path, progress: Progress, writer: Writer) -> None:
+    settings = plan.grid.settings
+    records = Records(settings.record_points, settings.record_test, settings.test_points)
+    buckets = [bucket for bucket in plan.buckets if len(bucket.rows)]
+    jobs = [Job(Queue(bucket.trials()), bucket.lanes, bucket.block) for bucket in buckets]
+    progress.start(plan.planned, plan.planned - plan.left)
+    with _compiles(progress):
+        crew = iter(Crew(jobs, min(plan.host.threads, max(1, plan.left)), records))
+        for number, ended in crew:
+            _write(writer, buckets[number], ended)
+            progress.advance(len(ended.index), int(ended.runs["steps"].sum()))
+    progress.say(f"{plan.left:,} trials trained, {plan.planned:,} rows in {folder}.")
+
+
+def _write(writer: Writer, bucket: Bucket, ended: Ended) -> None:
+    rows = bucket.rows[ended.index]
+    trial, problem = bucket.source.ids(rows)
+    ids = {"trial": trial, "problem": problem, "coordinates": np.full(len(rows), "ambient", object)}
+    curves = None
+    if ended.curves is not None:
+        place = np.argsort(ended.index)[np.searchsorted(np.sort(ended.index), ended.curves["index"])]
+        curves = {"trial": trial[place], **{name: each for name, each in ended.curves.items() if name != "index"}}
+    writer.add(bucket.id, bucket.block, {**ids, **bucket.source.columns(rows), **ended.runs}, curves)
+
+
+def _writer(request: Request, store: Store, grid: Grid) -> Writer:
+    metadata = {"shard": _shard(request), "trials": str(grid.size), "grid": grid.name}
+    return Writer(store, schema.runs(grid.columns), schema.curves(), metadata)
+
+
+def _shard(request: Request) -> str:
+    return f"{request.shard[0]}/{request.shard[1]}"
+
+
+def _progress(request: Request) -> Progress:
+    return Silent() if request.quiet else for_terminal()
+
+
+def _configure(dtype: str) -> None:
+    """Set what has to be set before the first array: one thread an operation, full float32 products, the dtype."""
+    flag = "--xla_cpu_multi_thread_eigen=false"
+    if flag not in os.environ.get("XLA_FLAGS", ""):
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _wanted_platform() -> str:
+    """The platform that jax would take, as far as the environment tells without asking for devices."""
+    return (os.environ.get("JAX_PLATFORMS") or "cpu").split(",")[0]
+
+
+def _manifest(request: Request, grid: Grid, host: Host) -> dict[str, Any]:
+    settings = grid.settings
+    return {
+        "name": grid.name,
+        "schema": schema.VERSION,
+        "columns": {name: kind.__name__ for name, kind in grid.columns.items()},
+        "coordinates": settings.coordinates,
+        "record": {"points": settings.record_points, "test": settings.record_test},
+        "test_points": settings.test_points,
+        "dtype": request.dtype,
+        "platform": host.platform,
+        "versions": {name: _version(name) for name in VERSIONED},
+        "info": {
+            "trials": grid.size,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "python": sys.version.split()[0],
+            "machine": platform.platform(),
+            "processor": platform.machine(),
+            "device": str(jax.devices()[0].device_kind),
+            "workers": host.threads,
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        },
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@contextmanager
+def _compiles(progress: Progress) -> Iterator[None]:
+    """Count what XLA compiles while it lasts."""
+
+    def listen(event: str, duration: float, **_: Any) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            progress.advance(0, 0, compiles=1)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C into `Interrupted`, so that what has ended is committed on the way out."""
+
+    def interrupt(number: int, _: Any) -> None:
+        raise Interrupted(
+            f"Interrupted by {signal.Signals(number).name}. Every row that was written stays; the same command goes on."
+        )
+
+    try:
+        before = {each: signal.signal(each, interrupt) for each in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # only the main thread of a program may listen to signals
+        before = {}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

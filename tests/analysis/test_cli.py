@@ -1,0 +1,107 @@
+"""The command `python -m analysis`, and what importing the package costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import analysis
+from analysis.__main__ import main
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(list(map(str, arguments)))
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def test_gap_says_what_it_found_and_wrote(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    code, out, err = call(capsys, "gap", store, "--out", tmp_path / "gap.png")
+    assert (code, err) == (0, "") and "Complete: all 48 trials are there." in out
+    assert "adam's test error exceeds gd's by more than 0.4 in 4 of 6 cells" in out
+    assert f"Wrote {tmp_path / 'gap.png'}." in out and (tmp_path / "gap.png").stat().st_size > 1000
+
+
+def test_phase_writes_the_table(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    code, out, _ = call(capsys, "phase", store, "--value", "train_loss", "--out", tmp_path / "cells.csv")
+    cells = pd.read_csv(tmp_path / "cells.csv")
+    assert code == 0 and len(cells) == 12 and cells["mean"].unique().tolist() == pytest.approx([0.01])
+    assert "optimizer" in out
+
+
+def test_phase_over_one_axis_and_another_facet(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ("--where", "optimizer == 'adam'", "--facet", "feature_noise", "--out", tmp_path / "p.svg")
+    code, out, _ = call(capsys, "phase", store, *arguments)
+    assert "snr" in out and code == 0 and (tmp_path / "p.svg").is_file() and "feature_noise" in out
+
+
+def test_curves_choose_the_telling_cell(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    code, out, _ = call(capsys, "curves", store, "--value", "feature", "--out", tmp_path / "curves.pdf")
+    assert code == 0 and "the cell with the largest paired difference" in out and (tmp_path / "curves.pdf").is_file()
+
+
+def test_report_writes_the_page(make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = make.write_store(tmp_path / "s", make.plane(make.planted, snrs=(0.1,), alphas=(0.1,)))
+    code, out, _ = call(capsys, "report", folder)
+    assert code == 0 and f"Wrote {folder / 'report' / 'index.html'}" in out
+    code, out, _ = call(capsys, "gap", folder)
+    assert code == 0 and "differs by +0.5030 [0.4989, 0.5071]" in out and "Wrote" not in out
+
+
+def test_errors_are_one_sentence_and_an_exit_code(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    cases = {
+        "is no folder": ("report", tmp_path / "nowhere"),
+        "must not be chosen by 'test_error'": ("gap", store, "--tune", "test_error"),
+        "No run has the optimizer 'lion'": ("gap", store, "--a", "lion", "--b", "gd"),
+        "No pair of optimizers fits": ("gap", store, "--where", "optimizer == 'gd'"),
+        "Give them different columns": ("phase", store, "--x", "snr", "--facet", "snr"),
+        "cannot be evaluated": ("phase", store, "--where", "snr =="),
+        "no column 'snrr'": ("phase", store, "--x", "snrr"),
+        "cannot be written to x.doc": ("phase", store, "--out", tmp_path / "x.doc"),
+        "no values of 'margin_l2'": ("curves", store, "--value", "margin_l2"),
+    }
+    for what, arguments in cases.items():
+        code, _, err = call(capsys, *arguments)
+        assert code == 1 and what in err and err.count("\n") == 1, arguments
+    assert call(capsys, "phase")[0] == 2
+
+
+def test_importing_is_light_and_needs_no_jax():
+    heavy = {"jax", "pandas", "scipy", "matplotlib", "seaborn", "jinja2"}
+    code = f"import sys, analysis, analysis.__main__; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_whole_report_needs_no_jax(store: Path, tmp_path: Path):
+    code = (
+        "import sys, analysis\nruns = analysis.load(sys.argv[1])\ncells = analysis.Cells('snr', 'feature_noise', "
+        "'difference')(analysis.PairedGap('adam', 'gd')(runs))\nanalysis.phase_diagram(cells)\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('jax', 'jaxlib')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, store], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_of_sweep_only_names_are_known():
+    allowed = {"sweep.schema", "sweep.status", "sweep.errors"}
+    for path in Path(analysis.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert {name for name in names if name and name.split(".")[0] == "sweep"} <= allowed, path
+
+
+def test_the_public_names():
+    assert analysis.__all__ == [
+        *("Bands", "Cells", "PairedGap", "curves_figure", "gap_figure", "load", "load_curves", "pairs"),
+        *("phase_diagram", "plane", "problem_axes", "report", "save", "swept", "training_axes", "tuned"),
+    ]
+    assert all(callable(getattr(analysis, name)) for name in analysis.__all__)
