@@ -300,9 +300,8 @@ def _spaced(document: Document, field: spec.Field, raw: dict[str, Any], path: Pa
     form = next(iter(raw)) if len(raw) == 1 else ""
     if form not in _FORMS:
         what = "expected one of log, lin and range" + (f", got {', '.join(raw)}" if raw else "")
-        document.complain(
-            (*path, *raw) if len(raw) == 1 else path, what, f"Write {', '.join(_FORMS.values())}", key=True
-        )
+        place = (*path, *raw) if len(raw) == 1 else path
+        document.complain(place, what, f"Write {', '.join(_FORMS.values())}", key=len(raw) == 1)
         return None
     if field.type not in (int, float):
         document.complain(path, f"{form} makes numbers, expected {_EXPECTED[field.type]}", "Write a list")

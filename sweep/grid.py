@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import itertools
@@ -477,8 +478,8 @@ class _Assembly:
 
     def _cycle(self, circle: list[str]) -> None:
         computed = [name for name in circle if isinstance(self.names[name].source, Computed)]
-        origin = min((self.names[name].path for name in computed), key=self.document.place, default=())
-        start = circle.index(self.names[computed[0]].field.name) if computed else 0
+        first = min(computed, key=lambda name: self.document.place(self.names[name].path), default=circle[0])
+        start, origin = circle.index(first), self.names[first].path
         said = " -> ".join([*circle[start:], *circle[: start + 1]])
         self.document.complain(origin, f"expressions need each other: {said}", "Give one of these fields as numbers")
         raise _Failed
@@ -526,7 +527,7 @@ class _Assembly:
         for name in expression.names:
             if name not in self.names:
                 what = f"there is no field {name} here ({self.title()})"
-                self.document.complain(path, what, self._absent(name))
+                self.document.complain(path, what, self._absent(name, path[:1] == ("where",)))
         if not set(expression.names) <= set(self.names):
             raise _Failed
         tables = {}
@@ -537,11 +538,14 @@ class _Assembly:
                 raise _Failed
         return tables
 
-    def _absent(self, name: str) -> str:
+    def _absent(self, name: str, where: bool) -> str:
         """A cure for a name that this block does not have."""
         for family, kinds in trial.FAMILIES.items():
             if family in self.words and any(name in fieldmodels.declared(cls) for cls in kinds.values()):
-                return f"Where only some kinds have it, write {family} != '{self.words[family]}' or ..."
+                this = f"== '{self.words[family]}'"
+                drop = f"{family} !{this[1:]} in where drops the others"
+                keep = f", {family} {this} or (...) keeps them" if where else ""
+                return f"Only some kinds of {family} have it: {drop}{keep}"
         return choose(name, self.names)
 
     def evaluate(self, expression: Expression, path: Path) -> tuple[Axes, np.ndarray]:
@@ -575,13 +579,21 @@ class _Assembly:
             self.document.complain(path, what, f"Write an expression that gives {words[expected]}")
             raise _Failed
         values = np.rint(found) if field.type is int else canonical(found)
-        bad = fieldmodels.outside(field, values)
+        bad = fieldmodels.outside(field, values) & ~self._inherited(expression, axes)
         if strict and bad.any():
             self.doubts.append(_Doubt(replace(name, path=path), expression, axes, bad, found))
         if field.type is not int:
             return Table(axes, values)
         exact = np.isfinite(values) & (np.abs(values) < 2.0**63)
         return Table(axes, np.where(exact, values, 0).astype(np.int64), np.where(exact, values, np.nan))
+
+    def _inherited(self, expression: Expression, axes: Axes) -> np.ndarray:
+        """Where a name that the expression uses is in doubt itself, so that it is complained about once."""
+        found = np.zeros(self.space.shape(axes), bool)
+        for doubt in self.doubts:
+            if doubt.name.field.name in expression.names:
+                found |= self.space.spread(doubt.bad, doubt.axes, axes)
+        return found.ravel()
 
     def keep(self, wheres: Sequence[Computed]) -> Kept:
         """The points at which all conditions of the grid hold. Raises _Failed where one cannot be asked."""
@@ -594,6 +606,11 @@ class _Assembly:
         if failed:
             raise _Failed
         return Kept(self.space, masks)
+
+    def dropped(self, wheres: Sequence[Computed]) -> bool:
+        """True where the kinds alone decide that no point is kept."""
+        settled = (expressions.settle(where.expression, self.words) for where in wheres)
+        return any(isinstance(each.tree, ast.Constant) and each.tree.value is False for each in settled)
 
     def _masks(self, where: Computed) -> list[Mask]:
         masks = []
@@ -745,6 +762,7 @@ def _blocks(
         return []
     tally = _Tally()
     assemblies = [_Assembly(document, members, seeds) for members in itertools.product(*unions)]
+    assemblies = [each for each in assemblies if not each.dropped(wheres)]
     made = [(each, block) for each in assemblies if (block := _block(each, zips, wheres, tally))]
     tally.complain(document)
     _zipped(document, assemblies, zips)
@@ -752,8 +770,7 @@ def _blocks(
     if document.problems:
         return []
     if not kept:
-        points = sum(block.points for _, block in made)
-        document.complain(("where",), f"keeps none of {points} points", "Loosen the conditions or change the values")
+        document.complain(("where",), "keeps no point of the grid", "Loosen the conditions or change the values")
     _overlaps(document, kept)
     return [block for _, block in kept]
 

@@ -214,6 +214,14 @@ def test_a_block_that_keeps_nothing_is_left_out():
     ]
 
 
+def test_what_kinds_drop_need_not_have_the_fields():
+    models = [{"kind": "cnn", "width": [2, 4]}, {"kind": "linear"}]
+    found = grid_of(model=models, optimizer={"kind": "gd", "lr": "=1 / width"}, where="model != 'linear'")
+    assert [row["lr"] for row in listing(found)] == [0.5, 0.25]
+    found = grid_of(model=models, where="model == 'linear' or width < 4")
+    assert [block.size for block in found.blocks] == [1, 1]
+
+
 def test_what_where_drops_need_not_be_valid():
     found = grid_of(data={"kind": "feature_noise", "n": [5, 6, 7], "noise": "=1 / (n - 5)"}, where="n != 5")
     assert [row["noise"] for row in listing(found)] == [1.0, 0.5]
@@ -308,7 +316,7 @@ def test_points_are_those_of_nested_loops(sweep):
     expected = listed(sweep, pair)
     text = yaml.safe_dump({**written(sweep), "zip": list(pair)}, sort_keys=False)
     if not expected:
-        with pytest.raises(grid.GridError, match="keeps none"):
+        with pytest.raises(grid.GridError, match="keeps no point"):
             grid.parse(text)
         return
     found = grid.parse(text)
