@@ -63,10 +63,18 @@ def manifest(folder: Folder) -> dict[str, Any]:
 
 
 def expected_trials(folder: Folder) -> int | None:
-    """How many trials the grid has that was started last, None where the manifest does not say."""
+    """How many trials the grid has that was started last, None where neither manifest nor parts say.
+
+    An extended grid has more of them than the manifest of its first start; every part names the count it was made under.
+    """
+    import pyarrow.parquet as pq
+
     info = manifest(folder).get("info")
-    trials = info.get("trials") if isinstance(info, dict) else None
-    return trials if isinstance(trials, int) else None
+    counts = [info.get("trials") if isinstance(info, dict) else None]
+    for path in parts(folder, RUNS):
+        said = (pq.read_schema(path).metadata or {}).get(b"trials", b"")
+        counts.append(int(said) if said.isdigit() else None)
+    return max((count for count in counts if isinstance(count, int)), default=None)
 
 
 def parts(folder: Folder, table: str) -> list[Path]:

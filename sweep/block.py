@@ -163,7 +163,7 @@ class Kept:
             return _Stage(end, math.prod(self.space.sizes[start:end]), None, (), None)
         axes, array = group
         here = axes.index(end - 1)
-        alone = array.any(axis=tuple(place for place in range(len(axes)) if place != here))
+        alone = np.asarray(array.any(axis=tuple(place for place in range(len(axes)) if place != here)))
         begun = array.any(axis=tuple(range(here + 1, len(axes)))).ravel()
         return _Stage(end, len(alone), np.flatnonzero(alone), axes[: here + 1], begun if here else None)
 

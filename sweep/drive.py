@@ -47,6 +47,7 @@ class Queue:
     def __init__(self, trials: Trial) -> None:
         self.trials = trials
         self.count = len(jax.tree.leaves(trials)[0])
+        self.compiling = threading.Lock()
         self._given = 0
         self._lock = threading.Lock()
 
@@ -86,7 +87,8 @@ class Drive:
         self.queue, self.records = queue, records
         self.programs = engine.programs(block, records.test_points)
         self.on_the_way = self.programs if records.test else engine.programs(block, 0)
-        self.lanes = engine.empty(queue.trials, lanes)
+        blank = self.programs.empty(engine.take(queue.trials, np.zeros(lanes, np.int64)))
+        self.lanes = jax.device_put(blank, engine.placement(lanes))
         self.borders, self.kind = _borders(queue, records)
         self.ticket = np.full(lanes, EMPTY)
         self.step, self.pointer = np.zeros((2, lanes), np.int64)
@@ -97,11 +99,13 @@ class Drive:
         self.chunk = 16
 
     def __iter__(self) -> Iterator[Ended]:
-        while self._settle() or self.unread:
+        with self.queue.compiling:  # one thread compiles, the others find it done
+            running = self._settle() and self._advance()
+        while running or self.unread:
             began = time.perf_counter()
-            running = self._advance()
             yield from self._read(keep=1 if running else 0)
             self._pace(time.perf_counter() - began)
+            running = self._settle() and self._advance()
 
     def _settle(self) -> bool:
         """Refill free lanes and measure the due ones, until every lane has steps to make; False where none has."""
@@ -134,8 +138,6 @@ class Drive:
 
     def _advance(self) -> bool:
         active = self.ticket != EMPTY
-        if not active.any():
-            return False
         steps = min(self.chunk, int((self._border() - self.step)[active].min()))
         self.lanes, statuses = self.programs.advance(self.lanes, np.int32(steps))
         self.unread.append((self.ticket.copy(), None, statuses))

@@ -30,10 +30,11 @@ class Lanes(NamedTuple):
 class Programs(NamedTuple):
     """The compiled programs of a bucket; `Lanes` that go in are used up.
 
-    fill(lanes, trials, due): starts the trials of the due lanes. advance(lanes, steps): at most that many steps of every
+    empty(trials): lanes for such trials, one for each, with nothing in them yet. fill(lanes, trials, due): starts the trials of the due lanes. advance(lanes, steps): at most that many steps of every
     running lane, and a copy of all statuses. look(lanes, due): measurements of the due lanes.
     """
 
+    empty: Callable[[Trial], Lanes]
     fill: Callable[[Lanes, Trial, Any], Lanes]
     advance: Callable[[Lanes, Any], tuple[Lanes, jax.Array]]
     look: Callable[[Lanes, Any], Measurement]
@@ -58,6 +59,12 @@ def programs(block: int, test_points: int) -> Programs:
     jax compiles each of them once for a structure of trials and a number of lanes.
     """
 
+    def empty(trials: Trial) -> Lanes:
+        shape = jax.eval_shape(jax.vmap(begin), trials)
+        lanes = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
+        ended = jnp.full_like(lanes.states.status, np.int32(Status.OUT_OF_STEPS))
+        return lanes._replace(states=lanes.states._replace(status=ended))
+
     def fill(lanes: Lanes, trials: Trial, due: jax.Array) -> Lanes:
         return _where_due(begin, due, trials, lanes)
 
@@ -72,7 +79,7 @@ def programs(block: int, test_points: int) -> Programs:
         shape = jax.eval_shape(jax.vmap(one), lanes)
         return _where_due(one, due, lanes, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape))
 
-    return Programs(jax.jit(fill, donate_argnums=0), jax.jit(advance, donate_argnums=0), jax.jit(look))
+    return Programs(jax.jit(empty), jax.jit(fill, donate_argnums=0), jax.jit(advance, donate_argnums=0), jax.jit(look))
 
 
 def begin(trial: Trial) -> Lanes:
@@ -103,18 +110,6 @@ def _where_due(fn: Callable[[Any], T], due: jax.Array, args: Any, otherwise: T) 
 def take(trials: Trial, rows: np.ndarray) -> Trial:
     """Some trials of a batch of them."""
     return jax.tree.map(lambda leaf: leaf[rows], trials)
-
-
-def empty(trials: Trial, lanes: int) -> Lanes:
-    """Lanes for such trials, with nothing in them, spread over the local accelerators."""
-    shape = jax.eval_shape(jax.vmap(begin), take(trials, np.zeros(lanes, np.int64)))
-
-    def blank() -> Lanes:
-        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-        ended = jnp.full(lanes, np.int32(Status.OUT_OF_STEPS))
-        return nothing._replace(states=nothing.states._replace(status=ended))
-
-    return jax.jit(blank, out_shardings=placement(lanes))()
 
 
 def placement(lanes: int) -> NamedSharding | None:

@@ -394,6 +394,7 @@ class _Assembly:
         self.failed: set[str] = set()
         self.open: list[str] = []
         self.doubts: list[_Doubt] = []
+        self.tainted: dict[str, Mask] = {}
         for member in members:
             self._declare(member, member.family, member.family, "")
             self.order += _order(member)
@@ -579,21 +580,23 @@ class _Assembly:
             self.document.complain(path, what, f"Write an expression that gives {words[expected]}")
             raise _Failed
         values = np.rint(found) if field.type is int else canonical(found)
-        bad = fieldmodels.outside(field, values) & ~self._inherited(expression, axes)
-        if strict and bad.any():
-            self.doubts.append(_Doubt(replace(name, path=path), expression, axes, bad, found))
+        if strict:
+            self._doubt(_Doubt(replace(name, path=path), expression, axes, fieldmodels.outside(field, values), found))
         if field.type is not int:
             return Table(axes, values)
         exact = np.isfinite(values) & (np.abs(values) < 2.0**63)
         return Table(axes, np.where(exact, values, 0).astype(np.int64), np.where(exact, values, np.nan))
 
-    def _inherited(self, expression: Expression, axes: Axes) -> np.ndarray:
-        """Where a name that the expression uses is in doubt itself, so that it is complained about once."""
-        found = np.zeros(self.space.shape(axes), bool)
-        for doubt in self.doubts:
-            if doubt.name.field.name in expression.names:
-                found |= self.space.spread(doubt.bad, doubt.axes, axes)
-        return found.ravel()
+    def _doubt(self, doubt: _Doubt) -> None:
+        """Keep bad values in mind, but for those that come from bad values of other fields."""
+        inherited = np.zeros(self.space.shape(doubt.axes), bool)
+        for name in doubt.expression.names:
+            if name in self.tainted:
+                inherited |= self.space.spread(self.tainted[name][1], self.tainted[name][0], doubt.axes)
+        own = doubt.bad & ~inherited.ravel()
+        self.tainted[doubt.name.field.name] = (doubt.axes, doubt.bad | inherited.ravel())
+        if own.any():
+            self.doubts.append(replace(doubt, bad=own))
 
     def keep(self, wheres: Sequence[Computed]) -> Kept:
         """The points at which all conditions of the grid hold. Raises _Failed where one cannot be asked."""

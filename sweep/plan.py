@@ -126,7 +126,7 @@ def batch(source: Block, statics: Mapping[str, Any], rows: np.ndarray) -> Trial:
 def _as_lane(name: str, column: np.ndarray) -> np.ndarray:
     if name == "seed":
         return column.astype(np.uint32)
-    return column.astype(np.int32 if column.dtype.kind == "i" else np.float64)
+    return column.astype(np.int32 if column.dtype.kind == "i" else jax.dtypes.canonicalize_dtype(float))
 
 
 def make(
