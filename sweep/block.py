@@ -1,200 +1,16 @@
-"""Products of axes whose points are never listed.
-
-A row number's mixed-radix digits are the point. What depends on few axes (a field, an expression, a condition) is a
-small table over the product of these axes alone, read by digits; so counting, checking and numbering cost as much as
-the tables and not as much as the points.
-"""
+"""Blocks of trials: parts of fixed kinds over a lazy product, with values, compiled-in fields and ids by row number."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
-MAX_POINTS, MAX_TABLE = 2**62, 2**24
-
-Axes = tuple[int, ...]
-"""Numbers of axes of a product, ascending."""
-
-
-class TooManyPoints(Exception):
-    """A table over these axes would not fit into memory."""
-
-
-@dataclass(frozen=True)
-class Space:
-    """A product of axes of the given sizes. The last axis runs fastest."""
-
-    sizes: tuple[int, ...]
-
-    @functools.cached_property
-    def points(self) -> int:
-        """Number of points."""
-        return math.prod(self.sizes)
-
-    def shape(self, axes: Axes) -> tuple[int, ...]:
-        """Sizes of some axes. Raises TooManyPoints where a table over them would be too large."""
-        shape = tuple(self.sizes[axis] for axis in axes)
-        if math.prod(shape) > MAX_TABLE:
-            raise TooManyPoints
-        return shape
-
-    def stride(self, axis: int) -> int:
-        """Rows between neighbours on an axis."""
-        return math.prod(self.sizes[axis + 1 :])
-
-    def index(self, axes: Axes, rows: np.ndarray) -> np.ndarray:
-        """Where the rows stand in a table over some axes."""
-        index = np.zeros(rows.shape, np.int64)
-        for first, last in _runs(axes):
-            size, stride = math.prod(self.sizes[first : last + 1]), self.stride(last)
-            digits = rows if stride == 1 else rows // stride
-            index = index * size + (digits if first == 0 else digits % size)
-        return index
-
-    def spread(self, values: np.ndarray, own: Axes, axes: Axes) -> np.ndarray:
-        """A flat table over its own axes, shaped to broadcast over more axes."""
-        return values.reshape([self.sizes[axis] if axis in own else 1 for axis in axes])
-
-
-def _runs(axes: Axes) -> list[tuple[int, int]]:
-    """First and last of each run of neighbouring axes."""
-    breaks = [0, *(at for at in range(1, len(axes)) if axes[at] != axes[at - 1] + 1), len(axes)]
-    return [(axes[start], axes[end - 1]) for start, end in itertools.pairwise(breaks) if end > start]
-
-
-def union(parts: Iterable[Axes]) -> Axes:
-    """All axes that occur."""
-    return tuple(sorted({axis for axes in parts for axis in axes}))
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Values of one name over the product of its axes, flat, last axis fastest.
-
-    `computed` holds the values before they became integers, with nan where there is none.
-    """
-
-    axes: Axes
-    values: np.ndarray
-    computed: np.ndarray | None = None
-
-    @functools.cached_property
-    def numbers(self) -> np.ndarray:
-        """What expressions compute with: float64, bool, or text as objects."""
-        if self.computed is not None:
-            return self.computed
-        return self.values.astype(np.float64) if self.values.dtype.kind in "iuf" else self.values
-
-
-Mask = tuple[Axes, np.ndarray]
-"""A condition over some axes, as an array of their shape."""
-
-
-class Kept:
-    """The points of a product at which all of some conditions hold."""
-
-    def __init__(self, space: Space, masks: Iterable[Mask] = ()) -> None:
-        self.space = space
-        self.groups: list[Mask] = []
-        for mask in masks:
-            self._add(mask)
-
-    def _add(self, mask: Mask) -> None:
-        apart = [group for group in self.groups if not set(group[0]) & set(mask[0])]
-        joined = [mask, *(group for group in self.groups if set(group[0]) & set(mask[0]))]
-        axes = union(own for own, _ in joined)
-        shape = self.space.shape(axes)
-        holds = [self.space.spread(array.ravel(), own, axes) for own, array in joined]
-        self.groups = [*apart, (axes, np.broadcast_to(functools.reduce(np.logical_and, holds), shape))]
-
-    @functools.cached_property
-    def count(self) -> int:
-        """How many points are kept."""
-        free = self.space.points
-        for axes, _ in self.groups:
-            free //= math.prod(self.space.sizes[axis] for axis in axes)
-        return free * math.prod(int(np.count_nonzero(array)) for _, array in self.groups)
-
-    def also(self, masks: Iterable[Mask]) -> Kept:
-        """The kept points at which further conditions hold."""
-        return Kept(self.space, [*self.groups, *masks])
-
-    def project(self, axes: Axes) -> np.ndarray:
-        """Which combinations of digits on some axes occur among the kept points."""
-        holds = np.ones(self.space.shape(axes), bool)
-        for own, array in self.groups:
-            away = tuple(place for place, axis in enumerate(own) if axis not in axes)
-            left = tuple(axis for axis in own if axis in axes)
-            holds &= self.space.spread(array.any(axis=away).ravel(), left, axes)
-        return holds
-
-    def rows(self, chunk: int) -> Iterator[np.ndarray]:
-        """Row numbers of the kept points, ascending, in arrays of `chunk` but for the last."""
-        if not self.count:
-            return
-        waiting: list[np.ndarray] = []
-        for piece in self._extend(np.zeros(1, np.int64), 0, chunk):
-            waiting.append(piece)
-            while sum(map(len, waiting)) >= chunk:
-                whole = np.concatenate(waiting)
-                yield whole[:chunk]
-                waiting = [whole[chunk:]]
-        if sum(map(len, waiting)):
-            yield np.concatenate(waiting)
-
-    @functools.cached_property
-    def _stages(self) -> list[_Stage]:
-        """The axes in order, each bound axis on its own and free ones joined."""
-        bound = {axis: group for group in self.groups for axis in group[0]}
-        count = len(self.space.sizes)
-        ends = [axis + 1 for axis in range(count) if axis in bound or axis + 1 in bound or axis + 1 == count]
-        starts = [0, *ends]
-        return [self._stage(start, end, bound.get(end - 1)) for start, end in zip(starts, ends, strict=False)]
-
-    def _stage(self, start: int, end: int, group: Mask | None) -> _Stage:
-        if group is None:
-            return _Stage(end, math.prod(self.space.sizes[start:end]), None, (), None)
-        axes, array = group
-        here = axes.index(end - 1)
-        alone = np.asarray(array.any(axis=tuple(place for place in range(len(axes)) if place != here)))
-        begun = array.any(axis=tuple(range(here + 1, len(axes)))).ravel()
-        return _Stage(end, len(alone), np.flatnonzero(alone), axes[: here + 1], begun if here else None)
-
-    def _extend(self, prefixes: np.ndarray, at: int, chunk: int) -> Iterator[np.ndarray]:
-        """Kept rows that begin with the given digits. No prefix is a dead end: each one begins some kept row."""
-        if at == len(self._stages):
-            yield prefixes
-            return
-        stage = self._stages[at]
-        upto = Space(self.space.sizes[: stage.end])
-        count = stage.size if stage.digits is None else len(stage.digits)
-        many = max(1, chunk // count)
-        for first, low in itertools.product(range(0, len(prefixes), many), range(0, count, chunk)):
-            high = min(low + chunk, count)
-            digits = np.arange(low, high, dtype=np.int64) if stage.digits is None else stage.digits[low:high]
-            longer = (prefixes[first : first + many, None] * stage.size + digits).ravel()
-            if stage.begun is not None:
-                longer = longer[stage.begun[upto.index(stage.axes, longer)]]
-            if len(longer):
-                yield from self._extend(longer, at + 1, chunk)
-
-
-class _Stage(NamedTuple):
-    """The next axes of a row number: digits that occur on them, and which digits so far on `axes` begin a kept row."""
-
-    end: int
-    size: int
-    digits: np.ndarray | None
-    axes: Axes
-    begun: np.ndarray | None
-
+from sweep.space import Axes, Kept, Mask, Space, Table, canonical, union
 
 Role = Literal["static", "lane", "kind", "alternative"]
 
@@ -215,14 +31,6 @@ class Column:
     shared: bool
     table: Table | None
     default: Table | None = None
-
-
-def canonical(values: np.ndarray) -> np.ndarray:
-    """Floats rounded to 12 significant digits, so that nothing depends on the last bit of somebody's libm."""
-    if values.dtype.kind != "f":
-        return values
-    texts = map("%.12g".__mod__, (values + 0.0).ravel().tolist())
-    return np.fromiter(map(float, texts), np.float64, values.size).reshape(values.shape)
 
 
 def text(value: Any) -> str:

@@ -1,0 +1,318 @@
+"""One block in the making: its names, its axes, and a table of values for each name."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sweep import expressions, fieldmodels, schema, spec, trial
+from sweep.block import Column, Role
+from sweep.expressions import Expression, ExpressionError
+from sweep.fieldmodels import choose
+from sweep.members import Member, kind_of, order_of
+from sweep.reader import Document, Path, dotted
+from sweep.space import MAX_POINTS, MAX_TABLE, Axes, Kept, Mask, Space, Table, TooManyPoints, canonical, union
+from sweep.values import DTYPES, Computed, Given, Source
+
+
+@dataclass(frozen=True, eq=False)
+class Name:
+    """What a block knows of one of its names before it has values."""
+
+    field: spec.Field
+    role: Role
+    part: str
+    path: Path
+    source: Source = None
+    given: bool = False
+    setter: spec.Alternative | None = None
+    usual: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """Values of an expression that are not allowed, should `where` keep them."""
+
+    name: Name
+    expression: Expression
+    axes: Axes
+    bad: np.ndarray
+    found: np.ndarray
+
+
+class Failed(Exception):
+    """There are no values; why has been said already."""
+
+
+class Assembly:
+    """One block in the making: names, axes, then a table for each name."""
+
+    def __init__(self, document: Document, members: Sequence[Member], seeds: Source) -> None:
+        self.document, self.members = document, members
+        self.names: dict[str, Name] = {}
+        self.kinds: dict[str, str] = {}
+        self.words: dict[str, str] = {}
+        self.order: list[str] = []
+        self.axes: dict[str, int] = {}
+        self.space = Space(())
+        self.tables: dict[str, Table | None] = {}
+        self.failed: set[str] = set()
+        self.open: list[str] = []
+        self.doubts: list[Doubt] = []
+        self.tainted: dict[str, Mask] = {}
+        for member in members:
+            self._declare(member, member.family, member.family, "")
+            self.order += order_of(member)
+        self._add(Name(fieldmodels.seed_field(), "lane", "seed", ("seed",), seeds, given=True))
+        self.order.append("seed")
+
+    def _declare(self, member: Member, part: str, name: str, usual: str) -> None:
+        """Add the names of a member: its kind, its fields with those of nested members, its alternatives."""
+        if member.family in self.kinds:
+            what = f"a second {member.family} stands beside that of another part"
+            self.document.complain(member.path, what, "Take another kind, or use a family of its own in the plugin")
+        if member.family != "train":
+            kind = spec.Field(name, "static", str, "", default=member.kind, column=name)
+            self._add(Name(kind, "kind", part, member.path, usual=usual))
+            self.words[name] = self.kinds[member.family] = member.kind
+        setters = {each.field: each for each in spec.alternatives(member.cls) if each.name in member.given}
+        for inner, field in spec.fields(member.cls).items():
+            if field.role == "nested":
+                self._declare(member.nested[inner], part, inner, kind_of(field))
+            else:
+                self._declare_field(member, part, field, field.role, setters.get(inner))
+        for each in spec.alternatives(member.cls):
+            self._declare_field(member, part, fieldmodels.alternative_field(each), "alternative", each)
+
+    def _declare_field(
+        self, member: Member, part: str, field: spec.Field, role: Role, setter: spec.Alternative | None
+    ) -> None:
+        given = field.name in member.given
+        path = (*member.path, setter.name if setter and not given else field.name)
+        self._add(Name(field, role, part, path, member.given.get(field.name), given, setter))
+
+    def _add(self, name: Name) -> None:
+        columns = {each.field.column for each in self.names.values()} | schema.FIXED - {"seed", *schema.KINDS}
+        if name.field.name in self.names or name.field.column in columns:
+            what = f"the name {name.field.name} is taken, by another part or by a column of the results"
+            self.document.complain(name.path, what, "Take another kind, or rename the field in the plugin")
+        self.names[name.field.name] = name
+
+    def title(self) -> str:
+        """The kinds of the block in words."""
+        return ", ".join(f"{name}: {kind}" for name, kind in self.words.items())
+
+    def lay_axes(self, zips: Sequence[tuple[Path, list[str]]]) -> None:
+        """Give every list of values an axis, and those of a zip the same one."""
+        lists = {name: len(each.null) for name in self.order if isinstance(each := self.names[name].source, Given)}
+        together: dict[str, str] = {}
+        for path, names in zips:
+            self._equally_many(path, {name: lists[name] for name in names if name in lists})
+            together |= dict.fromkeys(names, dotted(path))
+        sizes: dict[str, int] = {together.get(name, name): count for name, count in lists.items() if count > 1}
+        places = {group: place for place, group in enumerate(sizes)}
+        self.axes = {name: places[together.get(name, name)] for name, count in lists.items() if count > 1}
+        self.space = Space(tuple(sizes.values()))
+        if self.space.points > MAX_POINTS:
+            self.document.complain((), f"the grid has {self.space.points:.3g} points", "Keep it below 2^62 points")
+            raise Failed
+
+    def _equally_many(self, path: Path, counts: Mapping[str, int]) -> None:
+        if len(set(counts.values())) > 1:
+            said = ", ".join(f"{name} has {count}" for name, count in counts.items())
+            self.document.complain(
+                path, f"zipped fields need equally many values, but {said}", "Make the lists equally long"
+            )
+            raise Failed
+
+    def table(self, name: str) -> Table | None:
+        """The values of a name, None where it is null. Raises Failed where there are none."""
+        if name in self.failed:
+            raise Failed
+        if name in self.open:
+            self._cycle(self.open[self.open.index(name) :])
+        if name not in self.tables:
+            self.open.append(name)
+            try:
+                self.tables[name] = self._table(self.names[name])
+            except Failed:
+                self.failed.add(name)
+                raise
+            finally:
+                self.open.pop()
+        return self.tables[name]
+
+    def _cycle(self, circle: list[str]) -> None:
+        computed = [name for name in circle if isinstance(self.names[name].source, Computed)]
+        first = min(computed, key=lambda name: self.document.place(self.names[name].path), default=circle[0])
+        start, origin = circle.index(first), self.names[first].path
+        said = " -> ".join([*circle[start:], *circle[: start + 1]])
+        self.document.complain(origin, f"expressions need each other: {said}", "Give one of these fields as numbers")
+        raise Failed
+
+    def _table(self, name: Name) -> Table | None:
+        source, setter = name.source, name.setter
+        if name.role == "kind":
+            return Table((), np.array([name.field.default], object))
+        if isinstance(source, Given):
+            return self._given(name, source)
+        if isinstance(source, Computed):
+            return self._compute(name, source.expression, source.path)
+        if name.given:
+            raise Failed
+        if setter and name.role == "alternative":
+            return self._compute(name, internal(setter.from_field), name.path, strict=False)
+        if setter:
+            return self._compute(name, internal(setter.to_field), name.path)
+        return self._default(name)
+
+    def _default(self, name: Name) -> Table | None:
+        """The default of a field: what counts nothing in an id."""
+        field = name.field
+        if name.role == "alternative" or field.required:
+            return None
+        if name.role == "kind":
+            return Table((), np.array([name.usual], object)) if name.usual else None
+        if field.default is None:
+            return self._compute(name, internal(field.null), name.path) if field.null else None
+        return Table((), np.array([field.default], DTYPES[field.type]))
+
+    def _given(self, name: Name, source: Given) -> Table | None:
+        axes = (self.axes[name.field.name],) if name.field.name in self.axes else ()
+        if not source.null.any():
+            return Table(axes, source.values)
+        standing = self._default(name)
+        if standing is None:
+            return None
+        both = union((axes, standing.axes))
+        null, values = (self.space.spread(each, axes, both) for each in (source.null, source.values))
+        return Table(both, np.where(null, self.space.spread(standing.values, standing.axes, both), values).ravel())
+
+    def _needs(self, expression: Expression, path: Path) -> dict[str, Table]:
+        """The tables of the names that an expression uses."""
+        for name in expression.names:
+            if name not in self.names:
+                what = f"there is no field {name} here ({self.title()})"
+                self.document.complain(path, what, self._absent(name, path[:1] == ("where",)))
+        if not set(expression.names) <= set(self.names):
+            raise Failed
+        tables = {}
+        for name in expression.names:
+            table = tables[name] = self.table(name)
+            if table is None:
+                self.document.complain(path, f"{name} is null here", f"Give {name} a value, or leave it out here")
+                raise Failed
+        return tables
+
+    def _absent(self, name: str, where: bool) -> str:
+        """A cure for a name that this block does not have."""
+        for family, kinds in trial.FAMILIES.items():
+            if family in self.words and any(name in fieldmodels.declared(cls) for cls in kinds.values()):
+                this = f"== '{self.words[family]}'"
+                drop = f"{family} !{this[1:]} in where drops the others"
+                keep = f", {family} {this} or (...) keeps them" if where else ""
+                return f"Only some kinds of {family} have it: {drop}{keep}"
+        return choose(name, self.names)
+
+    def evaluate(self, expression: Expression, path: Path) -> tuple[Axes, np.ndarray]:
+        """An expression over the axes that it depends on."""
+        for name, word in expression.words():
+            choices = self.names[name].field.choices if name in self.names else ()
+            if choices and word not in choices:
+                self.document.complain(path, f"{name} is never '{word}'", choose(word, choices))
+        tables = self._needs(expression, path)
+        axes = union(table.axes for table in tables.values())
+        try:
+            shape = self.space.shape(axes)
+            columns = {name: self.space.spread(table.numbers, table.axes, axes) for name, table in tables.items()}
+            return axes, np.broadcast_to(expressions.evaluate(expression, columns), shape)
+        except TooManyPoints:
+            what = f"{', '.join(expression.names)} have more than {MAX_TABLE} combinations"
+            self.document.complain(path, what, "Let it depend on fewer fields, or give fewer values")
+        except ExpressionError as error:
+            self.document.complain(path, error.what, error.cure)
+        raise Failed
+
+    def _compute(self, name: Name, expression: Expression, path: Path, strict: bool = True) -> Table:
+        """The values that an expression gives to a field; what is not allowed waits until `where` is known."""
+        expression = expressions.settle(expression, self.words)
+        axes, found = self.evaluate(expression, path)
+        field, found = name.field, found.ravel()
+        words = {"b": "true or false", "O": "text", "f": "a number"}
+        expected = {bool: "b", str: "O"}.get(field.type, "f")
+        if found.dtype.kind != expected:
+            what = f"`{expression.text}` gives {words[found.dtype.kind]}, expected {words[expected]}"
+            self.document.complain(path, what, f"Write an expression that gives {words[expected]}")
+            raise Failed
+        values = np.rint(found) if field.type is int else canonical(found)
+        if strict:
+            self._doubt(Doubt(replace(name, path=path), expression, axes, fieldmodels.outside(field, values), found))
+        if field.type is not int:
+            return Table(axes, values)
+        exact = np.isfinite(values) & (np.abs(values) < 2.0**63)
+        return Table(axes, np.where(exact, values, 0).astype(np.int64), np.where(exact, values, np.nan))
+
+    def _doubt(self, doubt: Doubt) -> None:
+        """Keep bad values in mind, but for those that come from bad values of other fields."""
+        inherited = np.zeros(self.space.shape(doubt.axes), bool)
+        for name in doubt.expression.names:
+            if name in self.tainted:
+                inherited |= self.space.spread(self.tainted[name][1], self.tainted[name][0], doubt.axes)
+        own = doubt.bad & ~inherited.ravel()
+        self.tainted[doubt.name.field.name] = (doubt.axes, doubt.bad | inherited.ravel())
+        if own.any():
+            self.doubts.append(replace(doubt, bad=own))
+
+    def keep(self, wheres: Sequence[Computed]) -> Kept:
+        """The points at which all conditions of the grid hold. Raises Failed where one cannot be asked."""
+        masks, failed = [], False
+        for where in wheres:
+            try:
+                masks += self._masks(where)
+            except Failed:
+                failed = True
+        if failed:
+            raise Failed
+        return Kept(self.space, masks)
+
+    def dropped(self, wheres: Sequence[Computed]) -> bool:
+        """True where the kinds alone decide that no point is kept."""
+        settled = (expressions.settle(where.expression, self.words) for where in wheres)
+        return any(isinstance(each.tree, ast.Constant) and each.tree.value is False for each in settled)
+
+    def _masks(self, where: Computed) -> list[Mask]:
+        masks = []
+        for each in expressions.conjuncts(expressions.settle(where.expression, self.words)):
+            axes, holds = self.evaluate(each, where.path)
+            if holds.dtype != bool:
+                what = f"`{where.expression.text}` is not a condition"
+                self.document.complain(where.path, what, "Compare with something, such as sparsity <= d")
+                raise Failed
+            masks.append((axes, holds))
+        return masks
+
+    def columns(self) -> list[Column]:
+        """All names with their tables, part by part."""
+        return [
+            Column(
+                name=each.field.name,
+                column=each.field.column,
+                role=each.role,
+                type=each.field.type,
+                part=each.part,
+                shared=each.part in trial.PROBLEM,
+                table=self.table(each.field.name),
+                default=self._default(each),
+            )
+            for each in self.names.values()
+        ]
+
+
+@functools.lru_cache(maxsize=256)
+def internal(text: str) -> Expression:
+    """An expression of a declaration, parsed once."""
+    return expressions.parse(text)
