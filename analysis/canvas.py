@@ -88,7 +88,7 @@ def new_figure(panels: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
 
 
 def finish(figure: Figure, title: str, caption: str) -> Figure:
-    """Set title and caption, and lay the figure out for good: each file format would lay it out a little differently."""
+    """Set title and caption, and lay the figure out for good: each file format would do it a little differently."""
     figure.suptitle(title, fontsize="medium", x=0.01, ha="left")
     lines = textwrap.wrap(caption, int(figure.get_figwidth() * 17))
     figure.supxlabel("\n".join(lines), fontsize="small", color="0.3")

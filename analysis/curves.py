@@ -24,7 +24,8 @@ class Bands:
     """Mean of `values` over seeds at each step, for each value of `facet`, with intervals at `level`.
 
     A run that has ended keeps its last value, so that the mean is over the same runs at all steps; a diverged one is
-    counted as nonfinite after its last finite value. An observable that was not recorded at a step is taken from before.
+    counted as nonfinite after its last finite value. An observable that was not recorded at a step is taken from
+    before.
     """
 
     values: tuple[str, ...] = FIGURE

@@ -51,7 +51,8 @@ def phase_diagram(cells: pd.DataFrame, title: str = "") -> Figure:
     """Heat map of a table of Cells with x and y, one panel a facet, all on one colour scale; y grows upwards.
 
     Axes are labelled with the values that were run. Signed values get a diverging scale centred at 0, paired
-    differences a triangle where the interval excludes 0: it points up above 0 and down below. Hatched cells lack runs (///) or have
+    differences a triangle where the interval excludes 0: it points up above 0 and down below. Hatched cells lack runs
+    (///) or have
     some without a finite value (xxx); cells without any run are grey. Numbers stand in the cells where they fit.
     Raises SweepError where the table has no x and y.
     """

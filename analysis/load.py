@@ -65,7 +65,8 @@ def manifest(folder: Folder) -> dict[str, Any]:
 def expected_trials(folder: Folder) -> int | None:
     """How many trials the grid has that was started last, None where neither manifest nor parts say.
 
-    An extended grid has more of them than the manifest of its first start; every part names the count it was made under.
+    An extended grid has more of them than the manifest of its first start; every part names the count it was made
+    under.
     """
     import pyarrow.parquet as pq
 

@@ -90,7 +90,7 @@ class PairedGap:
 
 
 def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """The pairs of optimizers (a, b) that a reader wants compared: each with gd or sgd, or all where neither was run."""
+    """The pairs of optimizers (a, b) that a reader wants compared: each with gd or sgd, or all where neither ran."""
     names = sorted(runs["optimizer"].dropna().unique())
     baseline = next((name for name in BASELINES if name in names), None)
     if baseline is None:

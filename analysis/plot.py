@@ -33,7 +33,8 @@ MEANING = {
 def gap_figure(cells: pd.DataFrame, title: str = "") -> Figure:
     """Lines of a table of Cells over x with bands of their intervals: one line a facet, one panel a value of y.
 
-    A hollow marker stands where runs are missing, a cross where some have no finite value. Raises SweepError on a table without x.
+    A hollow marker stands where runs are missing, a cross where some have no finite value. Raises SweepError on a
+    table without x.
     """
     x, y, facet = (cells.attrs.get(key) for key in ("x", "y", "facet"))
     if x is None:

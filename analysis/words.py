@@ -94,7 +94,8 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
         return [f"On no problem are the {value} of {a} and that of {b} both finite."]
     above, below = (cells["low"] > 0).sum(), (cells["high"] < 0).sum()
     percent = f"{100 * cells.attrs['level']:g} %"
-    sure = f"the {percent} interval of the paired difference lies above 0 in {above or 'none'} and below 0 in {below or 'none'} of them"
+    sides = f"above 0 in {above or 'none'} and below 0 in {below or 'none'} of them"
+    sure = f"the {percent} interval of the paired difference lies {sides}"
     far = (cells["mean"] > FAR).sum()
     top = largest(known)
     keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]

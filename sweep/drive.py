@@ -196,7 +196,7 @@ class Book:
         self.known: set[str] = set()
         self.length = np.zeros(lanes, np.int64)
 
-    def add(self, lanes: np.ndarray, steps: np.ndarray, found: dict[str, np.ndarray]) -> None:
+    def add(self, lanes: np.ndarray, steps: Any, found: dict[str, np.ndarray]) -> None:
         """A record of each lane; it takes the place of one of the same step."""
         last = np.maximum(self.length[lanes] - 1, 0)
         again = (self.length[lanes] > 0) & (self.steps[lanes, last] == steps)
@@ -207,7 +207,7 @@ class Book:
             self.values[name][lanes, place] = found.get(name, np.nan)
         self.length[lanes] = place + 1
 
-    def close(self, lanes: np.ndarray, index: np.ndarray, status: np.ndarray, curves: bool) -> Ended:
+    def close(self, lanes: np.ndarray, index: np.ndarray, status: Any, curves: bool) -> Ended:
         """What is told of the trials in these lanes, which are then blank again."""
         recorded = np.arange(self.steps.shape[1]) < self.length[lanes, None]
         fitted = recorded & (self.values["train_error"][lanes] == 0)

@@ -30,8 +30,9 @@ class Lanes(NamedTuple):
 class Programs(NamedTuple):
     """The compiled programs of a bucket; `Lanes` that go in are used up.
 
-    empty(trials): lanes for such trials, one for each, with nothing in them yet. fill(lanes, trials, due): starts the trials of the due lanes. advance(lanes, steps): at most that many steps of every
-    running lane, and a copy of all statuses. look(lanes, due): measurements of the due lanes.
+    empty(trials): lanes for such trials, one for each, with nothing in them yet. fill(lanes, trials, due): starts the
+    trials of the due lanes. advance(lanes, steps): at most that many steps of every running lane, and a copy of all
+    statuses. look(lanes, due): measurements of the due lanes.
     """
 
     empty: Callable[[Trial], Lanes]
@@ -43,8 +44,8 @@ class Programs(NamedTuple):
 def every(fn: Callable[[Any], T], lanes: Any, block: int) -> T:
     """`fn` of each lane, blocks of `block` lanes at a time under vmap and the blocks one after the other.
 
-    The block is part of the bits of a result, the number of lanes is not. A block of one lane is not batched at all: the
-    matrix products of XLA on a CPU are up to 1.4 times faster without a batch dimension.
+    The block is part of the bits of a result, the number of lanes is not. A block of one lane is not batched at all:
+    the matrix products of XLA on a CPU are up to 1.4 times faster without a batch dimension.
     """
     count = len(jax.tree.leaves(lanes)[0])
     if block == count > 1:
@@ -98,7 +99,7 @@ def _advance(lane: Lanes, steps: jax.Array) -> trainer.State:
 
 
 def _where_due(fn: Callable[[Any], T], due: jax.Array, args: Any, otherwise: T) -> T:
-    """`fn` of the lanes that are due, `otherwise` elsewhere: one by one on a CPU, where only due lanes then cost anything."""
+    """`fn` of the lanes that are due, `otherwise` elsewhere; one by one on a CPU, so that only due lanes cost."""
 
     def one(lane: tuple[jax.Array, Any, T]) -> T:
         due, args, otherwise = lane

@@ -24,7 +24,7 @@ class SweepError(Exception):
 class Problem:
     """One thing that is wrong with a grid file: where, what, and how to cure it.
 
-    `line` and `column` count from 1; `field` is the dotted path in the file (`data.sparsity`), "" for the file as a whole.
+    `line` and `column` count from 1; `field` is the dotted path in the file (`data.sparsity`), "" for the whole file.
     """
 
     file: str

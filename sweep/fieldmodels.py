@@ -207,9 +207,9 @@ def written(field: spec.Field) -> Any:
     if field.role == "nested":
         return family_model(field.type)
     null = [Literal["full"], None] if field.null else [None] if field.optional else []
-    scalar = Union[tuple([_scalar(field), *null])]  # noqa: UP007
+    scalar = Union[(_scalar(field), *null)]
     forms = [Log, Lin, Range] if field.type in (int, float) else []
-    return Union[tuple([scalar, Formula, list[scalar], *forms])]  # noqa: UP007
+    return Union[(scalar, Formula, list[scalar], *forms)]
 
 
 def part_model(family: str, kind: str, cls: type) -> type[BaseModel]:

@@ -1,8 +1,8 @@
 """The first layer of a network, in the coordinates in which it is trained.
 
-A filters module maps *tokens* (the feature directions, then the noise vectors of the training points, K + n N in all) to
-pre-activations, and holds the trainable weights. Tokens are a pytree with the token axis first, so that a mini-batch is
-an index into that axis whatever the coordinates.
+A filters module maps *tokens* (the feature directions, then the noise vectors of the training points, K + n N in all)
+to pre-activations, and holds the trainable weights. Tokens are a pytree with the token axis first, so that a
+mini-batch is an index into that axis whatever the coordinates.
 """
 
 from __future__ import annotations

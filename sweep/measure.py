@@ -90,7 +90,7 @@ def on_fresh_points(trial: Trial, net: Network, points: int) -> tuple[Scalar, In
     return jnp.sum(losses) / points, jnp.sum(wrongs)
 
 
-def alignment(trial: Trial, net: Network, world: World, patches: Float[Array, "n P units"]) -> dict[str, Scalar]:
+def alignment(trial: Trial, net: Network, world: World, patches: Float[Array, "n P units"]) -> dict[str, Array]:
     """Feature learning and noise memorization of filters (arXiv 2108.11371, Section 5)."""
     if not isinstance(trial.model, AbstractFiltered):
         return {}
@@ -105,7 +105,7 @@ def alignment(trial: Trial, net: Network, world: World, patches: Float[Array, "n
     return found | {"feature": jnp.minimum(positive, negative), "feature_pos": positive, "feature_neg": negative}
 
 
-def normalized_margins(trial: Trial, state: State, least: Scalar) -> dict[str, Scalar]:
+def normalized_margins(trial: Trial, state: State, least: Scalar) -> dict[str, Array]:
     """min_i y_i <w, x_i> over two norms of w, for linear models (arXiv 2406.10650)."""
     if not trial.model.linear:
         return {}

@@ -34,7 +34,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Shape:
-    """What one lane of a bucket costs: bytes on the device, floats of weights and moments, seconds a step and a trial."""
+    """What one lane of a bucket costs: bytes on the device, operations a step, floats of weights and moments."""
 
     bytes: int
     flops: float
@@ -220,7 +220,7 @@ def describe(plan: Plan) -> str:
             f"  bucket {bucket.id}  {bucket.title}: {len(bucket.rows):,} of {bucket.planned:,} trials left, "
             f"{bucket.lanes} lanes in blocks of {bucket.block}, {memory:,.1f} MiB"
         )
-    memory = sum(sorted((bucket.lanes * bucket.shape.bytes for bucket in plan.buckets))[-plan.host.threads :])
+    memory = sum(sorted(bucket.lanes * bucket.shape.bytes for bucket in plan.buckets)[-plan.host.threads :])
     lines.append(
         f"{len(plan.buckets)} buckets, {plan.host.threads} threads on {plan.host.platform}, about "
         f"{memory / 2**20:,.0f} MiB for lanes, roughly {_duration(plan.seconds())}."

@@ -15,8 +15,8 @@ T = TypeVar("T")
 def rarely(due: Bool[Array, ""], compute: Callable[..., T], otherwise: T, *args: Any) -> T:
     """`compute(*args)` where `due`, else `otherwise`.
 
-    A plain `lax.cond` becomes a select under vmap and then computes both sides at every step; this one computes when any
-    lane of the batch is due. `compute` may depend on traced values through `args` only.
+    A plain `lax.cond` becomes a select under vmap and then computes both sides at every step; this one computes when
+    any lane of the batch is due. `compute` may depend on traced values through `args` only.
     """
 
     @jax.custom_batching.custom_vmap
@@ -26,7 +26,9 @@ def rarely(due: Bool[Array, ""], compute: Callable[..., T], otherwise: T, *args:
     @choose.def_vmap
     def _(size: int, batched: Any, *given: Any) -> tuple[T, Any]:
         due, otherwise, args = jax.tree.map(
-            lambda each, is_batched: each if is_batched else jnp.broadcast_to(each, (size, *each.shape)), given, tuple(batched)
+            lambda each, is_batched: each if is_batched else jnp.broadcast_to(each, (size, *each.shape)),
+            given,
+            tuple(batched),
         )
 
         def select() -> T:

@@ -189,7 +189,7 @@ def _version(package: str) -> str:
 def _compiles(progress: Progress) -> Iterator[None]:
     """Count what XLA compiles while it lasts."""
 
-    def listen(event: str, duration: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             progress.advance(0, 0, compiles=1)
 

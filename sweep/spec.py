@@ -2,7 +2,8 @@
 
 A *part* (data model, network, objective, optimizer, schedule, training) is a frozen dataclass that is a jax pytree.
 Its `static` fields are compiled in (shapes, counts, names); its `lane` fields are scalars that may differ from lane to
-lane; a `nested` field is a part of its own. Bucket keys, batches, parquet columns, ids and error texts read nothing else.
+lane; a `nested` field is a part of its own. Bucket keys, batches, parquet columns, ids and error texts read nothing
+else.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ T = TypeVar("T")
 class Field:
     """What is declared about one field of a part.
 
-    `type` is bool, int, float or str, or for a nested field the name of its family; bounds are None where there is none.
+    `type` is bool, int, float or str, or the name of the family of a nested field; bounds are None where there is none.
     `column` is its name in the runs table. `null` is the expression that stands for a missing value in a grid.
     """
 
@@ -55,7 +56,7 @@ class Field:
 class Alternative:
     """A name by which a grid may give a field in other units (`snr` for `noise`); both become columns.
 
-    `to_field` computes the field from the name, `from_field` the name from the field, in the grid's expression language.
+    `to_field` computes the field from the name and `from_field` the name from the field, as expressions of a grid.
     """
 
     name: str

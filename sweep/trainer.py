@@ -37,9 +37,13 @@ class Batch(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the next step needs. `order` is the permutation of the running epoch, None for full batches."""
+    """What the next step needs.
 
-    params: nnx.State
+    `params` are the trained variables of the network and `rest` its others, as nnx states; `order` is the permutation
+    of the running epoch, None for full batches.
+    """
+
+    params: Any
     rest: nnx.State
     moments: optax.OptState
     order: Int[Array, " n"] | None
@@ -54,7 +58,7 @@ def start(trial: Trial) -> tuple[World, State]:
     net = network(trial.data, trial.model, trial.seed)
     _, params, rest = nnx.split(net, nnx.Param, ...)
     world = World(net.filters.tokens(trial.data, directions, points), points.truth, points.label)
-    order = None if full_batch(trial) else jnp.arange(trial.data.n)
+    order = None if batch_size(trial) == trial.data.n else jnp.arange(trial.data.n)
     status = _status(trial.train.steps <= 0, Status.OUT_OF_STEPS, Status.RUNNING)
     moments = trial.optimizer.transform().init(params)
     return world, State(params, rest, moments, order, jnp.zeros((), jnp.int32), status)
@@ -63,10 +67,11 @@ def start(trial: Trial) -> tuple[World, State]:
 def advance(trial: Trial, world: World, state: State) -> State:
     """One update, or the state as it is where the trial has ended.
 
-    Targets are looked at before the update: on the loss and gradient of the step where batches are full, and on those of
-    the whole training set at the beginning of each epoch where they are not.
+    Targets are looked at before the update: on the loss and gradient of the step where batches are full, and on those
+    of the whole training set at the beginning of each epoch where they are not.
     """
-    state = state if state.order is None else state._replace(order=_order(trial, state))
+    if state.order is not None:
+        state = state._replace(order=_order(trial, state, state.order))
     value, grads, rest = loss_and_grads(trial, state, _batch(trial, world, state))
     reached = _reached(trial, world, state, value, grads)
     objective = value + 0.5 * trial.objective.l2 * optax.tree.norm(state.params, squared=True)
@@ -93,9 +98,9 @@ def _status(condition: Any, yes: Any, no: Any) -> Count:
     return jax.lax.convert_element_type(jnp.where(condition, yes, no), jnp.int32)
 
 
-def full_batch(trial: Trial) -> bool:
-    """True where every gradient sees the whole training set."""
-    return trial.train.batch_size is None or trial.train.batch_size >= trial.data.n
+def batch_size(trial: Trial) -> int:
+    """Points that a gradient sees."""
+    return min(trial.train.batch_size or trial.data.n, trial.data.n)
 
 
 def margins(trial: Trial, net: Network, world: World) -> tuple[Float[Array, " points"], Float[Array, "points P units"]]:
@@ -129,24 +134,24 @@ def loss_and_grads(trial: Trial, state: State, batch: Batch) -> tuple[Scalar, nn
 
 def steps_per_epoch(trial: Trial) -> int:
     """Updates in one pass over the training set."""
-    return 1 if full_batch(trial) else -(-trial.data.n // trial.train.batch_size)
+    return -(-trial.data.n // batch_size(trial))
 
 
-def _order(trial: Trial, state: State) -> Int[Array, " n"]:
+def _order(trial: Trial, state: State, order: Int[Array, " n"]) -> Int[Array, " n"]:
     """The permutation of the epoch that `state.step` is in: a fresh one at its beginning."""
     epoch, within = jnp.divmod(state.step, steps_per_epoch(trial))
 
     def shuffle(seed: Scalar, epoch: Count) -> Int[Array, " n"]:
         return jax.random.permutation(jax.random.fold_in(stream(seed, Purpose.BATCH), epoch), trial.data.n)
 
-    return rarely(within == 0, shuffle, state.order, trial.seed, epoch)
+    return rarely(within == 0, shuffle, order, trial.seed, epoch)
 
 
 def _batch(trial: Trial, world: World, state: State) -> Batch:
     """The points that this step's gradient sees."""
     if state.order is None:
         return Batch(world, None)
-    n, size, N = trial.data.n, trial.train.batch_size, trial.data.noise_vectors
+    n, size, N = trial.data.n, batch_size(trial), trial.data.noise_vectors
     place = (state.step % steps_per_epoch(trial)) * size + jnp.arange(size)
     rows = state.order[jnp.minimum(place, n - 1)]
     K = jax.tree.leaves(world.tokens)[0].shape[0] - n * N

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -11,7 +10,7 @@ from sweep.data.base import AbstractData
 from sweep.models.base import AbstractModel
 from sweep.objectives.base import AbstractObjective
 from sweep.optimizers.base import AbstractOptimizer
-from sweep.spec import Alternative, Check, Field, Registry, Scalar, fields, lane, part, static
+from sweep.spec import Alternative, Check, Registry, Scalar, fields, lane, part, static
 
 
 @part

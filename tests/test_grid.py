@@ -18,11 +18,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sweep.space import Kept, Space
 
 from sweep import grid, spec, trial
 from sweep.models.base import AbstractModel
 from sweep.optimizers.base import AbstractOptimizer
+from sweep.space import Kept, Space
 from sweep.spec import Scalar, lane, nested, part, static
 
 EXAMPLE = """

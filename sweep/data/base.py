@@ -94,7 +94,10 @@ class AbstractData(ABC):
 
     @abstractmethod
     def assemble(
-        self, on_features: Float[Array, "K units"], on_noise: Float[Array, "points N units"], truth: Float[Array, " points"]
+        self,
+        on_features: Float[Array, "K units"],
+        on_noise: Float[Array, "points N units"],
+        truth: Float[Array, " points"],
     ) -> Float[Array, "points P units"]:
         """What the patches of the points give on `units` filters, from what their vectors give."""
 

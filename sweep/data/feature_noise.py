@@ -17,7 +17,7 @@ from sweep.spec import Alternative, Check, Scalar, lane, part, static
 class FeatureNoise(AbstractData):
     """One patch is the feature y v, the other sparse Gaussian noise minus a multiple of the feature.
 
-    Definition 3.1 of Zou, Cao, Li, Gu (arXiv 2108.11371): x = [y v, xi] with v = e_1 and xi = z - alpha y v, where z has
+    Definition 3.1 of Zou, Cao, Li, Gu (arXiv 2108.11371): x = [y v, xi] with v = e_1, xi = z - alpha y v, where z has
     s coordinates chosen uniformly among {2..d}, independent N(0, sigma_p^2). n, d: the paper's; s: `sparsity`;
     sigma_p: `noise`; alpha: `feature_noise`. snr = ||v|| / (sigma_p sqrt(s)). The order of the patches is not drawn:
     the networks share filters over patches.
@@ -60,7 +60,10 @@ class FeatureNoise(AbstractData):
         return Points(Sparse(index[None], value[None]), y, y)
 
     def assemble(
-        self, on_features: Float[Array, "1 units"], on_noise: Float[Array, "points 1 units"], truth: Float[Array, " points"]
+        self,
+        on_features: Float[Array, "1 units"],
+        on_noise: Float[Array, "points 1 units"],
+        truth: Float[Array, " points"],
     ) -> Float[Array, "points 2 units"]:
         """[y v, xi]: patch 1 is the noise patch with its feature noise."""
         feature = truth[:, None] * on_features[0]

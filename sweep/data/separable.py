@@ -14,7 +14,7 @@ from sweep.spec import Scalar, lane, part, static
 class Separable(AbstractData):
     """One Gaussian patch a point, with free labels or those of a linear teacher.
 
-    x ~ N(0, I_d). `free`: labels are random, and the data separable almost surely for n <= d. `teacher`: a unit vector u
+    x ~ N(0, I_d). `free`: labels are random, the data separable almost surely for n <= d. `teacher`: a unit vector u
     is drawn once a seed and y = sign(<u, x>), after which x is moved by y margin u: y <u, x> >= margin for every point.
     The synthetic setting of Zhang, Zou, Cao (arXiv 2406.10650) is `free`. `feature` observes u.
     """
@@ -43,7 +43,10 @@ class Separable(AbstractData):
         return Points(Dense(x[None]), y, y)
 
     def assemble(
-        self, on_features: Float[Array, "K units"], on_noise: Float[Array, "points 1 units"], truth: Float[Array, " points"]
+        self,
+        on_features: Float[Array, "K units"],
+        on_noise: Float[Array, "points 1 units"],
+        truth: Float[Array, " points"],
     ) -> Float[Array, "points 1 units"]:
         """The point itself."""
         return on_noise

@@ -55,7 +55,10 @@ class SignalNoise(AbstractData):
         return Points(Dense(noise[None]), y, seen)
 
     def assemble(
-        self, on_features: Float[Array, "1 units"], on_noise: Float[Array, "points 1 units"], truth: Float[Array, " points"]
+        self,
+        on_features: Float[Array, "1 units"],
+        on_noise: Float[Array, "points 1 units"],
+        truth: Float[Array, " points"],
     ) -> Float[Array, "points 2 units"]:
         """[y mu, xi]."""
         return jnp.stack([self.signal * truth[:, None] * on_features[0], on_noise[:, 0]], axis=1)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
+
 class AbstractModel(ABC):
     """A network for binary classification: its margin is positive where it predicts +1."""
 

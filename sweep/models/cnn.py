@@ -16,9 +16,9 @@ from sweep.spec import Scalar, lane, part, static
 class CNN(AbstractFiltered):
     """Two-layer CNN: F_j(x) = c sum_r sum_p act(<w_{j,r}, x_p>), margin F_{+1} - F_{-1}.
 
-    Equation (3.1) of Zou, Cao, Li, Gu (arXiv 2108.11371) with `readout: sum` (c = 1) and q = `power`, act(z) = max(z,
-    0)^q; Section 3 of Kou et al. (arXiv 2303.04145) with `readout: mean` (c = 1/m) and power 1. m: `width`; first weights
-    N(0, `init_scale`^2). The released code of the latter is `patches: mean, bias: true, init: uniform`.
+    Equation (3.1) of Zou, Cao, Li, Gu (arXiv 2108.11371) with `readout: sum` (c = 1) and q = `power`, act(z) =
+    max(z, 0)^q; Section 3 of Kou et al. (arXiv 2303.04145) with `readout: mean` (c = 1/m) and power 1. m: `width`;
+    first weights N(0, `init_scale`^2). The released code of the latter is `patches: mean, bias: true, init: uniform`.
     Filters lie class by class in turn: filter 2r belongs to class +1, filter 2r + 1 to class -1.
     """
 

@@ -77,7 +77,10 @@ class AdaGrad(AbstractOptimizer):
 
 @part
 class Lion(AbstractOptimizer):
-    """w <- w - lr (sign(b1 m + (1 - b1) g) + weight_decay w), m <- b2 m + (1 - b2) g (Chen et al., arXiv 2302.06675)."""
+    """w <- w - lr (sign(b1 m + (1 - b1) g) + weight_decay w), m <- b2 m + (1 - b2) g.
+
+    Chen et al., arXiv 2302.06675, Algorithm 2.
+    """
 
     lr: Scalar = lane(above=0, doc=LR)
     weight_decay: Scalar = lane(0.0, at_least=0, doc="decay of the weights, outside the gradient")

@@ -22,13 +22,13 @@ PREFIX = "optax."
 def from_optax(kind: str) -> type[AbstractOptimizer] | None:
     """The part for an optax function that takes a learning rate, or None where optax has no such optimizer.
 
-    Its numbers with a default are lanes under optax's names, except `learning_rate`, which is `lr` and takes a schedule;
+    Its numbers with a default are lanes under optax's names, except `learning_rate`: it is `lr` and takes a schedule;
     booleans, integers and words are static; arguments of other types keep their defaults.
     """
     make = _function(kind)
     if make is None or "learning_rate" not in inspect.signature(make).parameters:
         return None
-    declared = {"lr": (Scalar, lane(above=0, doc=LR))}
+    declared: dict[str, tuple[Any, Any]] = {"lr": (Scalar, lane(above=0, doc=LR))}
     declared |= {name: field for name, default in _defaults(make) if (field := _field(name, default, kind))}
     declared["schedule"] = (AbstractSchedule, nested("schedule", Constant(), doc=SCHEDULE))
     return _part(kind, make, declared)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any, cast
 
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from sweep.spec import Scalar, lane, part
 
-StepSize = Scalar | Callable[[Int[Array, ""]], Scalar]
+StepSize = float | Callable[[Any], Any]
 """A step size as optax takes it: a number, or a function of the update's number t = 0, 1, 2, ..."""
 
 WARMUP = "updates over which the step size rises linearly to its full value"
@@ -30,7 +31,7 @@ class Constant(AbstractSchedule):
 
     def of(self, lr: Scalar) -> StepSize:
         """The number itself, so that the bits are those of optax without a schedule."""
-        return lr
+        return cast(float, lr)
 
 
 @part
@@ -61,7 +62,9 @@ class Power(AbstractSchedule):
 class Cosine(AbstractSchedule):
     """lr (final + (1 - final) (1 + cos(pi min(t / decay_steps, 1))) / 2), after a warm-up (arXiv 1608.03983)."""
 
-    decay_steps: Scalar = lane(at_least=1, integer=True, doc='updates until the end of the fall; "=steps" for the whole training')
+    decay_steps: Scalar = lane(
+        at_least=1, integer=True, doc='updates until the end of the fall; "=steps" for the whole training'
+    )
     final: Scalar = lane(0.0, at_least=0, at_most=1, doc="share of lr that is left at the end")
     warmup: Scalar = lane(0, at_least=0, integer=True, doc=WARMUP)
 
