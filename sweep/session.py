@@ -55,16 +55,16 @@ def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
     grid = _load(request)
     store = Store(request.folder(grid))
-    host = Host(_wanted_platform(), request.workers or _cores())
+    host = Host(_wanted_platform(), request.workers or cores())
     return plans.describe(_plan(request, grid, store, host))
 
 
 def run(request: Request) -> Path:
     """Train what is missing and return the folder of the tables."""
     grid = _load(request)
-    _configure(request.dtype)
+    configure(request.dtype)
     accelerated = jax.default_backend() != "cpu"
-    host = Host(jax.default_backend(), 1 if accelerated else request.workers or _cores())
+    host = Host(jax.default_backend(), 1 if accelerated else request.workers or cores())
     store = Store(request.folder(grid))
     plan = _plan(request, grid, store, host)
     store.open(_manifest(request, grid, host), grid.text, shard=_shard(request))
@@ -135,7 +135,7 @@ def _progress(request: Request) -> Progress:
     return Silent() if request.quiet else for_terminal()
 
 
-def _configure(dtype: str) -> None:
+def configure(dtype: str) -> None:
     """Set what has to be set before the first array: one thread an operation, full float32 products, the dtype."""
     flag = "--xla_cpu_multi_thread_eigen=false"
     if flag not in os.environ.get("XLA_FLAGS", ""):
@@ -144,7 +144,7 @@ def _configure(dtype: str) -> None:
     jax.config.update("jax_default_matmul_precision", "highest")
 
 
-def _cores() -> int:
+def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -50,7 +50,7 @@ def plane(
     seeds: int = 4,
     optimizers: Iterable[str] = ("adam", "gd"),
 ) -> list[Row]:
-    """One run of each optimizer for each snr, feature_noise and seed, with test error error(optimizer, snr, alpha, seed)."""
+    """One run of each optimizer, snr, feature_noise and seed, with test error error(optimizer, snr, alpha, seed)."""
     points = [(snr, alpha, seed) for snr in snrs for alpha in alphas for seed in range(seeds)]
     return [
         row(

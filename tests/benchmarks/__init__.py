@@ -1,0 +1,1 @@
+"""Benchmarks of the engine beside honest baselines: `python -m tests.benchmarks`."""
