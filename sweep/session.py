@@ -27,7 +27,8 @@ from sweep.errors import Interrupted, StoreConflict, SweepError
 from sweep.grid import Grid
 from sweep.plan import Bucket, Host, Plan
 from sweep.progress import Progress, Silent, for_terminal
-from sweep.store import Store, Writer
+from sweep.store import Store
+from sweep.writer import Writer
 
 VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
 """Packages whose version is part of the bits of a result."""

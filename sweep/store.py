@@ -19,13 +19,10 @@ import os
 import re
 import secrets
 import socket
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,9 +30,6 @@ import pyarrow.parquet as pq
 
 from sweep.errors import StoreConflict, StoreError
 from sweep.schema import CURVES, RUNS
-
-Columns = Mapping[str, "np.ndarray | Sequence[Any]"]
-"""Columns of one batch of rows, all of one length."""
 
 _HOST = socket.gethostname()
 _TEMPORARY = re.compile(r"_tmp-(?P<host>.+)-(?P<pid>\d{1,9})-[0-9a-f]{8}")
@@ -146,61 +140,6 @@ class Store:
                     path.unlink()
 
 
-@dataclass
-class Writer:
-    """Gathers rows of ended trials and commits them in parts of a sensible size.
-
-    A part is committed once `max_rows` rows (of both tables together) wait, or the first of them for `max_seconds`.
-    As a context manager it commits what is left however the block ends. `metadata` goes into every part and should
-    say the `shard`; `rows` counts the trials committed.
-    """
-
-    store: Store
-    runs_schema: pa.Schema
-    curves_schema: pa.Schema
-    metadata: Mapping[str, str]
-    max_rows: int = 65536
-    max_seconds: float = 30.0
-    clock: Callable[[], float] = time.monotonic
-    rows: int = field(default=0, init=False)
-    _batches: list[tuple[pa.Table, pa.Table]] = field(default_factory=list, init=False, repr=False)
-    _buckets: dict[str, int] = field(default_factory=dict, init=False, repr=False)
-    _waiting: int = field(default=0, init=False, repr=False)
-    _since: float = field(default=0.0, init=False, repr=False)
-
-    def add(self, bucket: str, lanes: int, runs: Columns, curves: Columns | None = None) -> None:
-        """Take the rows of some ended trials of one bucket, which trained in a program of `lanes` lanes.
-
-        A missing column becomes null, None becomes null, NaN stays NaN. Raises ValueError on a column that the schema
-        lacks or values that it cannot hold, StoreError where a commit fails; the rows then still wait.
-        """
-        batch = _table(self.runs_schema, runs), _table(self.curves_schema, curves or {"trial": []})
-        if self._buckets.get(bucket, lanes) != lanes:
-            self.flush()
-        if not self._batches:
-            self._since = self.clock()
-        self._buckets[bucket] = lanes
-        self._batches.append(batch)
-        self._waiting += sum(table.num_rows for table in batch)
-        if self._waiting >= self.max_rows or self.clock() - self._since >= self.max_seconds:
-            self.flush()
-
-    def flush(self) -> None:
-        """Commit the rows that wait. Raises StoreError where that fails; they wait on."""
-        if not self._batches:
-            return
-        runs, curves = map(pa.concat_tables, zip(*self._batches, strict=True))
-        self.store.commit(runs, curves, {**self.metadata, "buckets": json.dumps(self._buckets, sort_keys=True)})
-        self.rows += runs.num_rows
-        self._batches, self._buckets, self._waiting = [], {}, 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.flush()
-
-
 def _put(path: Path, content: bytes | pa.Buffer) -> bool:
     """Publish a whole file under a name that is free; False, and nothing changed, where it is taken."""
     if path.exists():
@@ -261,16 +200,6 @@ def _trials(part: Path) -> np.ndarray:
 def _metadata(part: Path) -> dict[str, str]:
     found = pq.read_metadata(part).metadata or {}
     return {key.decode(): value.decode() for key, value in found.items()}
-
-
-def _table(schema: pa.Schema, columns: Columns) -> pa.Table:
-    if unknown := sorted(columns.keys() - set(schema.names)):
-        raise ValueError(f"The schema has no column {', '.join(unknown)}.")
-    rows = len(columns["trial"])
-    # Cast afterwards: asked for int64 at once, pyarrow would cut 0.5 to 0 without a word.
-    given = {name: pa.array(values, from_pandas=False) for name, values in columns.items()}
-    arrays = [given[each.name].cast(each.type) if each.name in given else pa.nulls(rows, each.type) for each in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

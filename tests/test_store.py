@@ -31,7 +31,8 @@ from hypothesis import strategies as st
 
 from sweep import schema
 from sweep.errors import StoreConflict, StoreError, SweepError
-from sweep.store import Store, Writer
+from sweep.store import Store
+from sweep.writer import Writer
 
 ROOT = Path(__file__).parents[1]
 RUNS = schema.runs({"n": int, "lr": float, "schedule": str, "bias": bool})
@@ -200,7 +201,7 @@ def test_a_conflict_names_exactly_what_differs(tmp_path: Path) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
     lambda child: st.lists(child, max_size=2) | st.dictionaries(st.sampled_from("abc"), child, max_size=3),
     max_leaves=6,
 )

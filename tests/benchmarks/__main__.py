@@ -40,9 +40,10 @@ def row(case: Case, found: dict[str, Any]) -> str:
     ratios = sorted(a / b for a, b in zip(loop, engine, strict=True))
     rates = [case.trials / statistics.median(each) for each in (loop, engine)]
     speed = case.flops / statistics.median(engine) / 1e9
+    spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
     return (
         f"| {case.n}, {case.d}, {case.width} | {case.optimizer} | {case.steps:,} | {rates[0]:.1f} | {rates[1]:.1f} "
-        f"| {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) | {speed:.0f} | {found['apart']:.0e} |"
+        f"| {statistics.median(ratios):.2f} ({spread}) | {speed:.0f} | {found['apart']:.0e} |"
     )
 
 
@@ -55,7 +56,7 @@ def main() -> None:
     command = [sys.executable, "-m", "tests.benchmarks.contenders"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = {name: subprocess.Popen([*command, name], **pipes) for name in NAMES}
-    print("| n, d, width | optimizer | steps | loop, trials/s | engine, trials/s | ratio (range) | GFLOP/s | losses apart |")
+    print("| n, d, width | optimizer | steps | loop, trials/s | engine, trials/s | ratio (range) | GFLOP/s | losses |")
     print("|---|---|---|---|---|---|---|---|")
     results = []
     for number, case in enumerate(CASES):
