@@ -42,10 +42,13 @@ class Records:
 
 
 class Queue:
-    """The trials of a bucket (a batch of them, leaves (trials,)), handed out in order to whoever drives lanes of it."""
+    """The trials of a bucket (a batch of them, leaves (trials,)), handed out in order to the `sharers` that drive lanes.
 
-    def __init__(self, trials: Trial) -> None:
-        self.trials = trials
+    Nobody is given more than an equal share of what is left, so that all of them end at about the same time.
+    """
+
+    def __init__(self, trials: Trial, sharers: int = 1) -> None:
+        self.trials, self.sharers = trials, sharers
         self.count = len(jax.tree.leaves(trials)[0])
         self.compiling = threading.Lock()
         self._given = 0
@@ -54,7 +57,8 @@ class Queue:
     def take(self, most: int) -> np.ndarray:
         """The places of the next trials, at most so many."""
         with self._lock:
-            first, self._given = self._given, min(self._given + most, self.count)
+            most = min(most, -(-self.left // self.sharers))
+            first, self._given = self._given, self._given + most
             return np.arange(first, self._given)
 
     @property

@@ -21,7 +21,7 @@ STEP_SECONDS, FLOPS, FLOATS = 5e-6, 1.1e11, 2e9
 """Cost of a step on one core: overhead, floating-point operations a second, floats of weights and moments a second."""
 TRIAL_SECONDS, POINT_SECONDS = 1e-3, 4e-9
 """Cost of a trial besides its steps, and of a coordinate of a measured point."""
-LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.1, 64, 4 << 30
+LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 64, 4 << 30
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def _sized(bucket: Bucket, host: Host, block: int | None) -> Bucket:
     """The bucket with its lanes and block.
 
     On a CPU a block is one lane unless the network is so small that vmap pays, and there are as many lanes as make a
-    tenth of a second of work; an accelerator takes as many lanes as fit, all in one block.
+    twentieth of a second of work; an accelerator takes as many lanes as fit, all in one block.
     """
     each = -(-bucket.planned // host.threads)
     if host.platform != "cpu":

@@ -102,7 +102,7 @@ def _train(plan: Plan, folder: Path, progress: Progress, writer: Writer) -> None
     settings = plan.grid.settings
     records = Records(settings.record_points, settings.record_test, settings.test_points)
     buckets = [bucket for bucket in plan.buckets if len(bucket.rows)]
-    jobs = [Job(Queue(bucket.trials()), bucket.lanes, bucket.block) for bucket in buckets]
+    jobs = [Job(Queue(bucket.trials(), plan.host.threads), bucket.lanes, bucket.block) for bucket in buckets]
     progress.start(plan.planned, plan.planned - plan.left)
     with _compiles(progress):
         crew = iter(Crew(jobs, min(plan.host.threads, max(1, plan.left)), records))

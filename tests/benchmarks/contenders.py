@@ -32,7 +32,7 @@ def engine(case: Case) -> Callable[[], np.ndarray]:
     (bucket,) = found.buckets
 
     def train() -> np.ndarray:
-        job = Job(Queue(bucket.trials()), bucket.lanes, bucket.block)
+        job = Job(Queue(bucket.trials(), found.host.threads), bucket.lanes, bucket.block)
         losses = np.zeros(case.trials)
         for _, ended in Crew([job], found.host.threads, Records(0, False, TEST_POINTS)):
             losses[ended.index] = ended.runs["train_loss"]
