@@ -80,18 +80,30 @@ def _write(exhibit: Exhibit, folder: Path) -> str | None:
 
 
 def _setting(folder: Path) -> dict[str, Any]:
-    """Name, description (the comment that opens the grid), grids and provenance of a store."""
+    """Name, question (the grid's description), the comment that opens the grid, grids and provenance of a store."""
     grids = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("grid*.yaml"))}
     first = grids.get("grid.yaml", "")
-    name = re.search(r"^name:\s*([^#\n]+)", first, re.MULTILINE)
+    top = _top_level(first)
     opening = re.match(r"(?:[ \t]*(?:#.*)?\n)*", first)
     comments = re.findall(r"^[ \t]*#[ \t]?(.*)", opening.group() if opening else "", re.MULTILINE)
     return {
-        "name": name.group(1).strip(" \"'") if name else folder.resolve().name,
-        "description": "\n".join(comments),
+        "name": str(top.get("name") or folder.resolve().name),
+        "question": str(top.get("description") or ""),
+        "comment": " ".join(comments),
         "grids": grids,
         "provenance": _leaves(manifest(folder)),
     }
+
+
+def _top_level(grid: str) -> dict[str, Any]:
+    """What a grid file says, nothing where it is no YAML mapping: a report does not fail for its heading."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(grid)
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _commands(folder: str, x: str | None, y: str | None, condition: str | None) -> list[str]:

@@ -15,9 +15,9 @@ from types import NoneType
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import flax.struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Real
 
-Scalar = Float[Array, ""] | Int[Array, ""] | float | int
+Scalar = Real[Array, ""] | float | int
 """A number of one lane: a Python number in user code, a traced scalar inside a compiled program."""
 
 Role = Literal["static", "lane", "nested"]
