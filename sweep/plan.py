@@ -17,10 +17,10 @@ from sweep.grid import Grid
 from sweep.trial import Trial, build
 
 COMPILE_SECONDS = 4.0
-STEP_SECONDS, FLOPS, FLOATS = 5e-6, 1.1e11, 2e9
-"""Cost of a step on one core: overhead, floating-point operations a second, floats of weights and moments a second."""
-TRIAL_SECONDS, POINT_SECONDS = 1e-3, 4e-9
-"""Cost of a trial besides its steps, and of a coordinate of a measured point."""
+STEP_SECONDS, FLOPS, FLOATS = 6.5e-6, 9e10, 1.5e9
+"""Cost of a step on a core among busy ones: overhead, operations a second, floats of weights and moments a second."""
+TRIAL_SECONDS, SPARSE_SECONDS, DENSE_SECONDS = 1e-3, 7e-8, 1e-8
+"""Cost of a trial besides its steps, and of a coordinate of a measured point in sparse and in dense noise."""
 LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 64, 4 << 30
 
 
@@ -83,8 +83,9 @@ class Bucket:
     def seconds(self, records: int, test_points: int) -> float:
         """Estimated seconds on one core, compilation left out."""
         steps = float(np.mean(self.source.values(self.rows[:: max(1, len(self.rows) // 1000)])["steps"]))
-        width = self.statics["d"] if "sparsity" not in self.statics else self.statics["sparsity"]
-        looking = TRIAL_SECONDS + records * test_points * width * POINT_SECONDS
+        sparse = "sparsity" in self.statics
+        point = self.statics["sparsity"] * SPARSE_SECONDS if sparse else self.statics["d"] * DENSE_SECONDS
+        looking = TRIAL_SECONDS + records * test_points * point
         return len(self.rows) * (steps * self.shape.step_seconds + looking)
 
 
