@@ -42,7 +42,7 @@ class Records:
 
 
 class Queue:
-    """The trials of a bucket (a batch of them, leaves (trials,)), handed out in order to the `sharers` that drive lanes.
+    """The trials of a bucket (a batch of them, leaves (trials,)), handed out in order to `sharers` that drive lanes.
 
     Nobody is given more than an equal share of what is left, so that all of them end at about the same time.
     """

@@ -12,8 +12,7 @@ import jax
 import numpy as np
 
 from sweep import engine
-from sweep.block import Block
-from sweep.grid import Grid
+from sweep.grid import Block, Grid
 from sweep.trial import Trial, build
 
 COMPILE_SECONDS = 4.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.expressions import FUNCTIONS, ExpressionError, conjuncts, evaluate, parse, settle
+from sweep.grid.expressions import FUNCTIONS, ExpressionError, conjuncts, evaluate, parse, settle
 
 N, D = np.array([1.0, 2.0, 5.0]), np.array([4.0, 9.0, 16.0])
 COLUMNS = {"n": N, "d": D, "bias": np.array([True, False, True]), "optimizer": np.array(["gd", "adam", "gd"], object)}

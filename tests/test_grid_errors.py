@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep import grid, reader
+from sweep import grid
 from sweep.errors import GridError
+from sweep.grid import reader
 
 LINES = {
     "name": "t",

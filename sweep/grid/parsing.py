@@ -14,17 +14,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, create_model
 from pydantic import Field as Declared
 
-from sweep import expressions, fieldmodels, schema, spec, trial
-from sweep.assembly import Assembly, Failed
-from sweep.block import Block, text
+from sweep import schema, spec, trial
 from sweep.errors import GridError, Problem
-from sweep.expressions import ExpressionError
-from sweep.fieldmodels import choose, shown
-from sweep.members import Member, family_members, flat
-from sweep.reader import MAX_BYTES, Document, Path, dotted, read
-from sweep.space import MAX_TABLE, TooManyPoints
-from sweep.values import Computed, Given, Source, sources
-from sweep.verdict import Tally, judge
+from sweep.grid import expressions, fieldmodels
+from sweep.grid.assembly import Assembly, Failed
+from sweep.grid.block import Block, text
+from sweep.grid.expressions import ExpressionError
+from sweep.grid.fieldmodels import choose, shown
+from sweep.grid.members import Member, family_members, flat
+from sweep.grid.reader import MAX_BYTES, Document, Path, dotted, read
+from sweep.grid.space import MAX_TABLE, TooManyPoints
+from sweep.grid.values import Computed, Given, Source, sources
+from sweep.grid.verdict import Tally, judge
 
 COORDINATES = ("auto", "ambient")
 """Coordinate systems of the first layer that a grid may ask for."""

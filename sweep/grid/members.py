@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from sweep import fieldmodels, spec, trial
-from sweep.fieldmodels import choose, shown
-from sweep.reader import Document, Path
-from sweep.values import DTYPES, Given, Source, sources
+from sweep import spec, trial
+from sweep.grid import fieldmodels
+from sweep.grid.fieldmodels import choose, shown
+from sweep.grid.reader import Document, Path
+from sweep.grid.values import DTYPES, Given, Source, sources
 
 
 @dataclass(frozen=True, eq=False)

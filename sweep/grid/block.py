@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sweep.space import Axes, Kept, Mask, Space, Table, canonical, union
+from sweep.grid.space import Axes, Kept, Mask, Space, Table, canonical, union
 
 Role = Literal["static", "lane", "kind", "alternative"]
 

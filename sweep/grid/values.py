@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from sweep import spec
-from sweep.expressions import Expression, ExpressionError, parse
-from sweep.fieldmodels import EXPECTED, Fault, check, integral, shown
-from sweep.reader import Document, Path
-from sweep.space import MAX_TABLE, canonical
+from sweep.grid.expressions import Expression, ExpressionError, parse
+from sweep.grid.fieldmodels import EXPECTED, Fault, check, integral, shown
+from sweep.grid.reader import Document, Path
+from sweep.grid.space import MAX_TABLE, canonical
 
 MAX_VALUES = 2**20
 """Most values of one log, lin or range of floats."""

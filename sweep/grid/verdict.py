@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweep import fieldmodels, spec
-from sweep.assembly import Assembly, Doubt, internal
-from sweep.block import text
-from sweep.members import Member, flat
-from sweep.reader import Document, Path
-from sweep.space import Axes, Kept, canonical, union
+from sweep import spec
+from sweep.grid import fieldmodels
+from sweep.grid.assembly import Assembly, Doubt, internal
+from sweep.grid.block import text
+from sweep.grid.members import Member, flat
+from sweep.grid.reader import Document, Path
+from sweep.grid.space import Axes, Kept, canonical, union
 
 
 class Tally:

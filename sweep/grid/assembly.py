@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweep import expressions, fieldmodels, schema, spec, trial
-from sweep.block import Column, Role
-from sweep.expressions import Expression, ExpressionError
-from sweep.fieldmodels import choose
-from sweep.members import Member, kind_of, order_of
-from sweep.reader import Document, Path, dotted
-from sweep.space import MAX_POINTS, MAX_TABLE, Axes, Kept, Mask, Space, Table, TooManyPoints, canonical, union
-from sweep.values import DTYPES, Computed, Given, Source
+from sweep import schema, spec, trial
+from sweep.grid import expressions, fieldmodels
+from sweep.grid.block import Column, Role
+from sweep.grid.expressions import Expression, ExpressionError
+from sweep.grid.fieldmodels import choose
+from sweep.grid.members import Member, kind_of, order_of
+from sweep.grid.reader import Document, Path, dotted
+from sweep.grid.space import MAX_POINTS, MAX_TABLE, Axes, Kept, Mask, Space, Table, TooManyPoints, canonical, union
+from sweep.grid.values import DTYPES, Computed, Given, Source
 
 
 @dataclass(frozen=True, eq=False)
