@@ -1,0 +1,240 @@
+"""Lanes: whatever is beside a trial, its result is the same to the last bit; refill loses and repeats nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from sweep import drive, engine, schema
+from sweep.crew import Crew, Job
+from sweep.drive import Drive, Ended, Queue, Records
+from sweep.status import Status
+from sweep.trial import Trial
+from tests.parts import batch, named, of, trial
+
+RECORDS = Records(points=6, test=True, test_points=40)
+SEEDS = range(5)
+
+
+def results(found: Sequence[Ended], count: int) -> dict[str, np.ndarray]:
+    """Runs of all trials by their place in the queue; fails where one is missing or there twice."""
+    index = np.concatenate([each.index for each in found])
+    assert sorted(index) == list(range(count))
+    order = np.argsort(index)
+    return {
+        name: np.concatenate([np.ma.filled(each.runs[name], -1) for each in found])[order] for name in found[0].runs
+    }
+
+
+def train(trials: Trial, lanes: int = 2, block: int = 1, records: Records = RECORDS) -> dict[str, np.ndarray]:
+    """Results of one drive through a batch of trials."""
+    queue = Queue(trials)
+    return results(list(Drive(queue, lanes, block, records)), queue.count)
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    """Equal to the bit in every column, NaN equal to NaN."""
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def members(count: int = 5, **values: Any) -> list[Trial]:
+    """Trials of one bucket that differ in seed, noise and step size."""
+    return [
+        trial({"optimizer": "adam"}, **{"seed": i, "noise": 0.3 + 0.1 * i, "lr": 0.02 + 0.01 * i, **values})
+        for i in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def alone() -> dict[str, np.ndarray]:
+    """Five trials, each trained with nothing beside it."""
+    found = [train(batch([each]), lanes=1) for each in members()]
+    return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 8])
+def test_number_of_lanes_and_neighbours_change_no_bit(alone: dict[str, np.ndarray], lanes: int) -> None:
+    same(train(batch(members()), lanes), alone)
+
+
+def test_order_changes_no_bit(alone: dict[str, np.ndarray]) -> None:
+    order = np.array([3, 0, 4, 2, 1])
+    found = train(batch([members()[i] for i in order]), lanes=2)
+    same(found, {name: each[order] for name, each in alone.items()})
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+def test_length_of_chunks_changes_no_bit(
+    alone: dict[str, np.ndarray], chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Drive, "_pace", lambda self, seconds: None)
+    queue = Queue(batch(members()))
+    driver = Drive(queue, 2, 1, RECORDS)
+    driver.chunk = chunk
+    same(results(list(driver), queue.count), alone)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_number_of_threads_changes_no_bit(alone: dict[str, np.ndarray], threads: int) -> None:
+    jobs = [Job(Queue(batch(members()), threads), lanes=1, block=1)]
+    found = [ended for _, ended in Crew(jobs, threads, RECORDS)]
+    same(results(found, 5), alone)
+
+
+@pytest.mark.parametrize("example", of("data", "model", "objective", "optimizer", "schedule", "train"), ids=named)
+def test_a_lane_in_a_batch_is_the_trial_alone(example: Any) -> None:
+    """For every part: the same bits in another lane with other neighbours."""
+    kinds = {"optimizer": "sgd"} if example.family in ("schedule", "train") else {}
+    values = {**example.values, "steps": 7}
+    one, other = (
+        trial({**kinds, example.family: example.kind}, **values, seed=seed)
+        if example.family != "train"
+        else trial(kinds, **values, seed=seed)
+        for seed in (1, 2)
+    )
+    records = Records(points=0, test_points=8)
+    both = train(batch([other, one]), lanes=2, records=records)
+    swapped = train(batch([one, other]), lanes=2, records=records)
+    same(both, {name: each[::-1] for name, each in swapped.items()})
+    assert np.isfinite(both["train_loss"]).all()
+
+
+def test_a_block_keeps_its_bits_among_other_lanes() -> None:
+    """Under vmap the block is part of the bits, place and neighbours are not."""
+    order = np.array([4, 2, 0, 1, 3])
+    one = train(batch(members()), lanes=2, block=2)
+    other = train(batch([members()[i] for i in order]), lanes=4, block=2)
+    same(other, {name: each[order] for name, each in one.items()})
+
+
+def test_all_lanes_in_one_block_as_on_an_accelerator(alone: dict[str, np.ndarray]) -> None:
+    """One vmap over all lanes is the same training to rounding."""
+    found = train(batch(members()), lanes=4, block=4)
+    np.testing.assert_array_equal(found["steps"], alone["steps"])
+    np.testing.assert_allclose(found["train_loss"], alone["train_loss"], rtol=1e-5)
+
+
+def test_a_lane_that_is_no_number_leaves_its_neighbours_alone(alone: dict[str, np.ndarray]) -> None:
+    mixed = [*members(), trial({"optimizer": "adam"}, lr=1e30)]
+    for block in (1, 2):
+        found = train(batch(mixed), lanes=2, block=block)
+        assert found["status"][-1] == Status.NONFINITE.label
+        calm = train(batch(members()), lanes=2, block=block)
+        same({name: each[:-1] for name, each in found.items()}, calm)
+
+
+def test_refill_with_a_heavy_tail() -> None:
+    """Trials that end at very different steps come out once each, at the step at which they end alone."""
+    targets = [0.69, 0.3, 0.6, 0.01, 0.65, 0.5, 0.1]
+    tail = [trial({"optimizer": "adam"}, seed=i, target_loss=target, steps=400) for i, target in enumerate(targets)]
+    together = train(batch(tail), lanes=3)
+    for i, each in enumerate(tail):
+        single = train(batch([each]), lanes=1)
+        same({name: column[i : i + 1] for name, column in together.items()}, single)
+    assert len(set(together["steps"])) > 4
+    ended = together["status"] == Status.CONVERGED.label
+    assert ended.sum() >= 5 and (together["train_loss"][ended] <= np.array(targets)[ended]).all()
+
+
+def test_optimizers_share_data_and_first_weights() -> None:
+    """At step 0, trials that differ only in their optimizer agree in every observable to the bit."""
+    first = []
+    for example in of("optimizer"):
+        pair = batch([example.trial(seed=seed, steps=1) for seed in (3, 4)])
+        (ended,) = Drive(Queue(pair), 2, 1, Records(points=2, test_points=8))
+        assert ended.curves is not None
+        first.append({name: each.tolist() for name, each in ended.curves.items() if each is not None})
+        first[-1] = {name: [each[0], each[2]] for name, each in first[-1].items()}
+    for other in first[1:]:
+        assert other == first[0]
+
+
+def test_recorded_steps_are_log_spaced_and_exact() -> None:
+    (ended,) = Drive(Queue(batch(members(2))), 2, 1, RECORDS)
+    assert ended.curves is not None
+    for place in (0, 1):
+        np.testing.assert_array_equal(ended.curves["step"][ended.curves["index"] == place], RECORDS.steps(20))
+    np.testing.assert_array_equal(RECORDS.steps(20), [0, 1, 2, 4, 9, 20])
+    last = ended.curves["step"] == 20
+    np.testing.assert_array_equal(ended.curves["train_loss"][last], ended.runs["train_loss"])
+
+
+@pytest.mark.parametrize(
+    ("points", "last", "steps"), [(0, 7, [7]), (3, 0, [0]), (1, 9, [0, 1, 9]), (32, 4, [0, 1, 2, 3, 4])]
+)
+def test_recorded_steps_at_the_edges(points: int, last: int, steps: list[int]) -> None:
+    assert list(Records(points).steps(last)) == steps
+
+
+def test_fit_step_is_the_first_record_without_training_error() -> None:
+    (ended,) = Drive(Queue(batch(members(1, steps=200))), 1, 1, Records(10, True, 8))
+    assert ended.curves is not None
+    fitted = ended.curves["step"][ended.curves["train_error"] == 0]
+    assert ended.runs["fit_step"][0] == fitted[0] > 0
+    (never,) = Drive(Queue(batch(members(1, steps=0))), 1, 1, RECORDS)
+    assert np.ma.getmaskarray(never.runs["fit_step"]).all() or never.runs["train_error"][0] == 0
+
+
+def test_records_without_test_points_on_the_way() -> None:
+    (ended,) = Drive(Queue(batch(members(1))), 1, 1, Records(4, False, 16))
+    assert ended.curves is not None
+    assert np.isnan(ended.curves["test_error"][:-1]).all() and np.isfinite(ended.curves["test_error"][-1])
+
+
+def test_columns_are_those_of_the_schema() -> None:
+    (ended,) = Drive(Queue(batch(members(1))), 1, 1, RECORDS)
+    assert set(ended.runs) <= {*schema.OBSERVABLES, *schema.OUTCOME}
+
+
+def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:
+    """Step sizes, seeds and noise are lanes: no other trial of the bucket, and no refill, compiles anything."""
+    jax.clear_caches()
+    engine.programs.cache_clear()
+    train(batch(members(5, width=3)), lanes=2)
+    assert sorted(compiles) == sorted(f"jit({name})" for name in ("empty", "fill", "advance", "look"))
+    compiles.clear()
+    train(batch([trial({"optimizer": "adam"}, width=3, seed=9, lr=0.5, noise=2.0, l2=0.5)] * 3), lanes=2)
+    assert compiles == []
+    train(batch(members(2, width=4)), lanes=2)
+    assert len(compiles) == 4
+
+
+def test_threads_of_one_bucket_compile_it_once(compiles: list[str]) -> None:
+    jax.clear_caches()
+    list(Crew([Job(Queue(batch(members(6, width=3)), 3), lanes=2, block=1)], 3, RECORDS))
+    assert sorted(compiles) == sorted(f"jit({name})" for name in ("empty", "fill", "advance", "look"))
+
+
+def test_an_error_in_a_thread_reaches_the_caller_and_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(drive.Drive, "_record", fails)
+    before = threading.active_count()
+    jobs = [Job(Queue(batch(members(4)), 2), lanes=1, block=1) for _ in range(2)]
+    with pytest.raises(MemoryError, match="no room"):
+        list(Crew(jobs, 2, RECORDS))
+    assert threading.active_count() == before
+
+
+def test_closing_the_crew_ends_its_threads() -> None:
+    before = threading.active_count()
+    found = iter(Crew([Job(Queue(batch(members(5)), 2), lanes=1, block=1)], 2, RECORDS))
+    next(found)
+    found.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_nobody_takes_more_than_an_equal_share_of_what_is_left() -> None:
+    queue = Queue(batch(members(5)), sharers=2)
+    taken = [queue.take(4) for _ in range(5)]
+    assert [len(each) for each in taken] == [3, 1, 1, 0, 0]
+    np.testing.assert_array_equal(np.concatenate(taken), np.arange(5))
+    assert queue.left == 0
