@@ -71,7 +71,7 @@ def test_each_row_tells_the_row_and_gives_trees() -> None:
 
 def test_streams_of_all_purposes_and_seeds_differ() -> None:
     seeds = [0, 1, 2, 2**31 - 1, 2**31, 2**32 - 1]
-    data = {tuple(jax.random.key_data(stream(np.uint32(s), p)).tolist()) for s in seeds for p in Purpose}
+    data = {tuple(jax.random.key_data(stream(jnp.uint32(s), p)).tolist()) for s in seeds for p in Purpose}
     assert len(data) == len(seeds) * len(Purpose)
 
 

@@ -14,7 +14,7 @@ import optax
 import optax.contrib
 import pytest
 
-from sweep import optimizers, trial
+from sweep import optimizers, spec, trial
 from sweep.optimizers import from_optax
 from sweep.optimizers.schedules import Constant, Cosine, Power, Warmup
 from tests.parts import Example, named, of
@@ -198,8 +198,9 @@ class TestSchedules:
     t = np.arange(30)
 
     def factors(self, schedule: Any) -> list[float]:
-        """The factors of the step size, read from what gradient descent does under jit."""
-        sizes = jax.jit(lambda schedule, t: jax.vmap(schedule.of(0.5))(t) / 0.5)(schedule, self.t)
+        """The factors of the step size, in the types that they have in a lane: optax counts updates in int32."""
+        lane = jax.tree.map(lambda leaf: np.asarray(leaf, np.int32 if isinstance(leaf, int) else np.float64), schedule)
+        sizes = jax.jit(lambda schedule, t: jax.vmap(schedule.of(0.5))(t) / 0.5)(lane, self.t.astype(np.int32))
         return np.asarray(sizes).tolist()
 
     def test_constant_is_the_number_itself(self) -> None:
@@ -236,12 +237,12 @@ class TestSchedules:
         path = np.asarray(ours(optimizers.KINDS["gd"](lr=0.5, schedule=schedule)))
         updates = np.diff(np.concatenate([START[None], path]), axis=0)
         of = schedule.of(0.5)
-        sizes = np.array([float(of(t) if callable(of) else of) for t in range(STEPS)])
+        sizes = np.array([float(of(float(t)) if callable(of) else of) for t in range(STEPS)])
         np.testing.assert_allclose(updates, -sizes[:, None, None] * GRADS, rtol=1e-10, atol=1e-14)
 
     @pytest.mark.parametrize("kind", ["adam", "momentum", "lion"])
     def test_every_optimizer_obeys_its_schedule(self, kind: str) -> None:
-        """A step size that is 0 at update 0 alone: a warm-up would never be 0, so take a power of a huge shift."""
+        """A schedule that makes all step sizes tiny makes the whole path tiny."""
         cls = optimizers.KINDS[kind]
         constant, tiny = cls(lr=0.5), cls(lr=0.5, schedule=Power(exponent=1.0, shift=1e15))
         assert np.abs(np.asarray(ours(constant)) - START).max() > 0.1
@@ -280,7 +281,11 @@ class TestAliases:
     )  # fmt: skip
     def test_other_names_are_not(self, name: str) -> None:
         assert from_optax(name) is None
-        assert trial.find("optimizer", name) is None
+
+    def test_a_name_of_our_own_is_no_optax_name(self) -> None:
+        assert trial.find("optimizer", "adam") is optimizers.KINDS["adam"]
+        assert trial.find("optimizer", "optax.nope") is None
+        assert trial.find("model", "optax.adam") is None
 
     @pytest.mark.parametrize("name", [name for name in names if from_optax(name)])
     def test_an_optimizer_that_a_grid_may_name_can_train(self, name: str) -> None:
@@ -290,11 +295,10 @@ class TestAliases:
 
     def test_numbers_are_lanes_and_words_are_compiled_in(self) -> None:
         cls: Any = from_optax("optax.adamw")
-        found = {name: field.role for name, field in __import__("sweep.spec").spec.fields(cls).items()}
+        found = {name: field.role for name, field in spec.fields(cls).items()}
         assert found.pop("schedule") == "nested"
-        assert {name for name, role in found.items() if role == "lane"} == {
-            *("lr", "b1", "b2", "eps", "eps_root", "weight_decay")
-        }
+        lanes = {"lr", "b1", "b2", "eps", "eps_root", "weight_decay"}
+        assert {name for name, role in found.items() if role == "lane"} == lanes
         assert {name for name, role in found.items() if role == "static"} == {"nesterov"}
 
     def test_defaults_are_those_of_optax(self) -> None:

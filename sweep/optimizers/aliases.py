@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 import optax.contrib
 
@@ -20,7 +23,7 @@ PREFIX = "optax."
 
 @functools.cache
 def from_optax(kind: str) -> type[AbstractOptimizer] | None:
-    """The part for an optax function that takes a learning rate, or None where optax has no such optimizer.
+    """The part for an optax function that takes a learning rate, or None where optax has none that can train alone.
 
     Its numbers with a default are lanes under optax's names, except `learning_rate`: it is `lr` and takes a schedule;
     booleans, integers and words are static; arguments of other types keep their defaults.
@@ -31,7 +34,24 @@ def from_optax(kind: str) -> type[AbstractOptimizer] | None:
     declared: dict[str, tuple[Any, Any]] = {"lr": (Scalar, lane(above=0, doc=LR))}
     declared |= {name: field for name, default in _defaults(make) if (field := _field(name, default, kind))}
     declared["schedule"] = (AbstractSchedule, nested("schedule", Constant(), doc=SCHEDULE))
-    return _part(kind, make, declared)
+    made = _part(kind, make, declared)
+    return made if _trains(made) else None
+
+
+def _trains(cls: Any) -> bool:
+    """Can it make a step from gradients, weights and the loss? Some optimizers of optax want more: a function, a key."""
+
+    def step(optimizer: AbstractOptimizer, weights: jax.Array) -> Any:
+        transform = optax.with_extra_args_support(optimizer.transform())
+        return transform.update(weights, transform.init(weights), weights, value=jnp.sum(weights), grad=weights)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            jax.eval_shape(step, cls(lr=0.1), jax.ShapeDtypeStruct((3, 2), jnp.float32))
+    except Exception:  # whatever optax raises or warns of, the answer is no
+        return False
+    return True
 
 
 def _function(kind: str) -> Callable[..., Any] | None:

@@ -55,7 +55,7 @@ class Power(AbstractSchedule):
 
     def of(self, lr: Scalar) -> StepSize:
         """A power law of t."""
-        return lambda t: lr * _ramp(t, self.warmup) * (t + self.shift) ** -self.exponent
+        return lambda t: lr * _ramp(t, self.warmup) * (_real(t) + self.shift) ** -self.exponent
 
 
 @part
@@ -72,11 +72,16 @@ class Cosine(AbstractSchedule):
         """Half a cosine wave."""
 
         def step_size(t: Int[Array, ""]) -> Scalar:
-            fall = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(t / self.decay_steps, 1.0)))
+            fall = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(_real(t) / self.decay_steps, 1.0)))
             return lr * _ramp(t, self.warmup) * (self.final + (1.0 - self.final) * fall)
 
         return step_size
 
 
 def _ramp(t: Int[Array, ""], warmup: Scalar) -> Scalar:
-    return jnp.minimum(1.0, (t + 1) / jnp.maximum(warmup, 1))
+    return jnp.minimum(1.0, (_real(t) + 1.0) / jnp.maximum(warmup, 1))
+
+
+def _real(t: Int[Array, ""]) -> Array:
+    """t in the precision of the run; a quotient of two 32-bit integers would be of 32 bits in any precision."""
+    return jnp.asarray(t, float)
