@@ -1,0 +1,328 @@
+"""What is told of a lane, against NumPy by hand; networks of one's own; how a measurement becomes columns."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from sweep import measure, schema, trainer
+from sweep.data.base import features, test_points, training_points
+from sweep.measure import Measurement
+from sweep.models.base import AbstractModel
+from sweep.spec import part, static
+from sweep.status import Status
+from sweep.trainer import State
+from sweep.trial import Trial
+from tests.parts import trial
+
+POINTS = 20
+
+begin = jax.jit(trainer.start)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def look(trial: Trial, points: int) -> tuple[State, Measurement]:
+    """A lane at its first step, measured."""
+    world, state = trainer.start(trial)
+    return state, measure.measure(trial, world, state, points)
+
+
+class Written(NamedTuple):
+    """Points written out: patches (points, P, d), noise patches (points, d), labels that are seen, true labels."""
+
+    x: np.ndarray
+    xi: np.ndarray
+    label: np.ndarray
+    truth: np.ndarray
+
+
+def written(one: Trial, fresh: int = 0) -> Written:
+    """The training set, or so many fresh points, as the papers define them; only the draws come from the program."""
+
+    @jax.jit
+    def draw() -> Any:
+        v = features(one.data, one.seed)
+        if fresh:
+            return test_points(one.data, one.seed, v, jnp.arange(fresh))
+        return training_points(one.data, one.seed, v)
+
+    points = draw()
+    noise = np.asarray(jax.jit(lambda: points.noise.dense(one.data.d))())[:, 0]
+    truth, label = np.asarray(points.truth), np.asarray(points.label)
+    signal = truth[:, None] * np.eye(one.data.d)[0] * getattr(one.data, "signal", 1.0)
+    xi = noise - getattr(one.data, "feature_noise", 0.0) * signal
+    return Written(np.stack([signal, xi], axis=1), xi, label, truth)
+
+
+def weights(state: State) -> np.ndarray:
+    """First weights (d, units)."""
+    return np.asarray(state.params["filters"]["weights"][...])
+
+
+def cnn_margin(one: Trial, w: np.ndarray, bias: np.ndarray | float, x: np.ndarray) -> np.ndarray:
+    """F_{+1} - F_{-1}: even filters add, odd ones subtract; `mean` divides."""
+    on_filters = np.maximum(x @ w + bias, 0) ** one.model.power
+    share = 1 / one.model.width if one.model.readout == "mean" else 1.0
+    share /= x.shape[1] if one.model.patches == "mean" else 1
+    return share * on_filters.sum(axis=1) @ np.resize([1.0, -1.0], w.shape[1])
+
+
+def logistic(margin: np.ndarray) -> float:
+    """Mean of log(1 + exp(-margin))."""
+    return float(np.mean(np.log1p(np.exp(-margin))))
+
+
+def values(found: Measurement) -> dict[str, float]:
+    """Observables as Python numbers."""
+    return {name: float(each) for name, each in found.observables.items()}
+
+
+@pytest.mark.usefixtures("float64")
+class TestFiltered:
+    """Networks with first-layer filters."""
+
+    @staticmethod
+    def by_hand(one: Trial, state: State) -> dict[str, float]:
+        """All observables of a CNN but those of fresh points and the gradient."""
+        w, points = weights(state), written(one)
+        bias = np.asarray(state.params["head"]["bias"][...]) if one.model.bias else np.zeros(w.shape[1])
+        margin = points.label * cnn_margin(one, w, bias, points.x)
+        noise = [max(xi @ w[:, (0 if y > 0 else 1) :: 2]) for xi, y in zip(points.xi, points.label, strict=True)]
+        positive, negative = max(w[0, 0::2]), max(-w[0, 1::2])
+        everything = np.concatenate([w.ravel(), bias])
+        return {
+            **{"train_loss": logistic(margin), "weight_norm": float(np.linalg.norm(everything))},
+            **{"noise_min": min(noise), "noise_mean": float(np.mean(noise)), "noise_max": max(noise)},
+            **{"feature": min(positive, negative), "feature_pos": positive, "feature_neg": negative},
+            "weight_max": float(np.abs(everything).max()),
+            "train_wrong": float(np.sum(margin <= 0)),
+        }
+
+    @pytest.mark.parametrize(
+        ("data", "more"),
+        [
+            ("feature_noise", {"feature_noise": 0.3}),
+            ("signal_noise", {"n": 12, "flip": 0.4, "power": 1, "readout": "mean", "patches": "mean", "bias": True}),
+        ],
+    )
+    def test_observables_of_a_cnn(self, data: str, more: dict[str, Any]) -> None:
+        """The second case has flipped labels: errors and noise memorization are against the label that was seen."""
+        one = trial({"data": data}, **more)
+        state, found = look(one, 0)
+        points = written(one)
+        assert np.any(points.label != points.truth) == ("flip" in more)
+        told = values(found)
+        expected = self.by_hand(one, state)
+        assert int(found.train_wrong) == expected.pop("train_wrong")
+        assert told.pop("grad_norm") > 0
+        assert told == pytest.approx(expected, rel=1e-11)
+
+    def test_observables_of_a_linear_model(self) -> None:
+        """One filter serves both classes; margins are normalized; the gradient of the logistic loss is written down."""
+        one = trial({"model": "linear"}, feature_noise=0.3, l2=0.2)
+        state, found = look(one, POINTS)
+        w, points = weights(state)[:, 0], written(one)
+        z = points.label[:, None] * points.x.sum(axis=1)
+        margin, noise = z @ w, points.label * (points.xi @ w)
+        slope = -1 / (1 + np.exp(margin)) / len(margin)
+        norm, largest = float(np.linalg.norm(w)), float(np.abs(w).max())
+        told = values(found)
+        told.pop("test_loss")
+        assert told == pytest.approx(
+            {
+                **{"train_loss": logistic(margin), "grad_norm": float(np.linalg.norm(slope @ z + 0.2 * w))},
+                **{"noise_min": noise.min(), "noise_mean": noise.mean(), "noise_max": noise.max()},
+                **{"feature": w[0], "feature_pos": w[0], "feature_neg": w[0]},
+                **{"margin_l2": margin.min() / norm, "margin_linf": margin.min() / largest},
+                **{"weight_norm": norm, "weight_max": largest},
+            },
+            rel=1e-11,
+        )
+        assert int(found.train_wrong) == np.sum(margin <= 0)
+
+    def test_ties_are_errors(self) -> None:
+        """A network of zeros decides nothing: every point is wrong, at log 2 each."""
+        _, found = look(trial({"model": "linear"}, feature_noise=0.3, init_scale=0.0, l2=0.2), POINTS)
+        assert (int(found.train_wrong), int(found.test_wrong)) == (6, POINTS)
+        told = values(found)
+        assert told["train_loss"] == pytest.approx(np.log(2))
+        assert told["test_loss"] == pytest.approx(np.log(2))
+        assert np.isnan(told["margin_l2"])
+
+    def test_the_feature_of_a_teacher_is_its_direction(self) -> None:
+        one = trial({"data": "separable", "model": "linear"}, labels="teacher", margin=0.3)
+        state, found = look(one, 0)
+        u = np.asarray(jax.jit(lambda: features(one.data, one.seed).dense(12))())[0]
+        assert values(found)["feature"] == pytest.approx(float(u @ weights(state)[:, 0]), rel=1e-11)
+
+    def test_where_nothing_is_the_feature_nothing_is_told_of_it(self) -> None:
+        _, found = look(trial({"data": "separable", "model": "linear"}), 0)
+        assert not {name for name in found.observables if name.startswith("feature")}
+        assert {"noise_min", "noise_mean", "noise_max"} <= set(found.observables)
+
+
+@pytest.mark.usefixtures("float64")
+class TestFreshPoints:
+    """Test errors are those of the drawn points, whatever the chunk."""
+
+    @pytest.mark.parametrize(
+        ("kinds", "more"),
+        [({}, {}), ({"data": "signal_noise"}, {"flip": 0.3, "flip_test": True, "power": 1})],
+        ids=["feature_noise", "flipped_labels"],
+    )
+    def test_the_last_chunk_may_be_short(
+        self, kinds: dict[str, str], more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Twenty points in chunks of eight: 4 of the last chunk count."""
+        monkeypatch.setattr(measure, "TEST_CHUNK", 8)
+        one = trial(kinds, noise=2.0, **more)
+        state, found = jax.jit(lambda one: look.__wrapped__(one, POINTS))(one)
+        points = written(one, fresh=POINTS)
+        margin = points.label * cnn_margin(one, weights(state), 0.0, points.x)
+        assert 0 < np.sum(margin <= 0) < POINTS
+        assert int(found.test_wrong) == np.sum(margin <= 0)
+        assert values(found)["test_loss"] == pytest.approx(logistic(margin), rel=1e-12)
+
+    def test_without_points_nothing_is_told_of_them(self) -> None:
+        _, found = look(trial(feature_noise=0.3), 0)
+        assert "test_loss" not in found.observables
+        assert int(found.test_wrong) == 0
+
+    def test_fewer_points_than_a_chunk(self) -> None:
+        """Three points are drawn and no more, and they are the first three."""
+        one = trial(noise=2.0)
+        state, found = look(one, 3)
+        points = written(one, fresh=POINTS)
+        margin = (points.label * cnn_margin(one, weights(state), 0.0, points.x))[:3]
+        assert int(found.test_wrong) == np.sum(margin <= 0)
+        assert values(found)["test_loss"] == pytest.approx(logistic(margin), rel=1e-12)
+
+
+class TestOutcome:
+    """Errors count, statuses tell, columns divide."""
+
+    def test_a_margin_of_nothing_or_of_no_number_is_wrong(self) -> None:
+        assert int(measure.wrong(jnp.array([-1.0, 0.0, -0.0, jnp.nan, -jnp.inf, 1e-30, jnp.inf]))) == 5
+
+    @pytest.mark.parametrize(
+        ("status", "loss", "norm", "reached", "expected"),
+        [
+            (Status.RUNNING, 0.1, 1.0, True, Status.RUNNING),
+            (Status.CONVERGED, 0.1, 1.0, False, Status.CONVERGED),
+            (Status.NONFINITE, np.nan, 1.0, False, Status.NONFINITE),
+            (Status.OUT_OF_STEPS, 0.1, 1.0, False, Status.OUT_OF_STEPS),
+            (Status.OUT_OF_STEPS, 0.1, 1.0, True, Status.CONVERGED),
+            (Status.OUT_OF_STEPS, np.nan, 1.0, False, Status.NONFINITE),
+            (Status.OUT_OF_STEPS, np.inf, 1.0, True, Status.NONFINITE),
+            (Status.OUT_OF_STEPS, 0.0, np.inf, True, Status.NONFINITE),
+        ],
+    )
+    def test_the_last_update_may_reach_the_target_or_break_the_weights(
+        self, status: Status, loss: float, norm: float, reached: bool, expected: Status
+    ) -> None:
+        found = measure.final_status(jnp.int32(status), jnp.float32(loss), jnp.float32(norm), jnp.array(reached))
+        assert Status(int(found)) is expected
+
+    def test_a_target_is_seen_after_the_last_step(self) -> None:
+        """No update follows the last one, so its weights are looked at when they are measured; step 0 is the shortest."""
+        for target, status in ((10.0, Status.CONVERGED), (1e-9, Status.OUT_OF_STEPS)):
+            _, found = look(trial(steps=0, target_loss=target), 0)
+            assert Status(int(found.status)) is status
+
+    def test_columns_are_ratios_of_counts_in_double_precision(self) -> None:
+        observables = {"test_loss": jnp.float32([0.5, 0.1])}
+        found = Measurement(jnp.zeros(2), jnp.zeros(2), jnp.int32([1, 0]), jnp.int32([3, 7]), observables)
+        told = measure.columns(found, n=3, points=7)
+        assert {name: each.tolist() for name, each in told.items()} == {
+            "test_loss": [0.5, float(np.float32(0.1))],
+            "train_error": [1 / 3, 0.0],
+            "test_error": [3 / 7, 1.0],
+            "generalization_gap": [3 / 7 - 1 / 3, 1.0],
+        }
+        assert all(each.dtype == np.float64 for each in told.values())
+
+    def test_columns_without_fresh_points(self) -> None:
+        found = Measurement(jnp.zeros(1), jnp.zeros(1), jnp.int32([1]), jnp.int32([0]), {})
+        assert set(measure.columns(found, n=4, points=0)) == {"train_error"}
+
+    def test_every_observable_has_a_column(self) -> None:
+        found = jax.eval_shape(lambda: look.__wrapped__(trial({"model": "linear"}), 4)[1])
+        names = {*found.observables, "train_error", "test_error", "generalization_gap"}
+        assert names == set(schema.OBSERVABLES)
+
+
+class Perceptron(nnx.Module):
+    """Two layers on the patches laid side by side, and something that trains otherwise than it tests."""
+
+    def __init__(self, inputs: int, between: str, rngs: nnx.Rngs) -> None:
+        self.first = nnx.Linear(inputs, 4, rngs=rngs)
+        self.between: Any = None
+        if between == "norm":
+            self.between = nnx.BatchNorm(4, rngs=rngs)
+        elif between == "dropout":
+            self.between = nnx.Dropout(0.5, rngs=rngs)
+        self.last = nnx.Linear(4, 1, rngs=rngs)
+
+    def __call__(self, patches: jax.Array) -> jax.Array:
+        """The margin of each point."""
+        hidden = self.first(patches.reshape(patches.shape[0], -1))
+        hidden = hidden if self.between is None else self.between(hidden)
+        return self.last(jax.nn.relu(hidden))[:, 0]
+
+
+@part
+class Own(AbstractModel):
+    """A network of a plugin: no filters, any flax module."""
+
+    between: str = static("", choices=("", "norm", "dropout"), doc="what stands between the layers")
+
+    def head(self, patches: int, d: int, rngs: nnx.Rngs) -> nnx.Module:
+        """The perceptron."""
+        return Perceptron(patches * d, self.between, rngs)
+
+
+def own(between: str) -> Trial:
+    """A trial with such a network, long enough to fit its six points."""
+    return trial({"optimizer": "adam"}, lr=0.05, steps=60, feature_noise=0.3).replace(model=Own(between=between))
+
+
+def tested(state: State, x: np.ndarray) -> np.ndarray:
+    """The margins that a user of the trained network gets, in NumPy: running statistics, nothing dropped."""
+    head = state.params["head"]
+    first, last = ({name: np.asarray(head[each][name][...]) for name in ("kernel", "bias")} for each in ("first", "last"))
+    hidden = x.reshape(len(x), -1) @ first["kernel"] + first["bias"]
+    if "between" in head:
+        seen = state.rest["head"]["between"]
+        hidden = (hidden - np.asarray(seen["mean"][...])) / np.sqrt(np.asarray(seen["var"][...]) + 1e-5)
+        hidden = hidden * np.asarray(head["between"]["scale"][...]) + np.asarray(head["between"]["bias"][...])
+    return (np.maximum(hidden, 0) @ last["kernel"] + last["bias"])[:, 0]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def finish(trial: Trial, points: int) -> tuple[State, State, Measurement]:
+    """First and last state of a training, and the last one measured."""
+    world, first = trainer.start(trial)
+    last = jax.lax.fori_loop(0, 60, lambda _, state: trainer.advance(trial, world, state), first)
+    return first, last, measure.measure(trial, world, last, points)
+
+
+@pytest.mark.parametrize("between", ["", "norm", "dropout"])
+def test_a_network_of_ones_own(between: str) -> None:
+    """It trains, is measured as it would be used (not as it is trained), and tells nothing of filters that it has not."""
+    one = own(between)
+    first, last, found = finish(one, POINTS)
+    assert int(last.step) == 60
+    train, fresh = (written(one, fresh=count) for count in (0, POINTS))
+    margin, fresh_margin = train.label * tested(last, train.x), fresh.label * tested(last, fresh.x)
+    assert logistic(margin) < 0.5 * logistic(train.label * tested(first, train.x))
+    assert int(found.train_wrong) == np.sum(margin <= 0)
+    assert int(found.test_wrong) == np.sum(fresh_margin <= 0)
+    told = values(found)
+    assert told["test_loss"] == pytest.approx(logistic(fresh_margin), rel=1e-4)
+    assert set(told) == {"train_loss", "test_loss", "grad_norm", "weight_norm", "weight_max"}
