@@ -23,7 +23,7 @@ def _pairs(keys: jax.Array) -> jax.Array:
 def test_distinct_is_uniform_over_subsets() -> None:
     """All C(5, 2) = 10 pairs are equally likely: chi-square has mean 9 and variance 18, so 4 standard errors is 17."""
     draws = np.sort(np.asarray(_pairs(jax.random.split(KEY, 40_000))), axis=1)
-    subsets = {pair: 0 for pair in itertools.combinations(range(LOW, HIGH), 2)}
+    subsets = dict.fromkeys(itertools.combinations(range(LOW, HIGH), 2), 0)
     found, counts = np.unique(draws, axis=0, return_counts=True)
     assert {tuple(pair) for pair in found} == set(subsets)
     expected = len(draws) / len(subsets)

@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from sweep import measure, schema, trainer
-from sweep.data.base import features, test_points, training_points
+from sweep.data import base
 from sweep.measure import Measurement
 from sweep.models.base import AbstractModel
 from sweep.spec import part, static
@@ -47,10 +47,10 @@ def written(one: Trial, fresh: int = 0) -> Written:
 
     @jax.jit
     def draw() -> Any:
-        v = features(one.data, one.seed)
+        v = base.features(one.data, one.seed)
         if fresh:
-            return test_points(one.data, one.seed, v, jnp.arange(fresh))
-        return training_points(one.data, one.seed, v)
+            return base.test_points(one.data, one.seed, v, jnp.arange(fresh))
+        return base.training_points(one.data, one.seed, v)
 
     points = draw()
     noise = np.asarray(jax.jit(lambda: points.noise.dense(one.data.d))())[:, 0]
@@ -97,9 +97,14 @@ class TestFiltered:
         positive, negative = max(w[0, 0::2]), max(-w[0, 1::2])
         everything = np.concatenate([w.ravel(), bias])
         return {
-            **{"train_loss": logistic(margin), "weight_norm": float(np.linalg.norm(everything))},
-            **{"noise_min": min(noise), "noise_mean": float(np.mean(noise)), "noise_max": max(noise)},
-            **{"feature": min(positive, negative), "feature_pos": positive, "feature_neg": negative},
+            "train_loss": logistic(margin),
+            "weight_norm": float(np.linalg.norm(everything)),
+            "noise_min": min(noise),
+            "noise_mean": float(np.mean(noise)),
+            "noise_max": max(noise),
+            "feature": min(positive, negative),
+            "feature_pos": positive,
+            "feature_neg": negative,
             "weight_max": float(np.abs(everything).max()),
             "train_wrong": float(np.sum(margin <= 0)),
         }
@@ -136,11 +141,18 @@ class TestFiltered:
         told.pop("test_loss")
         assert told == pytest.approx(
             {
-                **{"train_loss": logistic(margin), "grad_norm": float(np.linalg.norm(slope @ z + 0.2 * w))},
-                **{"noise_min": noise.min(), "noise_mean": noise.mean(), "noise_max": noise.max()},
-                **{"feature": w[0], "feature_pos": w[0], "feature_neg": w[0]},
-                **{"margin_l2": margin.min() / norm, "margin_linf": margin.min() / largest},
-                **{"weight_norm": norm, "weight_max": largest},
+                "train_loss": logistic(margin),
+                "grad_norm": float(np.linalg.norm(slope @ z + 0.2 * w)),
+                "noise_min": noise.min(),
+                "noise_mean": noise.mean(),
+                "noise_max": noise.max(),
+                "feature": w[0],
+                "feature_pos": w[0],
+                "feature_neg": w[0],
+                "margin_l2": margin.min() / norm,
+                "margin_linf": margin.min() / largest,
+                "weight_norm": norm,
+                "weight_max": largest,
             },
             rel=1e-11,
         )
@@ -158,7 +170,7 @@ class TestFiltered:
     def test_the_feature_of_a_teacher_is_its_direction(self) -> None:
         one = trial({"data": "separable", "model": "linear"}, labels="teacher", margin=0.3)
         state, found = look(one, 0)
-        u = np.asarray(jax.jit(lambda: features(one.data, one.seed).dense(12))())[0]
+        u = np.asarray(jax.jit(lambda: base.features(one.data, one.seed).dense(12))())[0]
         assert values(found)["feature"] == pytest.approx(float(u @ weights(state)[:, 0]), rel=1e-11)
 
     def test_where_nothing_is_the_feature_nothing_is_told_of_it(self) -> None:
@@ -172,15 +184,15 @@ class TestFreshPoints:
     """Test errors are those of the drawn points, whatever the chunk."""
 
     @pytest.mark.parametrize(
-        ("kinds", "more"),
-        [({}, {}), ({"data": "signal_noise"}, {"flip": 0.3, "flip_test": True, "power": 1})],
-        ids=["feature_noise", "flipped_labels"],
+        ("chunk", "kinds", "more"),
+        [(8, {}, {}), (512, {"data": "signal_noise"}, {"flip": 0.3, "flip_test": True, "power": 1})],
+        ids=["a_short_last_chunk", "less_than_a_chunk"],
     )
-    def test_the_last_chunk_may_be_short(
-        self, kinds: dict[str, str], more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    def test_errors_and_losses_are_those_of_the_drawn_points(
+        self, chunk: int, kinds: dict[str, str], more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Twenty points in chunks of eight: 4 of the last chunk count."""
-        monkeypatch.setattr(measure, "TEST_CHUNK", 8)
+        """Twenty points in chunks of eight, where four of the last one count, and in a chunk of their own."""
+        monkeypatch.setattr(measure, "TEST_CHUNK", chunk)
         one = trial(kinds, noise=2.0, **more)
         state, found = jax.jit(lambda one: look.__wrapped__(one, POINTS))(one)
         points = written(one, fresh=POINTS)
@@ -193,15 +205,6 @@ class TestFreshPoints:
         _, found = look(trial(feature_noise=0.3), 0)
         assert "test_loss" not in found.observables
         assert int(found.test_wrong) == 0
-
-    def test_fewer_points_than_a_chunk(self) -> None:
-        """Three points are drawn and no more, and they are the first three."""
-        one = trial(noise=2.0)
-        state, found = look(one, 3)
-        points = written(one, fresh=POINTS)
-        margin = (points.label * cnn_margin(one, weights(state), 0.0, points.x))[:3]
-        assert int(found.test_wrong) == np.sum(margin <= 0)
-        assert values(found)["test_loss"] == pytest.approx(logistic(margin), rel=1e-12)
 
 
 class TestOutcome:
@@ -262,11 +265,12 @@ class Perceptron(nnx.Module):
 
     def __init__(self, inputs: int, between: str, rngs: nnx.Rngs) -> None:
         self.first = nnx.Linear(inputs, 4, rngs=rngs)
-        self.between: Any = None
-        if between == "norm":
-            self.between = nnx.BatchNorm(4, rngs=rngs)
-        elif between == "dropout":
-            self.between = nnx.Dropout(0.5, rngs=rngs)
+        layers = {
+            "": lambda: None,
+            "norm": lambda: nnx.BatchNorm(4, rngs=rngs),
+            "dropout": lambda: nnx.Dropout(0.5, rngs=rngs),
+        }
+        self.between = layers[between]()
         self.last = nnx.Linear(4, 1, rngs=rngs)
 
     def __call__(self, patches: jax.Array) -> jax.Array:
@@ -292,10 +296,12 @@ def own(between: str) -> Trial:
     return trial({"optimizer": "adam"}, lr=0.05, steps=60, feature_noise=0.3).replace(model=Own(between=between))
 
 
-def tested(state: State, x: np.ndarray) -> np.ndarray:
+def as_used(state: State, x: np.ndarray) -> np.ndarray:
     """The margins that a user of the trained network gets, in NumPy: running statistics, nothing dropped."""
     head = state.params["head"]
-    first, last = ({name: np.asarray(head[each][name][...]) for name in ("kernel", "bias")} for each in ("first", "last"))
+    first, last = (
+        {name: np.asarray(head[each][name][...]) for name in ("kernel", "bias")} for each in ("first", "last")
+    )
     hidden = x.reshape(len(x), -1) @ first["kernel"] + first["bias"]
     if "between" in head:
         seen = state.rest["head"]["between"]
@@ -319,8 +325,8 @@ def test_a_network_of_ones_own(between: str) -> None:
     first, last, found = finish(one, POINTS)
     assert int(last.step) == 60
     train, fresh = (written(one, fresh=count) for count in (0, POINTS))
-    margin, fresh_margin = train.label * tested(last, train.x), fresh.label * tested(last, fresh.x)
-    assert logistic(margin) < 0.5 * logistic(train.label * tested(first, train.x))
+    margin, fresh_margin = train.label * as_used(last, train.x), fresh.label * as_used(last, fresh.x)
+    assert logistic(margin) < 0.5 * logistic(train.label * as_used(first, train.x))
     assert int(found.train_wrong) == np.sum(margin <= 0)
     assert int(found.test_wrong) == np.sum(fresh_margin <= 0)
     told = values(found)

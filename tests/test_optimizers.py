@@ -275,7 +275,8 @@ class TestAliases:
         [
             *("optax", "optax.", "adam", "optax.nope", "optax.contrib", "optax.contrib.nope", "torch.adam"),
             *("optax.chain", "optax.scale_by_adam", "optax.apply_updates", "optax.clip", "optax.cosine_decay_schedule"),
-            *("optax.inject_hyperparams", "optax.GradientTransformation", "optax.losses.l2_loss", "optax._src.alias.adam"),
+            *("optax.inject_hyperparams", "optax.GradientTransformation", "optax.losses.l2_loss",
+            "optax._src.alias.adam"),
             *("optax.__init__", "optax.scale_by_learning_rate", "optax.tree.norm", "optax.adam.adam", "optax..adam"),
         ],
     )  # fmt: skip

@@ -136,7 +136,8 @@ def test_the_readme_line_gives_the_paired_gap(tiny: Path) -> None:
     runs = pd.read_parquet(tiny / "runs")
     gap = runs.pivot(index="problem", columns="optimizer", values="test_error").eval("adam - gd")
     by_hand = {
-        problem: rows.query("optimizer == 'adam'")["test_error"].item() - rows.query("optimizer == 'gd'")["test_error"].item()
+        problem: rows.query("optimizer == 'adam'")["test_error"].item()
+        - rows.query("optimizer == 'gd'")["test_error"].item()
         for problem, rows in runs.groupby("problem")
     }
     assert len(gap) == 4 and gap.to_dict() == by_hand
@@ -274,7 +275,9 @@ def test_every_error_of_a_grid_is_told_at_its_place(tmp_path: Path) -> None:
     lines = bad.splitlines()
     assert len(places) == len(answer.err.splitlines()) == 4
     for (line, column, field), (word, name) in zip(
-        places, [("eight", "data.n"), ("widht", "model.widht"), ("-1", "objective.l2"), ("record", "recrod")], strict=True
+        places,
+        [("eight", "data.n"), ("widht", "model.widht"), ("-1", "objective.l2"), ("record", "recrod")],
+        strict=True,
     ):
         text = lines[int(line) - 1].replace("record:", "recrod:")
         assert text[int(column) - 1 :].startswith(word.replace("record", "recrod")) and field == name
@@ -291,17 +294,21 @@ def test_a_grid_that_cannot_be_read_is_a_sentence(tmp_path: Path, name: str) -> 
 def test_no_thread_goes_on_after_a_failure(
     one: Path, home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """In a notebook the process lives on: a full disk must not leave threads that train for nobody."""
+    """In a notebook the process lives on: a full disk must not leave threads that train for nobody.
+
+    Eight trials end at eight different steps, more than the queue between the threads and the writer holds.
+    """
 
     def full(*_: Any, **__: Any) -> None:
         raise StoreError("The disk is full.")
 
     monkeypatch.setattr(Writer, "add", full)
+    apart = ONE.replace("[0, 4]", "[0, 1]").replace("[20, 60]", "{range: [20, 180, 20]}")
+    grid = write_grid(tmp_path, apart)
     before = set(threading.enumerate())
     with pytest.raises(StoreError, match="disk is full"):
-        sweep(home / "one.yaml", tmp_path / "full", workers=1, lanes=1, quiet=True)
-    left = [thread for thread in threading.enumerate() if thread not in before]
-    assert left == []
+        sweep(grid, tmp_path / "full", workers=1, lanes=1, quiet=True)
+    assert [thread.name for thread in threading.enumerate() if thread not in before] == []
 
 
 # The plan and the schema.

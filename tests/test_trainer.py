@@ -150,7 +150,9 @@ def test_gradients_are_finite_differences(kinds: dict[str, str], values: dict[st
     """Of the mean loss plus (l2/2) ||all weights||^2, in every coordinate; h^2 and rounding leave 1e-8."""
     one = trial(kinds, **{"l2": 0.3, **values})
     world, state = jax.jit(trainer.start)(one)
-    evaluate = jax.jit(lambda params: trainer.loss_and_grads(one, state._replace(params=params), Batch(world, None))[:2])
+    evaluate = jax.jit(
+        lambda params: trainer.loss_and_grads(one, state._replace(params=params), Batch(world, None))[:2]
+    )
     start, unravel = ravel_pytree(state.params)
     w, h = np.asarray(start) + np.random.default_rng(0).normal(size=start.size) * 0.1, 1e-5
 
@@ -241,7 +243,9 @@ class TestEnd:
         _, last = run(make(lr=1e300), 30)
         assert (int(last.step), int(last.status)) == (1, Status.NONFINITE)
 
-    @pytest.mark.parametrize("change", [{"steps": 10}, {"target_loss": 0.5}, {"lr": 1e300}], ids=["steps", "loss", "nan"])
+    @pytest.mark.parametrize(
+        "change", [{"steps": 10}, {"target_loss": 0.5}, {"lr": 1e300}], ids=["steps", "loss", "nan"]
+    )
     @pytest.mark.parametrize("make", [full_adam, batched_sgd])
     def test_an_ended_lane_never_moves_again(self, make: Callable[..., Trial], change: dict[str, Any]) -> None:
         """Weights, moments, counters and status keep their bits under any number of further steps."""

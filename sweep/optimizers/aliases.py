@@ -39,7 +39,7 @@ def from_optax(kind: str) -> type[AbstractOptimizer] | None:
 
 
 def _trains(cls: Any) -> bool:
-    """Can it make a step from gradients, weights and the loss? Some optimizers of optax want more: a function, a key."""
+    """Can it make a step from gradients, weights and the loss? Some of optax want more: a function, a key."""
 
     def step(optimizer: AbstractOptimizer, weights: jax.Array) -> Any:
         transform = optax.with_extra_args_support(optimizer.transform())
