@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -21,10 +21,15 @@ def schema(
     plugin: Annotated[list[str] | None, typer.Option(help="Module with parts of your own; may be repeated.")] = None,
 ) -> None:
     """Print the JSON Schema of grid files, for the completion and checks of an editor."""
+    from sweep import session
+    from sweep.errors import SweepError
     from sweep.grid import json_schema
 
-    for name in plugin or ():
-        importlib.import_module(name)
+    try:
+        session.load_plugins(plugin or ())
+    except SweepError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
     typer.echo(json.dumps(json_schema(), indent=2))
 
 

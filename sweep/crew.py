@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from sweep.drive import Drive, Ended, Queue, Records
@@ -34,7 +34,7 @@ class Crew:
         self.lock = threading.Lock()
         self.threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
 
-    def __iter__(self) -> Iterator[tuple[int, Ended]]:
+    def __iter__(self) -> Generator[tuple[int, Ended], None, None]:
         for thread in self.threads:
             thread.start()
         try:

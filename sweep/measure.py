@@ -33,8 +33,8 @@ class Measurement(NamedTuple):
 
 def measure(trial: Trial, world: World, state: State, points: int) -> Measurement:
     """Losses, errors and observables of a lane, on `points` fresh points (none where 0)."""
-    value, grads, _ = loss_and_grads(trial, state, Batch(world, None))
-    net = merge(trial, state.params, state.rest)
+    value, grads, _ = loss_and_grads(trial, state, Batch(world, None), training=False)
+    net = merge(trial, state.params, state.rest, training=False)
     margin, patches = margins(trial, net, world)
     observables = {
         "train_loss": value,

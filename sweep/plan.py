@@ -142,9 +142,9 @@ def make(
     `blocks` fixes the block of buckets by their id, since it is part of the bits of results that a store already has.
     """
     whole = [bucket for source in grid.blocks for bucket in _buckets(source)]
-    shared = [share(bucket, *shard) for bucket in whole]
-    sized = [_sized(bucket, host, (blocks or {}).get(bucket.id)) for bucket in shared if bucket.planned]
-    return Plan(grid, host, tuple(without(bucket, done) for bucket in sized))
+    sized = [_sized(bucket, host, (blocks or {}).get(bucket.id)) for bucket in whole]
+    shared = [share(bucket, *shard) for bucket in sized]
+    return Plan(grid, host, tuple(without(bucket, done) for bucket in shared if bucket.planned))
 
 
 def _buckets(source: Block) -> Iterable[Bucket]:

@@ -8,8 +8,8 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +52,15 @@ class Request:
         return Path(self.out) if self.out is not None else Path("results") / grid.name
 
 
+def load_plugins(names: Iterable[str]) -> None:
+    """Import modules that add parts of their own to the registries. Raises SweepError where one cannot be imported."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise SweepError(f"The plugin {name} cannot be imported: {error}. Put its folder on PYTHONPATH.") from error
+
+
 def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
     grid = _load(request)
@@ -75,11 +84,7 @@ def run(request: Request) -> Path:
 
 
 def _load(request: Request) -> Grid:
-    for name in request.plugins:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise SweepError(f"The plugin {name} cannot be imported: {error}. Put its folder on PYTHONPATH.") from error
+    load_plugins(request.plugins)
     return grids.load(request.grid)
 
 
@@ -104,8 +109,8 @@ def _train(plan: Plan, folder: Path, progress: Progress, writer: Writer) -> None
     buckets = [bucket for bucket in plan.buckets if len(bucket.rows)]
     jobs = [Job(Queue(bucket.trials(), plan.host.threads), bucket.lanes, bucket.block) for bucket in buckets]
     progress.start(plan.planned, plan.planned - plan.left)
-    with _compiles(progress):
-        crew = iter(Crew(jobs, min(plan.host.threads, max(1, plan.left)), records))
+    crew = iter(Crew(jobs, min(plan.host.threads, max(1, plan.left)), records))
+    with _compiles(progress), closing(crew):  # on an error here the threads stop too
         for number, ended in crew:
             _write(writer, buckets[number], ended)
             progress.advance(len(ended.index), int(ended.runs["steps"].sum()))

@@ -15,9 +15,10 @@ from types import NoneType
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import flax.struct
+import numpy as np
 from jaxtyping import Array, Real
 
-Scalar = Real[Array, ""] | float | int
+Scalar = Real[Array, ""] | np.number | float | int
 """A number of one lane: a Python number in user code, a traced scalar inside a compiled program."""
 
 Role = Literal["static", "lane", "nested"]

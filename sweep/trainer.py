@@ -72,7 +72,7 @@ def advance(trial: Trial, world: World, state: State) -> State:
     """
     if state.order is not None:
         state = state._replace(order=_order(trial, state, state.order))
-    value, grads, rest = loss_and_grads(trial, state, _batch(trial, world, state))
+    value, grads, rest = loss_and_grads(trial, state, _batch(trial, world, state), training=True)
     reached = _reached(trial, world, state, value, grads)
     objective = value + 0.5 * trial.objective.l2 * optax.tree.norm(state.params, squared=True)
     updates, moments = optax.with_extra_args_support(trial.optimizer.transform()).update(
@@ -112,17 +112,20 @@ def margins(trial: Trial, net: Network, world: World) -> tuple[Float[Array, " po
     return net(patches), patches
 
 
-def merge(trial: Trial, params: nnx.State, rest: nnx.State) -> Network:
-    """The network of a trial with the given weights."""
+def merge(trial: Trial, params: nnx.State, rest: nnx.State, training: bool) -> Network:
+    """The network of a trial with the given weights, as it trains or as it is used: without dropout, for example."""
     graph = nnx.graphdef(nnx.eval_shape(lambda: network(trial.data, trial.model, trial.seed)))
-    return nnx.merge(graph, params, rest)
+    net = nnx.merge(graph, params, rest, copy=True)
+    if not training:
+        net.eval()
+    return net
 
 
-def loss_and_grads(trial: Trial, state: State, batch: Batch) -> tuple[Scalar, nnx.State, nnx.State]:
+def loss_and_grads(trial: Trial, state: State, batch: Batch, training: bool) -> tuple[Scalar, nnx.State, nnx.State]:
     """Mean loss of the batch without the l2 term, gradient with it, and what the forward pass left in the network."""
 
     def loss(params: nnx.State) -> tuple[Scalar, nnx.State]:
-        net = merge(trial, params, state.rest)
+        net = merge(trial, params, state.rest, training)
         margin, _ = margins(trial, net, batch.world)
         each = trial.objective.loss(batch.world.label * margin)
         mean = jnp.mean(each) if batch.weight is None else jnp.sum(batch.weight * each) / jnp.sum(batch.weight)
@@ -169,7 +172,7 @@ def _reached(trial: Trial, world: World, state: State, value: Scalar, grads: nnx
         return at_target(trial, value, grads)
 
     def whole(trial: Trial, world: World, state: State) -> Bool[Array, ""]:
-        value, grads, _ = loss_and_grads(trial, state, Batch(world, None))
+        value, grads, _ = loss_and_grads(trial, state, Batch(world, None), training=False)
         return at_target(trial, value, grads)
 
     begins = state.step % steps_per_epoch(trial) == 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +11,7 @@ import pytest
 import analysis
 from sweep import grid, schema
 from sweep.run import sweep
-from tests.commands import ROOT, command, files, finish, jax_as_it_was, python, rows, start, stores_differ, write_grid
+from tests.commands import command, files, jax_as_it_was, python, stores_differ, write_grid
 
 TEXT = """
 name: small
@@ -29,19 +27,6 @@ train: {steps: 60}
 test_points: 40
 record: {points: 5}
 """
-LONG = TEXT.replace("[0, 3]", "[0, 15]").replace("steps: 60", "steps: 12000")
-EAGER = """
-import sys
-from pathlib import Path
-from sweep import errors, session
-from sweep.writer import Writer
-session.Writer = lambda *arguments: Writer(*arguments, max_seconds=0)
-try:
-    session.run(session.Request(Path(sys.argv[1]), sys.argv[2], lanes=1, quiet=True))
-except errors.SweepError as error:
-    sys.exit(error.exit_code)
-"""
-"""The command, one trial at a time on each core, with a commit after every one."""
 
 
 @pytest.fixture(scope="module")
@@ -176,45 +161,3 @@ def test_a_diverged_trial_is_a_row(home: Path) -> None:
 def test_the_schema_is_json() -> None:
     answer = python("-m", "sweep", "schema")
     assert answer.code == 0 and "properties" in json.loads(answer.out)
-
-
-@pytest.fixture(scope="module")
-def whole(home: Path) -> Path:
-    """The long grid, undisturbed."""
-    write_grid(home, LONG, "long.yaml")
-    assert finish(start("-c", EAGER, home / "long.yaml", home / "whole", cwd=ROOT)).code == 0
-    return home / "whole"
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75), (signal.SIGINT, 75)])
-def test_an_interrupted_run_ends_as_an_undisturbed_one(
-    whole: Path, home: Path, number: signal.Signals, code: int
-) -> None:
-    """Signalled once some rows are there, and a little later again; then left alone."""
-    store = home / f"stopped by {number.name}"
-    done = []
-    for patience in (1, 20):
-        process = start("-c", EAGER, home / "long.yaml", store, cwd=ROOT)
-        while process.poll() is None and len(list(store.glob("runs/part-*"))) < patience:
-            time.sleep(0.005)
-        process.send_signal(number)
-        assert finish(process).code == code
-        done.append(rows(store).num_rows)
-    assert 0 < done[0] < done[1] < grid.parse(LONG).size
-    assert finish(start("-c", EAGER, home / "long.yaml", store, cwd=ROOT)).code == 0
-    assert stores_differ(store, whole) == ""
-
-
-def test_the_comparison_sees_a_row_that_is_trained_twice(whole: Path, home: Path) -> None:
-    """What a run that forgot the done trials would leave."""
-    forgetful = EAGER.replace(
-        "from sweep.writer", "from sweep.store import Store\nStore.done = lambda self: None\nfrom sweep.writer"
-    )
-    store = home / "twice"
-    text = TEXT.replace("[0, 3]", "[0, 1]")
-    for seeds in ("[0, 1]", "[0, 2]"):
-        path = write_grid(home, text.replace("[0, 1]", seeds), "twice.yaml")
-        assert finish(start("-c", forgetful, path, store, cwd=ROOT)).code == 0
-    with jax_as_it_was():
-        once = sweep(home / "twice.yaml", home / "once", quiet=True)
-    assert stores_differ(store, once) != ""

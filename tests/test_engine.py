@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from sweep import drive, engine, schema
+from sweep import drive, engine, schema, trainer
 from sweep.crew import Crew, Job
 from sweep.drive import Drive, Ended, Queue, Records
 from sweep.status import Status
@@ -238,3 +239,43 @@ def test_nobody_takes_more_than_an_equal_share_of_what_is_left() -> None:
     assert [len(each) for each in taken] == [3, 1, 1, 0, 0]
     np.testing.assert_array_equal(np.concatenate(taken), np.arange(5))
     assert queue.left == 0
+
+
+@pytest.mark.parametrize("fault", [False, True], ids=["closed", "failed"])
+def test_threads_end_in_the_middle_of_a_long_trial(fault: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted sweep, or one with an error, ends after a chunk: it does not wait for trials that take hours."""
+    records = Records(points=0, test_points=8)
+    short, long = (batch([trial(seed=seed, steps=steps)]) for seed, steps in ((1, 3), (2, 20_000_000)))
+    train(short, lanes=1, records=records)
+    if fault:
+        monkeypatch.setattr(drive.Drive, "_record", lambda *_: 1 / 0)
+    before = threading.active_count()
+    found = iter(Crew([Job(Queue(short), 1, 1), Job(Queue(long), 1, 1)], 2, records))
+    began = time.perf_counter()
+    if fault:
+        with pytest.raises(ZeroDivisionError):
+            next(found)
+    else:
+        next(found)
+        found.close()  # type: ignore[attr-defined]
+    assert time.perf_counter() - began < 5
+    assert threading.active_count() == before
+
+
+def test_a_trial_that_ends_early_has_the_records_before_its_end_and_its_end() -> None:
+    """At the step where a plain loop over `advance` ends it, and with the status that the loop ends with."""
+    tail = [trial({"optimizer": "adam"}, seed=i, target_loss=target, steps=400) for i, target in enumerate((0.5, 0.2))]
+    found = list(Drive(Queue(batch(tail)), 3, 1, RECORDS))
+    step = jax.jit(trainer.advance)
+    for place, each in enumerate(tail):
+        world, state = jax.jit(trainer.start)(each)
+        while int(state.status) == Status.RUNNING:
+            state = step(each, world, state)
+        end = int(state.step)
+        (ended,) = (one for one in found if place in one.index)
+        assert ended.curves is not None
+        borders = RECORDS.steps(400)
+        expected = [*borders[borders < end], end]
+        assert ended.curves["step"][ended.curves["index"] == place].tolist() == expected
+        assert ended.runs["status"][ended.index == place] == Status(int(state.status)).label
+        assert 0 < end < 400

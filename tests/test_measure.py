@@ -23,8 +23,6 @@ from tests.parts import trial
 
 POINTS = 20
 
-begin = jax.jit(trainer.start)
-
 
 @functools.partial(jax.jit, static_argnums=1)
 def look(trial: Trial, points: int) -> tuple[State, Measurement]:
@@ -49,12 +47,12 @@ def written(one: Trial, fresh: int = 0) -> Written:
     def draw() -> Any:
         v = base.features(one.data, one.seed)
         if fresh:
-            return base.test_points(one.data, one.seed, v, jnp.arange(fresh))
-        return base.training_points(one.data, one.seed, v)
+            points = base.test_points(one.data, one.seed, v, jnp.arange(fresh))
+        else:
+            points = base.training_points(one.data, one.seed, v)
+        return points.noise.dense(one.data.d)[:, 0], points.truth, points.label
 
-    points = draw()
-    noise = np.asarray(jax.jit(lambda: points.noise.dense(one.data.d))())[:, 0]
-    truth, label = np.asarray(points.truth), np.asarray(points.label)
+    noise, truth, label = map(np.asarray, draw())
     signal = truth[:, None] * np.eye(one.data.d)[0] * getattr(one.data, "signal", 1.0)
     xi = noise - getattr(one.data, "feature_noise", 0.0) * signal
     return Written(np.stack([signal, xi], axis=1), xi, label, truth)
@@ -174,7 +172,7 @@ class TestFiltered:
         assert values(found)["feature"] == pytest.approx(float(u @ weights(state)[:, 0]), rel=1e-11)
 
     def test_where_nothing_is_the_feature_nothing_is_told_of_it(self) -> None:
-        _, found = look(trial({"data": "separable", "model": "linear"}), 0)
+        _, found = jax.eval_shape(lambda: look.__wrapped__(trial({"data": "separable", "model": "linear"}), 0))
         assert not {name for name in found.observables if name.startswith("feature")}
         assert {"noise_min", "noise_mean", "noise_max"} <= set(found.observables)
 
@@ -233,7 +231,7 @@ class TestOutcome:
         assert Status(int(found)) is expected
 
     def test_a_target_is_seen_after_the_last_step(self) -> None:
-        """No update follows the last one, so its weights are looked at when they are measured; step 0 is the shortest."""
+        """No update follows the last one, so its weights are looked at when they are measured."""
         for target, status in ((10.0, Status.CONVERGED), (1e-9, Status.OUT_OF_STEPS)):
             _, found = look(trial(steps=0, target_loss=target), 0)
             assert Status(int(found.status)) is status
@@ -320,7 +318,7 @@ def finish(trial: Trial, points: int) -> tuple[State, State, Measurement]:
 
 @pytest.mark.parametrize("between", ["", "norm", "dropout"])
 def test_a_network_of_ones_own(between: str) -> None:
-    """It trains, is measured as it would be used (not as it is trained), and tells nothing of filters that it has not."""
+    """It trains, is measured as it would be used and not as it trains, and tells nothing of filters."""
     one = own(between)
     first, last, found = finish(one, POINTS)
     assert int(last.step) == 60
@@ -330,5 +328,6 @@ def test_a_network_of_ones_own(between: str) -> None:
     assert int(found.train_wrong) == np.sum(margin <= 0)
     assert int(found.test_wrong) == np.sum(fresh_margin <= 0)
     told = values(found)
+    assert told["train_loss"] == pytest.approx(logistic(margin), rel=1e-4)
     assert told["test_loss"] == pytest.approx(logistic(fresh_margin), rel=1e-4)
     assert set(told) == {"train_loss", "test_loss", "grad_norm", "weight_norm", "weight_max"}

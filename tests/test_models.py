@@ -91,7 +91,7 @@ def _first(model: Any, key: jax.Array, rows: jax.Array) -> jax.Array:
 def first_weights(model: Any, rows: Any = None) -> np.ndarray:
     """Rows of the first weights of a d = 500 network."""
     rows = np.arange(500) if rows is None else np.asarray(rows)
-    return np.asarray(_first(model, stream(np.uint32(5), Purpose.INIT), rows))
+    return np.asarray(_first(model, stream(5, Purpose.INIT), rows))
 
 
 def near(values: np.ndarray, mean: float, spread: float) -> None:

@@ -306,9 +306,10 @@ def test_no_thread_goes_on_after_a_failure(
     apart = ONE.replace("[0, 4]", "[0, 1]").replace("[20, 60]", "{range: [20, 180, 20]}")
     grid = write_grid(tmp_path, apart)
     before = set(threading.enumerate())
-    with pytest.raises(StoreError, match="disk is full"):
+    with pytest.raises(StoreError, match="disk is full") as caught:
         sweep(grid, tmp_path / "full", workers=1, lanes=1, quiet=True)
     assert [thread.name for thread in threading.enumerate() if thread not in before] == []
+    assert caught.tb is not None  # as in a notebook, which keeps the last traceback and with it every frame
 
 
 # The plan and the schema.

@@ -68,7 +68,7 @@ def test_a_part_takes_keyword_arguments_only_and_never_changes() -> None:
 
 
 def test_what_is_left_out_is_no_leaf() -> None:
-    """A feature that a trial does not have costs a program nothing: None is part of the pytree's shape, no number in it."""
+    """A feature that a trial does not have costs a program nothing: None is no number of the pytree."""
     assert jax.tree.leaves(Toy(rate=1.5)) == [1.5, 5]
     assert jax.tree.leaves(Toy(rate=1.5, target=0.5)) == [1.5, 5, 0.5]
     assert jax.tree.structure(Toy(rate=1.0, size=2)) != jax.tree.structure(Toy(rate=1.0, size=3))
@@ -125,7 +125,7 @@ def test_columns_of_a_part_are_unique(family: str, cls: type) -> None:
 
 
 def test_columns_of_different_families_never_meet() -> None:
-    """One row holds the columns of a data model, a network, an objective, an optimizer and its schedule, and training."""
+    """One row holds the columns of a part of each family."""
     by_family: dict[str, dict[str, str]] = {}
     for name, (family, cls) in CLASSES.items():
         by_family.setdefault(family, {}).update(dict.fromkeys(_columns(cls), name))

@@ -151,7 +151,7 @@ def test_gradients_are_finite_differences(kinds: dict[str, str], values: dict[st
     one = trial(kinds, **{"l2": 0.3, **values})
     world, state = jax.jit(trainer.start)(one)
     evaluate = jax.jit(
-        lambda params: trainer.loss_and_grads(one, state._replace(params=params), Batch(world, None))[:2]
+        lambda params: trainer.loss_and_grads(one, state._replace(params=params), Batch(world, None), training=True)[:2]
     )
     start, unravel = ravel_pytree(state.params)
     w, h = np.asarray(start) + np.random.default_rng(0).normal(size=start.size) * 0.1, 1e-5

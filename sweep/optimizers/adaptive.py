@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import optax
 
 from sweep.optimizers.base import AbstractOptimizer
@@ -44,7 +46,7 @@ class AdamW(AbstractOptimizer):
     def transform(self) -> optax.GradientTransformation:
         """optax.adamw."""
         step_size = self.schedule.of(self.lr)
-        return optax.adamw(step_size, self.b1, self.b2, self.eps, weight_decay=self.weight_decay)
+        return optax.adamw(step_size, self.b1, self.b2, self.eps, weight_decay=cast(float, self.weight_decay))
 
 
 @part
@@ -90,4 +92,4 @@ class Lion(AbstractOptimizer):
 
     def transform(self) -> optax.GradientTransformation:
         """optax.lion."""
-        return optax.lion(self.schedule.of(self.lr), self.b1, self.b2, weight_decay=self.weight_decay)
+        return optax.lion(self.schedule.of(self.lr), self.b1, self.b2, weight_decay=cast(float, self.weight_decay))
