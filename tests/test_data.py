@@ -12,11 +12,9 @@ import pytest
 
 from sweep.data import base
 from sweep.data.base import Dense, Sparse
-from sweep.draws import Purpose, stream
 from tests.parts import Example, named, of
 
 MANY = 4000
-FEW = (0, 1, 2, 3, 4, 5)
 
 
 class Drawn(NamedTuple):
@@ -30,24 +28,25 @@ class Drawn(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames="fresh")
-def _draw(data: Any, seed: Any, rows: jax.Array, fresh: bool) -> tuple[Any, ...]:
+def _draw(data: Any, seed: Any, fresh: bool) -> tuple[Any, ...]:
     directions = base.features(data, seed)
-    key = stream(seed, Purpose.TEST if fresh else Purpose.DATA)
-    points = base.each_row(lambda key, row: data.point(key, row, directions, fresh), key, rows)
+    if fresh:
+        points = base.test_points(data, seed, directions, jnp.arange(data.n))
+    else:
+        points = base.training_points(data, seed, directions)
     noise, vectors = points.noise.dense(data.d), directions.dense(data.d)
     return vectors, noise, points.truth, points.label, data.assemble(vectors, noise, points.truth)
 
 
-def draw(data: Any, seed: int = 3, fresh: bool = False, rows: Any = None) -> Drawn:
-    """Points by row number, drawn as the training set (or the test set) draws them."""
-    rows = np.arange(MANY) if rows is None else np.asarray(rows)
-    return Drawn(*map(np.asarray, _draw(data, np.uint32(seed), rows, fresh)))
+def draw(data: Any, seed: int = 3, fresh: bool = False) -> Drawn:
+    """The training set, or as many test points."""
+    return Drawn(*map(np.asarray, _draw(data, np.uint32(seed), fresh)))
 
 
 def example(name: str, **changes: Any) -> Any:
-    """The data model of a row of the table, of dimension 6 so that many points cost little."""
+    """The data model of a row of the table, of dimension 6 and with many points."""
     (row,) = (each for each in of("data") if each.id == f"data-{name}")
-    return row.part(**{"d": 6, "sparsity": 3, **changes})
+    return row.part(**{"n": MANY, "d": 6, "sparsity": 3, **changes})
 
 
 def near(values: np.ndarray, mean: float, spread: float) -> None:
@@ -73,7 +72,7 @@ def by_definition(kind: str, data: Any, drawn: Drawn) -> np.ndarray:
 def test_patches_are_the_definition(row: Example) -> None:
     """Assembled from the vectors themselves, patches are the points of the paper."""
     data = row.part()
-    drawn = draw(data, rows=FEW)
+    drawn = draw(data)
     np.testing.assert_allclose(drawn.patches, by_definition(row.kind, data, drawn), atol=1e-6)
 
 
@@ -81,7 +80,7 @@ def test_patches_are_the_definition(row: Example) -> None:
 def test_assembly_is_linear(row: Example) -> None:
     """What filters give on patches is assembled from what they give on vectors: the promise behind all coordinates."""
     data = row.part()
-    drawn = draw(data, rows=FEW)
+    drawn = draw(data)
     weights = np.random.default_rng(0).normal(size=(data.d, 5)).astype(np.float32)
     assembled = data.assemble(drawn.features @ weights, drawn.noise @ weights, drawn.truth)
     np.testing.assert_allclose(assembled, drawn.patches @ weights, atol=1e-5)
@@ -90,9 +89,9 @@ def test_assembly_is_linear(row: Example) -> None:
 @pytest.mark.parametrize("row", of("data"), ids=named)
 def test_shapes_and_labels(row: Example) -> None:
     data = row.part()
-    drawn = draw(data, rows=FEW)
+    drawn = draw(data)
     assert drawn.features.shape[1:] == (data.d,)
-    assert drawn.noise.shape == (len(FEW), data.noise_vectors, data.d)
+    assert drawn.noise.shape == (data.n, data.noise_vectors, data.d)
     np.testing.assert_allclose(np.linalg.norm(drawn.features, axis=1), 1, rtol=1e-6)
     assert set(np.concatenate([drawn.truth, drawn.label]).tolist()) <= {-1.0, 1.0}
 
@@ -109,7 +108,7 @@ def test_more_points_leave_the_old_ones_as_they_are(row: Example) -> None:
 
     few, many = both(np.uint32(3))
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[:3]), few, many)
-    np.testing.assert_array_equal(few.noise.dense(12), draw(row.part(), rows=FEW).noise[:3])
+    np.testing.assert_array_equal(few.noise.dense(12), draw(row.part()).noise[:3])
 
 
 @pytest.mark.parametrize("name", ["feature_noise", "signal_noise", "separable_teacher"])
@@ -122,7 +121,7 @@ def test_no_test_point_is_a_training_point(name: str) -> None:
 @pytest.mark.parametrize("row", of("data"), ids=named)
 def test_seeds_draw_different_points(row: Example) -> None:
     data = row.part()
-    one, other = draw(data, 1, rows=FEW), draw(data, 2, rows=FEW)
+    one, other = draw(data, 1), draw(data, 2)
     assert not np.any((one.noise == other.noise) & (one.noise != 0))
 
 

@@ -112,8 +112,8 @@ def full_adam(**changes: Any) -> Trial:
 
 
 def batched_sgd(**changes: Any) -> Trial:
-    """SGD on batches of 3 of 7 points, so that every third batch has one point."""
-    return trial({"optimizer": "sgd"}, **{"n": 7, "batch_size": 3, "lr": 0.05, "l2": 0.02, **NEVER, **changes})
+    """SGD on batches of 3 of 8 points, so that every third batch has two points."""
+    return trial({"optimizer": "sgd"}, **{"n": 8, "batch_size": 3, "lr": 0.05, "l2": 0.02, **NEVER, **changes})
 
 
 def batched_adam(**changes: Any) -> Trial:
@@ -262,14 +262,14 @@ class TestEpochs:
         for epoch in range(4):
             own = orders[3 * epoch : 3 * epoch + 3]
             assert own[0] == own[1] == own[2] == Reference(batched_sgd()).permutation(epoch).tolist()
-            assert sorted(own[0]) == list(range(7))
+            assert sorted(own[0]) == list(range(8))
         assert len({tuple(each) for each in orders}) == 4
 
     def test_permutations_come_from_the_seed(self) -> None:
         one, other = (np.asarray(run(batched_sgd(seed=seed), 1)[1].order).tolist() for seed in (1, 2))
         assert one != other
 
-    @pytest.mark.parametrize(("batch_size", "updates"), [(None, 1), (7, 1), (8, 1), (6, 2), (3, 3), (1, 7)])
+    @pytest.mark.parametrize(("batch_size", "updates"), [(None, 1), (8, 1), (9, 1), (6, 2), (3, 3), (1, 8)])
     def test_updates_in_an_epoch(self, batch_size: int | None, updates: int) -> None:
         """A batch of all points is a full batch, without an order to keep."""
         one = batched_sgd(batch_size=batch_size)
