@@ -129,3 +129,14 @@ def test_planning_touches_no_device() -> None:
         "from jax._src import xla_bridge\nassert not xla_bridge._backends"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parents[1])
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("host", [CPU, Host("gpu", 1)], ids=["cpu", "gpu"])
+def test_a_share_keeps_the_blocks_of_the_whole(host: Host, count: int) -> None:
+    """The block is part of the bits of a result, so it must not depend on how many workers there are."""
+    found = grid.parse(TEXT)
+    whole = {bucket.id: bucket.block for bucket in plan.make(found, host).buckets}
+    for index in range(count):
+        for bucket in plan.make(found, host, shard=(index, count)).buckets:
+            assert bucket.block == whole[bucket.id]
