@@ -71,10 +71,8 @@ class Crew:
 
     def _drive(self, number: int, job: Job) -> None:
         try:
-            for ended in Drive(job.queue, job.lanes, job.block, self.records):
+            for ended in Drive(job.queue, job.lanes, job.block, self.records, self.stop):
                 self.found.put((number, ended))
-                if self.stop.is_set():
-                    return
         finally:
             with self.lock:
                 job.drivers -= 1

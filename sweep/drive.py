@@ -84,11 +84,14 @@ class Drive:
     """Iterate over it to train trials of a queue in `lanes` lanes until none is left; yields `Ended`.
 
     The host knows each lane's next recorded step, so a chunk ends where the first lane is due; only trials that reach a
-    target or stop being finite end unannounced, and are seen one chunk later.
+    target or stop being finite end unannounced, and are seen one chunk later. It ends after a chunk once `stop` is set.
     """
 
-    def __init__(self, queue: Queue, lanes: int, block: int, records: Records) -> None:
+    def __init__(
+        self, queue: Queue, lanes: int, block: int, records: Records, stop: threading.Event | None = None
+    ) -> None:
         self.queue, self.records = queue, records
+        self.stop = stop or threading.Event()
         self.programs = engine.programs(block, records.test_points)
         self.on_the_way = self.programs if records.test else engine.programs(block, 0)
         blank = self.programs.empty(engine.take(queue.trials, np.zeros(lanes, np.int64)))
@@ -105,7 +108,7 @@ class Drive:
     def __iter__(self) -> Iterator[Ended]:
         with self.queue.compiling:  # one thread compiles, the others find it done
             running = self._settle() and self._advance()
-        while running or self.unread:
+        while (running or self.unread) and not self.stop.is_set():
             began = time.perf_counter()
             yield from self._read(keep=1 if running else 0)
             self._pace(time.perf_counter() - began)
