@@ -24,7 +24,8 @@ class Crew:
     """Iterate over it to train all jobs; yields (number of the job, `Ended`) in no particular order.
 
     A thread that is free takes the job with the fewest drivers among those with trials left, so that programs of
-    different buckets compile side by side. Closing the iterator lets every thread finish its chunk and stop.
+    different buckets compile side by side. Once `stop` is set, or a thread has failed, every thread finishes its chunk,
+    what has ended is still yielded, and then the failure is raised. Closing the iterator stops the threads too.
     """
 
     def __init__(self, jobs: Sequence[Job], threads: int, records: Records) -> None:
@@ -43,15 +44,18 @@ class Crew:
             self._dismiss()
 
     def _harvest(self) -> Iterator[tuple[int, Ended]]:
-        working = len(self.threads)
+        working, failure = len(self.threads), None
         while working:
             found = self.found.get()
-            if isinstance(found, BaseException):
-                raise found
-            if found is None:
-                working -= 1
-            else:
+            if isinstance(found, tuple):
                 yield found
+                continue
+            working -= 1
+            if found is not None:
+                failure = failure or found
+                self.stop.set()
+        if failure is not None:
+            raise failure
 
     def _dismiss(self) -> None:
         self.stop.set()

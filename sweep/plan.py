@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -142,7 +143,10 @@ def make(
     `blocks` fixes the block of buckets by their id, since it is part of the bits of results that a store already has.
     """
     whole = [bucket for source in grid.blocks for bucket in _buckets(source)]
-    sized = [_sized(bucket, host, (blocks or {}).get(bucket.id)) for bucket in whole]
+    sizes = Counter()
+    for bucket in whole:
+        sizes[bucket.id] += bucket.planned
+    sized = [_sized(bucket, host, sizes[bucket.id], (blocks or {}).get(bucket.id)) for bucket in whole]
     shared = [share(bucket, *shard) for bucket in sized]
     return Plan(grid, host, tuple(without(bucket, done) for bucket in shared if bucket.planned))
 
@@ -183,8 +187,8 @@ def _shape(source: Block, statics: Mapping[str, Any], row: np.ndarray) -> Shape:
     return Shape(bytes=size, flops=4.0 * points * params, floats=params + moments)
 
 
-def _sized(bucket: Bucket, host: Host, block: int | None) -> Bucket:
-    """The bucket with its lanes and block.
+def _sized(bucket: Bucket, host: Host, alike: int, block: int | None) -> Bucket:
+    """The bucket with its lanes and block; `alike` counts the trials of all blocks of the grid that share its program.
 
     On a CPU a block is one lane unless the network is so small that vmap pays, and there are as many lanes as make a
     twentieth of a second of work; an accelerator takes as many lanes as fit, all in one block.
@@ -192,9 +196,9 @@ def _sized(bucket: Bucket, host: Host, block: int | None) -> Bucket:
     each = -(-bucket.planned // host.threads)
     if host.platform != "cpu":
         fit = max(1, ACCELERATOR_BYTES // (2 * bucket.shape.bytes))
-        block = block or min(_power_of_two(bucket.planned), _power_of_two(fit + 1) // 2, 4096)
+        block = block or min(_power_of_two(alike), _power_of_two(fit + 1) // 2, 4096)
         return replace(bucket, block=block, lanes=block)
-    block = block or min(_block(bucket.shape.flops), _power_of_two(bucket.planned))
+    block = block or _block(bucket.shape.flops)
     steps = int(bucket.source.values(bucket.rows[:1])["steps"][0])
     wanted = min(MOST_LANES, each, 1 + int(LANE_SECONDS / (bucket.shape.step_seconds * max(steps, 1))))
     return replace(bucket, block=block, lanes=block * -(-wanted // block))

@@ -8,12 +8,13 @@ import os
 import platform
 import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -65,22 +66,36 @@ def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
     grid = _load(request)
     store = Store(request.folder(grid))
-    host = Host(_wanted_platform(), request.workers or cores())
+    host = _host(_wanted_platform(), request)
     return plans.describe(_plan(request, grid, store, host))
 
 
 def run(request: Request) -> Path:
     """Train what is missing and return the folder of the tables."""
-    grid = _load(request)
-    configure(request.dtype)
-    accelerated = jax.default_backend() != "cpu"
-    host = Host(jax.default_backend(), 1 if accelerated else request.workers or cores())
-    store = Store(request.folder(grid))
-    plan = _plan(request, grid, store, host)
-    store.open(_manifest(request, grid, host), grid.text, shard=_shard(request))
-    with _progress(request) as progress, _writer(request, store, grid) as writer, _signals():
-        _train(plan, store.folder, progress, writer)
+    with Interrupts() as interrupts:
+        grid = _load(request)
+        configure(request.dtype)
+        host = _host(_platform(), request)
+        store = Store(request.folder(grid))
+        plan = _plan(request, grid, store, host)
+        store.open(_manifest(request, grid, host), grid.text, shard=_shard(request))
+        with _progress(request) as progress, _writer(request, store, grid) as writer:
+            _train(plan, store.folder, progress, writer, interrupts)
     return store.folder
+
+
+def _host(platform: str, request: Request) -> Host:
+    return Host(platform, request.workers or cores() if platform == "cpu" else 1)
+
+
+def _platform() -> str:
+    """The platform that jax has. Raises SweepError where the environment asks for one that is not there."""
+    try:
+        return jax.default_backend()
+    except (RuntimeError, AssertionError) as error:  # jax 0.10 asserts where the only platform asked for is missing
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        cure = "Unset JAX_PLATFORMS, or install jax for that platform"
+        raise SweepError(f"jax finds no device for JAX_PLATFORMS={asked!r}. {cure}.") from error
 
 
 def _load(request: Request) -> Grid:
@@ -103,15 +118,15 @@ def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
     return plans.make(grid, host, request.shard, store.done(), fixed)
 
 
-def _train(plan: Plan, folder: Path, progress: Progress, writer: Writer) -> None:
+def _train(plan: Plan, folder: Path, progress: Progress, writer: Writer, interrupts: Interrupts) -> None:
     settings = plan.grid.settings
     records = Records(settings.record_points, settings.record_test, settings.test_points)
     buckets = [bucket for bucket in plan.buckets if len(bucket.rows)]
     jobs = [Job(Queue(bucket.trials(), plan.host.threads), bucket.lanes, bucket.block) for bucket in buckets]
     progress.start(plan.planned, plan.planned - plan.left)
-    crew = iter(Crew(jobs, min(plan.host.threads, max(1, plan.left)), records))
-    with _compiles(progress), closing(crew):  # on an error here the threads stop too
-        for number, ended in crew:
+    crew = Crew(jobs, min(plan.host.threads, max(1, plan.left)), records)
+    with _compiles(progress), interrupts.stopping(crew.stop), closing(iter(crew)) as harvest:
+        for number, ended in harvest:
             _write(writer, buckets[number], ended)
             progress.advance(len(ended.index), int(ended.runs["steps"].sum()))
     progress.say(f"{plan.left:,} trials trained, {plan.planned:,} rows in {folder}.")
@@ -151,6 +166,7 @@ def configure(dtype: str) -> None:
 
 
 def cores() -> int:
+    """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -206,21 +222,38 @@ def _compiles(progress: Progress) -> Iterator[None]:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Turn SIGTERM and Ctrl-C into `Interrupted`, so that what has ended is committed on the way out."""
+class Interrupts:
+    """SIGTERM and Ctrl-C while it lasts, as the error `Interrupted`: at once, or gently where that is possible."""
 
-    def interrupt(number: int, _: Any) -> None:
-        raise Interrupted(
-            f"Interrupted by {signal.Signals(number).name}. Every row that was written stays; the same command goes on."
-        )
+    def __init__(self) -> None:
+        self._stop: threading.Event | None = None
+        self._caught: Interrupted | None = None
+        self._before: dict[signal.Signals, Any] = {}
 
-    try:
-        before = {each: signal.signal(each, interrupt) for each in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # only the main thread of a program may listen to signals
-        before = {}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # no other thread may listen to signals
+            self._before = {each: signal.signal(each, self._hear) for each in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each, handler in self._before.items():
             signal.signal(each, handler)
+
+    @contextmanager
+    def stopping(self, stop: threading.Event) -> Iterator[None]:
+        """Let the first signal only set `stop`, and raise it at the end; a second one is raised at once."""
+        self._stop = stop
+        try:
+            yield
+        finally:
+            self._stop = None
+        if self._caught is not None:
+            raise self._caught
+
+    def _hear(self, number: int, _: Any) -> None:
+        name = signal.Signals(number).name
+        error = Interrupted(f"Interrupted by {name}. Every row that was written stays; the same command goes on.")
+        if self._stop is None or self._caught is not None:
+            raise error
+        self._caught = error
+        self._stop.set()

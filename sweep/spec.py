@@ -9,7 +9,7 @@ else.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
@@ -160,6 +160,3 @@ def checks(cls: type) -> tuple[Check, ...]:
 
 Registry = Mapping[str, type]
 """Kinds of one family: name in the grid -> class."""
-
-Finder = Callable[[str, str], type | None]
-"""(family, kind) -> the class, or None where there is no such kind."""

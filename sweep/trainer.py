@@ -70,9 +70,9 @@ def advance(trial: Trial, world: World, state: State) -> State:
     Targets are looked at before the update: on the loss and gradient of the step where batches are full, and on those
     of the whole training set at the beginning of each epoch where they are not.
     """
-    if state.order is not None:
-        state = state._replace(order=_order(trial, state, state.order))
-    value, grads, rest = loss_and_grads(trial, state, _batch(trial, world, state), training=True)
+    order = None if state.order is None else _order(trial, state, state.order)
+    batch = _batch(trial, world, state.step, order)
+    value, grads, rest = loss_and_grads(trial, state, batch, training=True)
     reached = _reached(trial, world, state, value, grads)
     objective = value + 0.5 * trial.objective.l2 * optax.tree.norm(state.params, squared=True)
     updates, moments = optax.with_extra_args_support(trial.optimizer.transform()).update(
@@ -81,7 +81,7 @@ def advance(trial: Trial, world: World, state: State) -> State:
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1
     ended = _status(step >= trial.train.steps, Status.OUT_OF_STEPS, Status.RUNNING)
-    after = State(params, rest, moments, state.order, step, ended)
+    after = State(params, rest, moments, order, step, ended)
     outcome = _status(reached, Status.CONVERGED, state.status)
     outcome = _status(jnp.isfinite(value), outcome, Status.NONFINITE)
     return freeze(state._replace(status=_status(state.status == Status.RUNNING, outcome, state.status)), after)
@@ -150,13 +150,13 @@ def _order(trial: Trial, state: State, order: Int[Array, " n"]) -> Int[Array, " 
     return rarely(within == 0, shuffle, order, trial.seed, epoch)
 
 
-def _batch(trial: Trial, world: World, state: State) -> Batch:
-    """The points that this step's gradient sees."""
-    if state.order is None:
+def _batch(trial: Trial, world: World, step: Count, order: Int[Array, " n"] | None) -> Batch:
+    """The points that the gradient of a step sees."""
+    if order is None:
         return Batch(world, None)
     n, size, N = trial.data.n, batch_size(trial), trial.data.noise_vectors
-    place = (state.step % steps_per_epoch(trial)) * size + jnp.arange(size)
-    rows = state.order[jnp.minimum(place, n - 1)]
+    place = (step % steps_per_epoch(trial)) * size + jnp.arange(size)
+    rows = order[jnp.minimum(place, n - 1)]
     K = jax.tree.leaves(world.tokens)[0].shape[0] - n * N
     noise = (K + rows[:, None] * N + jnp.arange(N)).reshape(-1)
     tokens = jax.tree.map(lambda each: each[jnp.concatenate([jnp.arange(K), noise])], world.tokens)

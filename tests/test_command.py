@@ -161,3 +161,8 @@ def test_a_diverged_trial_is_a_row(home: Path) -> None:
 def test_the_schema_is_json() -> None:
     answer = python("-m", "sweep", "schema")
     assert answer.code == 0 and "properties" in json.loads(answer.out)
+
+
+def test_a_missing_device_is_a_sentence(home: Path) -> None:
+    answer = command(home / "grid.yaml", "--out", home / "no device", JAX_PLATFORMS="cuda")
+    assert answer.code == 1 and "JAX_PLATFORMS" in answer.err and "Traceback" not in answer.err

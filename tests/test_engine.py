@@ -279,3 +279,24 @@ def test_a_trial_that_ends_early_has_the_records_before_its_end_and_its_end() ->
         assert ended.curves["step"][ended.curves["index"] == place].tolist() == expected
         assert ended.runs["status"][ended.index == place] == Status(int(state.status)).label
         assert 0 < end < 400
+
+
+def test_what_has_ended_is_handed_over_before_an_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that fails first takes nothing from another, whose chunk ends with a trial a moment later."""
+    plain, failed = drive.Drive._record, threading.Event()
+
+    def record(self: Drive, *arguments: Any) -> Any:
+        if self.queue.count == 1:
+            failed.set()
+            raise MemoryError("no room")
+        assert failed.wait(60)
+        time.sleep(0.2)
+        yield from plain(self, *arguments)
+
+    monkeypatch.setattr(drive.Drive, "_record", record)
+    jobs = [Job(Queue(batch(members(count))), lanes=1, block=1) for count in (4, 1)]
+    crew = iter(Crew(jobs, 2, Records(points=0, test_points=8)))
+    number, ended = next(crew)
+    assert (number, list(ended.index)) == (0, [0])
+    with pytest.raises(MemoryError, match="no room"):
+        next(crew)

@@ -140,3 +140,15 @@ def test_a_share_keeps_the_blocks_of_the_whole(host: Host, count: int) -> None:
     for index in range(count):
         for bucket in plan.make(found, host, shard=(index, count)).buckets:
             assert bucket.block == whole[bucket.id]
+
+
+def test_members_of_a_union_with_one_program_have_one_block() -> None:
+    """The store keeps one block for each program, so two members of a union must not train it in different ones."""
+    data = "{{kind: feature_noise, n: 8, d: 12, sparsity: 4, noise: {}, feature_noise: {}}}"
+    union = f"\n  - {data.format(0.1, 0.1)}\n  - {data.format('[0.2, 0.3, 0.4]', 0.2)}"
+    text = TEXT.replace(TEXT.split("\n")[3], f"data: {union}").replace("seed: {range: [0, 5]}", "seed: 0")
+    for host in (CPU, Host("gpu", 1)):
+        blocks: dict[str, set[int]] = {}
+        for bucket in plan.make(grid.parse(text), host).buckets:
+            blocks.setdefault(bucket.id, set()).add(bucket.block)
+        assert len(blocks) == 4 and all(len(found) == 1 for found in blocks.values())
