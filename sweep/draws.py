@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
-from sweep.spec import Scalar
+from sweep.spec import Scalar, here, inside
 
 T = TypeVar("T")
 
@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     BATCH = 3
     WORLD = 4
     HEAD = 5
+    LAW = 6
 
 
 def stream(seed: Scalar, purpose: Purpose) -> Key[Array, ""]:
@@ -40,17 +41,20 @@ def each_row(draw: Callable[[Key[Array, ""], Int[Array, ""]], T], key: Key[Array
     return jax.vmap(lambda row: draw(jax.random.fold_in(key, row), row))(rows)
 
 
-def distinct(key: Key[Array, ""], count: int, low: int, high: int) -> Int[Array, " count"]:
+def distinct(key: Key[Array, ""], count: int, low: int, high: Scalar, beyond: int) -> Int[Array, " count"]:
     """A uniformly random set of `count` distinct integers in [low, high), in no particular order.
 
-    Floyd's algorithm (Bentley and Floyd 1987): its cost is count^2 and does not depend on high - low.
+    Where `count` is padded, the rest is filled with `beyond`. Floyd's algorithm (Bentley and Floyd 1987): its cost is
+    count^2 and does not depend on high - low.
     """
-    tops = jnp.arange(high - count, high)
-    offers = jax.random.randint(key, (count,), low, tops + 1)
+    tops = jnp.asarray(high - here(count), jnp.int32) + jnp.arange(count)
+    offers = jax.random.randint(key, (int(count),), low, tops + 1)
 
     def step(chosen: Array, index: Array) -> tuple[Array, None]:
         taken = jnp.any(chosen == offers[index])
         return chosen.at[index].set(jnp.where(taken, tops[index], offers[index])), None
 
-    nothing = jnp.full((count,), low - 1, tops.dtype)
-    return jax.lax.scan(step, nothing, jnp.arange(count))[0]
+    nothing = jnp.full((int(count),), low - 1, tops.dtype)
+    chosen = jax.lax.scan(step, nothing, jnp.arange(count))[0]
+    kept = inside(count)
+    return chosen if kept is None else jnp.where(kept, chosen, beyond)

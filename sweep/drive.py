@@ -14,6 +14,7 @@ import numpy as np
 
 from sweep import engine, schema
 from sweep.measure import Measurement, columns
+from sweep.spec import here
 from sweep.status import Status
 from sweep.trial import Trial
 
@@ -96,6 +97,7 @@ class Drive:
         self.on_the_way = self.programs if records.test else engine.programs(block, 0)
         blank = self.programs.empty(engine.take(queue.trials, np.zeros(lanes, np.int64)))
         self.lanes = jax.device_put(blank, engine.placement(lanes))
+        self.n = np.broadcast_to(here(queue.trials.data.n), queue.count)
         self.borders, self.kind = _borders(queue, records)
         self.ticket = np.full(lanes, EMPTY)
         self.step, self.pointer = np.zeros((2, lanes), np.int64)
@@ -163,7 +165,7 @@ class Drive:
         lanes = lanes[~self.ended[ticket[lanes]]]
         found = jax.tree.map(lambda leaf: leaf[lanes], found)
         points = self.records.test_points if "test_loss" in found.observables else 0
-        self.book.add(lanes, found.step, columns(found, self.queue.trials.data.n, points))
+        self.book.add(lanes, found.step, columns(found, self.n[ticket[lanes]], points))
         last = found.status != Status.RUNNING
         if not last.any():
             return

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from sweep import measure, trainer
+from sweep.filters import Scene
 from sweep.measure import Measurement
 from sweep.status import Status
 from sweep.trial import Trial
@@ -23,7 +24,7 @@ class Lanes(NamedTuple):
     """A batch on the device: every leaf has the lane axis first."""
 
     trials: Trial
-    worlds: trainer.World
+    scenes: Scene
     states: trainer.State
 
 
@@ -93,7 +94,7 @@ def _advance(lane: Lanes, steps: jax.Array) -> trainer.State:
         return (carry[0] < steps) & (carry[1].status == Status.RUNNING)
 
     def step(carry: tuple[jax.Array, trainer.State]) -> tuple[jax.Array, trainer.State]:
-        return carry[0] + 1, trainer.advance(lane.trials, lane.worlds, carry[1])
+        return carry[0] + 1, trainer.advance(lane.trials, lane.scenes, carry[1])
 
     return jax.lax.while_loop(going, step, (jnp.zeros_like(steps), lane.states))[1]
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from sweep.data.base import features, test_points
-from sweep.filters import Network
+from sweep.data.base import AbstractGaussian, feature_count, features, test_points
+from sweep.draws import Purpose, each_row, stream
+from sweep.filters import AbstractFilters, Network, Scene
 from sweep.models.base import AbstractFiltered
-from sweep.spec import Scalar
+from sweep.spec import Scalar, cut, here, inside
 from sweep.status import Status
-from sweep.trainer import Batch, State, World, at_target, loss_and_grads, margins, merge
+from sweep.trainer import State, at_target, gradient_norm, loss_and_grads, margins, merge, whole
 from sweep.trial import Trial
 
 TEST_CHUNK = 512
@@ -31,24 +32,26 @@ class Measurement(NamedTuple):
     observables: dict[str, Float[Array, ""]]
 
 
-def measure(trial: Trial, world: World, state: State, points: int) -> Measurement:
+def measure(trial: Trial, seen: Scene, state: State, points: int) -> Measurement:
     """Losses, errors and observables of a lane, on `points` fresh points (none where 0)."""
-    value, grads, _ = loss_and_grads(trial, state, Batch(world, None), training=False)
+    value, grads, _ = loss_and_grads(trial, state, whole(trial, seen), training=False)
     net = merge(trial, state.params, state.rest, training=False)
-    margin, patches = margins(trial, net, world)
+    margin, patches = margins(trial, net, seen)
+    gradient, norm = gradient_norm(trial, seen, state, grads), jnp.sqrt(net.squared_norm(seen))
+    largest = net.largest(seen)
     observables = {
         "train_loss": value,
-        **alignment(trial, net, world, patches),
-        **normalized_margins(trial, state, jnp.min(world.label * margin)),
-        "grad_norm": optax.tree.norm(grads),
-        "weight_norm": optax.tree.norm(state.params),
-        "weight_max": optax.tree.norm(state.params, ord=jnp.inf),
+        **alignment(trial, net, seen, patches),
+        **normalized_margins(trial, least(trial, seen.label * margin), norm, largest),
+        "grad_norm": gradient,
+        "weight_norm": norm,
+        **({} if largest is None else {"weight_max": largest}),
     }
     test_wrong = jnp.array(0)
     if points:
-        observables["test_loss"], test_wrong = on_fresh_points(trial, net, points)
-    status = final_status(state.status, value, observables["weight_norm"], at_target(trial, value, grads))
-    return Measurement(state.step, status, wrong(world.label * margin), test_wrong, observables)
+        observables["test_loss"], test_wrong = on_fresh_points(trial, net, seen, points)
+    status = final_status(state.status, value, norm, at_target(trial, value, gradient))
+    return Measurement(state.step, status, wrong(trial, seen.label * margin), test_wrong, observables)
 
 
 def final_status(status: Scalar, value: Scalar, norm: Scalar, reached: Bool[Array, ""]) -> Int[Array, ""]:
@@ -58,8 +61,11 @@ def final_status(status: Scalar, value: Scalar, norm: Scalar, reached: Bool[Arra
     return jnp.where(status == Status.OUT_OF_STEPS, last, status).astype(jnp.int32)
 
 
-def columns(measured: Measurement, n: int, points: int) -> dict[str, np.ndarray]:
-    """The observables of the tables from fetched measurements, in float64; errors are exact ratios of counts."""
+def columns(measured: Measurement, n: np.ndarray, points: int) -> dict[str, np.ndarray]:
+    """The observables of the tables from fetched measurements, in float64; errors are exact ratios of counts.
+
+    `n` counts the training points of each.
+    """
     found = {name: np.asarray(each, np.float64) for name, each in measured.observables.items()}
     found["train_error"] = np.asarray(measured.train_wrong) / n
     if points:
@@ -68,20 +74,31 @@ def columns(measured: Measurement, n: int, points: int) -> dict[str, np.ndarray]
     return found
 
 
-def wrong(margin: Float[Array, " points"]) -> Int[Array, ""]:
-    """How many points have a margin <= 0; one that is not a number counts as wrong."""
-    return jnp.sum(~(margin > 0))
+def wrong(trial: Trial, margin: Float[Array, " points"]) -> Int[Array, ""]:
+    """How many training points have a margin <= 0; one that is not a number counts as wrong."""
+    kept = inside(trial.data.n)
+    return jnp.sum(~(margin > 0) if kept is None else ~(margin > 0) & kept)
 
 
-def on_fresh_points(trial: Trial, net: Network, points: int) -> tuple[Scalar, Int[Array, ""]]:
+def least(trial: Trial, each: Float[Array, " points"]) -> Scalar:
+    """The smallest of a number of each training point."""
+    kept = inside(trial.data.n)
+    return jnp.min(each if kept is None else jnp.where(kept, each, jnp.inf))
+
+
+Respond = Callable[[Int[Array, " rows"]], tuple[Float[Array, "rows P units"], Float[Array, " rows"]]]
+"""From row numbers of fresh points to their patches' pre-activations and the labels that are seen."""
+
+
+def on_fresh_points(trial: Trial, net: Network, seen: Scene, points: int) -> tuple[Scalar, Int[Array, ""]]:
     """Mean loss on fresh points and how many of them are wrong, drawn and forgotten a few hundred at a time."""
-    directions = features(trial.data, trial.seed)
-    on_features = net.filters.project(directions)
+    known = isinstance(trial.data, AbstractGaussian) and isinstance(net.filters, AbstractFilters)
+    respond = by_law(trial, net, seen) if known else by_vectors(trial, net, seen)
 
     def chunk(first: Array) -> tuple[Scalar, Int[Array, ""]]:
         rows = first + jnp.arange(min(TEST_CHUNK, points))
-        fresh = test_points(trial.data, trial.seed, directions, rows)
-        margin = fresh.label * net(trial.data.assemble(on_features, net.filters.project(fresh.noise), fresh.truth))
+        patches, label = respond(rows)
+        margin = label * net(patches)
         counted = rows < points
         losses = jnp.where(counted, trial.objective.loss(margin), 0.0)
         return jnp.sum(losses), jnp.sum(counted & ~(margin > 0))
@@ -90,24 +107,55 @@ def on_fresh_points(trial: Trial, net: Network, points: int) -> tuple[Scalar, In
     return jnp.sum(losses) / points, jnp.sum(wrongs)
 
 
-def alignment(trial: Trial, net: Network, world: World, patches: Float[Array, "n P units"]) -> dict[str, Array]:
+def by_vectors(trial: Trial, net: Network, seen: Scene) -> Respond:
+    """Fresh points whose vectors are drawn."""
+    directions = features(trial.data, trial.seed)
+    project = net.filters.projector(trial.source, seen.frame)
+    on_features = project(directions)
+
+    def respond(rows: Int[Array, " rows"]) -> tuple[Array, Array]:
+        fresh = test_points(trial.data, trial.seed, directions, rows)
+        return trial.data.assemble(on_features, project(fresh.noise), fresh.truth), fresh.label
+
+    return respond
+
+
+def by_law(trial: Trial, net: Network, seen: Scene) -> Respond:
+    """Fresh points of which only the inner products with the filters are drawn: for Gaussian noise their law is known."""
+    data, filters = trial.data, net.filters
+    assert isinstance(data, AbstractGaussian) and isinstance(filters, AbstractFilters)
+    on_features = filters(jax.tree.map(lambda each: each[: feature_count(data)], seen.tokens))
+    values, vectors = jnp.linalg.eigh(filters.covariance(seen) - on_features.T @ on_features)
+    root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
+
+    def respond(rows: Int[Array, " rows"]) -> tuple[Array, Array]:
+        def one(key: Array, row: Array) -> tuple[Array, Scalar, Scalar]:
+            return data.response(key, row, on_features, root)
+
+        noise, truth, label = each_row(one, stream(trial.seed, Purpose.TEST), rows)
+        return data.assemble(on_features, noise, truth), label
+
+    return respond
+
+
+def alignment(trial: Trial, net: Network, seen: Scene, patches: Float[Array, "n P units"]) -> dict[str, Array]:
     """Feature learning and noise memorization of filters (arXiv 2108.11371, Section 5)."""
     if not isinstance(trial.model, AbstractFiltered):
         return {}
     on_noise = trial.model.by_class(patches[:, -trial.data.noise_vectors :])
-    own = jnp.where(world.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]).max(axis=-1)
-    found = {"noise_min": own.min(), "noise_mean": own.mean(), "noise_max": own.max()}
-    directions = jax.eval_shape(lambda: features(trial.data, trial.seed)).value.shape[0]
-    if directions == 0:
+    own = jnp.where(seen.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]).max(axis=-1)
+    mean = jnp.sum(cut(own, inside(trial.data.n))) / here(trial.data.n)
+    found = {"noise_min": least(trial, own), "noise_mean": mean, "noise_max": -least(trial, -own)}
+    if feature_count(trial.data) == 0:
         return found
-    direction = net.filters(jax.tree.map(lambda each: each[:1], world.tokens))[0]
+    direction = net.filters(jax.tree.map(lambda each: each[:1], seen.tokens))[0]
     positive, negative = trial.model.by_class(direction)[0], trial.model.by_class(-direction)[1]
     return found | {"feature": jnp.minimum(positive, negative), "feature_pos": positive, "feature_neg": negative}
 
 
-def normalized_margins(trial: Trial, state: State, least: Scalar) -> dict[str, Array]:
+def normalized_margins(trial: Trial, least: Scalar, norm: Scalar, largest: Scalar | None) -> dict[str, Array]:
     """min_i y_i <w, x_i> over two norms of w, for linear models (arXiv 2406.10650)."""
     if not trial.model.linear:
         return {}
-    norm, largest = optax.tree.norm(state.params), optax.tree.norm(state.params, ord=jnp.inf)
-    return {"margin_l2": least / norm, "margin_linf": least / largest}
+    found = {"margin_l2": least / norm}
+    return found if largest is None else found | {"margin_linf": least / largest}

@@ -12,16 +12,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from sweep import engine
-from sweep.grid import Block, Grid
-from sweep.trial import Trial, build
+from sweep import costs, engine, packing
+from sweep.costs import Cost
+from sweep.grid import Block, Grid, Settings
+from sweep.packing import batch
+from sweep.trial import Trial
 
-COMPILE_SECONDS = 4.0
-STEP_SECONDS, FLOPS, FLOATS = 6.5e-6, 9e10, 1.5e9
-"""Cost of a step on a core among busy ones: overhead, operations a second, floats of weights and moments a second."""
-TRIAL_SECONDS, SPARSE_SECONDS, DENSE_SECONDS = 1e-3, 7e-8, 1e-8
-"""Cost of a trial besides its steps, and of a coordinate of a measured point in sparse and in dense noise."""
-LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 64, 4 << 30
+LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 1024, 4 << 30
 
 
 @dataclass(frozen=True)
@@ -33,24 +30,11 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What one lane of a bucket costs: bytes on the device, operations a step, floats of weights and moments."""
-
-    bytes: int
-    flops: float
-    floats: int
-
-    @property
-    def step_seconds(self) -> float:
-        """Estimated seconds of one update on one core."""
-        return STEP_SECONDS + self.flops / FLOPS + self.floats / FLOATS
-
-
-@dataclass(frozen=True)
 class Bucket:
-    """Trials that share one compiled program: rows of a block with equal static fields.
+    """Trials that share one compiled program: rows of a block with equal static fields, except for the `sizes`.
 
-    `lanes` trials are on the device at once for each thread, `block` of them under one vmap; of the two only `block` is
+    Of a size `statics` has the largest of its trials, for which arrays are made. `cost` is that of one trial so padded,
+    `waste` the share of the estimated work that padding adds. `lanes` trials are on the device at once for each thread, `block` of them under one vmap; of the two only `block` is
     part of the bits of a result. `planned` counts the trials before finished ones were taken away.
     """
 
@@ -58,7 +42,10 @@ class Bucket:
     statics: Mapping[str, Any]
     rows: np.ndarray
     planned: int
-    shape: Shape
+    sizes: tuple[str, ...]
+    cost: Cost
+    waste: float = 0.0
+    bytes: int = 0
     lanes: int = 1
     block: int = 1
 
@@ -66,27 +53,24 @@ class Bucket:
     def id(self) -> str:
         """Name of what is compiled in: 16 hexadecimal digits."""
         lane_fields = sorted(self.source.values(np.zeros(0, np.int64)))
-        text = repr((sorted(self.source.kinds.items()), sorted(self.statics.items()), lane_fields))
+        text = repr((sorted(self.source.kinds.items()), sorted(self.statics.items()), self.sizes, lane_fields))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
     def title(self) -> str:
         """What tells it from other buckets, for people."""
         kinds = " ".join(kind for family, kind in self.source.kinds.items() if family != "schedule")
-        sizes = (f"{name}={self.statics[name]}" for name in ("n", "d", "width", "batch_size") if name in self.statics)
-        return f"{kinds} {' '.join(sizes)}"
+        shown = [name for name in ("n", "d", "sparsity", "width", "batch_size") if self.statics.get(name)]
+        sizes = (f"{name}{'<=' if name in self.sizes else '='}{self.statics[name]}" for name in shown)
+        return f"{kinds} {' '.join(sizes)} {self.statics['coordinates']}"
 
     def trials(self) -> Trial:
         """All its trials as one batch: lane fields are arrays (trials,), static fields Python values."""
-        return batch(self.source, self.statics, self.rows)
+        return batch(self.source, self.statics, self.sizes, self.rows)
 
-    def seconds(self, records: int, test_points: int) -> float:
+    def seconds(self) -> float:
         """Estimated seconds on one core, compilation left out."""
-        steps = float(np.mean(self.source.values(self.rows[:: max(1, len(self.rows) // 1000)])["steps"]))
-        sparse = "sparsity" in self.statics
-        point = self.statics["sparsity"] * SPARSE_SECONDS if sparse else self.statics["d"] * DENSE_SECONDS
-        looking = TRIAL_SECONDS + records * test_points * point
-        return len(self.rows) * (steps * self.shape.step_seconds + looking)
+        return len(self.rows) * self.cost.seconds
 
 
 @dataclass(frozen=True)
@@ -109,25 +93,7 @@ class Plan:
 
     def seconds(self) -> float:
         """A rough estimate of the time that is left, with compilation."""
-        settings = self.grid.settings
-        records = 1 + settings.record_points * settings.record_test
-        open_buckets = [bucket for bucket in self.buckets if len(bucket.rows)]
-        work = sum(bucket.seconds(records, settings.test_points) + COMPILE_SECONDS for bucket in open_buckets)
-        return work / self.host.threads
-
-
-def batch(source: Block, statics: Mapping[str, Any], rows: np.ndarray) -> Trial:
-    """Trials of a block with the given static fields, as one batch."""
-    values = source.values(rows)
-    lanes = {name: _as_lane(name, column) for name, column in values.items() if name not in statics}
-    trial = build(source.kinds, {**lanes, **statics})
-    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, len(rows)), trial)
-
-
-def _as_lane(name: str, column: np.ndarray) -> np.ndarray:
-    if name == "seed":
-        return column.astype(np.uint32)
-    return column.astype(np.int32 if column.dtype.kind == "i" else jax.dtypes.canonicalize_dtype(float))
+        return sum(bucket.seconds() + costs.COMPILE for bucket in self.buckets if len(bucket.rows)) / self.host.threads
 
 
 def make(
@@ -142,7 +108,7 @@ def make(
     `shard` is (index, count): its share is cut from the whole plan before `done` trials (sorted ids) are taken away.
     `blocks` fixes the block of buckets by their id, since it is part of the bits of results that a store already has.
     """
-    whole = [bucket for source in grid.blocks for bucket in _buckets(source)]
+    whole = [bucket for source in grid.blocks for bucket in _buckets(source, grid.settings)]
     sizes = Counter()
     for bucket in whole:
         sizes[bucket.id] += bucket.planned
@@ -151,15 +117,9 @@ def make(
     return Plan(grid, host, tuple(without(bucket, done) for bucket in shared if bucket.planned))
 
 
-def _buckets(source: Block) -> Iterable[Bucket]:
-    rows = np.concatenate([*source.rows(), np.zeros(0, np.int64)])
-    code, statics = source.statics(rows)
-    order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
-        mine = rows[order[start:stop]]
-        fixed = statics[int(code[order[start]])]
-        yield Bucket(source, fixed, mine, len(mine), _shape(source, fixed, mine[:1]))
+def _buckets(source: Block, settings: Settings) -> Iterable[Bucket]:
+    for group in packing.groups(source, settings):
+        yield Bucket(source, group.statics, group.rows, len(group.rows), group.sizes, group.cost, group.waste)
 
 
 def share(bucket: Bucket, index: int, count: int) -> Bucket:
@@ -176,15 +136,12 @@ def without(bucket: Bucket, done: np.ndarray | None) -> Bucket:
     return replace(bucket, rows=bucket.rows[~np.isin(trial, done)])
 
 
-def _shape(source: Block, statics: Mapping[str, Any], row: np.ndarray) -> Shape:
-    """Costs of a lane, from the shapes of its arrays; no device is touched."""
-    trial = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), batch(source, statics, row))
+def _bytes(bucket: Bucket) -> int:
+    """Memory of a lane, from the shapes of its arrays; no device is touched."""
+    one = batch(bucket.source, bucket.statics, bucket.sizes, bucket.rows[:1])
+    trial = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), one)
     lane = jax.eval_shape(engine.begin, trial)
-    params = sum(leaf.size for leaf in jax.tree.leaves(lane.states.params))
-    moments = sum(leaf.size for leaf in jax.tree.leaves(lane.states.moments))
-    points = min(statics["batch_size"], statics["n"])
-    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lane) if hasattr(leaf.dtype, "itemsize"))
-    return Shape(bytes=size, flops=4.0 * points * params, floats=params + moments)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lane) if hasattr(leaf.dtype, "itemsize"))
 
 
 def _sized(bucket: Bucket, host: Host, alike: int, block: int | None) -> Bucket:
@@ -193,14 +150,15 @@ def _sized(bucket: Bucket, host: Host, alike: int, block: int | None) -> Bucket:
     On a CPU a block is one lane unless the network is so small that vmap pays, and there are as many lanes as make a
     twentieth of a second of work; an accelerator takes as many lanes as fit, all in one block.
     """
+    bucket = replace(bucket, bytes=_bytes(bucket))
     each = -(-bucket.planned // host.threads)
     if host.platform != "cpu":
-        fit = max(1, ACCELERATOR_BYTES // (2 * bucket.shape.bytes))
+        fit = max(1, ACCELERATOR_BYTES // (2 * bucket.bytes))
         block = block or min(_power_of_two(alike), _power_of_two(fit + 1) // 2, 4096)
         return replace(bucket, block=block, lanes=block)
-    block = block or _block(bucket.shape.flops)
+    block = block or _block(bucket.cost.flops)
     steps = int(bucket.source.values(bucket.rows[:1])["steps"][0])
-    wanted = min(MOST_LANES, each, 1 + int(LANE_SECONDS / (bucket.shape.step_seconds * max(steps, 1))))
+    wanted = min(MOST_LANES, each, 1 + int(LANE_SECONDS / (bucket.cost.step * max(steps, 1))))
     return replace(bucket, block=block, lanes=block * -(-wanted // block))
 
 
@@ -219,12 +177,12 @@ def describe(plan: Plan) -> str:
     done = plan.planned - plan.left
     lines = [f"{plan.grid.name}: {plan.planned:,} trials, {plan.left:,} left to do, {done:,} done."]
     for bucket in plan.buckets:
-        memory = bucket.lanes * bucket.shape.bytes / 2**20
+        memory = bucket.lanes * bucket.bytes / 2**20
         lines.append(
             f"  bucket {bucket.id}  {bucket.title}: {len(bucket.rows):,} of {bucket.planned:,} trials left, "
             f"{bucket.lanes} lanes in blocks of {bucket.block}, {memory:,.1f} MiB"
         )
-    memory = sum(sorted(bucket.lanes * bucket.shape.bytes for bucket in plan.buckets)[-plan.host.threads :])
+    memory = sum(sorted(bucket.lanes * bucket.bytes for bucket in plan.buckets)[-plan.host.threads :])
     lines.append(
         f"{len(plan.buckets)} buckets, {plan.host.threads} threads on {plan.host.platform}, about "
         f"{memory / 2**20:,.0f} MiB for lanes, roughly {_duration(plan.seconds())}."

@@ -135,7 +135,7 @@ def _train(plan: Plan, folder: Path, progress: Progress, writer: Writer, interru
 def _write(writer: Writer, bucket: Bucket, ended: Ended) -> None:
     rows = bucket.rows[ended.index]
     trial, problem = bucket.source.ids(rows)
-    ids = {"trial": trial, "problem": problem, "coordinates": np.full(len(rows), "ambient", object)}
+    ids = {"trial": trial, "problem": problem}
     curves = None
     if ended.curves is not None:
         place = np.argsort(ended.index)[np.searchsorted(np.sort(ended.index), ended.curves["index"])]

@@ -4,6 +4,9 @@ A *part* (data model, network, objective, optimizer, schedule, training) is a fr
 Its `static` fields are compiled in (shapes, counts, names); its `lane` fields are scalars that may differ from lane to
 lane; a `nested` field is a part of its own. Bucket keys, batches, parquet columns, ids and error texts read nothing
 else.
+
+A static count that is declared `padded` is a `Size` in a part: trials of different sizes may share a program, whose
+arrays then have the largest of them.
 """
 
 from __future__ import annotations
@@ -15,14 +18,58 @@ from types import NoneType
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import flax.struct
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Real
+from jaxtyping import Array, Bool, Real
 
 Scalar = Real[Array, ""] | np.number | float | int
 """A number of one lane: a Python number in user code, a traced scalar inside a compiled program."""
 
 Role = Literal["static", "lane", "nested"]
 T = TypeVar("T")
+
+
+class Size(int):
+    """A count. As a number it is what arrays are made for; `own` is what this trial has of it where that may be less.
+
+    A part that declares a `padded` count takes shapes from it as from any int, and `here` of it where the number itself
+    counts; what lies beyond has to be inert: a point without weight, a coordinate or a filter that is zero.
+    """
+
+    own: Scalar | None
+
+    def __new__(cls, most: int, own: Scalar | None = None) -> Size:
+        """`most` places, of which a trial uses `own`, or all of them."""
+        size = super().__new__(cls, most)
+        size.own = own
+        return size
+
+
+jax.tree_util.register_pytree_node(Size, lambda size: ((size.own,), int(size)), lambda most, own: Size(most, *own))
+
+
+def here(size: int) -> Scalar:
+    """What the trial at hand has of a size: the number itself where nothing is padded."""
+    own = size.own if isinstance(size, Size) else None
+    return int(size) if own is None else own
+
+
+def times(size: int, factor: int) -> int:
+    """A multiple of a size."""
+    own = size.own if isinstance(size, Size) else None
+    return Size(size * factor, None if own is None else own * factor)
+
+
+def inside(size: int) -> Bool[Array, " size"] | None:
+    """Which places of a size the trial at hand has; None for all of them, so that what is not padded costs nothing."""
+    own = size.own if isinstance(size, Size) else None
+    return None if own is None else jnp.arange(int(size)) < own
+
+
+def cut(value: Real[Array, "... places"], kept: Bool[Array, " places"] | None) -> Real[Array, "... places"]:
+    """An array with zeros where its last axis is padded."""
+    return value if kept is None else jnp.where(kept, value, 0)
 
 
 @dataclass(frozen=True)
@@ -46,6 +93,7 @@ class Field:
     column: str = ""
     null: str = ""
     optional: bool = False
+    padded: bool = False
 
     @property
     def required(self) -> bool:
@@ -78,7 +126,7 @@ class Check:
 
 
 def _field(role: Role, default: Any, doc: str, **more: Any) -> Any:
-    metadata = {"pytree_node": role != "static", "role": role, "doc": doc, **more}
+    metadata = {"pytree_node": role != "static" or more.get("padded", False), "role": role, "doc": doc, **more}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -90,9 +138,14 @@ def static(
     at_most: float | None = None,
     choices: tuple[str, ...] = (),
     null: str = "",
+    padded: bool = False,
 ) -> Any:
-    """A field that is compiled in: trials that differ in it need different programs."""
-    return _field("static", default, doc, at_least=at_least, at_most=at_most, choices=choices, null=null)
+    """A field that is compiled in: trials that differ in it need different programs.
+
+    `padded` declares a count of which a part may hold a `Size`, so that trials that differ in it can share a program.
+    """
+    more = {"at_least": at_least, "at_most": at_most, "choices": choices, "null": null, "padded": padded}
+    return _field("static", default, doc, **more)
 
 
 def lane(
@@ -119,7 +172,20 @@ def nested(family: str, default: Any = dataclasses.MISSING, *, doc: str) -> Any:
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(static, lane, nested))
 def part(cls: type[T]) -> type[T]:
     """Make a class a part: a frozen dataclass with keyword arguments that is a jax pytree of its lane fields."""
+    padded = [name for name, value in vars(cls).items() if _is_padded(value)]
+
+    def sized(self: Any) -> None:
+        for name in padded:
+            if type(getattr(self, name)) is int:
+                object.__setattr__(self, name, Size(getattr(self, name)))
+
+    if padded:
+        cls.__post_init__ = sized  # type: ignore[attr-defined]
     return flax.struct.dataclass(cls, kw_only=True)
+
+
+def _is_padded(value: Any) -> bool:
+    return isinstance(value, dataclasses.Field) and value.metadata.get("padded", False)
 
 
 def _scalar_type(hint: Any, metadata: Mapping[str, Any]) -> Any:

@@ -10,29 +10,20 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from sweep.data.base import features, training_points
 from sweep.draws import Purpose, stream
-from sweep.filters import Network, Tokens, network
+from sweep.filters import Network, Scene, network, scene
 from sweep.rarely import rarely
-from sweep.spec import Scalar
+from sweep.spec import Scalar, inside
 from sweep.status import Status
 from sweep.trial import Trial
 
 Count = Int[Array, ""]
 
 
-class World(NamedTuple):
-    """What a lane reads and never changes: its training set, drawn from the seed."""
-
-    tokens: Tokens
-    truth: Float[Array, " points"]
-    label: Float[Array, " points"]
-
-
 class Batch(NamedTuple):
-    """The part of the world that one gradient sees; `weight` is 0 where a short last batch is filled up."""
+    """The part of the scene that one gradient sees; `weight` is 0 where points are padded or a batch is filled up."""
 
-    world: World
+    scene: Scene
     weight: Float[Array, " points"] | None
 
 
@@ -51,30 +42,27 @@ class State(NamedTuple):
     status: Count
 
 
-def start(trial: Trial) -> tuple[World, State]:
+def start(trial: Trial) -> tuple[Scene, State]:
     """The training set of a trial and its untrained network."""
-    directions = features(trial.data, trial.seed)
-    points = training_points(trial.data, trial.seed, directions)
-    net = network(trial.data, trial.model, trial.seed)
-    _, params, rest = nnx.split(net, nnx.Param, ...)
-    world = World(net.filters.tokens(trial.data, directions, points), points.truth, points.label)
+    _, params, rest = nnx.split(network(trial.source, trial.coordinates), nnx.Param, ...)
     order = None if batch_size(trial) == trial.data.n else jnp.arange(trial.data.n)
     status = _status(trial.train.steps <= 0, Status.OUT_OF_STEPS, Status.RUNNING)
     moments = trial.optimizer.transform().init(params)
-    return world, State(params, rest, moments, order, jnp.zeros((), jnp.int32), status)
+    return scene(trial.source, trial.coordinates), State(params, rest, moments, order, jnp.zeros((), jnp.int32), status)
 
 
-def advance(trial: Trial, world: World, state: State) -> State:
+def advance(trial: Trial, seen: Scene, state: State) -> State:
     """One update, or the state as it is where the trial has ended.
 
     Targets are looked at before the update: on the loss and gradient of the step where batches are full, and on those
     of the whole training set at the beginning of each epoch where they are not.
     """
     order = None if state.order is None else _order(trial, state, state.order)
-    batch = _batch(trial, world, state.step, order)
+    batch = _batch(trial, seen, state.step, order)
     value, grads, rest = loss_and_grads(trial, state, batch, training=True)
-    reached = _reached(trial, world, state, value, grads)
-    objective = value + 0.5 * trial.objective.l2 * optax.tree.norm(state.params, squared=True)
+    reached = _reached(trial, seen, state, value, grads)
+    norm = merge(trial, state.params, state.rest, training=False).squared_norm(seen)
+    objective = value + 0.5 * trial.objective.l2 * norm
     updates, moments = optax.with_extra_args_support(trial.optimizer.transform()).update(
         grads, state.moments, state.params, value=objective, grad=grads
     )
@@ -103,18 +91,18 @@ def batch_size(trial: Trial) -> int:
     return min(trial.train.batch_size or trial.data.n, trial.data.n)
 
 
-def margins(trial: Trial, net: Network, world: World) -> tuple[Float[Array, " points"], Float[Array, "points P units"]]:
+def margins(trial: Trial, net: Network, seen: Scene) -> tuple[Float[Array, " points"], Float[Array, "points P units"]]:
     """Margins of training points and the pre-activations of their patches."""
-    pre = net.filters(world.tokens)
-    points, N = world.truth.shape[0], trial.data.noise_vectors
+    pre = net.filters(seen.tokens)
+    points, N = seen.truth.shape[0], trial.data.noise_vectors
     K = pre.shape[0] - points * N
-    patches = trial.data.assemble(pre[:K], pre[K:].reshape(points, N, -1), world.truth)
+    patches = trial.data.assemble(pre[:K], pre[K:].reshape(points, N, -1), seen.truth)
     return net(patches), patches
 
 
 def merge(trial: Trial, params: nnx.State, rest: nnx.State, training: bool) -> Network:
     """The network of a trial with the given weights, as it trains or as it is used: without dropout, for example."""
-    graph = nnx.graphdef(nnx.eval_shape(lambda: network(trial.data, trial.model, trial.seed)))
+    graph = nnx.graphdef(nnx.eval_shape(lambda: network(trial.source, trial.coordinates)))
     net = nnx.merge(graph, params, rest, copy=True)
     if not training:
         net.eval()
@@ -126,8 +114,8 @@ def loss_and_grads(trial: Trial, state: State, batch: Batch, training: bool) -> 
 
     def loss(params: nnx.State) -> tuple[Scalar, nnx.State]:
         net = merge(trial, params, state.rest, training)
-        margin, _ = margins(trial, net, batch.world)
-        each = trial.objective.loss(batch.world.label * margin)
+        margin, _ = margins(trial, net, batch.scene)
+        each = trial.objective.loss(batch.scene.label * margin)
         mean = jnp.mean(each) if batch.weight is None else jnp.sum(batch.weight * each) / jnp.sum(batch.weight)
         return mean, nnx.state(net, nnx.Not(nnx.Param))
 
@@ -150,40 +138,51 @@ def _order(trial: Trial, state: State, order: Int[Array, " n"]) -> Int[Array, " 
     return rarely(within == 0, shuffle, order, trial.seed, epoch)
 
 
-def _batch(trial: Trial, world: World, step: Count, order: Int[Array, " n"] | None) -> Batch:
+def _batch(trial: Trial, seen: Scene, step: Count, order: Int[Array, " n"] | None) -> Batch:
     """The points that the gradient of a step sees."""
     if order is None:
-        return Batch(world, None)
+        return whole(trial, seen)
     n, size, N = trial.data.n, batch_size(trial), trial.data.noise_vectors
     place = (step % steps_per_epoch(trial)) * size + jnp.arange(size)
     rows = order[jnp.minimum(place, n - 1)]
-    K = jax.tree.leaves(world.tokens)[0].shape[0] - n * N
+    K = jax.tree.leaves(seen.tokens)[0].shape[0] - n * N
     noise = (K + rows[:, None] * N + jnp.arange(N)).reshape(-1)
-    tokens = jax.tree.map(lambda each: each[jnp.concatenate([jnp.arange(K), noise])], world.tokens)
-    weight = None if n % size == 0 else (place < n).astype(world.truth.dtype)
-    return Batch(World(tokens, world.truth[rows], world.label[rows]), weight)
+    tokens = jax.tree.map(lambda each: each[jnp.concatenate([jnp.arange(K), noise])], seen.tokens)
+    weight = None if n % size == 0 else (place < n).astype(seen.truth.dtype)
+    return Batch(Scene(tokens, seen.truth[rows], seen.label[rows], seen.frame), weight)
 
 
-def _reached(trial: Trial, world: World, state: State, value: Scalar, grads: nnx.State) -> Bool[Array, ""]:
+def whole(trial: Trial, seen: Scene) -> Batch:
+    """The batch of all points; those beyond a padded n have no weight."""
+    kept = inside(trial.data.n)
+    return Batch(seen, None if kept is None else kept.astype(seen.truth.dtype))
+
+
+def _reached(trial: Trial, seen: Scene, state: State, value: Scalar, grads: nnx.State) -> Bool[Array, ""]:
     """Is a target of the trial met at the weights of `state`?"""
     if trial.train.target_loss is None and trial.train.target_grad is None:
         return jnp.array(False)
     if state.order is None:
-        return at_target(trial, value, grads)
+        return at_target(trial, value, gradient_norm(trial, seen, state, grads))
 
-    def whole(trial: Trial, world: World, state: State) -> Bool[Array, ""]:
-        value, grads, _ = loss_and_grads(trial, state, Batch(world, None), training=False)
-        return at_target(trial, value, grads)
+    def look(trial: Trial, seen: Scene, state: State) -> Bool[Array, ""]:
+        value, grads, _ = loss_and_grads(trial, state, whole(trial, seen), training=False)
+        return at_target(trial, value, gradient_norm(trial, seen, state, grads))
 
     begins = state.step % steps_per_epoch(trial) == 0
-    return rarely(begins, whole, jnp.array(False), trial, world, state)
+    return rarely(begins, look, jnp.array(False), trial, seen, state)
 
 
-def at_target(trial: Trial, value: Scalar, grads: Any) -> Bool[Array, ""]:
-    """Is this loss, or the norm of this gradient, at most a target of the trial?"""
+def gradient_norm(trial: Trial, seen: Scene, state: State, grads: nnx.State) -> Scalar:
+    """The norm of a gradient, whatever the coordinates that it is given in."""
+    return jnp.sqrt(merge(trial, grads, state.rest, training=False).squared_norm(seen))
+
+
+def at_target(trial: Trial, value: Scalar, gradient: Scalar) -> Bool[Array, ""]:
+    """Is this loss, or this norm of the gradient, at most a target of the trial?"""
     reached = jnp.array(False)
     if trial.train.target_loss is not None:
         reached |= value <= trial.train.target_loss
     if trial.train.target_grad is not None:
-        reached |= optax.tree.norm(grads) <= trial.train.target_grad
+        reached |= gradient <= trial.train.target_grad
     return reached

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from sweep import data, models, objectives, optimizers
 from sweep.data.base import AbstractData
+from sweep.filters import COORDINATES, Source
 from sweep.models.base import AbstractModel
 from sweep.objectives.base import AbstractObjective
 from sweep.optimizers.base import AbstractOptimizer
@@ -42,14 +43,20 @@ class Train:
 
 @part
 class Trial:
-    """One training run. Trials that differ only outside data, model, objective and seed are the same *problem*."""
+    """One training run; `coordinates` says how its first layer is trained. Trials that differ only outside data, model, objective and seed are the same *problem*."""
 
     data: AbstractData
     model: AbstractModel
     objective: AbstractObjective
     optimizer: AbstractOptimizer
     train: Train
+    coordinates: str = static("ambient", choices=tuple(COORDINATES), doc="coordinates of the first layer")
     seed: Scalar = lane(0, at_least=0, at_most=2**32 - 1, integer=True, doc="decides data and first weights")
+
+    @property
+    def source(self) -> Source:
+        """Where its data and first weights come from."""
+        return Source(self.data, self.model, self.seed)
 
 
 FAMILIES: dict[str, Registry] = {
@@ -80,7 +87,7 @@ def build(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
     `values` may leave out fields with a default.
     """
     made = {name: _build_part(name, kinds, values) for name in PARTS}
-    return Trial(seed=values.get("seed", 0), **made)
+    return Trial(seed=values.get("seed", 0), coordinates=values.get("coordinates", "ambient"), **made)
 
 
 def _build_part(family: str, kinds: Mapping[str, str], values: Mapping[str, Any]) -> Any:

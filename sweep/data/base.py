@@ -8,14 +8,15 @@ linear) make the P patches of a point.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from sweep import spec
 from sweep.draws import Purpose, each_row, stream
-from sweep.spec import Scalar
+from sweep.spec import Scalar, cut, inside
 
 
 class Dense(NamedTuple):
@@ -102,9 +103,70 @@ class AbstractData(ABC):
         """What the patches of the points give on `units` filters, from what their vectors give."""
 
 
+class Made(NamedTuple):
+    """How noise vectors are made of standard Gaussian ones g: xi = scale (g + along F), F (K, d) the feature directions."""
+
+    scale: Float[Array, " N"]
+    along: Float[Array, "N K"]
+    truth: Float[Array, ""]
+    label: Float[Array, ""]
+
+
+class AbstractGaussian(AbstractData):
+    """Data whose noise vectors are Gaussian but for what happens along its feature directions, which are orthonormal.
+
+    Then the law of all inner products is known, whatever the dimension: pre-activations of fresh points can be drawn
+    without their vectors, and a training without any vector of d numbers.
+    """
+
+    @abstractmethod
+    def make(self, key: Key[Array, ""], row: Int[Array, ""], seen: Float[Array, "N K"], fresh: bool) -> Made:
+        """What row `row` makes of Gaussian vectors whose inner products with the feature directions are `seen`."""
+
+    def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+        """The vectors of one point, written out."""
+        gaussian, rest = jax.random.split(key)
+        g = cut(jax.random.normal(gaussian, (self.noise_vectors, int(self.d))), inside(self.d))
+        made = self.make(rest, row, features.project(g.T).T, fresh)
+        noise = made.scale[:, None] * (g + made.along @ features.dense(self.d))
+        return Points(Dense(noise), made.truth, made.label)
+
+    def response(
+        self,
+        key: Key[Array, ""],
+        row: Int[Array, ""],
+        on_features: Float[Array, "K units"],
+        root: Float[Array, "units units"],
+    ) -> tuple[Float[Array, "N units"], Scalar, Scalar]:
+        """What filters give on the noise vectors of a fresh point, by its law, with the true and the seen label.
+
+        `root` is a root of the covariance that filters have orthogonally to the features: for weights W (d, units) and
+        on_features = F W, root^T root = W^T W - (F W)^T F W.
+        """
+        gaussian, rest = jax.random.split(key)
+        K, units = on_features.shape
+        g = jax.random.normal(gaussian, (self.noise_vectors, K + units))
+        made = self.make(rest, row, g[:, :K], True)
+        noise = made.scale[:, None] * ((g[:, :K] + made.along) @ on_features + g[:, K:] @ root)
+        return noise, made.truth, made.label
+
+
 def features(data: AbstractData, seed: Scalar) -> Vectors:
     """The feature directions of a seed."""
     return data.features(stream(seed, Purpose.WORLD))
+
+
+def feature_count(data: AbstractData) -> int:
+    """K: feature directions of a data model, whatever its sizes."""
+    declared = spec.fields(type(data)).values()
+    words = tuple(getattr(data, field.name) for field in declared if field.role == "static" and not field.padded)
+    key = type(data), words
+    if key not in _COUNTS:
+        _COUNTS[key] = jax.eval_shape(lambda: features(data, 0)).value.shape[0]
+    return _COUNTS[key]
+
+
+_COUNTS: dict[tuple[type, tuple[Any, ...]], int] = {}
 
 
 def training_points(data: AbstractData, seed: Scalar, features: Vectors) -> Points:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis, signs
 from sweep.draws import distinct
-from sweep.spec import Alternative, Check, Scalar, lane, part, static
+from sweep.spec import Alternative, Check, Scalar, cut, here, inside, lane, part, static
 
 
 @part
@@ -23,9 +23,9 @@ class FeatureNoise(AbstractData):
     the networks share filters over patches.
     """
 
-    n: int = static(200, at_least=1, doc="training points")
-    d: int = static(1000, at_least=2, doc="dimension of a patch")
-    sparsity: int = static(100, at_least=1, doc="coordinates of the noise that are not zero")
+    n: int = static(200, at_least=1, padded=True, doc="training points")
+    d: int = static(1000, at_least=2, padded=True, doc="dimension of a patch")
+    sparsity: int = static(100, at_least=1, padded=True, doc="coordinates of the noise that are not zero")
     noise: Scalar = lane(0.1, at_least=0, doc="standard deviation of a noise coordinate")
     feature_noise: Scalar = lane(0.2, at_least=0, doc="how much of the feature is taken away in the noise patch")
     balanced: bool = static(True, doc="half of the points in each class instead of random labels")
@@ -54,8 +54,8 @@ class FeatureNoise(AbstractData):
     def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """Sparse noise of one point and its label."""
         places, values, label = jax.random.split(key, 3)
-        index = distinct(places, self.sparsity, 1, self.d)
-        value = self.noise * jax.random.normal(values, (self.sparsity,))
+        index = distinct(places, self.sparsity, 1, here(self.d), beyond=int(self.d))
+        value = self.noise * cut(jax.random.normal(values, (int(self.sparsity),)), inside(self.sparsity))
         y = signs(label, row, self.balanced)
         return Points(Sparse(index[None], value[None]), y, y)
 

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractData, Dense, Points, Vectors, signs
-from sweep.spec import Scalar, lane, part, static
+from sweep.data.base import AbstractGaussian, Dense, Made, Vectors, signs
+from sweep.spec import Scalar, cut, inside, lane, part, static
 
 
 @part
-class Separable(AbstractData):
+class Separable(AbstractGaussian):
     """One Gaussian patch a point, with free labels or those of a linear teacher.
 
     x ~ N(0, I_d). `free`: labels are random, the data separable almost surely for n <= d. `teacher`: a unit vector u
@@ -19,8 +19,8 @@ class Separable(AbstractData):
     The synthetic setting of Zhang, Zou, Cao (arXiv 2406.10650) is `free`. `feature` observes u.
     """
 
-    n: int = static(50, at_least=1, doc="training points")
-    d: int = static(50, at_least=1, doc="dimension of a point")
+    n: int = static(50, at_least=1, padded=True, doc="training points")
+    d: int = static(50, at_least=1, padded=True, doc="dimension of a point")
     labels: str = static("free", choices=("free", "teacher"), doc="where labels come from")
     margin: Scalar = lane(0.0, at_least=0, doc="least distance of a point from the teacher's plane")
     balanced: bool = static(False, doc="half of the points in each class instead of random labels")
@@ -28,19 +28,17 @@ class Separable(AbstractData):
     def features(self, key: Key[Array, ""]) -> Vectors:
         """The teacher u, a uniformly random unit vector; none where labels are free."""
         if self.labels == "free":
-            return Dense(jnp.zeros((0, self.d)))
-        u = jax.random.normal(key, (1, self.d))
+            return Dense(jnp.zeros((0, int(self.d))))
+        u = cut(jax.random.normal(key, (1, int(self.d))), inside(self.d))
         return Dense(u / jnp.linalg.norm(u))
 
-    def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
-        """A Gaussian vector and its label. With a teacher, x and -x are equally likely, so the label is drawn first."""
-        values, label = jax.random.split(key)
-        y = signs(label, row, self.balanced)
-        x = jax.random.normal(values, (self.d,))
-        if self.labels == "teacher":
-            u = features.dense(self.d)[0]
-            x = y * (jnp.sign(x @ u) * x + self.margin * u)
-        return Points(Dense(x[None]), y, y)
+    def make(self, key: Key[Array, ""], row: Int[Array, ""], seen: Float[Array, "1 K"], fresh: bool) -> Made:
+        """x = g and its label. With a teacher, x and -x are equally likely, so the label is drawn first."""
+        y = signs(key, row, self.balanced)
+        if self.labels == "free":
+            return Made(jnp.ones(1, seen.dtype), jnp.zeros_like(seen), y, y)
+        side = jnp.sign(seen)
+        return Made(y * side[:, 0], side * self.margin, y, y)
 
     def assemble(
         self,

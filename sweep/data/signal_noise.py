@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractData, Dense, Points, Vectors, axis, signs
+from sweep.data.base import AbstractGaussian, Made, Vectors, axis, signs
 from sweep.spec import Alternative, Scalar, lane, part, static
 
 
 @part
-class SignalNoise(AbstractData):
+class SignalNoise(AbstractGaussian):
     """One patch is the signal y mu, the other dense Gaussian noise; labels may be flipped.
 
     Definition 3.1 of Cao, Chen, Belkin, Gu (arXiv 2202.06526) with `orthogonal`, noise N(0, sigma_p^2 (I - mu mu^T /
@@ -21,8 +21,8 @@ class SignalNoise(AbstractData):
     `noise`; p: `flip`. snr = ||mu|| / (sigma_p sqrt(d)).
     """
 
-    n: int = static(20, at_least=1, doc="training points")
-    d: int = static(100, at_least=2, doc="dimension of a patch")
+    n: int = static(20, at_least=1, padded=True, doc="training points")
+    d: int = static(100, at_least=2, padded=True, doc="dimension of a patch")
     signal: Scalar = lane(1.0, at_least=0, doc="length of the signal vector mu")
     noise: Scalar = lane(1.0, at_least=0, doc="standard deviation of a noise coordinate")
     flip: Scalar = lane(0.0, at_least=0, below=0.5, doc="chance that a training label is flipped")
@@ -44,15 +44,14 @@ class SignalNoise(AbstractData):
         """The direction of mu: e_1."""
         return axis(0)
 
-    def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
-        """Noise of one point, its true label and the label that is seen."""
-        values, label, flips = jax.random.split(key, 3)
-        noise = self.noise * jax.random.normal(values, (self.d,))
-        noise = noise.at[0].set(0.0) if self.orthogonal else noise
+    def make(self, key: Key[Array, ""], row: Int[Array, ""], seen: Float[Array, "1 1"], fresh: bool) -> Made:
+        """xi = noise g, without its part along the signal where `orthogonal`; the label that is seen may be flipped."""
+        label, flips = jax.random.split(key)
         y = signs(label, row, self.balanced)
         flipped = jax.random.bernoulli(flips, self.flip)
-        seen = jnp.where(flipped, -y, y) if self.flip_test or not fresh else y
-        return Points(Dense(noise[None]), y, seen)
+        shown = jnp.where(flipped, -y, y) if self.flip_test or not fresh else y
+        along = -seen if self.orthogonal else jnp.zeros_like(seen)
+        return Made(jnp.full(1, self.noise, seen.dtype), along, y, shown)
 
     def assemble(
         self,

@@ -40,6 +40,29 @@ def text(value: Any) -> str:
     return f"{value + 0.0:.12g}" if isinstance(value, float | np.floating) else str(value)
 
 
+@dataclass(frozen=True)
+class Coordinates:
+    """Coordinates of the first layer: as asked for, or `fewer` where there are fewer noise vectors than dimensions.
+
+    `vectors` counts the noise vectors of a point.
+    """
+
+    asked: str = "ambient"
+    fewer: str = "ambient"
+    vectors: int = 1
+
+    def of(self, statics: Mapping[str, Any]) -> str:
+        """Those of trials with the given static fields."""
+        if self.asked != "auto":
+            return self.asked
+        return self.fewer if statics["n"] * self.vectors <= statics["d"] else "ambient"
+
+    @property
+    def term(self) -> int:
+        """What they add to an id: nothing but for `gram`, whose problems have draws of their own."""
+        return _term("coordinates", "gram") if self.asked == "gram" else 0
+
+
 def _term(name: str, value: Any) -> int:
     digest = hashlib.blake2b(f"{name}={text(value)}".encode()).digest()
     return int.from_bytes(digest[:8], "little")
@@ -49,10 +72,14 @@ class Block:
     """A product of axes with values, of parts of fixed kinds.
 
     `kinds` maps family to kind, nested families included; `points` counts the full product, `size` what `where` keeps.
+    `coordinates` resolves those of the first layer from static fields; they are a static field of their own.
     """
 
-    def __init__(self, kinds: Mapping[str, str], columns: Sequence[Column], kept: Kept) -> None:
+    def __init__(
+        self, kinds: Mapping[str, str], columns: Sequence[Column], kept: Kept, coordinates: Coordinates = Coordinates()
+    ) -> None:
         self.kinds = dict(kinds)
+        self.coordinates = coordinates
         self.fields = tuple(columns)
         self.kept = kept
         self.space = kept.space
@@ -75,7 +102,10 @@ class Block:
 
     def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """What goes into the runs table: values by column name, and the kinds."""
-        return {each.column: self._read(each.table, rows) for each in self.fields if each.table}
+        codes, combinations = self._statics
+        coordinates = np.array([each["coordinates"] for each in combinations], object)[self._read(codes, rows)]
+        own = {each.column: self._read(each.table, rows) for each in self.fields if each.table}
+        return {**own, "coordinates": coordinates}
 
     def statics(self, rows: np.ndarray) -> tuple[np.ndarray, list[dict[str, Any]]]:
         """A code for each row, and for each code the static fields that it stands for.
@@ -103,12 +133,14 @@ class Block:
             for name, each in tables.items()
         }
         combinations = [{name: _plain(array.flat[place]) for name, array in wide.items()} for place in places]
+        for each in combinations:
+            each["coordinates"] = self.coordinates.of(each)
         codes = np.searchsorted(found, joint.ravel())
         return Table(axes, np.minimum(codes, max(len(found) - 1, 0)).astype(np.int64)), combinations
 
     def ids(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids of the rows' trials and of their problems."""
-        shared = self._sum(self._shared_terms, rows)
+        shared = self._sum(self._shared_terms, rows) + np.uint64(self.coordinates.term)
         return (shared + self._sum(self._own_terms, rows)).view(np.int64), shared.view(np.int64)
 
     def _sum(self, terms: Mapping[Axes, np.ndarray], rows: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ from pydantic import Field as Declared
 
 from sweep import schema, spec, trial
 from sweep.errors import GridError, Problem
-from sweep.grid import expressions, fieldmodels
+from sweep.filters import COORDINATES
+from sweep.grid import coordinates, expressions, fieldmodels
 from sweep.grid.assembly import Assembly, Failed
 from sweep.grid.block import Block, text
 from sweep.grid.expressions import ExpressionError
@@ -27,8 +28,8 @@ from sweep.grid.space import MAX_TABLE, TooManyPoints
 from sweep.grid.values import Computed, Given, Source, sources
 from sweep.grid.verdict import Tally, judge
 
-COORDINATES = ("auto", "ambient")
-"""Coordinate systems of the first layer that a grid may ask for."""
+WORDS = ("auto", *COORDINATES)
+"""What a grid may ask for as coordinates of the first layer."""
 
 MAX_BLOCKS = 1_000
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -107,7 +108,7 @@ def _read_grid(document: Document, content: str) -> Grid:
     seeds = sources(document, {"seed": fieldmodels.seed_field()}, {"seed": raw.get("seed", 0)}, ())["seed"]
     unions = [family_members(document, family, raw) for family in trial.PARTS]
     wheres, zips = _wheres(document, raw), _zips(document, raw)
-    blocks = _blocks(document, unions, seeds, wheres, zips)
+    blocks = _blocks(document, unions, seeds, wheres, zips, settings.coordinates)
     columns = _columns(document, blocks)
     return Grid(name, description, tuple(blocks), settings, content, sum(block.size for block in blocks), columns)
 
@@ -144,9 +145,8 @@ def _settings(document: Document, raw: Mapping[str, Any]) -> Settings:
     for key in record:
         if key not in ("points", "test"):
             document.complain(("record", key), "is not a key of record", choose(key, ("points", "test")), key=True)
-    coordinates = replace(_COORDINATES, choices=COORDINATES)
     return Settings(
-        coordinates=_setting(document, coordinates, raw, ()),
+        coordinates=_setting(document, replace(_COORDINATES, choices=WORDS), raw, ()),
         record_points=_setting(document, _POINTS, record, ("record",)),
         record_test=_setting(document, _TEST, record, ("record",)),
         test_points=_setting(document, _TEST_POINTS, raw, ()),
@@ -205,6 +205,7 @@ def _blocks(
     seeds: Source,
     wheres: list[Computed],
     zips: list[tuple[Path, list[str]]],
+    asked: str,
 ) -> list[Block]:
     """The blocks of the grid that keep any point."""
     _words(document, wheres)
@@ -217,7 +218,7 @@ def _blocks(
     tally = Tally()
     assemblies = [Assembly(document, members, seeds) for members in itertools.product(*unions)]
     assemblies = [each for each in assemblies if not each.dropped(wheres)]
-    made = [(each, block) for each in assemblies if (block := _block(each, zips, wheres, tally))]
+    made = [(each, block) for each in assemblies if (block := _block(each, zips, wheres, asked, tally))]
     tally.complain(document)
     _zipped(document, assemblies, zips)
     kept = [(assembly, block) for assembly, block in made if block.size]
@@ -226,11 +227,13 @@ def _blocks(
     if not kept:
         document.complain(("where",), "keeps no point of the grid", "Loosen the conditions or change the values")
     _overlaps(document, kept)
+    for _, block in kept:
+        coordinates.judge(document, block)
     return [block for _, block in kept]
 
 
 def _block(
-    assembly: Assembly, zips: list[tuple[Path, list[str]]], wheres: list[Computed], tally: Tally
+    assembly: Assembly, zips: list[tuple[Path, list[str]]], wheres: list[Computed], asked: str, tally: Tally
 ) -> Block | None:
     """The block of an assembly, None where something in it is wrong."""
     try:
@@ -245,7 +248,7 @@ def _block(
         if assembly.failed:
             return None
         judge(assembly, kept, tally)
-        return Block(assembly.kinds, assembly.columns(), kept)
+        return Block(assembly.kinds, assembly.columns(), kept, coordinates.choose(asked, assembly.kinds))
     except TooManyPoints:
         what = f"conditions and checks depend on more than {MAX_TABLE} points together"
         assembly.document.complain(("where",), what, "Give fewer values to the fields that they ask for")
@@ -334,7 +337,7 @@ def file_model() -> type[BaseModel]:
         "train": (fieldmodels.family_model("train"), Declared({}, description="how long and on what batches")),
         "where": (condition | list[condition], Declared([], description="keeps the points where it holds")),
         "zip": (names | list[names], Declared([], description="fields that vary together")),
-        "coordinates": (Literal[COORDINATES], Declared("auto", description=_COORDINATES.doc)),
+        "coordinates": (Literal[WORDS], Declared("auto", description=_COORDINATES.doc)),
         "record": (fieldmodels.settings_model("Record", (_POINTS, _TEST)), Declared({}, description="recorded curves")),
         "test_points": (int, Declared(2000, ge=0, description=_TEST_POINTS.doc)),
     }

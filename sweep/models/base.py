@@ -8,6 +8,8 @@ from typing import ClassVar
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
+from sweep.spec import Scalar
+
 
 class AbstractModel(ABC):
     """A network for binary classification: its margin is positive where it predicts +1."""
@@ -16,7 +18,7 @@ class AbstractModel(ABC):
     """True where the margin is linear in the input, so that normalized margins mean something."""
 
     @abstractmethod
-    def head(self, patches: int, d: int, rngs: nnx.Rngs) -> nnx.Module:
+    def head(self, patches: int, d: Scalar, rngs: nnx.Rngs) -> nnx.Module:
         """An nnx module from patches to margins.
 
         A filtered model is called with the pre-activations (points, patches, units) of its filters; any other with the
@@ -29,10 +31,14 @@ class AbstractFiltered(AbstractModel):
 
     @abstractmethod
     def units(self) -> int:
-        """Number of filters."""
+        """Number of filters; a `Size` where it comes from a padded field."""
 
     @abstractmethod
-    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: int) -> Float[Array, "r units"]:
+    def first_scale(self) -> Scalar | None:
+        """Standard deviation of first weights that are independent Gaussians, None where they have another law."""
+
+    @abstractmethod
+    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar) -> Float[Array, "r units"]:
         """Rows of the first filters W (d, units): what all filters have at the given coordinates of the input."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from sweep.draws import each_row
 from sweep.models.base import AbstractFiltered
-from sweep.spec import Scalar, lane, part, static
+from sweep.spec import Scalar, cut, here, inside, lane, part, static, times
 
 
 @part
@@ -22,7 +22,7 @@ class CNN(AbstractFiltered):
     Filters lie class by class in turn: filter 2r belongs to class +1, filter 2r + 1 to class -1.
     """
 
-    width: int = static(20, at_least=1, doc="filters a class")
+    width: int = static(20, at_least=1, padded=True, doc="filters a class")
     power: int = static(3, at_least=1, doc="exponent q of the activation max(z, 0)^q")
     readout: str = static("sum", choices=("sum", "mean"), doc="how filters are put together")
     patches: str = static("sum", choices=("sum", "mean"), doc="how patches are put together")
@@ -32,42 +32,49 @@ class CNN(AbstractFiltered):
 
     def units(self) -> int:
         """Filters of both classes."""
-        return 2 * self.width
+        return times(self.width, 2)
 
-    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: int) -> Float[Array, "r units"]:
+    def first_scale(self) -> Scalar | None:
+        """init_scale, where first weights are Gaussian."""
+        return self.init_scale if self.init == "normal" else None
+
+    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar) -> Float[Array, "r units"]:
         """First weights at the given coordinates, one key a coordinate."""
         if self.init == "uniform":
             return each_row(lambda key, _: _uniform(key, self.units(), d), key, rows)
-        return self.init_scale * each_row(lambda key, _: jax.random.normal(key, (self.units(),)), key, rows)
+        return self.init_scale * each_row(lambda key, _: jax.random.normal(key, (int(self.units()),)), key, rows)
 
-    def head(self, patches: int, d: int, rngs: nnx.Rngs) -> nnx.Module:
+    def head(self, patches: int, d: Scalar, rngs: nnx.Rngs) -> nnx.Module:
         """The activation and the fixed second layer."""
-        bias = nnx.Param(_uniform(rngs.params(), self.units(), d)) if self.bias else None
-        return SecondLayer(self.power, self._share(patches), bias)
+        kept = inside(self.units())
+        bias = nnx.Param(cut(_uniform(rngs.params(), self.units(), d), kept)) if self.bias else None
+        signs = cut(jnp.tile(jnp.array([1.0, -1.0]), int(self.width)), kept)
+        return SecondLayer(self.power, self._share(patches) * signs, bias)
 
-    def _share(self, patches: int) -> float:
-        by_filter = 1.0 / self.width if self.readout == "mean" else 1.0
+    def _share(self, patches: int) -> Scalar:
+        by_filter = 1.0 / here(self.width) if self.readout == "mean" else 1.0
         return by_filter / patches if self.patches == "mean" else by_filter
 
     def by_class(self, on_filters: Float[Array, "*rows units"]) -> Float[Array, "*rows 2"]:
         """Best filter of each class."""
-        return jnp.max(on_filters.reshape(*on_filters.shape[:-1], self.width, 2), axis=-2)
+        kept = inside(self.units())
+        known = on_filters if kept is None else jnp.where(kept, on_filters, -jnp.inf)
+        return jnp.max(known.reshape(*on_filters.shape[:-1], int(self.width), 2), axis=-2)
 
 
-def _uniform(key: Key[Array, ""], units: int, d: int) -> Float[Array, " units"]:
-    return jax.random.uniform(key, (units,), minval=-1.0, maxval=1.0) / jnp.sqrt(1.0 * d)
+def _uniform(key: Key[Array, ""], units: int, d: Scalar) -> Float[Array, " units"]:
+    return jax.random.uniform(key, (int(units),), minval=-1.0, maxval=1.0) / jnp.sqrt(1.0 * d)
 
 
 class SecondLayer(nnx.Module):
-    """Sums max(z, 0)^power over patches and filters, class -1 with a minus, times `share`."""
+    """Sums max(z, 0)^power over patches, then over filters with the fixed weights `second` (units,)."""
 
-    def __init__(self, power: int, share: float, bias: nnx.Param | None) -> None:
+    def __init__(self, power: int, second: Float[Array, " units"], bias: nnx.Param | None) -> None:
         self.power = power
-        self.share = share
+        self.second = nnx.Variable(second)
         self.bias = bias
 
     def __call__(self, pre: Float[Array, "points P units"]) -> Float[Array, " points"]:
         """The margin of each point."""
         pre = pre if self.bias is None else pre + self.bias[...]
-        signs = jnp.tile(jnp.array([self.share, -self.share], pre.dtype), pre.shape[-1] // 2)
-        return jnp.sum(jax.nn.relu(pre) ** self.power, axis=-2) @ signs
+        return jnp.sum(jax.nn.relu(pre) ** self.power, axis=-2) @ self.second[...]

@@ -30,11 +30,15 @@ class Linear(AbstractFiltered):
         """One filter."""
         return 1
 
-    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: int) -> Float[Array, "r 1"]:
+    def first_scale(self) -> Scalar | None:
+        """init_scale."""
+        return self.init_scale
+
+    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar) -> Float[Array, "r 1"]:
         """First weights at the given coordinates, one key a coordinate."""
         return self.init_scale * each_row(lambda key, _: jax.random.normal(key, (1,)), key, rows)
 
-    def head(self, patches: int, d: int, rngs: nnx.Rngs) -> nnx.Module:
+    def head(self, patches: int, d: Scalar, rngs: nnx.Rngs) -> nnx.Module:
         """The sum over patches."""
         return SumPatches()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import optax
 
@@ -21,6 +21,8 @@ class Adam(AbstractOptimizer):
     An l2 term belongs to the objective: Adam then sees it in the gradient, as in arXiv 2108.11371, Equation (3.5).
     """
 
+    elementwise: ClassVar[bool] = True
+
     lr: Scalar = lane(above=0, doc=LR)
     b1: Scalar = lane(0.9, at_least=0, below=1, doc=B1)
     b2: Scalar = lane(0.999, at_least=0, below=1, doc=B2)
@@ -31,10 +33,16 @@ class Adam(AbstractOptimizer):
         """optax.adam."""
         return optax.adam(self.schedule.of(self.lr), self.b1, self.b2, self.eps)
 
+    def resting(self) -> Scalar | bool:
+        """Not with eps = 0: the step is then 0 / 0."""
+        return self.eps > 0
+
 
 @part
 class AdamW(AbstractOptimizer):
     """Adam with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101): w <- w - lr (adam + weight_decay w)."""
+
+    elementwise: ClassVar[bool] = True
 
     lr: Scalar = lane(above=0, doc=LR)
     weight_decay: Scalar = lane(0.01, at_least=0, doc="decay of the weights, outside the gradient")
@@ -48,10 +56,16 @@ class AdamW(AbstractOptimizer):
         step_size = self.schedule.of(self.lr)
         return optax.adamw(step_size, self.b1, self.b2, self.eps, weight_decay=cast(float, self.weight_decay))
 
+    def resting(self) -> Scalar | bool:
+        """Not with eps = 0: the step is then 0 / 0."""
+        return self.eps > 0
+
 
 @part
 class RMSProp(AbstractOptimizer):
     """v <- decay v + (1 - decay) g^2, w <- w - lr g / sqrt(v + eps) (Tieleman and Hinton 2012)."""
+
+    elementwise: ClassVar[bool] = True
 
     lr: Scalar = lane(above=0, doc=LR)
     decay: Scalar = lane(0.9, at_least=0, below=1, doc=B2)
@@ -62,10 +76,16 @@ class RMSProp(AbstractOptimizer):
         """optax.rmsprop."""
         return optax.rmsprop(self.schedule.of(self.lr), self.decay, self.eps)
 
+    def resting(self) -> Scalar | bool:
+        """Not with eps = 0: the step is then 0 / 0."""
+        return self.eps > 0
+
 
 @part
 class AdaGrad(AbstractOptimizer):
     """v <- v + g^2, w <- w - lr g / sqrt(v + eps) (Duchi, Hazan, Singer 2011)."""
+
+    elementwise: ClassVar[bool] = True
 
     lr: Scalar = lane(above=0, doc=LR)
     initial_accumulator: Scalar = lane(0.1, at_least=0, doc="v before the first gradient")
@@ -83,6 +103,8 @@ class Lion(AbstractOptimizer):
 
     Chen et al., arXiv 2302.06675, Algorithm 2.
     """
+
+    elementwise: ClassVar[bool] = True
 
     lr: Scalar = lane(above=0, doc=LR)
     weight_decay: Scalar = lane(0.0, at_least=0, doc="decay of the weights, outside the gradient")

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import optax
 
+from sweep.spec import Scalar
+
 
 class AbstractOptimizer(ABC):
-    """A rule that turns gradients into updates; its kind is compiled in, its numbers are lanes."""
+    """A rule that turns gradients into updates; its kind is compiled in, its numbers are lanes.
+
+    What it declares says where it may train in fewer numbers than the weights have: `linear` where updates are linear
+    in gradients and weights, `elementwise` where each weight moves by its own gradients alone, whatever the others do.
+    """
+
+    linear: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = False
+
+    def resting(self) -> Scalar | bool:
+        """Does a weight that is 0 and has no gradient stay 0? Where it does, arrays may be padded with zeros."""
+        return self.elementwise
 
     @abstractmethod
     def transform(self) -> optax.GradientTransformation:

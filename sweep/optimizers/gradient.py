@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import optax
 
 from sweep.optimizers.base import AbstractOptimizer
@@ -15,6 +17,9 @@ LR, SCHEDULE = "step size", "how the step size changes over the training"
 class GradientDescent(AbstractOptimizer):
     """w <- w - lr g. `gd` and `sgd` are the same rule: `batch_size` of the training says which of them it is."""
 
+    linear: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
+
     lr: Scalar = lane(above=0, doc=LR)
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
 
@@ -26,6 +31,9 @@ class GradientDescent(AbstractOptimizer):
 @part
 class Momentum(AbstractOptimizer):
     """Heavy-ball gradient descent (Polyak 1964): u <- momentum u + g, w <- w - lr u."""
+
+    linear: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
 
     lr: Scalar = lane(above=0, doc=LR)
     momentum: Scalar = lane(0.9, at_least=0, below=1, doc="decay of the velocity")
@@ -40,6 +48,9 @@ class Momentum(AbstractOptimizer):
 class Nesterov(AbstractOptimizer):
     """Nesterov's accelerated gradient (1983): u <- momentum u + g, w <- w - lr (g + momentum u)."""
 
+    linear: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
+
     lr: Scalar = lane(above=0, doc=LR)
     momentum: Scalar = lane(0.9, at_least=0, below=1, doc="decay of the velocity")
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
@@ -53,6 +64,8 @@ class Nesterov(AbstractOptimizer):
 class SignSGD(AbstractOptimizer):
     """w <- w - lr sign(g) (Bernstein et al., arXiv 1802.04434)."""
 
+    elementwise: ClassVar[bool] = True
+
     lr: Scalar = lane(above=0, doc=LR)
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
 
@@ -64,6 +77,8 @@ class SignSGD(AbstractOptimizer):
 @part
 class Signum(AbstractOptimizer):
     """m <- momentum m + (1 - momentum) g, w <- w - lr sign(m) (Bernstein et al., arXiv 1802.04434)."""
+
+    elementwise: ClassVar[bool] = True
 
     lr: Scalar = lane(above=0, doc=LR)
     momentum: Scalar = lane(0.9, at_least=0, below=1, doc="decay of the average gradient")

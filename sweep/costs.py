@@ -1,0 +1,60 @@
+"""What a trial costs: estimated seconds on one core among busy ones, from its shapes alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweep.data.base import AbstractGaussian, feature_count
+from sweep.filters import COORDINATES
+from sweep.models.base import AbstractFiltered
+from sweep.optimizers.base import AbstractOptimizer
+from sweep.trainer import batch_size
+from sweep.trial import Trial
+
+COMPILE = 4.0
+"""Seconds to compile the programs of a bucket."""
+STEP, FLOPS, FLOATS = 6.5e-6, 9e10, 1.5e9
+"""A step: overhead in seconds, operations a second, trained numbers and moments a second."""
+TRIAL, DRAW, SPARSE = 3e-4, 1e-8, 7e-8
+"""A trial besides its steps; a random number; a coordinate of a sparse vector."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimates for one trial: operations of a step, seconds of a step, of all steps and measurements together."""
+
+    flops: float
+    step: float
+    seconds: float
+
+
+def estimate(trial: Trial, steps: float, measured: int) -> Cost:
+    """The cost of a trial of so many steps that is measured on so many fresh points altogether.
+
+    Lane fields of `trial` are not looked at.
+    """
+    if not isinstance(trial.model, AbstractFiltered):
+        rows, products, draws, units = int(trial.data.d), 2, int(trial.data.d) * int(trial.data.n), 1
+    else:
+        system, source = COORDINATES[trial.coordinates], trial.source
+        rows, products, draws, units = system.rows(source), system.products, system.draws(source), source.units
+    tokens = batch_size(trial) * trial.data.noise_vectors
+    flops = 2.0 * products * tokens * rows * units
+    step = STEP + flops / FLOPS + rows * units * (1 + moments(trial.optimizer)) / FLOATS
+    return Cost(flops, step, TRIAL + draws * DRAW + steps * step + measured * point(trial))
+
+
+def moments(optimizer: AbstractOptimizer) -> int:
+    """Numbers that an optimizer keeps for each weight, about."""
+    return 0 if optimizer.linear else 2
+
+
+def point(trial: Trial) -> float:
+    """Seconds to draw a fresh point and what filters give on it."""
+    data, model = trial.data, trial.model
+    sparsity = getattr(data, "sparsity", None)
+    if sparsity is not None:
+        return int(sparsity) * SPARSE
+    if isinstance(data, AbstractGaussian) and isinstance(model, AbstractFiltered):
+        return (feature_count(data) + int(model.units())) * DRAW
+    return int(data.d) * DRAW

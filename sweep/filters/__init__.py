@@ -1,0 +1,14 @@
+"""The first layer of a network, in the coordinates in which it is trained.
+
+`ambient`: W (d, units) as it is. `span`: W = kept W0 + tokens^T along. `gram`: the same, where inner products of data
+and first weights are drawn from their law. `support`: the rows of W that training data touches. A file a system.
+"""
+
+from __future__ import annotations
+
+from sweep.filters.base import AbstractFilters, Scene, Source, Tokens
+from sweep.filters.network import COORDINATES, Network, automatic, network, scene, unfit
+
+__all__ = [
+    "COORDINATES", "AbstractFilters", "Network", "Scene", "Source", "Tokens", "automatic", "network", "scene", "unfit",
+]  # fmt: skip

@@ -1,0 +1,96 @@
+"""What a coordinate system of the first layer is to the rest of the program."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from sweep.data.base import AbstractData, Points, Vectors, feature_count, features, training_points
+from sweep.draws import Purpose, stream
+from sweep.models.base import AbstractFiltered, AbstractModel
+from sweep.spec import Scalar, cut, here, inside
+
+Tokens = Any
+"""What a filters module needs of each token (the feature directions, then the noise vectors of the training points, K +
+n N in all): a pytree with the token axis first, so that a mini-batch is an index into that axis."""
+
+
+class Source(NamedTuple):
+    """Where data and first weights come from: everything that is drawn is a function of it."""
+
+    data: AbstractData
+    model: AbstractModel
+    seed: Scalar
+
+    def first_weights(self, rows: Int[Array, " r"]) -> Float[Array, "r units"]:
+        """Rows of the first weights W0 (d, units), zero where the dimension or the filters are padded."""
+        assert isinstance(self.model, AbstractFiltered)
+        drawn = self.model.first_weights(stream(self.seed, Purpose.INIT), rows, here(self.data.d))
+        drawn = cut(drawn, inside(self.model.units()))
+        return drawn if inside(self.data.d) is None else jnp.where(rows[:, None] < here(self.data.d), drawn, 0.0)
+
+    def training_set(self) -> tuple[Vectors, Points]:
+        """The feature directions and the training points; those beyond a padded n are zero, labels included."""
+        directions = features(self.data, self.seed)
+        points = training_points(self.data, self.seed, directions)
+        kept = inside(self.data.n)
+        if kept is None:
+            return directions, points
+        noise = points.noise._replace(value=jnp.where(kept[:, None, None], points.noise.value, 0.0))
+        return directions, Points(noise, cut(points.truth, kept), cut(points.label, kept))
+
+    @property
+    def units(self) -> int:
+        """Filters of the network."""
+        assert isinstance(self.model, AbstractFiltered)
+        return int(self.model.units())
+
+    @property
+    def token_count(self) -> int:
+        """K + n N."""
+        return feature_count(self.data) + self.data.n * self.data.noise_vectors
+
+
+class Scene(NamedTuple):
+    """What a lane reads and never changes: its training set, as its coordinates need it.
+
+    `frame` is what belongs to no single token.
+    """
+
+    tokens: Tokens
+    truth: Float[Array, " points"]
+    label: Float[Array, " points"]
+    frame: Any
+
+
+class AbstractFilters(nnx.Module):
+    """The trainable first layer in some coordinates.
+
+    A module that holds a gradient instead of weights is the gradient of W in these coordinates, so that norms of both
+    are asked for in the same way.
+    """
+
+    @abstractmethod
+    def __call__(self, tokens: Tokens) -> Float[Array, "tokens units"]:
+        """Pre-activations of training tokens."""
+
+    @abstractmethod
+    def projector(self, source: Source, frame: Any) -> Callable[[Vectors], Float[Array, "*rows units"]]:
+        """What gives the pre-activations of any other vectors."""
+
+    @abstractmethod
+    def covariance(self, scene: Scene) -> Float[Array, "units units"]:
+        """W^T W."""
+
+    @abstractmethod
+    def squared_norm(self, scene: Scene) -> Scalar:
+        """||W||^2."""
+
+    @abstractmethod
+    def largest(self, scene: Scene) -> Scalar | None:
+        """The largest absolute weight; None where the coordinates do not know it."""

@@ -1,0 +1,109 @@
+"""Span coordinates: gradients are sums of training vectors, so the weights never leave W0 and their span.
+
+Exact for every optimizer that is linear in gradients and weights. A step costs inner products between tokens, whatever
+the dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from sweep.data.base import Vectors
+from sweep.filters import ambient
+from sweep.filters.base import AbstractFilters, Scene, Source
+from sweep.spec import Scalar
+
+
+class Inner(NamedTuple):
+    """Inner products of tokens: with all tokens, and with the first weights; `place` is their number."""
+
+    gram: Float[Array, "tokens all"]
+    first: Float[Array, "tokens units"]
+    place: Int[Array, " tokens"]
+
+
+class Frame(NamedTuple):
+    """The vectors themselves, the first weights W0 and W0^T W0."""
+
+    vectors: Float[Array, "all d"]
+    first: Float[Array, "d units"]
+    first_gram: Float[Array, "units units"]
+
+
+class Span(AbstractFilters):
+    """W = kept W0 + tokens^T along, with a number `kept` and `along` (tokens, units).
+
+    `rotated` says that vectors and W0 are known up to a rotation only.
+    """
+
+    def __init__(self, source: Source, rotated: bool = False) -> None:
+        self.kept = nnx.Param(jnp.ones(()))
+        self.along = nnx.Param(jnp.zeros((source.token_count, source.units)))
+        self.rotated = rotated
+
+    def __call__(self, tokens: Inner) -> Float[Array, "tokens units"]:
+        return jax.lax.stop_gradient(self.kept[...]) * tokens.first + respond(
+            self.along[...], tokens.gram, tokens.place
+        )
+
+    def weights(self, frame: Frame) -> Float[Array, "d units"]:
+        """W."""
+        return self.kept[...] * frame.first + frame.vectors.T @ self.along[...]
+
+    def projector(self, source: Source, frame: Frame) -> Callable[[Vectors], Float[Array, "*rows units"]]:
+        weights = self.weights(frame)
+        return lambda vectors: vectors.project(weights)
+
+    def covariance(self, scene: Scene) -> Float[Array, "units units"]:
+        kept, along = self.kept[...], self.along[...]
+        cross = kept * scene.tokens.first.T @ along
+        return kept**2 * scene.frame.first_gram + cross + cross.T + along.T @ (scene.tokens.gram @ along)
+
+    def squared_norm(self, scene: Scene) -> Scalar:
+        kept, along = self.kept[...], self.along[...]
+        moved = jnp.sum(along * (2 * kept * scene.tokens.first + scene.tokens.gram @ along))
+        return jnp.maximum(kept**2 * jnp.trace(scene.frame.first_gram) + moved, 0.0)
+
+    def largest(self, scene: Scene) -> Scalar | None:
+        return None if self.rotated else jnp.max(jnp.abs(self.weights(scene.frame)))
+
+
+@jax.custom_vjp
+def respond(along: Array, gram: Array, place: Array) -> Array:
+    """What tokens see of `along`.
+
+    Its cotangent S is handed back as it is, as the gradient of `along`: the gradient of W is tokens^T S, whose
+    coordinates are S.
+    """
+    return gram @ along
+
+
+def _forward(along: Array, gram: Array, place: Array) -> tuple[Array, Any]:
+    return gram @ along, (along, gram.shape[0] == gram.shape[1], place)
+
+
+def _backward(kept: Any, cotangent: Array) -> tuple[Array, None, None]:
+    along, whole, place = kept
+    return (cotangent if whole else jnp.zeros_like(along).at[place].add(cotangent)), None, None
+
+
+respond.defvjp(_forward, _backward)
+
+
+def scene(source: Source) -> Scene:
+    """The inner products of the training set of `source` and its first weights."""
+    drawn = ambient.scene(source)
+    return of(drawn, source.first_weights(jnp.arange(source.data.d)))
+
+
+def of(drawn: Scene, first: Float[Array, "d units"]) -> Scene:
+    """Inner products of a scene in ambient coordinates and the first weights."""
+    vectors = drawn.tokens
+    tokens = Inner(vectors @ vectors.T, vectors @ first, jnp.arange(vectors.shape[0]))
+    return drawn._replace(tokens=tokens, frame=Frame(vectors, first, first.T @ first))

@@ -1,0 +1,108 @@
+"""Support coordinates: the rows of W that the training data touches. Everything else only decays.
+
+Exact for sparse data and optimizers that move each weight by its own gradients, where weights without a gradient all
+keep the same share of their first value: without an l2 term, or where the optimizer is linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from sweep.data.base import Sparse
+from sweep.filters.base import AbstractFilters, Scene, Source
+from sweep.spec import Scalar
+
+CHUNK = 4096
+
+
+class Frame(NamedTuple):
+    """The touched coordinates in ascending order, filled up with d; what the first weights have in all other rows."""
+
+    rows: Int[Array, " touched"]
+    other_square: Float[Array, ""]
+    other_largest: Float[Array, ""]
+
+
+class Support(AbstractFilters):
+    """`weights` (touched, units) are rows of W; every other row is `kept` times its first value."""
+
+    def __init__(self, weights: Float[Array, "touched units"]) -> None:
+        self.weights = nnx.Param(weights)
+        self.kept = nnx.Param(jnp.ones(()))
+
+    def __call__(self, tokens: Float[Array, "tokens touched"]) -> Float[Array, "tokens units"]:
+        return tokens @ self.weights[...]
+
+    def projector(self, source: Source, frame: Frame) -> Callable[[Sparse], Float[Array, "*rows units"]]:
+        def rows(index: Int[Array, " r"]) -> Float[Array, "r units"]:
+            place = jnp.minimum(jnp.searchsorted(frame.rows, index), len(frame.rows) - 1)
+            touched = (frame.rows[place] == index)[:, None]
+            return jnp.where(touched, self.weights[...][place], self.kept[...] * source.first_weights(index))
+
+        def project(vectors: Sparse) -> Float[Array, "*rows units"]:
+            found = rows(vectors.index.reshape(-1)).reshape(*vectors.index.shape, -1)
+            return jnp.einsum("...s,...su->...u", vectors.value, found)
+
+        return project
+
+    def covariance(self, scene: Scene) -> Float[Array, "units units"]:
+        raise NotImplementedError("Sparse noise has no Gaussian law that would ask for it.")
+
+    def squared_norm(self, scene: Scene) -> Scalar:
+        return jnp.sum(self.weights[...] ** 2) + self.kept[...] ** 2 * scene.frame.other_square
+
+    def largest(self, scene: Scene) -> Scalar:
+        touched = jnp.max(jnp.abs(self.weights[...]))
+        return jnp.maximum(touched, jnp.abs(self.kept[...]) * scene.frame.other_largest)
+
+
+def filters(source: Source) -> Support:
+    """The first layer before training."""
+    return Support(_first_weights(source, _touched(source)))
+
+
+def scene(source: Source) -> Scene:
+    """The training set, written out on the touched coordinates."""
+    directions, points = source.training_set()
+    rows = _touched(source)
+
+    def dense(vectors: Sparse) -> Float[Array, "*rows touched"]:
+        return Sparse(jnp.searchsorted(rows, vectors.index), vectors.value).dense(len(rows))
+
+    tokens = jnp.concatenate([dense(directions), dense(points.noise).reshape(-1, len(rows))])
+    return Scene(tokens, points.truth, points.label, Frame(rows, *_other_rows(source, rows)))
+
+
+def touched(source: Source) -> int:
+    """How many rows there are: at most one for each coordinate of a training vector that is not zero."""
+    return jax.eval_shape(lambda: _touched(source)).shape[0]
+
+
+def _touched(source: Source) -> Int[Array, " touched"]:
+    directions, points = source.training_set()
+    index = jnp.concatenate([directions.index.ravel(), points.noise.index.ravel()])
+    d = int(source.data.d)
+    return jnp.unique(index, size=min(d, len(index)), fill_value=d)
+
+
+def _first_weights(source: Source, rows: Int[Array, " r"]) -> Float[Array, "r units"]:
+    return jnp.where((rows < source.data.d)[:, None], source.first_weights(rows), 0.0)
+
+
+def _other_rows(source: Source, touched: Int[Array, " touched"]) -> tuple[Scalar, Scalar]:
+    """Sum of squares and largest absolute first weight of the rows that are not touched, drawn a few at a time."""
+
+    def chunk(first: Array) -> tuple[Array, Array]:
+        rows = first + jnp.arange(CHUNK)
+        place = jnp.minimum(jnp.searchsorted(touched, rows), len(touched) - 1)
+        weights = jnp.where((touched[place] == rows)[:, None], 0.0, _first_weights(source, rows))
+        return jnp.sum(weights**2), jnp.max(jnp.abs(weights))
+
+    squares, largest = jax.lax.map(chunk, jnp.arange(0, int(source.data.d), CHUNK))
+    return jnp.sum(squares), jnp.max(largest)

@@ -1,0 +1,48 @@
+"""In which coordinates the trials of a block may train their first layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sweep import filters, trial
+from sweep.grid.block import Block, Coordinates
+from sweep.grid.reader import Document
+from sweep.grid.space import Kept
+
+
+def choose(asked: str, kinds: Mapping[str, str]) -> Coordinates:
+    """The coordinates of a block of such kinds, resolved from its static fields where `auto` is asked for."""
+    data, model, optimizer = (trial.find(family, kinds[family]) for family in ("data", "model", "optimizer"))
+    assert data and model and optimizer
+    return Coordinates(asked, filters.automatic(model, optimizer), data.noise_vectors)
+
+
+def judge(document: Document, block: Block) -> None:
+    """Complain where a block cannot be trained in the coordinates that the grid asks for."""
+    asked = block.coordinates.asked
+    reason = None if asked in ("auto", "ambient") or not block.size else _reason(block, asked)
+    if reason:
+        parts = ", ".join(block.kinds[family] for family in ("data", "model", "optimizer"))
+        cure = "Write coordinates: auto, or give these parts a grid of their own"
+        document.complain(("coordinates",), f"{asked} cannot train {parts}: {reason}", cure)
+
+
+def _reason(block: Block, asked: str) -> str | None:
+    values = block.values(next(block.rows(1)))
+    example = trial.build(block.kinds, {name: value[0] for name, value in values.items()})
+    reason = filters.unfit(asked, example.data, example.model, example.optimizer)
+    if reason is None and asked == "support" and not example.optimizer.linear and _any(block, "l2"):
+        return "l2 is not 0, so that each weight that no data touches moves in its own way"
+    return reason
+
+
+def _any(block: Block, name: str) -> bool:
+    """Is a field anywhere not 0 among the kept points?"""
+    table = next((each.table for each in block.fields if each.name == name), None)
+    return table is not None and bool(np.any(table.values[_kept(block.kept, table.axes)] != 0))
+
+
+def _kept(kept: Kept, axes: tuple[int, ...]) -> np.ndarray:
+    return kept.project(axes).ravel() if axes else np.ones(1, bool)

@@ -1,0 +1,147 @@
+"""Which trials of a block share a program: those of equal static fields, and others of like sizes by padding.
+
+A padded trial computes on zeros what it does not have, a program costs seconds to compile: groups are joined as long
+as that saves more than it wastes. The packing depends on the grid alone, so that a resume repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from sweep import costs, spec, trial
+from sweep.costs import Cost
+from sweep.grid import Block, Settings
+from sweep.models.base import AbstractFiltered
+from sweep.spec import Size
+from sweep.trial import Trial
+
+MOST_PAIRED = 64
+"""Up to so many groups any two may be joined; of more, only neighbours in the order of their cost."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials of a block that share a program; see `plan.Bucket`. `useful` is what they would cost unpadded."""
+
+    statics: Mapping[str, Any]
+    rows: np.ndarray
+    steps: float
+    cost: Cost
+    useful: float
+    sizes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Estimated seconds of all its trials."""
+        return len(self.rows) * self.cost.seconds
+
+    @property
+    def waste(self) -> float:
+        """The share of the work that padding adds."""
+        return 1 - self.useful / self.seconds
+
+
+def batch(source: Block, statics: Mapping[str, Any], sizes: tuple[str, ...], rows: np.ndarray) -> Trial:
+    """Trials of a block with the given static fields and sizes, as one batch: lane fields are arrays (trials,)."""
+    values = source.values(rows)
+    lanes = {name: _as_lane(name, column) for name, column in values.items() if name not in statics}
+    padded = {name: Size(statics[name], _as_lane(name, values[name])) for name in sizes}
+    made = trial.build(source.kinds, {**lanes, **statics, **padded})
+    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, len(rows)), made)
+
+
+def _as_lane(name: str, column: np.ndarray) -> np.ndarray:
+    if name == "seed":
+        return column.astype(np.uint32)
+    small = column.dtype.kind == "i" and column.max(initial=0) < 2**31
+    return column.astype(np.int32 if small else jax.dtypes.canonicalize_dtype(float))
+
+
+def groups(source: Block, settings: Settings) -> list[Group]:
+    """The groups of a block."""
+    return _Packer(source, settings).joined() if source.size else []
+
+
+class _Packer:
+    """One block on its way to groups."""
+
+    def __init__(self, source: Block, settings: Settings) -> None:
+        self.source = source
+        self.measured = settings.test_points * (1 + settings.record_points * settings.record_test)
+        self.rows = np.concatenate(list(source.rows()))
+        self.example = {name: values[0] for name, values in source.values(self.rows[:1]).items()}
+        self.exact = self._exact()
+        self.paddable = self._paddable()
+
+    def joined(self) -> list[Group]:
+        """Groups of equal static fields, joined where only paddable ones differ and it pays."""
+        alike: dict[str, list[Group]] = {}
+        for group in self.exact:
+            rest = {name: value for name, value in group.statics.items() if name not in self.paddable}
+            alike.setdefault(repr(sorted(rest.items())), []).append(group)
+        return [group for family in alike.values() for group in self._join(family)]
+
+    def _exact(self) -> list[Group]:
+        code, statics = self.source.statics(self.rows)
+        steps = self.source.values(self.rows)["steps"]
+        order = np.argsort(code, kind="stable")
+        starts = np.flatnonzero(np.diff(code[order], prepend=-1))
+        found = []
+        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+            fixed, mine = statics[int(code[order[start]])], order[start:stop]
+            size = fixed["batch_size"] if fixed["batch_size"] < fixed["n"] else None
+            found.append(self._group({**fixed, "batch_size": size}, self.rows[mine], float(steps[mine].mean())))
+        return found
+
+    def _group(self, statics: Mapping[str, Any], rows: np.ndarray, steps: float, *parts: Group) -> Group:
+        made = trial.build(self.source.kinds, {**self.example, **statics})
+        cost = costs.estimate(made, steps, self.measured)
+        useful = sum(part.useful for part in parts) or len(rows) * cost.seconds
+        sizes = tuple(
+            name
+            for name in (self.paddable if parts else ())
+            if any(name in part.sizes or part.statics[name] != statics[name] for part in parts)
+        )
+        return Group(statics, rows, steps, cost, useful, sizes)
+
+    def _paddable(self) -> tuple[str, ...]:
+        """Fields in which trials of one program may differ."""
+        all_trials = batch(self.source, self.exact[0].statics, (), self.rows)
+        if not np.all(all_trials.optimizer.resting()):
+            return ()
+        parts = (all_trials.data, all_trials.model)
+        declared = [name for part in parts for name, field in spec.fields(type(part)).items() if field.padded]
+        kept = {"n"} if any(group.statics["batch_size"] for group in self.exact) else set()
+        kept |= set() if isinstance(all_trials.model, AbstractFiltered) else {"d"}
+        return tuple(name for name in declared if name not in kept)
+
+    def _join(self, found: list[Group]) -> list[Group]:
+        """Join always the two groups whose joining saves most, until nothing is saved."""
+        found = sorted(found, key=lambda group: [group.statics[name] for name in self.paddable])
+        known: dict[tuple[int, int], tuple[float, Group]] = {}
+        while len(found) > 1:
+            near = 1 if len(found) > MOST_PAIRED else len(found)
+            pairs = [(i, j) for i in range(len(found)) for j in range(i + 1, min(i + near + 1, len(found)))]
+            for i, j in pairs:
+                key = id(found[i]), id(found[j])
+                if key not in known:
+                    known[key] = self._saving(found[i], found[j])
+            i, j = max(pairs, key=lambda pair: known[id(found[pair[0]]), id(found[pair[1]])][0])
+            saved, both = known[id(found[i]), id(found[j])]
+            if saved <= 0:
+                break
+            found = [*found[:i], both, *found[i + 1 : j], *found[j + 1 :]]
+        return found
+
+    def _saving(self, one: Group, other: Group) -> tuple[float, Group]:
+        """Seconds that joining two groups saves, and the joined group."""
+        largest = {name: max(one.statics[name], other.statics[name]) for name in self.paddable}
+        rows = np.concatenate([one.rows, other.rows])
+        steps = (one.steps * len(one.rows) + other.steps * len(other.rows)) / len(rows)
+        both = self._group({**one.statics, **largest}, rows, steps, one, other)
+        return costs.COMPILE + one.seconds + other.seconds - both.seconds, both
