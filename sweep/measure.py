@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from sweep.data.base import AbstractGaussian, feature_count, features, test_points
-from sweep.draws import Purpose, each_row, stream
+from sweep.draws import Purpose, stream
 from sweep.filters import AbstractFilters, Network, Scene
 from sweep.models.base import AbstractFiltered
 from sweep.spec import Scalar, cut, here, inside
@@ -121,7 +121,7 @@ def by_vectors(trial: Trial, net: Network, seen: Scene) -> Respond:
 
 
 def by_law(trial: Trial, net: Network, seen: Scene) -> Respond:
-    """Fresh points of which only the inner products with the filters are drawn: for Gaussian noise their law is known."""
+    """Fresh points of which only inner products with the filters are drawn: for Gaussian noise their law is known."""
     data, filters = trial.data, net.filters
     assert isinstance(data, AbstractGaussian) and isinstance(filters, AbstractFilters)
     on_features = filters(jax.tree.map(lambda each: each[: feature_count(data)], seen.tokens))
@@ -129,10 +129,8 @@ def by_law(trial: Trial, net: Network, seen: Scene) -> Respond:
     root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
 
     def respond(rows: Int[Array, " rows"]) -> tuple[Array, Array]:
-        def one(key: Array, row: Array) -> tuple[Array, Scalar, Scalar]:
-            return data.response(key, row, on_features, root)
-
-        noise, truth, label = each_row(one, stream(trial.seed, Purpose.TEST), rows)
+        key = jax.random.fold_in(stream(trial.seed, Purpose.TEST), rows[0])
+        noise, truth, label = data.responses(key, rows, on_features, root)
         return data.assemble(on_features, noise, truth), label
 
     return respond
@@ -153,7 +151,7 @@ def alignment(trial: Trial, net: Network, seen: Scene, patches: Float[Array, "n 
     return found | {"feature": jnp.minimum(positive, negative), "feature_pos": positive, "feature_neg": negative}
 
 
-def normalized_margins(trial: Trial, least: Scalar, norm: Scalar, largest: Scalar | None) -> dict[str, Array]:
+def normalized_margins(trial: Trial, least: Scalar, norm: Scalar, largest: Scalar | None) -> dict[str, Any]:
     """min_i y_i <w, x_i> over two norms of w, for linear models (arXiv 2406.10650)."""
     if not trial.model.linear:
         return {}

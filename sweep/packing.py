@@ -20,7 +20,7 @@ from sweep.models.base import AbstractFiltered
 from sweep.spec import Size
 from sweep.trial import Trial
 
-MOST_PAIRED = 64
+MOST_PAIRED = 32
 """Up to so many groups any two may be joined; of more, only neighbours in the order of their cost."""
 
 

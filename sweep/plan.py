@@ -34,7 +34,8 @@ class Bucket:
     """Trials that share one compiled program: rows of a block with equal static fields, except for the `sizes`.
 
     Of a size `statics` has the largest of its trials, for which arrays are made. `cost` is that of one trial so padded,
-    `waste` the share of the estimated work that padding adds. `lanes` trials are on the device at once for each thread, `block` of them under one vmap; of the two only `block` is
+    `waste` the share of the estimated work that padding adds. `lanes` trials are on the device at once for each
+    thread, `block` of them under one vmap; of the two only `block` is
     part of the bits of a result. `planned` counts the trials before finished ones were taken away.
     """
 

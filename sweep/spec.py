@@ -12,9 +12,10 @@ arrays then have the largest of them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import flax.struct
@@ -37,9 +38,9 @@ class Size(int):
     counts; what lies beyond has to be inert: a point without weight, a coordinate or a filter that is zero.
     """
 
-    own: Scalar | None
+    own: Any
 
-    def __new__(cls, most: int, own: Scalar | None = None) -> Size:
+    def __new__(cls, most: int, own: Any = None) -> Size:
         """`most` places, of which a trial uses `own`, or all of them."""
         size = super().__new__(cls, most)
         size.own = own
@@ -196,7 +197,8 @@ def _scalar_type(hint: Any, metadata: Mapping[str, Any]) -> Any:
     return next((option for option in get_args(hint) if option is not NoneType), hint)
 
 
-def fields(cls: type) -> dict[str, Field]:
+@functools.cache
+def fields(cls: type) -> Mapping[str, Field]:
     """The declared fields of a part, by name, in order."""
     hints = get_type_hints(cls)
     found = {}
@@ -211,7 +213,7 @@ def fields(cls: type) -> dict[str, Field]:
             column=metadata.get("column") or each.name,
             **kept,
         )
-    return found
+    return MappingProxyType(found)
 
 
 def alternatives(cls: type) -> tuple[Alternative, ...]:

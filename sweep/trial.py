@@ -43,7 +43,10 @@ class Train:
 
 @part
 class Trial:
-    """One training run; `coordinates` says how its first layer is trained. Trials that differ only outside data, model, objective and seed are the same *problem*."""
+    """One training run. Trials that differ only outside data, model, objective and seed are the same *problem*.
+
+    They may differ in `coordinates` too, except for `gram`, whose draws are its own.
+    """
 
     data: AbstractData
     model: AbstractModel

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sweep.data import base
-from sweep.data.base import Dense, Sparse
+from sweep.data.base import AbstractGaussian, Dense, Sparse
 from tests.parts import Example, named, of
 
 MANY = 4000
@@ -177,8 +177,9 @@ class TestSignalNoise:
         near(noise[:, 0] * noise[:, 1], 0, 1)
 
     def test_orthogonal_noise_leaves_out_the_signal_alone(self) -> None:
+        """What is taken away is the noise along the signal to the last bit but one of float32."""
         noise = draw(example("signal_noise_orthogonal", noise=0.7)).noise[:, 0] / 0.7
-        assert not noise[:, 0].any()
+        assert np.abs(noise[:, 0]).max() < 1e-6
         near(noise[:, 1:] ** 2, 1, np.sqrt(2))
 
     @pytest.mark.parametrize(("name", "fresh", "rate"), [
@@ -255,6 +256,62 @@ class TestSeparable:
         assert np.all(fresh.truth * (fresh.noise[:, 0] @ train.features[0]) > 0.3 - 1e-6)
 
 
+GAUSSIAN = [each for each in of("data") if issubclass(each.cls, AbstractGaussian)]
+
+
+@functools.partial(jax.jit, static_argnames="rows")
+def _respond(data: Any, on_features: Any, root: Any, rows: int) -> Any:
+    return data.responses(jax.random.key(5), jnp.arange(rows), on_features, root)
+
+
+class TestGaussian:
+    """What filters give on fresh points, drawn by its law and made of vectors, has the moments of the definition."""
+
+    weights = np.random.default_rng(3).normal(size=(6, 3)) / np.sqrt(6)
+
+    def draws(self, row: Example, by_law: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """F W, and of many fresh points what filters give on their noise, true and seen labels."""
+        data = row.part(n=MANY, d=6)
+        drawn = draw(data, fresh=True)
+        f = drawn.features @ self.weights
+        if not by_law:
+            return f, drawn.noise[:, 0] @ self.weights, drawn.truth, drawn.label
+        root = np.linalg.cholesky(self.weights.T @ self.weights - f.T @ f).T  # any root of the covariance will do
+        noise, truth, label = map(np.asarray, _respond(data, f.astype(np.float32), root.astype(np.float32), MANY))
+        return f, noise[:, 0], truth, label
+
+    @pytest.mark.parametrize("by_law", [True, False], ids=["law", "vectors"])
+    @pytest.mark.parametrize("row", GAUSSIAN, ids=named)
+    def test_moments(self, row: Example, by_law: bool) -> None:
+        """E z = 0, E y z and E z z^T of z = W^T xi in closed form; along a teacher u it is y (|N(0, 1)| + margin)."""
+        data, w = row.part(), self.weights
+        f, z, y, _ = self.draws(row, by_law)
+        square, lean = w.T @ w, np.zeros(3)
+        if row.kind == "signal_noise":
+            square = data.noise**2 * (square - data.orthogonal * f.T @ f)
+        elif data.labels == "teacher":
+            half = np.sqrt(2 / np.pi)
+            lean = (half + data.margin) * f[0]
+            square = square + (2 * data.margin * half + data.margin**2) * f.T @ f
+        for i in range(3):
+            near(z[:, i], 0, np.std(z[:, i]))
+            near(y * z[:, i], lean[i], np.std(y * z[:, i]))
+            for j in range(i + 1):
+                near(z[:, i] * z[:, j], square[i, j], np.std(z[:, i] * z[:, j]))
+
+    @pytest.mark.parametrize("by_law", [True, False], ids=["law", "vectors"])
+    @pytest.mark.parametrize("row", GAUSSIAN, ids=named)
+    def test_labels(self, row: Example, by_law: bool) -> None:
+        """Fair coins or in turn; a test label is flipped only where it is asked for."""
+        data = row.part()
+        _, _, truth, label = self.draws(row, by_law)
+        if data.balanced:
+            assert truth.sum() == 0
+        near(truth, 0, 1)
+        rate = data.flip if getattr(data, "flip_test", False) else 0.0
+        near(truth != label, rate, np.sqrt(rate * (1 - rate)) + 1e-12)
+
+
 def _sparse(rng: np.random.Generator, *rows: int) -> Sparse:
     index = np.array([rng.permutation(9)[:4] for _ in range(int(np.prod(rows)))]).reshape(*rows, 4)
     return Sparse(jnp.asarray(index), jnp.asarray(rng.normal(size=(*rows, 4))))
@@ -279,5 +336,12 @@ def test_sparse_vectors_are_their_dense_twins(rows: tuple[int, ...]) -> None:
 
 def test_balanced_labels_alternate() -> None:
     """An odd row more is one point more in class +1, and no others change."""
-    labels = [float(base.signs(jax.random.key(0), jnp.asarray(row), True)) for row in range(5)]
-    assert labels == [1, -1, 1, -1, 1]
+    for luck in (0.0, 0.9):
+        labels = [float(base.sign(jnp.asarray(luck), jnp.asarray(row), True)) for row in range(5)]
+        assert labels == [1, -1, 1, -1, 1]
+
+
+def test_random_labels_are_halves_of_the_unit_interval() -> None:
+    luck = np.arange(8) / 8
+    labels = [float(base.sign(jnp.asarray(each), jnp.asarray(row), False)) for row, each in enumerate(luck)]
+    assert labels == [1, 1, 1, 1, -1, -1, -1, -1]

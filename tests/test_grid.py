@@ -104,9 +104,13 @@ def test_columns_carry_kinds_and_column_names():
     assert found.columns["target_loss"] is float
     assert not {"data", "steps", "trial"} & set(names)
     columns = found.blocks[0].columns(np.array([0, 1]))
-    assert set(columns) - {"data", "model", "objective", "optimizer"} <= set(names)
+    assert set(columns) - {"data", "model", "objective", "optimizer", "coordinates"} <= set(names)
     assert list(columns["optimizer"]) == ["gd", "gd"]
     assert list(columns["max_steps"]) == [10_000, 10_000]
+    assert [list(block.columns(np.array([0, 1]))["coordinates"]) for block in found.blocks] == [
+        ["span", "span"],
+        ["ambient", "ambient"],
+    ]
 
 
 def test_every_kind_makes_a_grid_and_a_trial():
@@ -239,10 +243,41 @@ def test_statics_number_what_occurs():
     assert set(codes) == set(range(len(combinations))) == {0, 1, 2}
     values = block.values(rows)
     for row, code in enumerate(codes):
-        assert combinations[code] == {name: values[name][row] for name in combinations[code]}
+        fields = {name: each for name, each in combinations[code].items() if name != "coordinates"}
+        assert fields == {name: values[name][row] for name in fields}
+    assert {each["coordinates"] for each in combinations} == {"span"}
     assert {type(value) for value in combinations[0].values()} == {int, bool, str}
     assert "noise" not in combinations[0]
     assert "batch_size" in combinations[0]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "fewer"),
+    [("gd", "span"), ("momentum", "span"), ("nesterov", "span"), ("sign_sgd", "ambient"), ("adam", "ambient")],
+)
+@pytest.mark.parametrize("data", ["signal_noise", "feature_noise", "separable"])
+def test_coordinates_are_those_of_the_span_where_it_is_smaller(data: str, optimizer: str, fewer: str):
+    """One noise vector a point: n of them span at most n dimensions, which is less than d for n <= d only."""
+    sizes = {"kind": data, "n": [5, 6, 7], "d": 6, **({"sparsity": 2} if data == "feature_noise" else {})}
+    block = grid_of(data=sizes, optimizer={"kind": optimizer, "lr": 0.1}).blocks[0]
+    rows = next(block.rows())
+    found = zip(block.values(rows)["n"], block.columns(rows)["coordinates"], strict=True)
+    assert dict(found) == {5: fewer, 6: fewer, 7: "ambient"}
+    asked = grid_of(data=sizes, optimizer={"kind": optimizer, "lr": 0.1}, coordinates="ambient").blocks[0]
+    assert set(asked.columns(rows)["coordinates"]) == {"ambient"}
+
+
+def test_coordinates_are_no_part_of_a_trial_unless_its_draws_are_others():
+    """`gram` draws inner products from their law: another trial of another problem. All others only compute."""
+    data = {"kind": "signal_noise", "n": 6, "d": [12, 24]}
+    rows = np.arange(2)
+    ids = {
+        each: grid_of(data=data, coordinates=each).blocks[0].ids(rows) for each in ("auto", "ambient", "span", "gram")
+    }
+    for each in ("ambient", "span"):
+        np.testing.assert_array_equal(ids[each], ids["auto"])
+    assert not set(np.ravel(ids["gram"])) & set(np.ravel(ids["auto"]))
+    assert len(set(np.ravel(ids["gram"]))) == 4
 
 
 # Against a listing.

@@ -13,15 +13,16 @@ from flax import nnx
 
 from sweep import measure, schema, trainer
 from sweep.data import base
+from sweep.draws import Purpose, stream
 from sweep.measure import Measurement
 from sweep.models.base import AbstractModel
-from sweep.spec import part, static
+from sweep.spec import Size, part, static
 from sweep.status import Status
 from sweep.trainer import State
 from sweep.trial import Trial
 from tests.parts import trial
 
-POINTS = 20
+POINTS, MANY = 20, 20_000
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -69,6 +70,38 @@ def cnn_margin(one: Trial, w: np.ndarray, bias: np.ndarray | float, x: np.ndarra
     share = 1 / one.model.width if one.model.readout == "mean" else 1.0
     share /= x.shape[1] if one.model.patches == "mean" else 1
     return share * on_filters.sum(axis=1) @ np.resize([1.0, -1.0], w.shape[1])
+
+
+def margins_by_law(one: Trial, w: np.ndarray, points: int, chunk: int) -> np.ndarray:
+    """Margins of fresh signal-noise points, of which only the inner products with the filters are drawn."""
+    _, values, axes = np.linalg.svd(w[1:], full_matrices=False)
+    root = axes.T @ np.diag(values) @ axes
+
+    @jax.jit
+    def draw(first: Any) -> Any:
+        key = jax.random.fold_in(stream(one.seed, Purpose.TEST), first)
+        return one.data.responses(key, first + jnp.arange(min(chunk, points)), jnp.asarray(w[:1]), jnp.asarray(root))
+
+    chunks = [[np.asarray(each) for each in draw(first)] for first in range(0, points, chunk)]
+    noise, truth, label = (np.concatenate(each)[:points] for each in zip(*chunks, strict=True))
+    pre = np.stack([one.data.signal * truth[:, None] * w[0], noise[:, 0]], axis=1)
+    return label * cnn_margin(one, np.eye(w.shape[1]), 0.0, pre)
+
+
+def margins_by_definition(one: Trial, w: np.ndarray) -> np.ndarray:
+    """Margins of many fresh points that are made of vectors, as the papers define them; only the teacher is drawn."""
+    rng, data = np.random.default_rng(0), one.data
+    y, x = rng.choice([-1.0, 1.0], MANY), rng.normal(size=(MANY, data.d))
+    if hasattr(data, "signal"):
+        x[:, 0] *= not data.orthogonal
+        patches = np.stack([y[:, None] * data.signal * np.eye(data.d)[0], data.noise * x], axis=1)
+        flipped = rng.random(MANY) < (data.flip if data.flip_test else 0.0)
+        return np.where(flipped, -y, y) * cnn_margin(one, w, 0.0, patches)
+    if data.labels == "teacher":
+        u = np.asarray(jax.jit(lambda: base.features(data, one.seed).dense(data.d))())[0]
+        y = np.sign(x @ u)
+        x = x + data.margin * y[:, None] * u
+    return y * cnn_margin(one, w, 0.0, x[:, None])
 
 
 def logistic(margin: np.ndarray) -> float:
@@ -181,23 +214,52 @@ class TestFiltered:
 class TestFreshPoints:
     """Test errors are those of the drawn points, whatever the chunk."""
 
-    @pytest.mark.parametrize(
-        ("chunk", "kinds", "more"),
-        [(8, {}, {}), (512, {"data": "signal_noise"}, {"flip": 0.3, "flip_test": True, "power": 1})],
-        ids=["a_short_last_chunk", "less_than_a_chunk"],
-    )
-    def test_errors_and_losses_are_those_of_the_drawn_points(
-        self, chunk: int, kinds: dict[str, str], more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.mark.parametrize("chunk", [8, 512], ids=["a_short_last_chunk", "less_than_a_chunk"])
+    def test_errors_and_losses_are_those_of_the_drawn_points(self, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """Twenty points in chunks of eight, where four of the last one count, and in a chunk of their own."""
         monkeypatch.setattr(measure, "TEST_CHUNK", chunk)
-        one = trial(kinds, noise=2.0, **more)
+        one = trial(noise=2.0)
         state, found = jax.jit(lambda one: look.__wrapped__(one, POINTS))(one)
         points = written(one, fresh=POINTS)
         margin = points.label * cnn_margin(one, weights(state), 0.0, points.x)
         assert 0 < np.sum(margin <= 0) < POINTS
         assert int(found.test_wrong) == np.sum(margin <= 0)
         assert values(found)["test_loss"] == pytest.approx(logistic(margin), rel=1e-12)
+
+    @pytest.mark.parametrize("chunk", [8, 512], ids=["a_short_last_chunk", "less_than_a_chunk"])
+    @pytest.mark.parametrize("orthogonal", [False, True])
+    def test_what_gaussian_points_give_on_filters_is_drawn(
+        self, chunk: int, orthogonal: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """W^T xi is Gaussian: NumPy makes its root from W, and each chunk of the test set has its own key."""
+        monkeypatch.setattr(measure, "TEST_CHUNK", chunk)
+        more = {"flip": 0.3, "flip_test": True, "power": 1, "orthogonal": orthogonal}
+        one = trial({"data": "signal_noise"}, noise=2.0, **more)
+        state, found = jax.jit(lambda one: look.__wrapped__(one, POINTS))(one)
+        margin = margins_by_law(one, weights(state), POINTS, chunk)
+        assert 0 < np.sum(margin <= 0) < POINTS
+        assert int(found.test_wrong) == np.sum(margin <= 0)
+        assert values(found)["test_loss"] == pytest.approx(logistic(margin), rel=1e-9)
+
+    @pytest.mark.parametrize(
+        ("data", "more"),
+        [
+            ("signal_noise", {"flip": 0.3, "flip_test": True, "power": 1}),
+            ("signal_noise", {"orthogonal": True, "signal": 2.0, "readout": "mean", "power": 2}),
+            ("separable", {"labels": "teacher", "margin": 0.3, "power": 1}),
+            ("separable", {"labels": "free", "power": 2}),
+        ],
+        ids=["flipped", "orthogonal", "teacher", "free"],
+    )
+    def test_points_by_their_law_are_points_of_the_definition(self, data: str, more: dict[str, Any]) -> None:
+        """Error and loss on many of them, and on as many that NumPy makes of vectors, within 5 standard errors."""
+        one = trial({"data": data}, noise=2.0, init_scale=0.6, **more)
+        state, found = look(one, MANY)
+        margin = margins_by_definition(one, weights(state))
+        losses = np.logaddexp(0, -margin)
+        error, spread = np.mean(margin <= 0), np.sqrt(2 / MANY)
+        assert abs(int(found.test_wrong) / MANY - error) < 5 * spread * np.sqrt(error * (1 - error))
+        assert abs(values(found)["test_loss"] - losses.mean()) < 5 * spread * losses.std()
 
     def test_without_points_nothing_is_told_of_them(self) -> None:
         _, found = look(trial(feature_noise=0.3), 0)
@@ -209,7 +271,16 @@ class TestOutcome:
     """Errors count, statuses tell, columns divide."""
 
     def test_a_margin_of_nothing_or_of_no_number_is_wrong(self) -> None:
-        assert int(measure.wrong(jnp.array([-1.0, 0.0, -0.0, jnp.nan, -jnp.inf, 1e-30, jnp.inf]))) == 5
+        margin = jnp.array([-1.0, 0.0, -0.0, jnp.nan, -jnp.inf, 1e-30, jnp.inf])
+        assert int(measure.wrong(trial(n=7), margin)) == 5
+
+    @pytest.mark.parametrize("own", [1, 2, 3, 4])
+    def test_points_that_a_trial_does_not_have_are_not_counted(self, own: int) -> None:
+        """Zeros beyond a padded n would be errors, and the smallest of all numbers."""
+        one = trial(n=Size(4, own))
+        margin = jnp.array([-1.0, 2.0, jnp.nan, 3.0]).at[own:].set(0.0)
+        assert int(measure.wrong(one, margin)) == (1 if own < 3 else 2)
+        assert float(measure.least(one, jnp.array([5.0, 4.0, 3.0, 2.0]).at[own:].set(0.0))) == 6 - own
 
     @pytest.mark.parametrize(
         ("status", "loss", "norm", "reached", "expected"),
@@ -238,19 +309,19 @@ class TestOutcome:
 
     def test_columns_are_ratios_of_counts_in_double_precision(self) -> None:
         observables = {"test_loss": jnp.float32([0.5, 0.1])}
-        found = Measurement(jnp.zeros(2), jnp.zeros(2), jnp.int32([1, 0]), jnp.int32([3, 7]), observables)
-        told = measure.columns(found, n=3, points=7)
+        found = Measurement(jnp.zeros(2), jnp.zeros(2), jnp.int32([1, 1]), jnp.int32([3, 7]), observables)
+        told = measure.columns(found, n=np.array([3, 4]), points=7)
         assert {name: each.tolist() for name, each in told.items()} == {
             "test_loss": [0.5, float(np.float32(0.1))],
-            "train_error": [1 / 3, 0.0],
+            "train_error": [1 / 3, 1 / 4],
             "test_error": [3 / 7, 1.0],
-            "generalization_gap": [3 / 7 - 1 / 3, 1.0],
+            "generalization_gap": [3 / 7 - 1 / 3, 3 / 4],
         }
         assert all(each.dtype == np.float64 for each in told.values())
 
     def test_columns_without_fresh_points(self) -> None:
         found = Measurement(jnp.zeros(1), jnp.zeros(1), jnp.int32([1]), jnp.int32([0]), {})
-        assert set(measure.columns(found, n=4, points=0)) == {"train_error"}
+        assert set(measure.columns(found, n=np.array([4]), points=0)) == {"train_error"}
 
     def test_every_observable_has_a_column(self) -> None:
         found = jax.eval_shape(lambda: look.__wrapped__(trial({"model": "linear"}), 4)[1])

@@ -11,7 +11,8 @@ import pytest
 from flax import nnx
 
 from sweep.draws import Purpose, stream
-from sweep.filters import Patches, network, patch_count
+from sweep.filters import Source, network
+from sweep.filters.network import Patches, patch_count
 from sweep.models import CNN, Linear
 from tests.parts import Example, named, of
 
@@ -141,7 +142,7 @@ def test_a_bias_is_drawn_from_the_seed_and_not_from_the_weights_stream() -> None
 
     @jax.jit
     def both(seed: Any) -> tuple[Any, Any]:
-        one, other = network(data, plain, seed), network(data, biased, seed)
+        one, other = (network(Source(data, model, seed), "ambient") for model in (plain, biased))
         return nnx.state(one, nnx.Param), nnx.state(other, nnx.Param)
 
     one, other = both(np.uint32(1))

@@ -162,6 +162,74 @@ def test_every_number_counts(example: Example) -> None:
         assert np.abs(changed - base).max() > 1e-9, name
 
 
+@jax.jit
+def path(part: Any, start: Any, grads: Any) -> jax.Array:
+    """Weights after each step from any start and gradients."""
+    transform = part.transform()
+
+    def step(carry: tuple[Any, Any], grad: jax.Array) -> tuple[tuple[Any, Any], jax.Array]:
+        updates, state = transform.update(grad, carry[1], carry[0])
+        w = optax.apply_updates(carry[0], updates)
+        return (w, state), w
+
+    return jax.lax.scan(step, (start, transform.init(start)), grads)[1]
+
+
+DECAYED = [
+    pytest.param(optimizers.KINDS[kind](lr=0.05, weight_decay=0.3, **more), id=f"{kind}-decayed")
+    for kind, more in (("gd", {}), ("momentum", {"momentum": 0.8}), ("nesterov", {"momentum": 0.8}))
+]
+ALL = [pytest.param(example.part(), id=example.id) for example in of("optimizer")] + DECAYED
+
+
+class TestDeclarations:
+    """What an optimizer declares of itself is true: coordinates and padding rely on it."""
+
+    @pytest.mark.parametrize("part", ALL)
+    def test_linear_optimizers_are_linear(self, part: Any) -> None:
+        """In gradients and weights together: a path of sums is the sum of paths."""
+        rng = np.random.default_rng(1)
+        start, grads = rng.normal(size=SHAPE), rng.normal(size=GRADS.shape)
+        one, other = path(part, START, GRADS), path(part, start, grads)
+        both = path(part, 2.0 * START - 3.0 * start, 2.0 * GRADS - 3.0 * grads)
+        assert np.allclose(both, 2.0 * one - 3.0 * other, rtol=1e-10, atol=1e-10) == part.linear
+
+    @pytest.mark.parametrize("part", ALL)
+    def test_elementwise_optimizers_move_each_weight_by_its_own_gradients(self, part: Any) -> None:
+        start, grads = START.copy(), GRADS.copy()
+        start[:, 1:] *= 3.0
+        grads[:, :, 1:] *= np.linspace(-5.0, 5.0, STEPS)[:, None, None]
+        same = np.allclose(path(part, start, grads)[:, :, 0], path(part, START, GRADS)[:, :, 0], rtol=1e-12, atol=0)
+        assert same or not part.elementwise
+
+    @pytest.mark.parametrize("part", ALL)
+    def test_where_zeros_rest_a_weight_without_gradients_stays_at_zero(self, part: Any) -> None:
+        start, grads = START.copy(), GRADS.copy()
+        start[1:], grads[:, 1:] = 0.0, 0.0
+        found = np.asarray(path(part, start, grads))
+        assert not part.resting() or not found[:, 1:].any()
+        assert np.all(np.any(found[:, 0] != start[0], axis=0))
+
+    @pytest.mark.parametrize("kind", ["adam", "adamw", "rmsprop", "adagrad"])
+    def test_zeros_do_not_rest_where_nothing_is_added_to_the_denominator(self, kind: str) -> None:
+        (part,) = [each.part(eps=0.0) for each in of("optimizer") if each.kind == kind]
+        found = np.asarray(path(part, np.zeros(SHAPE), np.zeros(GRADS.shape)))
+        assert not part.resting() or not found.any(), found
+
+
+@pytest.mark.parametrize(("momentum", "kind"), [(0.0, "gd"), (0.8, "momentum"), (0.8, "nesterov")])
+def test_decay_of_gradient_methods_is_seen_by_no_average(momentum: float, kind: str) -> None:
+    """w <- w - lr (direction + weight_decay w), in a loop."""
+    w, u, expected = START.copy(), np.zeros(SHAPE), []
+    for g in GRADS:
+        u = momentum * u + g
+        direction = g + momentum * u if kind == "nesterov" else u
+        expected.append(w := w - 0.05 * (direction + 0.3 * w))
+    more = {} if kind == "gd" else {"momentum": momentum}
+    found = ours(optimizers.KINDS[kind](lr=0.05, weight_decay=0.3, **more))
+    np.testing.assert_allclose(found, np.array(expected), rtol=1e-12, atol=1e-12)
+
+
 class TestFirstStep:
     """The first update from zero moments, in closed form."""
 

@@ -7,11 +7,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from sweep import grid, plan
 from sweep.plan import Host, Plan
+from sweep.spec import here
 
 TEXT = """
 name: planned
@@ -21,14 +23,17 @@ model: {kind: cnn, width: [2, 3]}
 optimizer:
   - {kind: gd, lr: [0.1, 0.2]}
   - {kind: adam, lr: 0.01}
-train: {steps: 50}
+train: {steps: 1000000000}
 """
+"""So many steps that no padding pays: every group of equal static fields is a bucket."""
+CHEAP = TEXT.replace("1000000000", "50")
+"""So few steps that a program costs more than any padding: groups of different sizes are joined."""
 CPU = Host("cpu", 2)
 
 
-def make(**more: object) -> Plan:
-    """The plan of the grid."""
-    return plan.make(grid.parse(TEXT), CPU, **more)  # type: ignore[arg-type]
+def make(text: str = TEXT, **more: object) -> Plan:
+    """The plan of a grid."""
+    return plan.make(grid.parse(text), CPU, **more)  # type: ignore[arg-type]
 
 
 def ids(found: Plan) -> np.ndarray:
@@ -43,23 +48,51 @@ def test_static_fields_make_the_buckets() -> None:
     assert sorted({len(bucket.rows) for bucket in found.buckets}) == [15, 30]
     assert found.planned == found.left == grid.parse(TEXT).size == 180
     assert len({bucket.id for bucket in found.buckets}) == 8
+    assert all(bucket.sizes == () and bucket.waste == 0 for bucket in found.buckets)
 
 
-def test_a_bucket_becomes_a_batch_of_its_trials() -> None:
-    bucket = make().buckets[0]
+def test_sizes_make_no_buckets_where_trainings_are_cheap() -> None:
+    """The optimizer is compiled in; n and width are arrays of the largest of them, and numbers of a lane."""
+    found = make(CHEAP)
+    assert [bucket.source.kinds["optimizer"] for bucket in found.buckets] == ["gd", "adam"]
+    assert [len(bucket.rows) for bucket in found.buckets] == [120, 60]
+    assert found.planned == found.left == 180
+    for bucket in found.buckets:
+        assert (bucket.sizes, bucket.statics["n"], bucket.statics["width"]) == (("n", "width"), 12, 3)
+        assert 0 < bucket.waste < 1
+    assert not {bucket.id for bucket in found.buckets} & {bucket.id for bucket in make().buckets}
+
+
+def test_the_largest_of_a_joined_bucket_alone_is_another_program() -> None:
+    """Its arrays have the same shapes, but nothing in it is padded."""
+    alone = make(CHEAP.replace("[8, 12]", "12").replace("[2, 3]", "3"))
+    joined = make(CHEAP)
+    for one, other in zip(alone.buckets, joined.buckets, strict=True):
+        assert dict(one.statics) == dict(other.statics) and one.sizes == ()
+        assert one.id != other.id
+
+
+@pytest.mark.parametrize("text", [TEXT, CHEAP], ids=["exact", "joined"])
+def test_a_bucket_becomes_a_batch_of_its_trials(text: str) -> None:
+    bucket = make(text).buckets[0]
     trials = bucket.trials()
     assert (trials.data.n, trials.model.width) == (bucket.statics["n"], bucket.statics["width"])
     values = bucket.source.values(bucket.rows)
     np.testing.assert_allclose(trials.data.noise, values["noise"], rtol=1e-7)
     np.testing.assert_array_equal(trials.seed, values["seed"])
     assert trials.seed.dtype == np.uint32 and trials.train.steps.dtype == np.int32
+    for name, size in (("n", trials.data.n), ("d", trials.data.d), ("width", trials.model.width)):
+        np.testing.assert_array_equal(np.broadcast_to(here(size), len(bucket.rows)), values[name])
+    assert {leaf.shape for leaf in jax.tree.leaves(trials)} == {(len(bucket.rows),)}
 
 
+@pytest.mark.parametrize("text", [TEXT, CHEAP], ids=["exact", "joined"])
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 200])
-def test_shares_are_the_whole_and_never_meet(count: int) -> None:
-    together = np.concatenate([ids(make(shard=(index, count))) for index in range(count)])
+def test_shares_are_the_whole_and_never_meet(text: str, count: int) -> None:
+    found = grid.parse(text)
+    together = np.concatenate([ids(plan.make(found, CPU, shard=(index, count))) for index in range(count)])
     assert len(together) == len(set(together)) == 180
-    assert set(together) == set(ids(make()))
+    assert set(together) == set(ids(make(text)))
 
 
 def test_done_trials_are_taken_from_the_share_and_not_before_it() -> None:
@@ -88,7 +121,7 @@ def test_blocks_of_a_store_are_kept() -> None:
 
 
 def test_a_null_target_is_another_program() -> None:
-    early = grid.parse(TEXT.replace("steps: 50", "steps: 50, target_loss: 0.1"))
+    early = grid.parse(TEXT.replace("steps: 1000000000", "steps: 1000000000, target_loss: 0.1"))
     assert not {each.id for each in make().buckets} & {each.id for each in plan.make(early, CPU).buckets}
 
 
@@ -100,32 +133,64 @@ def test_an_accelerator_takes_many_lanes_in_one_block() -> None:
 
 
 def test_bytes_of_a_lane_are_those_of_its_arrays() -> None:
-    """Tokens (1 + n) d, labels 2 n, weights d 2 width and one integer each for step and status, four bytes each."""
-    bucket = next(each for each in make().buckets if each.source.kinds["optimizer"] == "gd")
+    """Four bytes a number: tokens (1 + n) d, labels 2 n, weights d 2 width, their signs, step and status.
+
+    And the seven numbers of a trial: seed, noise, feature noise, first scale, l2, step size and steps.
+    """
+    bucket = make(f"{TEXT}coordinates: ambient").buckets[0]
     n, d, units = bucket.statics["n"], bucket.statics["d"], 2 * bucket.statics["width"]
-    arrays = (1 + n) * d + 2 * n + d * units + 2
-    assert 4 * arrays < bucket.shape.bytes < 4 * (arrays + 20)
+    arrays = (1 + n) * d + 2 * n + d * units + units + 2
+    assert bucket.bytes == 4 * (arrays + 7)
+
+
+def test_bytes_in_coordinates_of_the_span_are_those_of_inner_products() -> None:
+    """Of T tokens with each other and with the first weights, and the vectors themselves, for measurements."""
+    bucket = make().buckets[0]
+    n, d, units = bucket.statics["n"], bucket.statics["d"], 2 * bucket.statics["width"]
+    T = 1 + n
+    scene = T * T + T * units + T + T * d + d * units + units**2 + 2 * n
+    state = 1 + T * units + units + 2
+    assert bucket.bytes == 4 * (scene + state + 7)
+
+
+def test_bytes_of_a_joined_bucket_are_those_of_its_largest() -> None:
+    """And two numbers more, n and width of the trial."""
+    text = f"{CHEAP}coordinates: ambient"
+    joined, alone = make(text).buckets[0], make(text.replace("[8, 12]", "12").replace("[2, 3]", "3")).buckets[0]
+    assert joined.bytes == alone.bytes + 2 * 4
 
 
 def test_the_description_says_what_a_user_asks() -> None:
     done = np.sort(ids(make())[:7])
     text = plan.describe(make(done=done))
-    for word in ("180 trials", "173 left", "7 done", "8 buckets", "lanes", "MiB", "seconds", "n=8 d=30 width=2"):
+    for word in (
+        "180 trials",
+        "173 left",
+        "7 done",
+        "8 buckets",
+        "lanes",
+        "MiB",
+        "days",
+        "n=8 d=30 sparsity=4 width=2 span",
+    ):
         assert word in text
+    joined = plan.describe(make(CHEAP))
+    for word in ("2 buckets", "seconds", "n<=12 d=30 sparsity=4 width<=3 span", "width<=3 ambient"):
+        assert word in joined
 
 
 def test_an_estimate_grows_with_the_work() -> None:
     found = make()
     twice = replace(found, buckets=found.buckets + found.buckets)
     assert twice.seconds() == pytest.approx(2 * found.seconds())
-    longer = plan.make(grid.parse(TEXT.replace("steps: 50", "steps: 500000")), CPU)
-    assert longer.seconds() > 10 * found.seconds()
+    assert make(CHEAP.replace("steps: 50", "steps: 500000")).seconds() > 10 * make(CHEAP).seconds()
 
 
-def test_planning_touches_no_device() -> None:
+@pytest.mark.parametrize("text", [TEXT, f"{CHEAP}coordinates: support"], ids=["exact", "joined"])
+def test_planning_touches_no_device(text: str) -> None:
     code = (
         "from sweep import grid, plan\n"
-        f"print(plan.describe(plan.make(grid.parse({TEXT!r}), plan.Host('cpu', 2))))\n"
+        f"print(plan.describe(plan.make(grid.parse({text!r}), plan.Host('cpu', 2))))\n"
         "from jax._src import xla_bridge\nassert not xla_bridge._backends"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parents[1])
@@ -133,22 +198,24 @@ def test_planning_touches_no_device() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 @pytest.mark.parametrize("host", [CPU, Host("gpu", 1)], ids=["cpu", "gpu"])
-def test_a_share_keeps_the_blocks_of_the_whole(host: Host, count: int) -> None:
+@pytest.mark.parametrize("text", [TEXT, CHEAP], ids=["exact", "joined"])
+def test_a_share_keeps_the_blocks_of_the_whole(text: str, host: Host, count: int) -> None:
     """The block is part of the bits of a result, so it must not depend on how many workers there are."""
-    found = grid.parse(TEXT)
+    found = grid.parse(text)
     whole = {bucket.id: bucket.block for bucket in plan.make(found, host).buckets}
     for index in range(count):
         for bucket in plan.make(found, host, shard=(index, count)).buckets:
             assert bucket.block == whole[bucket.id]
 
 
-def test_members_of_a_union_with_one_program_have_one_block() -> None:
+@pytest.mark.parametrize(("base", "programs"), [(TEXT, 4), (CHEAP, 2)], ids=["exact", "joined"])
+def test_members_of_a_union_with_one_program_have_one_block(base: str, programs: int) -> None:
     """The store keeps one block for each program, so two members of a union must not train it in different ones."""
     data = "{{kind: feature_noise, n: 8, d: 12, sparsity: 4, noise: {}, feature_noise: {}}}"
     union = f"\n  - {data.format(0.1, 0.1)}\n  - {data.format('[0.2, 0.3, 0.4]', 0.2)}"
-    text = TEXT.replace(TEXT.split("\n")[3], f"data: {union}").replace("seed: {range: [0, 5]}", "seed: 0")
+    text = base.replace(base.split("\n")[3], f"data: {union}").replace("seed: {range: [0, 5]}", "seed: 0")
     for host in (CPU, Host("gpu", 1)):
         blocks: dict[str, set[int]] = {}
         for bucket in plan.make(grid.parse(text), host).buckets:
             blocks.setdefault(bucket.id, set()).add(bucket.block)
-        assert len(blocks) == 4 and all(len(found) == 1 for found in blocks.values())
+        assert len(blocks) == programs and all(len(found) == 1 for found in blocks.values())

@@ -104,14 +104,41 @@ def test_every_point_of_the_grid_is_a_row(tiny: Path) -> None:
 
 
 def test_a_problem_is_the_same_start_for_every_optimizer(tiny: Path) -> None:
-    """At step 0 nothing has been trained: all observables of a problem agree to the bit, mini-batches included."""
-    named = table(tiny)[["trial", "problem", "optimizer"]]
-    start = table(tiny, "curves").query("step == 0").merge(named, on="trial").set_index(["optimizer", "problem"])
-    start = start.drop(columns=["trial", "step"]).dropna(axis=1, how="all").sort_index()
+    """At step 0 nothing has been trained, so all observables of a problem agree, mini-batches included.
+
+    To the bit where coordinates are the same, and where they are not to what float32 sums in another order lose.
+    """
+    start = starts(tiny)
     assert {"train_loss", "test_loss", "test_error", "feature", "noise_min", "weight_norm"} <= set(start.columns)
+    assert set(table(tiny).groupby("optimizer")["coordinates"].unique().map(tuple).items()) == {
+        ("adam", ("ambient",)),
+        ("gd", ("span",)),
+        ("sgd", ("span",)),
+    }
+    pd.testing.assert_frame_equal(start.loc["gd"], start.loc["sgd"], check_exact=True)
+    pd.testing.assert_frame_equal(start.loc["gd"], start.loc["adam"], rtol=1e-4, atol=1e-6)
+    errors = ["train_error", "test_error"]
+    pd.testing.assert_frame_equal(start.loc["gd", errors], start.loc["adam", errors], check_exact=True)
+    assert start.loc["gd"]["test_loss"].is_unique
+
+
+def test_in_ambient_coordinates_the_start_is_the_same_to_the_bit(tiny: Path, home: Path) -> None:
+    """The same trials and problems as in the coordinates of the span, with the bits that all optimizers share."""
+    text = f"{TINY}coordinates: ambient\n".replace("steps: 60", "steps: 0")
+    store = sweep(write_grid(home, text, "ambient.yaml"), home / "ambient", quiet=True)
+    assert set(table(store)["coordinates"]) == {"ambient"}
+    assert set(table(store)["problem"]) == set(table(tiny)["problem"])
+    start = starts(store)
     for optimizer in ("gd", "sgd"):
         pd.testing.assert_frame_equal(start.loc[optimizer], start.loc["adam"], check_exact=True)
-    assert start.loc["gd"]["test_loss"].is_unique
+    pd.testing.assert_frame_equal(start.loc["adam"], starts(tiny).loc["adam"], check_exact=True)
+
+
+def starts(store: Path) -> pd.DataFrame:
+    """All that is told of step 0, by optimizer and problem."""
+    named = table(store)[["trial", "problem", "optimizer"]]
+    start = table(store, "curves").query("step == 0").merge(named, on="trial").set_index(["optimizer", "problem"])
+    return start.drop(columns=["trial", "step"]).dropna(axis=1, how="all").sort_index()
 
 
 def test_the_last_record_is_the_row(tiny: Path) -> None:

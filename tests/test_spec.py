@@ -7,6 +7,7 @@ import itertools
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import optax.contrib
@@ -16,7 +17,7 @@ from sweep import schema, spec, trial
 from sweep.grid import expressions
 from sweep.optimizers import from_optax
 from sweep.optimizers.schedules import Constant
-from sweep.spec import Scalar, lane, nested, part, static
+from sweep.spec import Scalar, Size, cut, here, inside, lane, nested, part, static, times
 from tests.parts import PARTS, Example, named, of
 
 ALL_ALIASES = [kind for name in dir(optax) if from_optax(kind := f"optax.{name}")]
@@ -200,6 +201,96 @@ def test_every_row_builds_a_trial_with_its_values(example: Example) -> None:
     nodes.append(getattr(built.optimizer, "schedule", None))
     (own,) = [each for each in nodes if type(each) is example.cls]
     assert {name: getattr(own, name) for name in example.values} == dict(example.values)
+
+
+class TestSize:
+    """A count that trials of one program need not share."""
+
+    def test_it_is_the_number_that_arrays_are_made_for(self) -> None:
+        size = Size(5, 3)
+        assert size == 5 and np.zeros(size).shape == jnp.zeros(size).shape == (5,)
+        assert list(range(size)) == [0, 1, 2, 3, 4] and f"{size}" == "5"
+
+    @pytest.mark.parametrize("size", [5, Size(5)])
+    def test_without_padding_it_costs_nothing(self, size: int) -> None:
+        """Python numbers and None, so that a program is what it would be without sizes."""
+        assert here(size) == 5 and type(here(size)) is int
+        assert inside(size) is None
+        value = jnp.arange(5.0)
+        assert cut(value, inside(size)) is value
+        assert times(size, 3) == 15 and here(times(size, 3)) == 15 and inside(times(size, 3)) is None
+
+    @pytest.mark.parametrize("own", [0, 1, 3, 5])
+    def test_what_a_trial_has_of_it(self, own: int) -> None:
+        size = Size(5, own)
+        assert here(size) == own
+        assert np.asarray(inside(size)).tolist() == [place < own for place in range(5)]
+        rows = jnp.arange(1.0, 11.0).reshape(2, 5)
+        expected = [[value if place < own else 0.0 for place, value in enumerate(row)] for row in rows.tolist()]
+        assert cut(rows, inside(size)).tolist() == expected
+        twice = times(size, 2)
+        assert (int(twice), here(twice)) == (10, 2 * own)
+        assert int(np.sum(inside(twice))) == 2 * own
+
+    def test_cut_hides_what_is_no_number(self) -> None:
+        """A product with 0 would let it through."""
+        assert cut(jnp.array([1.0, jnp.nan, jnp.inf]), inside(Size(3, 1))).tolist() == [1, 0, 0]
+
+    def test_only_what_is_padded_is_a_leaf(self) -> None:
+        assert jax.tree.leaves(Size(5)) == [] and jax.tree.leaves(Size(5, 3)) == [3]
+        assert jax.tree.structure(Size(5)) != jax.tree.structure(Size(6))
+        assert jax.tree.structure(Size(5, 3)) == jax.tree.structure(Size(5, 4))
+        assert jax.tree.structure(Size(5, 3)) != jax.tree.structure(Size(6, 3)) != jax.tree.structure(Size(6))
+        again = jax.tree.map(lambda own: own + 1, Size(5, 3))
+        assert type(again) is Size and (again, again.own) == (5, 4)
+
+    def test_a_program_knows_the_most_and_is_told_its_own(self) -> None:
+        """One compilation serves all trials: the number itself is no tracer inside."""
+        traced = []
+
+        @jax.jit
+        def ones(size: Size) -> jax.Array:
+            traced.append(int(size))
+            return cut(jnp.ones(size), inside(size)) * here(size)
+
+        assert ones(Size(4, 2)).tolist() == [2, 2, 0, 0]
+        assert ones(Size(4, 3)).tolist() == [3, 3, 3, 0]
+        assert ones(Size(4)).tolist() == [4, 4, 4, 4]
+        assert ones(Size(5, 3)).tolist() == [3, 3, 3, 0, 0]
+        assert traced == [4, 4, 5]
+
+    def test_vmap_takes_a_size_of_its_own_for_each_trial(self) -> None:
+        kept = jax.vmap(lambda size: inside(size).sum())(Size(4, jnp.array([1, 4, 2])))
+        assert kept.tolist() == [1, 4, 2]
+
+    def test_a_padded_field_of_a_part_is_a_size(self) -> None:
+        """A part takes a number or a size; other counts stay as they are, and None stays None."""
+        plain, padded = Padded(size=3), Padded(size=Size(3, 2))
+        assert type(plain.size) is Size and plain.size.own is None and type(plain.other) is int
+        assert plain == Padded(size=Size(3))
+        assert jax.tree.leaves(plain) == [] and jax.tree.leaves(padded) == [2]
+        assert jax.tree.structure(plain) != jax.tree.structure(padded)
+        assert type(Padded().size) is Size and Padded().size == 4
+        assert (spec.fields(Padded)["size"].padded, spec.fields(Padded)["other"].padded) == (True, False)
+        assert spec.fields(Padded)["size"].role == "static"
+
+
+@part
+class Padded:
+    """A part with a count that may be padded and one that may not."""
+
+    size: int = static(4, padded=True, doc="a count")
+    other: int = static(4, doc="another count")
+
+
+@pytest.mark.parametrize(("family", "cls"), PARAMETERS)
+def test_what_is_padded_is_a_count(family: str, cls: type) -> None:
+    """Of data and networks, where a packing looks for it; there is always at least one of it."""
+    for name, field in spec.fields(cls).items():
+        if field.padded:
+            assert family in ("data", "model"), name
+            assert (field.role, field.type, field.null) == ("static", int, ""), name
+            assert field.at_least is not None and field.at_least >= 1, name
 
 
 class TestBuild:

@@ -104,7 +104,7 @@ class AbstractData(ABC):
 
 
 class Made(NamedTuple):
-    """How noise vectors are made of standard Gaussian ones g: xi = scale (g + along F), F (K, d) the feature directions."""
+    """How noise vectors are made of standard Gaussian ones g: xi = scale (g + along F), F (K, d) the directions."""
 
     scale: Float[Array, " N"]
     along: Float[Array, "N K"]
@@ -120,34 +120,41 @@ class AbstractGaussian(AbstractData):
     """
 
     @abstractmethod
-    def make(self, key: Key[Array, ""], row: Int[Array, ""], seen: Float[Array, "N K"], fresh: bool) -> Made:
-        """What row `row` makes of Gaussian vectors whose inner products with the feature directions are `seen`."""
+    def make(self, luck: Float[Array, "2"], row: Int[Array, ""], seen: Float[Array, "N K"], fresh: bool) -> Made:
+        """What row `row` makes of Gaussian vectors whose inner products with the feature directions are `seen`.
+
+        `luck` are two uniform random numbers in [0, 1) for whatever else it needs.
+        """
 
     def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """The vectors of one point, written out."""
-        gaussian, rest = jax.random.split(key)
+        gaussian, luck = jax.random.split(key)
         g = cut(jax.random.normal(gaussian, (self.noise_vectors, int(self.d))), inside(self.d))
-        made = self.make(rest, row, features.project(g.T).T, fresh)
+        made = self.make(jax.random.uniform(luck, (2,)), row, features.project(g.T).T, fresh)
         noise = made.scale[:, None] * (g + made.along @ features.dense(self.d))
         return Points(Dense(noise), made.truth, made.label)
 
-    def response(
+    def responses(
         self,
         key: Key[Array, ""],
-        row: Int[Array, ""],
+        rows: Int[Array, " rows"],
         on_features: Float[Array, "K units"],
         root: Float[Array, "units units"],
-    ) -> tuple[Float[Array, "N units"], Scalar, Scalar]:
-        """What filters give on the noise vectors of a fresh point, by its law, with the true and the seen label.
+    ) -> tuple[Float[Array, "rows N units"], Float[Array, " rows"], Float[Array, " rows"]]:
+        """What filters give on the noise vectors of fresh points, by its law, with the true and the seen labels.
 
         `root` is a root of the covariance that filters have orthogonally to the features: for weights W (d, units) and
-        on_features = F W, root^T root = W^T W - (F W)^T F W.
+        on_features = F W, root^T root = W^T W - (F W)^T F W. There is a key for each filter, so that more filters
+        change no draw.
         """
-        gaussian, rest = jax.random.split(key)
+        gaussian, luck = jax.random.split(key)
         K, units = on_features.shape
-        g = jax.random.normal(gaussian, (self.noise_vectors, K + units))
-        made = self.make(rest, row, g[:, :K], True)
-        noise = made.scale[:, None] * ((g[:, :K] + made.along) @ on_features + g[:, K:] @ root)
+        shape = (len(rows), self.noise_vectors)
+        drawn = each_row(lambda key, _: jax.random.normal(key, shape), gaussian, jnp.arange(K + units))
+        g = jnp.moveaxis(drawn, 0, -1)
+        lucks = jax.random.uniform(luck, (len(rows), 2))
+        made = jax.vmap(lambda luck, row, g: self.make(luck, row, g, True))(lucks, rows, g[..., :K])
+        noise = made.scale[..., None] * ((g[..., :K] + made.along) @ on_features + g[..., K:] @ root)
         return noise, made.truth, made.label
 
 
@@ -180,8 +187,6 @@ def test_points(data: AbstractData, seed: Scalar, features: Vectors, rows: Int[A
     return each_row(lambda key, row: data.point(key, row, features, True), stream(seed, Purpose.TEST), rows)
 
 
-def signs(key: Key[Array, ""], row: Int[Array, ""], balanced: bool) -> Float[Array, ""]:
-    """A label: +1 on even and -1 on odd rows where `balanced`, else either with probability 1/2."""
-    if balanced:
-        return 1.0 - 2.0 * (row % 2)
-    return jax.random.rademacher(key, (), float)
+def sign(luck: Float[Array, ""], row: Int[Array, ""], balanced: bool) -> Float[Array, ""]:
+    """A label: +1 on even and -1 on odd rows where `balanced`, else either with probability 1/2, by a uniform number."""
+    return jnp.where((row % 2 == 0) if balanced else (luck < 0.5), 1.0, -1.0)

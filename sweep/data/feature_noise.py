@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis, signs
+from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis, sign
 from sweep.draws import distinct
 from sweep.spec import Alternative, Check, Scalar, cut, here, inside, lane, part, static
 
@@ -56,7 +56,7 @@ class FeatureNoise(AbstractData):
         places, values, label = jax.random.split(key, 3)
         index = distinct(places, self.sparsity, 1, here(self.d), beyond=int(self.d))
         value = self.noise * cut(jax.random.normal(values, (int(self.sparsity),)), inside(self.sparsity))
-        y = signs(label, row, self.balanced)
+        y = sign(jax.random.uniform(label), row, self.balanced)
         return Points(Sparse(index[None], value[None]), y, y)
 
     def assemble(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractGaussian, Dense, Made, Vectors, signs
+from sweep.data.base import AbstractGaussian, Dense, Made, Vectors, sign
 from sweep.spec import Scalar, cut, inside, lane, part, static
 
 
@@ -32,9 +32,9 @@ class Separable(AbstractGaussian):
         u = cut(jax.random.normal(key, (1, int(self.d))), inside(self.d))
         return Dense(u / jnp.linalg.norm(u))
 
-    def make(self, key: Key[Array, ""], row: Int[Array, ""], seen: Float[Array, "1 K"], fresh: bool) -> Made:
+    def make(self, luck: Float[Array, "2"], row: Int[Array, ""], seen: Float[Array, "1 K"], fresh: bool) -> Made:
         """x = g and its label. With a teacher, x and -x are equally likely, so the label is drawn first."""
-        y = signs(key, row, self.balanced)
+        y = sign(luck[0], row, self.balanced)
         if self.labels == "free":
             return Made(jnp.ones(1, seen.dtype), jnp.zeros_like(seen), y, y)
         side = jnp.sign(seen)

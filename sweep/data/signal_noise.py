@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractGaussian, Made, Vectors, axis, signs
+from sweep.data.base import AbstractGaussian, Made, Vectors, axis, sign
 from sweep.spec import Alternative, Scalar, lane, part, static
 
 
@@ -44,11 +44,10 @@ class SignalNoise(AbstractGaussian):
         """The direction of mu: e_1."""
         return axis(0)
 
-    def make(self, key: Key[Array, ""], row: Int[Array, ""], seen: Float[Array, "1 1"], fresh: bool) -> Made:
+    def make(self, luck: Float[Array, "2"], row: Int[Array, ""], seen: Float[Array, "1 1"], fresh: bool) -> Made:
         """xi = noise g, without its part along the signal where `orthogonal`; the label that is seen may be flipped."""
-        label, flips = jax.random.split(key)
-        y = signs(label, row, self.balanced)
-        flipped = jax.random.bernoulli(flips, self.flip)
+        y = sign(luck[0], row, self.balanced)
+        flipped = luck[1] < self.flip
         shown = jnp.where(flipped, -y, y) if self.flip_test or not fresh else y
         along = -seen if self.orthogonal else jnp.zeros_like(seen)
         return Made(jnp.full(1, self.noise, seen.dtype), along, y, shown)

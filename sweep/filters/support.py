@@ -72,7 +72,8 @@ def scene(source: Source) -> Scene:
     directions, points = source.training_set()
     rows = _touched(source)
 
-    def dense(vectors: Sparse) -> Float[Array, "*rows touched"]:
+    def dense(vectors: Vectors) -> Float[Array, "*rows touched"]:
+        assert isinstance(vectors, Sparse)
         return Sparse(jnp.searchsorted(rows, vectors.index), vectors.value).dense(len(rows))
 
     tokens = jnp.concatenate([dense(directions), dense(points.noise).reshape(-1, len(rows))])
@@ -86,7 +87,8 @@ def touched(source: Source) -> int:
 
 def _touched(source: Source) -> Int[Array, " touched"]:
     directions, points = source.training_set()
-    index = jnp.concatenate([directions.index.ravel(), points.noise.index.ravel()])
+    assert isinstance(directions, Sparse) and isinstance(points.noise, Sparse)
+    index = jnp.concatenate([jnp.ravel(directions.index), jnp.ravel(points.noise.index)])
     d = int(source.data.d)
     return jnp.unique(index, size=min(d, len(index)), fill_value=d)
 
@@ -95,7 +97,7 @@ def _first_weights(source: Source, rows: Int[Array, " r"]) -> Float[Array, "r un
     return jnp.where((rows < source.data.d)[:, None], source.first_weights(rows), 0.0)
 
 
-def _other_rows(source: Source, touched: Int[Array, " touched"]) -> tuple[Scalar, Scalar]:
+def _other_rows(source: Source, touched: Int[Array, " touched"]) -> tuple[Array, Array]:
     """Sum of squares and largest absolute first weight of the rows that are not touched, drawn a few at a time."""
 
     def chunk(first: Array) -> tuple[Array, Array]:

@@ -35,7 +35,7 @@ def alternative_field(alternative: spec.Alternative) -> spec.Field:
 
 def declared(cls: type) -> dict[str, spec.Field]:
     """What a grid may give for a part: its fields and their alternatives."""
-    return spec.fields(cls) | {each.name: alternative_field(each) for each in spec.alternatives(cls)}
+    return {**spec.fields(cls), **{each.name: alternative_field(each) for each in spec.alternatives(cls)}}
 
 
 @dataclass(frozen=True)

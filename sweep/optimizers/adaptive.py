@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import optax
 
@@ -33,7 +33,7 @@ class Adam(AbstractOptimizer):
         """optax.adam."""
         return optax.adam(self.schedule.of(self.lr), self.b1, self.b2, self.eps)
 
-    def resting(self) -> Scalar | bool:
+    def resting(self) -> Any:
         """Not with eps = 0: the step is then 0 / 0."""
         return self.eps > 0
 
@@ -56,7 +56,7 @@ class AdamW(AbstractOptimizer):
         step_size = self.schedule.of(self.lr)
         return optax.adamw(step_size, self.b1, self.b2, self.eps, weight_decay=cast(float, self.weight_decay))
 
-    def resting(self) -> Scalar | bool:
+    def resting(self) -> Any:
         """Not with eps = 0: the step is then 0 / 0."""
         return self.eps > 0
 
@@ -76,7 +76,7 @@ class RMSProp(AbstractOptimizer):
         """optax.rmsprop."""
         return optax.rmsprop(self.schedule.of(self.lr), self.decay, self.eps)
 
-    def resting(self) -> Scalar | bool:
+    def resting(self) -> Any:
         """Not with eps = 0: the step is then 0 / 0."""
         return self.eps > 0
 

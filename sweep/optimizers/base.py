@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import optax
-
-from sweep.spec import Scalar
 
 
 class AbstractOptimizer(ABC):
@@ -20,8 +18,8 @@ class AbstractOptimizer(ABC):
     linear: ClassVar[bool] = False
     elementwise: ClassVar[bool] = False
 
-    def resting(self) -> Scalar | bool:
-        """Does a weight that is 0 and has no gradient stay 0? Where it does, arrays may be padded with zeros."""
+    def resting(self) -> Any:
+        """Does a weight that is 0 and has no gradient stay 0 (a bool, or one a lane)? Then zeros may be padded."""
         return self.elementwise
 
     @abstractmethod

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import optax
 
 from sweep.optimizers.base import AbstractOptimizer
-from sweep.optimizers.schedules import AbstractSchedule, Constant
+from sweep.optimizers.schedules import AbstractSchedule, Constant, StepSize
 from sweep.spec import Scalar, lane, nested, part
 
 LR, SCHEDULE = "step size", "how the step size changes over the training"
+DECAY = "decay of the weights, outside the gradient; left out by default"
+
+
+def decayed(
+    direction: optax.GradientTransformation, step_size: StepSize, weight_decay: Scalar | None
+) -> optax.GradientTransformation:
+    """w <- w - lr (direction + weight_decay w), with decay that no average sees (arXiv 1711.05101, Algorithm 1)."""
+    if weight_decay is None:
+        return optax.chain(direction, optax.scale_by_learning_rate(step_size))
+    decay = optax.add_decayed_weights(cast(float, weight_decay))
+    return optax.chain(direction, decay, optax.scale_by_learning_rate(step_size))
 
 
 @part
@@ -21,11 +32,12 @@ class GradientDescent(AbstractOptimizer):
     elementwise: ClassVar[bool] = True
 
     lr: Scalar = lane(above=0, doc=LR)
+    weight_decay: Scalar | None = lane(None, at_least=0, doc=DECAY)
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
 
     def transform(self) -> optax.GradientTransformation:
         """optax.sgd without momentum."""
-        return optax.sgd(self.schedule.of(self.lr))
+        return decayed(optax.identity(), self.schedule.of(self.lr), self.weight_decay)
 
 
 @part
@@ -37,11 +49,12 @@ class Momentum(AbstractOptimizer):
 
     lr: Scalar = lane(above=0, doc=LR)
     momentum: Scalar = lane(0.9, at_least=0, below=1, doc="decay of the velocity")
+    weight_decay: Scalar | None = lane(None, at_least=0, doc=DECAY)
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
 
     def transform(self) -> optax.GradientTransformation:
         """optax.sgd with momentum."""
-        return optax.sgd(self.schedule.of(self.lr), self.momentum)
+        return decayed(optax.trace(self.momentum), self.schedule.of(self.lr), self.weight_decay)
 
 
 @part
@@ -53,11 +66,12 @@ class Nesterov(AbstractOptimizer):
 
     lr: Scalar = lane(above=0, doc=LR)
     momentum: Scalar = lane(0.9, at_least=0, below=1, doc="decay of the velocity")
+    weight_decay: Scalar | None = lane(None, at_least=0, doc=DECAY)
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
 
     def transform(self) -> optax.GradientTransformation:
         """optax.sgd with Nesterov momentum."""
-        return optax.sgd(self.schedule.of(self.lr), self.momentum, nesterov=True)
+        return decayed(optax.trace(self.momentum, nesterov=True), self.schedule.of(self.lr), self.weight_decay)
 
 
 @part

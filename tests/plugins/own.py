@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from sweep import data, models
-from sweep.data.base import AbstractData, Dense, Points, Vectors, axis, signs
+from sweep.data.base import AbstractData, Dense, Points, Vectors, axis, sign
 from sweep.models.base import AbstractModel
 from sweep.spec import Scalar, lane, part, static
 
@@ -28,7 +28,7 @@ class Blobs(AbstractData):
     def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """The cloud around the origin that is moved in `assemble`."""
         values, label = jax.random.split(key)
-        y = signs(label, row, True)
+        y = sign(jax.random.uniform(label), row, True)
         return Points(Dense(jax.random.normal(values, (1, self.d))), y, y)
 
     def assemble(
