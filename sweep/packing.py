@@ -74,7 +74,7 @@ class _Packer:
         self.source = source
         self.measured = settings.test_points * (1 + settings.record_points * settings.record_test)
         self.rows = np.concatenate(list(source.rows()))
-        self.example = {name: values[0] for name, values in source.values(self.rows[:1]).items()}
+        self.example = {name: values.tolist()[0] for name, values in source.values(self.rows[:1]).items()}
         self.exact = self._exact()
         self.paddable = self._paddable()
 
@@ -116,27 +116,28 @@ class _Packer:
             return ()
         parts = (all_trials.data, all_trials.model)
         declared = [name for part in parts for name, field in spec.fields(type(part)).items() if field.padded]
-        kept = {"n"} if any(group.statics["batch_size"] for group in self.exact) else set()
-        kept |= set() if isinstance(all_trials.model, AbstractFiltered) else {"d"}
-        return tuple(name for name in declared if name not in kept)
+        whole = all_trials.model.pointwise and not any(group.statics["batch_size"] for group in self.exact)
+        kept = {"n": whole, "d": isinstance(all_trials.model, AbstractFiltered)}
+        return tuple(name for name in declared if kept.get(name, True))
 
     def _join(self, found: list[Group]) -> list[Group]:
         """Join always the two groups whose joining saves most, until nothing is saved."""
-        found = sorted(found, key=lambda group: [group.statics[name] for name in self.paddable])
+        left = dict(enumerate(sorted(found, key=lambda group: [group.statics[name] for name in self.paddable])))
         known: dict[tuple[int, int], tuple[float, Group]] = {}
-        while len(found) > 1:
-            near = 1 if len(found) > MOST_PAIRED else len(found)
-            pairs = [(i, j) for i in range(len(found)) for j in range(i + 1, min(i + near + 1, len(found)))]
-            for i, j in pairs:
-                key = id(found[i]), id(found[j])
-                if key not in known:
-                    known[key] = self._saving(found[i], found[j])
-            i, j = max(pairs, key=lambda pair: known[id(found[pair[0]]), id(found[pair[1]])][0])
-            saved, both = known[id(found[i]), id(found[j])]
-            if saved <= 0:
+        while len(left) > 1:
+            near = 1 if len(left) > MOST_PAIRED else len(left)
+            order = list(left)
+            pairs = [(one, other) for at, one in enumerate(order) for other in order[at + 1 : at + 1 + near]]
+            for one, other in pairs:
+                if (one, other) not in known:
+                    known[one, other] = self._saving(left[one], left[other])
+            one, other = max(pairs, key=lambda pair: known[pair][0])
+            if known[one, other][0] <= 0:
                 break
-            found = [*found[:i], both, *found[i + 1 : j], *found[j + 1 :]]
-        return found
+            both, name = known[one, other][1], 1 + max(left)
+            left = {**{(name if each == one else each): (both if each == one else left[each]) for each in left}}
+            del left[other]
+        return list(left.values())
 
     def _saving(self, one: Group, other: Group) -> tuple[float, Group]:
         """Seconds that joining two groups saves, and the joined group."""

@@ -31,7 +31,7 @@ def judge(document: Document, block: Block) -> None:
 
 def _reason(block: Block, asked: str) -> str | None:
     values = block.values(next(block.rows(1)))
-    example = trial.build(block.kinds, {name: value[0] for name, value in values.items()})
+    example = trial.build(block.kinds, {name: value.tolist()[0] for name, value in values.items()})
     reason = filters.unfit(asked, example.data, example.model, example.optimizer)
     if reason is None and asked == "support" and not example.optimizer.linear and _any(block, "l2"):
         return "l2 is not 0, so that each weight that no data touches moves in its own way"

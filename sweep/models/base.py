@@ -17,6 +17,9 @@ class AbstractModel(ABC):
     linear: ClassVar[bool] = False
     """True where the margin is linear in the input, so that normalized margins mean something."""
 
+    pointwise: ClassVar[bool] = False
+    """True where the margin of a point never depends on other points, so that points of no weight may stand by."""
+
     @abstractmethod
     def head(self, patches: int, d: Scalar, rngs: nnx.Rngs) -> nnx.Module:
         """An nnx module from patches to margins.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -21,6 +23,8 @@ class CNN(AbstractFiltered):
     first weights N(0, `init_scale`^2). The released code of the latter is `patches: mean, bias: true, init: uniform`.
     Filters lie class by class in turn: filter 2r belongs to class +1, filter 2r + 1 to class -1.
     """
+
+    pointwise: ClassVar[bool] = True
 
     width: int = static(20, at_least=1, padded=True, doc="filters a class")
     power: int = static(3, at_least=1, doc="exponent q of the activation max(z, 0)^q")

@@ -23,6 +23,7 @@ class Linear(AbstractFiltered):
     """
 
     linear: ClassVar[bool] = True
+    pointwise: ClassVar[bool] = True
 
     init_scale: Scalar = lane(0.0, at_least=0, doc="standard deviation of first weights")
 
