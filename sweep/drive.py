@@ -43,29 +43,17 @@ class Records:
 
 
 class Queue:
-    """The trials of a bucket (a batch of them, leaves (trials,)), handed out in order to `sharers` that drive lanes.
+    """The trials of a bucket (a batch of them, leaves (trials,)), handed out in order."""
 
-    Nobody is given more than an equal share of what is left, so that all of them end at about the same time.
-    """
-
-    def __init__(self, trials: Trial, sharers: int = 1) -> None:
-        self.trials, self.sharers = trials, sharers
+    def __init__(self, trials: Trial) -> None:
+        self.trials = trials
         self.count = len(jax.tree.leaves(trials)[0])
-        self.compiling = threading.Lock()
         self._given = 0
-        self._lock = threading.Lock()
 
     def take(self, most: int) -> np.ndarray:
         """The places of the next trials, at most so many."""
-        with self._lock:
-            most = min(most, -(-self.left // self.sharers))
-            first, self._given = self._given, self._given + most
-            return np.arange(first, self._given)
-
-    @property
-    def left(self) -> int:
-        """Trials that nobody has taken yet."""
-        return self.count - self._given
+        first, self._given = self._given, min(self._given + most, self.count)
+        return np.arange(first, self._given)
 
 
 @dataclass(frozen=True)
@@ -108,8 +96,7 @@ class Drive:
         self.chunk = 16
 
     def __iter__(self) -> Iterator[Ended]:
-        with self.queue.compiling:  # one thread compiles, the others find it done
-            running = self._settle() and self._advance()
+        running = self._settle() and self._advance()
         while (running or self.unread) and not self.stop.is_set():
             began = time.perf_counter()
             yield from self._read(keep=1 if running else 0)

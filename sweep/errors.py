@@ -63,3 +63,7 @@ class Interrupted(SweepError):
     """A signal ended the run; what was committed stays and the same command goes on from there."""
 
     exit_code: ClassVar[int] = 75
+
+
+class WorkerFailed(SweepError):
+    """A worker process that did not end well, with its last words; its rows up to then are kept."""

@@ -23,10 +23,10 @@ LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 1024, 4 << 30
 
 @dataclass(frozen=True)
 class Host:
-    """Where a plan runs: the jax platform (`cpu`, `gpu`, `tpu`) and how many threads drive lanes there."""
+    """Where a plan runs: the jax platform (`cpu`, `gpu`, `tpu`) and how many workers share it there."""
 
     platform: str
-    threads: int
+    workers: int
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,11 @@ class Plan:
 
     def seconds(self) -> float:
         """A rough estimate of the time that is left, with compilation."""
-        return sum(bucket.seconds() + costs.COMPILE for bucket in self.buckets if len(bucket.rows)) / self.host.threads
+        return self.work() / self.host.workers
+
+    def work(self) -> float:
+        """The same on one core."""
+        return sum(bucket.seconds() + costs.COMPILE for bucket in self.buckets if len(bucket.rows))
 
 
 def make(
@@ -152,7 +156,7 @@ def _sized(bucket: Bucket, host: Host, alike: int, block: int | None) -> Bucket:
     twentieth of a second of work; an accelerator takes as many lanes as fit, all in one block.
     """
     bucket = replace(bucket, bytes=_bytes(bucket))
-    each = -(-bucket.planned // host.threads)
+    each = -(-bucket.planned // host.workers)
     if host.platform != "cpu":
         fit = max(1, ACCELERATOR_BYTES // (2 * bucket.bytes))
         block = block or min(_power_of_two(alike), _power_of_two(fit + 1) // 2, 4096)
@@ -183,9 +187,9 @@ def describe(plan: Plan) -> str:
             f"  bucket {bucket.id}  {bucket.title}: {len(bucket.rows):,} of {bucket.planned:,} trials left, "
             f"{bucket.lanes} lanes in blocks of {bucket.block}, {memory:,.1f} MiB"
         )
-    memory = sum(sorted(bucket.lanes * bucket.bytes for bucket in plan.buckets)[-plan.host.threads :])
+    memory = sum(sorted(bucket.lanes * bucket.bytes for bucket in plan.buckets)[-plan.host.workers :])
     lines.append(
-        f"{len(plan.buckets)} buckets, {plan.host.threads} threads on {plan.host.platform}, about "
+        f"{len(plan.buckets)} buckets, {plan.host.workers} workers on {plan.host.platform}, about "
         f"{memory / 2**20:,.0f} MiB for lanes, roughly {_duration(plan.seconds())}."
     )
     return "\n".join(lines)

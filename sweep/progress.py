@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -169,6 +170,45 @@ class Silent(Progress):
 
     def close(self) -> None:
         self.closed = True
+
+
+class Reports(Progress):
+    """Lines of JSON for a parent process, which tells them on by `relay`."""
+
+    def __init__(self, stream: TextIO, every: float = 0.2, clock: Clock = time.monotonic) -> None:
+        self._stream, self._every, self._clock = stream, every, clock
+        self._tally, self._told = Tally(0, 0, 0.0), clock()
+
+    def start(self, total: int, done: int) -> None:
+        pass
+
+    def advance(self, trials: int, lane_steps: int, compiles: int = 0) -> None:
+        self._tally.add(trials, lane_steps, compiles)
+        if self._clock() - self._told >= self._every:
+            self._tell()
+
+    def say(self, text: str) -> None:
+        print(json.dumps({"say": text}), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        told = self._tally
+        self._tally, self._told = Tally(0, 0, 0.0), self._clock()
+        print(json.dumps([told.trials, told.lane_steps, told.compiles]), file=self._stream, flush=True)
+
+
+def relay(line: str, progress: Progress) -> None:
+    """Tell `progress` a line of `Reports`; any other line is said as it is."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        told = {"say": line.rstrip()}
+    if isinstance(told, list):
+        progress.advance(*told)
+    elif isinstance(told, dict):
+        progress.say(told["say"])
 
 
 def for_terminal(stream: TextIO | None = None) -> Progress:

@@ -29,7 +29,8 @@ def sweep(
     Args:
         grid: path of the grid file.
         out: folder of the store; `results/NAME` of the grid by default.
-        workers: cores that drive lanes; all of them by default.
+        workers: processes that share the work, one a core; by default one for every core where that pays. They know
+            parts of your own from `plugins` only.
         shard: (index, count), this process's share of the whole plan.
         lanes: trials under one vmap; chosen by the size of the network by default. Part of the bits of a result.
         dtype: `float32` or `float64`; a store never holds both.
@@ -61,13 +62,14 @@ def _workers(text: str) -> int | None:
 def main(
     grid: Annotated[Path, typer.Argument(help="The grid file (YAML).", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Folder of the tables. [default: results/NAME]")] = None,
-    workers: Annotated[str, typer.Option(help="Cores that drive lanes: a number or auto.")] = "auto",
+    workers: Annotated[str, typer.Option(help="Processes, each on a core of its own: a number or auto.")] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and touch no device.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: train the i-th of n shares of the plan.")] = "0/1",
     lanes: Annotated[int | None, typer.Option(min=1, help="Trials under one vmap. [default: by size]")] = None,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     plugin: Annotated[list[str] | None, typer.Option(help="Module with parts of your own; may be repeated.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    core: Annotated[int | None, typer.Option(hidden=True, help="Be a worker on this core of a parent.")] = None,
 ) -> None:
     """Train every trial of GRID that is not done yet; rows stream into parquet tables.
 
@@ -78,9 +80,16 @@ def main(
     from sweep import session
     from sweep.errors import SweepError
 
-    request = session.Request(grid, out, _workers(workers), _shard(shard), lanes, dtype, tuple(plugin or ()), quiet)
+    request = session.Request(
+        grid, out, _workers(workers), _shard(shard), lanes, dtype, tuple(plugin or ()), quiet, core
+    )
     try:
-        typer.echo(session.preview(request) if dry_run else f"All rows are in {session.run(request) / 'runs'}")
+        if dry_run:
+            typer.echo(session.preview(request))
+            return
+        folder = session.run(request)
+        if core is None:
+            typer.echo(f"All rows are in {folder / 'runs'}")
     except SweepError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)

@@ -1,7 +1,8 @@
-"""One run of the command: grid, plan, store, crew. The only file that knows all of them."""
+"""One run of the command: grid, plan, store, workers. The only file that knows all of them."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.metadata
 import os
@@ -10,8 +11,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -20,24 +21,26 @@ import jax
 import numpy as np
 
 from sweep import grid as grids
+from sweep import launch, schema
 from sweep import plan as plans
-from sweep import schema
-from sweep.crew import Crew, Job
-from sweep.drive import Ended, Queue, Records
+from sweep.drive import Drive, Ended, Queue, Records
 from sweep.errors import Interrupted, StoreConflict, SweepError
 from sweep.grid import Grid
 from sweep.plan import Bucket, Host, Plan
-from sweep.progress import Progress, Silent, for_terminal
+from sweep.progress import Progress, Reports, Silent, for_terminal, relay
 from sweep.store import Store
 from sweep.writer import Writer
 
 VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
 """Packages whose version is part of the bits of a result."""
 
+WORTH_A_WORKER = 10.0
+"""Seconds of work for which a further worker is started by default: each imports jax and reads the programs anew."""
+
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see `sweep.run.sweep`."""
+    """What the user asked for; see `sweep.run.sweep`. With a `core` the process is a worker of a parent."""
 
     grid: Path
     out: str | Path | None = None
@@ -47,6 +50,7 @@ class Request:
     dtype: str = "float32"
     plugins: tuple[str, ...] = ()
     quiet: bool = False
+    core: int | None = None
 
     def folder(self, grid: Grid) -> Path:
         """Where the tables go."""
@@ -72,6 +76,8 @@ def preview(request: Request) -> str:
 
 def run(request: Request) -> Path:
     """Train what is missing and return the folder of the tables."""
+    if request.core is not None:
+        launch.settle(request.core)
     with Interrupts() as interrupts:
         grid = _load(request)
         configure(request.dtype)
@@ -80,12 +86,19 @@ def run(request: Request) -> Path:
         plan = _plan(request, grid, store, host)
         store.open(_manifest(request, grid, host), grid.text, shard=_shard(request))
         with _progress(request) as progress, _writer(request, store, grid) as writer:
-            _train(plan, store.folder, progress, writer, interrupts)
+            progress.start(plan.planned, plan.planned - plan.left)
+            if plan.host.workers > 1:
+                _launch(plan, request, progress, interrupts)
+            else:
+                _train(plan, request.shard, progress, writer, interrupts)
+            if request.core is None:
+                progress.say(f"{plan.left:,} trials trained, {plan.planned:,} rows in {store.folder}.")
     return store.folder
 
 
 def _host(platform: str, request: Request) -> Host:
-    return Host(platform, request.workers or cores() if platform == "cpu" else 1)
+    asked = 1 if request.core is not None else request.workers or len(launch.cores())
+    return Host(platform, asked if platform == "cpu" else 1)
 
 
 def _platform() -> str:
@@ -106,6 +119,7 @@ def _load(request: Request) -> Grid:
 def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
     recorded = store.lanes()
     plan = plans.make(grid, host, request.shard, store.done(), recorded)
+    plan = replace(plan, host=Host(host.platform, _workers(plan, request)))
     if request.lanes is None:
         return plan
     for bucket in plan.buckets:
@@ -115,21 +129,44 @@ def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
                 f"of lanes is part of the bits of a result. Leave --lanes {request.lanes} out or use another --out."
             )
     fixed = {bucket.id: request.lanes for bucket in plan.buckets}
-    return plans.make(grid, host, request.shard, store.done(), fixed)
+    return plans.make(grid, plan.host, request.shard, store.done(), fixed)
 
 
-def _train(plan: Plan, folder: Path, progress: Progress, writer: Writer, interrupts: Interrupts) -> None:
+def _workers(plan: Plan, request: Request) -> int:
+    """As many workers as asked for; by default as many as have something to do that is worth a start."""
+    most = min(plan.host.workers, max(1, plan.left))
+    return most if request.workers else min(most, 1 + int(plan.work() / WORTH_A_WORKER))
+
+
+def _launch(plan: Plan, request: Request, progress: Progress, interrupts: Interrupts) -> None:
+    """Let workers train the plan."""
+    stop = threading.Event()
+    workers = launch.Local(_command(request), request.shard, plan.host.workers)
+    with interrupts.stopping(stop):
+        workers.run(lambda line: relay(line, progress), progress.say, stop)
+
+
+def _command(request: Request) -> list[str]:
+    """The command of a worker, but for its share and its core."""
+    given = {"--out": request.out, "--lanes": request.lanes, "--dtype": request.dtype}
+    options = [text for name, value in given.items() if value is not None for text in (name, str(value))]
+    plugins = [text for name in request.plugins for text in ("--plugin", name)]
+    return [sys.executable, "-m", "sweep.run", str(request.grid), *options, *plugins]
+
+
+def _train(plan: Plan, shard: tuple[int, int], progress: Progress, writer: Writer, interrupts: Interrupts) -> None:
+    """Train the plan in this process. Workers begin with different buckets, so that they compile for each other."""
     settings = plan.grid.settings
     records = Records(settings.record_points, settings.record_test, settings.test_points)
-    buckets = [bucket for bucket in plan.buckets if len(bucket.rows)]
-    jobs = [Job(Queue(bucket.trials(), plan.host.threads), bucket.lanes, bucket.block) for bucket in buckets]
-    progress.start(plan.planned, plan.planned - plan.left)
-    crew = Crew(jobs, min(plan.host.threads, max(1, plan.left)), records)
-    with _compiles(progress), interrupts.stopping(crew.stop), closing(iter(crew)) as harvest:
-        for number, ended in harvest:
-            _write(writer, buckets[number], ended)
-            progress.advance(len(ended.index), int(ended.runs["steps"].sum()))
-    progress.say(f"{plan.left:,} trials trained, {plan.planned:,} rows in {folder}.")
+    first = len(plan.buckets) * shard[0] // shard[1]
+    stop = threading.Event()
+    with _compiles(progress), interrupts.stopping(stop):
+        for bucket in (*plan.buckets[first:], *plan.buckets[:first]):
+            if stop.is_set() or not len(bucket.rows):
+                continue
+            for ended in Drive(Queue(bucket.trials()), bucket.lanes, bucket.block, records, stop):
+                _write(writer, bucket, ended)
+                progress.advance(len(ended.index), int(ended.runs["steps"].sum()))
 
 
 def _write(writer: Writer, bucket: Bucket, ended: Ended) -> None:
@@ -153,6 +190,8 @@ def _shard(request: Request) -> str:
 
 
 def _progress(request: Request) -> Progress:
+    if request.core is not None:
+        return Reports(sys.stdout)
     return Silent() if request.quiet else for_terminal()
 
 
@@ -163,11 +202,21 @@ def configure(dtype: str) -> None:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
     jax.config.update("jax_enable_x64", dtype == "float64")
     jax.config.update("jax_default_matmul_precision", "highest")
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cache_folder() -> Path:
+    """Where compiled programs are kept: in the user's cache, apart for each kind of processor that runs their code."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):
+        flags = platform.processor()
+    kind = hashlib.blake2b(f"{platform.machine()} {flags}".encode(), digest_size=6).hexdigest()
+    return base / "jax-sweep" / kind
 
 
 def _wanted_platform() -> str:
@@ -194,7 +243,7 @@ def _manifest(request: Request, grid: Grid, host: Host) -> dict[str, Any]:
             "machine": platform.platform(),
             "processor": platform.machine(),
             "device": str(jax.devices()[0].device_kind),
-            "workers": host.threads,
+            "workers": host.workers,
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         },
     }

@@ -120,7 +120,7 @@ class AbstractGaussian(AbstractData):
     """
 
     @abstractmethod
-    def make(self, luck: Float[Array, "2"], row: Int[Array, ""], seen: Float[Array, "N K"], fresh: bool) -> Made:
+    def make(self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "N K"], fresh: bool) -> Made:
         """What row `row` makes of Gaussian vectors whose inner products with the feature directions are `seen`.
 
         `luck` are two uniform random numbers in [0, 1) for whatever else it needs.
@@ -188,5 +188,5 @@ def test_points(data: AbstractData, seed: Scalar, features: Vectors, rows: Int[A
 
 
 def sign(luck: Float[Array, ""], row: Int[Array, ""], balanced: bool) -> Float[Array, ""]:
-    """A label: +1 on even and -1 on odd rows where `balanced`, else either with probability 1/2, by a uniform number."""
+    """A label: +1 on even and -1 on odd rows where `balanced`, else either with probability 1/2 by a uniform number."""
     return jnp.where((row % 2 == 0) if balanced else (luck < 0.5), 1.0, -1.0)

@@ -32,7 +32,7 @@ class Separable(AbstractGaussian):
         u = cut(jax.random.normal(key, (1, int(self.d))), inside(self.d))
         return Dense(u / jnp.linalg.norm(u))
 
-    def make(self, luck: Float[Array, "2"], row: Int[Array, ""], seen: Float[Array, "1 K"], fresh: bool) -> Made:
+    def make(self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "1 K"], fresh: bool) -> Made:
         """x = g and its label. With a teacher, x and -x are equally likely, so the label is drawn first."""
         y = sign(luck[0], row, self.balanced)
         if self.labels == "free":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
@@ -44,7 +43,7 @@ class SignalNoise(AbstractGaussian):
         """The direction of mu: e_1."""
         return axis(0)
 
-    def make(self, luck: Float[Array, "2"], row: Int[Array, ""], seen: Float[Array, "1 1"], fresh: bool) -> Made:
+    def make(self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "1 1"], fresh: bool) -> Made:
         """xi = noise g, without its part along the signal where `orthogonal`; the label that is seen may be flipped."""
         y = sign(luck[0], row, self.balanced)
         flipped = luck[1] < self.flip

@@ -1,0 +1,144 @@
+"""Workers on this machine: a process a core."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sweep.errors import Interrupted, WorkerFailed
+
+RESTARTS = 2
+"""How often a worker that a signal ended is started again."""
+PATIENCE = 0.1
+
+
+@dataclass
+class Worker:
+    """One share of the sweep and the process that trains it now; `number` counts from 1."""
+
+    number: int
+    command: Sequence[str]
+    restarts: int = 0
+    process: subprocess.Popen[str] = field(init=False)
+    words: deque[str] = field(default_factory=lambda: deque(maxlen=40))
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self, hear: Callable[[str], None]) -> None:
+        """Start the process; `hear` is called with each line that it prints.
+
+        It has a session of its own, so that Ctrl-C reaches it through the parent alone, and ends when its standard
+        input does, so that it does not outlive the parent.
+        """
+        self.words.clear()
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self.process = subprocess.Popen(self.command, text=True, start_new_session=True, **pipes)
+        for stream, listener in ((self.process.stdout, hear), (self.process.stderr, self.words.append)):
+            thread = threading.Thread(target=_listen, args=(stream, listener), daemon=True)
+            thread.start()
+            self.threads.append(thread)
+
+    def stop(self) -> None:
+        """Ask the process to end after its chunk."""
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def last_words(self) -> str:
+        """What it said last on standard error, once it has ended."""
+        for thread in self.threads:
+            thread.join()
+        return "".join(self.words).strip()
+
+
+def _listen(stream: Iterable[str], hear: Callable[[str], None]) -> None:
+    for line in stream:
+        hear(line)
+
+
+class Local:
+    """Runs the shares `i/count` of a sweep in processes of this machine, each on a core of its own.
+
+    `command` trains a share when `--shard i/n --core c` is appended, for shares of `shard`, this process's own.
+    """
+
+    def __init__(self, command: Sequence[str], shard: tuple[int, int], count: int) -> None:
+        index, of = shard
+        places = cores()
+        self.workers = [
+            Worker(
+                i + 1, [*command, "--shard", f"{index + of * i}/{of * count}", "--core", f"{places[i % len(places)]}"]
+            )
+            for i in range(count)
+        ]
+
+    def run(self, hear: Callable[[str], None], say: Callable[[str], None], stop: threading.Event) -> None:
+        """Run all workers to their end; once `stop` is set they are asked to end early.
+
+        A worker that a signal ended is started again, twice at most; one that failed is reported after the others have
+        ended. Raises WorkerFailed.
+        """
+        lock = threading.Lock()
+
+        def heard(line: str) -> None:
+            with lock:
+                hear(line)
+
+        for worker in self.workers:
+            worker.start(heard)
+        try:
+            failures = self._wait(heard, say, stop)
+        finally:
+            for worker in self.workers:
+                worker.stop()
+        if failures and not stop.is_set():
+            raise WorkerFailed("\n".join(failures))
+
+    def _wait(self, hear: Callable[[str], None], say: Callable[[str], None], stop: threading.Event) -> list[str]:
+        """Wait for all workers and return what is to be said of those that failed."""
+        failures, running, asked = [], list(self.workers), False
+        while running:
+            time.sleep(PATIENCE)
+            if stop.is_set() and not asked:
+                asked = True
+                for worker in running:
+                    worker.stop()
+            for worker in [each for each in running if each.process.poll() is not None]:
+                code = worker.process.returncode
+                if (code < 0 or code == Interrupted.exit_code) and worker.restarts < RESTARTS and not asked:
+                    worker.restarts += 1
+                    say(f"{self._end(worker)} It is started again: only what it had not written runs again.")
+                    worker.start(hear)
+                    continue
+                running.remove(worker)
+                if code:
+                    failures.append(f"{self._end(worker)} {worker.last_words()}".strip())
+                    say(f"{self._end(worker)} {len(running)} others go on.")
+        return failures
+
+    def _end(self, worker: Worker) -> str:
+        code = worker.process.returncode
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
+        return f"Worker {worker.number} of {len(self.workers)} {how}."
+
+
+def cores() -> list[int]:
+    """Processors that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def settle(core: int) -> None:
+    """Stay on one processor, where the system knows such a thing, and end when the parent does."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    threading.Thread(target=_follow, daemon=True).start()
+
+
+def _follow() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
