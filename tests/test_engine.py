@@ -11,8 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from sweep import drive, engine, schema, trainer
-from sweep.crew import Crew, Job
+from sweep import engine, schema, trainer
 from sweep.drive import Drive, Ended, Queue, Records
 from sweep.status import Status
 from sweep.trial import Trial
@@ -80,13 +79,6 @@ def test_length_of_chunks_changes_no_bit(
     driver = Drive(queue, 2, 1, RECORDS)
     driver.chunk = chunk
     same(results(list(driver), queue.count), alone)
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_number_of_threads_changes_no_bit(alone: dict[str, np.ndarray], threads: int) -> None:
-    jobs = [Job(Queue(batch(members()), threads), lanes=1, block=1)]
-    found = [ended for _, ended in Crew(jobs, threads, RECORDS)]
-    same(results(found, 5), alone)
 
 
 @pytest.mark.parametrize("example", of("data", "model", "objective", "optimizer", "schedule", "train"), ids=named)
@@ -207,61 +199,6 @@ def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:
     assert len(compiles) == 4
 
 
-def test_threads_of_one_bucket_compile_it_once(compiles: list[str]) -> None:
-    jax.clear_caches()
-    list(Crew([Job(Queue(batch(members(6, width=3)), 3), lanes=2, block=1)], 3, RECORDS))
-    assert sorted(compiles) == sorted(f"jit({name})" for name in ("empty", "fill", "advance", "look"))
-
-
-def test_an_error_in_a_thread_reaches_the_caller_and_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: Any) -> Any:
-        raise MemoryError("no room")
-
-    monkeypatch.setattr(drive.Drive, "_record", fails)
-    before = threading.active_count()
-    jobs = [Job(Queue(batch(members(4)), 2), lanes=1, block=1) for _ in range(2)]
-    with pytest.raises(MemoryError, match="no room"):
-        list(Crew(jobs, 2, RECORDS))
-    assert threading.active_count() == before
-
-
-def test_closing_the_crew_ends_its_threads() -> None:
-    before = threading.active_count()
-    found = iter(Crew([Job(Queue(batch(members(5)), 2), lanes=1, block=1)], 2, RECORDS))
-    next(found)
-    found.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
-
-
-def test_nobody_takes_more_than_an_equal_share_of_what_is_left() -> None:
-    queue = Queue(batch(members(5)), sharers=2)
-    taken = [queue.take(4) for _ in range(5)]
-    assert [len(each) for each in taken] == [3, 1, 1, 0, 0]
-    np.testing.assert_array_equal(np.concatenate(taken), np.arange(5))
-    assert queue.left == 0
-
-
-@pytest.mark.parametrize("fault", [False, True], ids=["closed", "failed"])
-def test_threads_end_in_the_middle_of_a_long_trial(fault: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interrupted sweep, or one with an error, ends after a chunk: it does not wait for trials that take hours."""
-    records = Records(points=0, test_points=8)
-    short, long = (batch([trial(seed=seed, steps=steps)]) for seed, steps in ((1, 3), (2, 20_000_000)))
-    train(short, lanes=1, records=records)
-    if fault:
-        monkeypatch.setattr(drive.Drive, "_record", lambda *_: 1 / 0)
-    before = threading.active_count()
-    found = iter(Crew([Job(Queue(short), 1, 1), Job(Queue(long), 1, 1)], 2, records))
-    began = time.perf_counter()
-    if fault:
-        with pytest.raises(ZeroDivisionError):
-            next(found)
-    else:
-        next(found)
-        found.close()  # type: ignore[attr-defined]
-    assert time.perf_counter() - began < 5
-    assert threading.active_count() == before
-
-
 def test_a_trial_that_ends_early_has_the_records_before_its_end_and_its_end() -> None:
     """At the step where a plain loop over `advance` ends it, and with the status that the loop ends with."""
     tail = [trial({"optimizer": "adam"}, seed=i, target_loss=target, steps=400) for i, target in enumerate((0.5, 0.2))]
@@ -281,22 +218,13 @@ def test_a_trial_that_ends_early_has_the_records_before_its_end_and_its_end() ->
         assert 0 < end < 400
 
 
-def test_what_has_ended_is_handed_over_before_an_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that fails first takes nothing from another, whose chunk ends with a trial a moment later."""
-    plain, failed = drive.Drive._record, threading.Event()
-
-    def record(self: Drive, *arguments: Any) -> Any:
-        if self.queue.count == 1:
-            failed.set()
-            raise MemoryError("no room")
-        assert failed.wait(60)
-        time.sleep(0.2)
-        yield from plain(self, *arguments)
-
-    monkeypatch.setattr(drive.Drive, "_record", record)
-    jobs = [Job(Queue(batch(members(count))), lanes=1, block=1) for count in (4, 1)]
-    crew = iter(Crew(jobs, 2, Records(points=0, test_points=8)))
-    number, ended = next(crew)
-    assert (number, list(ended.index)) == (0, [0])
-    with pytest.raises(MemoryError, match="no room"):
-        next(crew)
+def test_a_drive_that_is_told_to_stop_ends_in_the_middle_of_a_long_trial() -> None:
+    """An interrupted sweep ends after a chunk: it does not wait for trials that take hours. What has ended is told."""
+    trials = batch([trial(seed=seed, steps=steps) for seed, steps in ((1, 3), (2, 20_000_000))])
+    stop = threading.Event()
+    found = iter(Drive(Queue(trials), 2, 1, Records(points=0, test_points=8), stop))
+    assert list(next(found).index) == [0]
+    stop.set()
+    began = time.perf_counter()
+    assert list(found) == []
+    assert time.perf_counter() - began < 5

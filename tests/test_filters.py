@@ -64,7 +64,9 @@ IN_SPAN = [
     case(SPARSE, CNN, "nesterov", "nesterov-batches-warmup", batch_size=4, schedule="warmup", warmup=50),
     case(SIGNAL, CNN, "gd", "gd-decay-warmup", l2=0.0, weight_decay=0.1, lr=0.01, schedule="warmup", warmup=50),
     case(SIGNAL, CNN, "momentum", "momentum-power", lr=0.01, schedule="power", exponent=0.7, shift=2.0),
-    case(ORTHOGONAL, RELEASED, "momentum", "momentum-decay-cosine", weight_decay=0.1, schedule="cosine", decay_steps=99),
+    case(
+        ORTHOGONAL, RELEASED, "momentum", "momentum-decay-cosine", weight_decay=0.1, schedule="cosine", decay_steps=99
+    ),
     case(TEACHER, CNN, "nesterov", "nesterov-power", lr=0.01, schedule="power", exponent=0.5, warmup=9),
     case(TEACHER, LINEAR, "nesterov", "nesterov-decay-batches", weight_decay=0.1, batch_size=4),
     case(TEACHER, ORIGIN, "gd", "gd-from-zero", l2=0.0),
@@ -246,7 +248,9 @@ class TestUnfit:
             assert unfit(coordinates, one) == "the network has no first-layer filters"
 
 
-def parse(data: str, optimizer: str, coordinates: str, model: str = "{kind: cnn}", l2: str = "0", where: str = "") -> Any:
+def parse(
+    data: str, optimizer: str, coordinates: str, model: str = "{kind: cnn}", l2: str = "0", where: str = ""
+) -> Any:
     """A grid in some coordinates."""
     text = f"""
 name: t
@@ -271,7 +275,10 @@ class TestGrid:
     @pytest.mark.parametrize(
         ("asked", "reason"),
         [
-            (("feature_noise", ADAM, "span"), "span cannot train feature_noise, cnn, adam: the optimizer is not linear"),
+            (
+                ("feature_noise", ADAM, "span"),
+                "span cannot train feature_noise, cnn, adam: the optimizer is not linear",
+            ),
             (("signal_noise", f"[{GD}, {ADAM}]", "span"), "span cannot train signal_noise, cnn, adam"),
             (("signal_noise", GD, "support"), "support cannot train signal_noise, cnn, gd: the data is not sparse"),
             (("feature_noise", GD, "gram"), "gram cannot train feature_noise, cnn, gd: the noise is not Gaussian"),

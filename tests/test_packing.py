@@ -229,7 +229,7 @@ def mlp() -> Iterator[None]:
 @pytest.mark.usefixtures("mlp")
 def test_the_dimension_is_never_padded_without_filters() -> None:
     """Weights of a network of one's own are drawn for its shape, so that a wider one is another one."""
-    text = {"name": "packed", "data": {**DATA, "d": [20, 30]}, "model": {"kind": "mlp"}, "optimizer": OPTIMIZER}
+    text = {"name": "packed", "data": {**DATA, "n": 8, "d": [20, 30]}, "model": {"kind": "mlp"}, "optimizer": OPTIMIZER}
     found = grid.parse(yaml.safe_dump({**text, "train": {"steps": STEPS}}))
     groups = packing.groups(found.blocks[0], found.settings)
     assert sorted(group.statics["d"] for group in groups) == [20, 30]

@@ -16,7 +16,7 @@ from sweep.errors import Interrupted, WorkerFailed
 
 RESTARTS = 2
 """How often a worker that a signal ended is started again."""
-PATIENCE = 0.1
+PATIENCE, GRACE = 0.1, 20.0
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Worker:
         input does, so that it does not outlive the parent.
         """
         self.words.clear()
+        self.threads.clear()
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self.process = subprocess.Popen(self.command, text=True, start_new_session=True, **pipes)
         for stream, listener in ((self.process.stdout, hear), (self.process.stderr, self.words.append)):
@@ -49,10 +50,20 @@ class Worker:
         if self.process.poll() is None:
             self.process.terminate()
 
-    def last_words(self) -> str:
-        """What it said last on standard error, once it has ended."""
+    def close(self) -> None:
+        """Wait until the process has ended, a while at most, and everything it said is heard."""
+        try:
+            self.process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
         for thread in self.threads:
             thread.join()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def last_words(self) -> str:
+        """What it said last on standard error."""
         return "".join(self.words).strip()
 
 
@@ -96,6 +107,8 @@ class Local:
         finally:
             for worker in self.workers:
                 worker.stop()
+            for worker in self.workers:
+                worker.close()
         if failures and not stop.is_set():
             raise WorkerFailed("\n".join(failures))
 
@@ -109,6 +122,7 @@ class Local:
                 for worker in running:
                     worker.stop()
             for worker in [each for each in running if each.process.poll() is not None]:
+                worker.close()
                 code = worker.process.returncode
                 if (code < 0 or code == Interrupted.exit_code) and worker.restarts < RESTARTS and not asked:
                     worker.restarts += 1

@@ -1,0 +1,216 @@
+"""Workers of one machine: what they tell, how they end, and that none is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sweep.errors import WorkerFailed
+from sweep.launch import Local, cores
+from sweep.progress import Reports, Silent, relay
+from tests.commands import command, difference, finish, of_trials, rows, start, stores_differ, write_grid
+
+SCRIPT = """
+import pathlib, sys, time
+folder, kind, options = pathlib.Path(sys.argv[1]), sys.argv[2], dict(zip(sys.argv[3::2], sys.argv[4::2]))
+index = int(options["--shard"].split("/")[0])
+tries = folder / f"tries-{index}"
+tries.write_text(tries.read_text() + "." if tries.exists() else ".")
+print("hello from", options["--shard"], options["--core"], flush=True)
+"""
+"""A worker that counts its starts and says its share and core; what follows is what this one does."""
+
+ENDS = {
+    "well": "",
+    "killed": "if index == 1: import os; os.kill(os.getpid(), 9)",
+    "killed_once": "if index == 1 and len(tries.read_text()) == 1: import os; os.kill(os.getpid(), 9)",
+    "failed": "if index == 1: sys.exit('I have no memory')",
+    "sleeps": "time.sleep(60)",
+}
+
+
+def workers(folder: Path, kind: str, count: int = 2, shard: tuple[int, int] = (0, 1)) -> Local:
+    """Workers that end in some way."""
+    return Local([sys.executable, "-c", SCRIPT + ENDS[kind], str(folder), kind], shard, count)
+
+
+def run(local: Local, stop: threading.Event | None = None) -> tuple[list[str], list[str]]:
+    """What workers print and what is said of them."""
+    heard: list[str] = []
+    said: list[str] = []
+    local.run(heard.append, said.append, stop or threading.Event())
+    return sorted(heard), said
+
+
+def starts(folder: Path) -> list[int]:
+    """How often each worker was started."""
+    return [len(path.read_text()) for path in sorted(folder.glob("tries-*"))]
+
+
+def test_every_worker_has_its_share_and_a_core(tmp_path: Path) -> None:
+    places = cores()
+    heard, said = run(workers(tmp_path, "well", count=3))
+    assert heard == [f"hello from {i}/3 {places[i % len(places)]}\n" for i in range(3)]
+    assert said == []
+
+
+def test_shares_of_a_share_are_cut_from_the_whole(tmp_path: Path) -> None:
+    """Every 4th trial from the 1st on, and of those every 2nd: every 8th from the 1st and from the 5th on."""
+    heard, _ = run(workers(tmp_path, "well", shard=(1, 4)))
+    assert [line.split()[2] for line in heard] == ["1/8", "5/8"]
+
+
+def test_a_killed_worker_is_told_of_and_started_again(tmp_path: Path) -> None:
+    _, said = run(workers(tmp_path, "killed_once"))
+    assert starts(tmp_path) == [1, 2]
+    assert said == ["Worker 2 of 2 was ended by SIGKILL. It is started again: only what it had not written runs again."]
+
+
+def test_a_worker_that_is_killed_again_and_again_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 was ended by SIGKILL\."):
+        run(workers(tmp_path, "killed"))
+    assert starts(tmp_path) == [1, 3]
+
+
+def test_a_failure_is_raised_with_its_words_and_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 failed with exit code 1\. I have no memory"):
+        run(workers(tmp_path, "failed"))
+    assert starts(tmp_path) == [1, 1]
+
+
+def test_all_workers_end_soon_when_told_to_stop(tmp_path: Path) -> None:
+    stop, local = threading.Event(), workers(tmp_path, "sleeps")
+    threading.Timer(1.0, stop.set).start()
+    began = time.monotonic()
+    run(local, stop)
+    assert time.monotonic() - began < 10
+    assert all(worker.process.poll() == -signal.SIGTERM for worker in local.workers)
+
+
+def test_an_error_of_the_parent_leaves_no_worker(tmp_path: Path) -> None:
+    local = workers(tmp_path, "sleeps")
+
+    def broken(*_: object) -> list[str]:
+        raise MemoryError
+
+    local._wait = broken  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        run(local)
+    assert all(worker.process.wait(10) == -signal.SIGTERM for worker in local.workers)
+
+
+def test_reports_are_told_on() -> None:
+    """What workers report adds up, sentences come through, and a stray line is not lost."""
+    lines: list[str] = []
+
+    class Stream:
+        def write(self, text: str) -> None:
+            lines.append(text)
+
+        def flush(self) -> None: ...
+
+    now = [0.0]
+    reports = Reports(Stream(), every=1.0, clock=lambda: now[0])  # type: ignore[arg-type]
+    for _ in range(5):
+        now[0] += 0.4
+        reports.advance(2, 300, compiles=1)
+    reports.say("A sentence.")
+    reports.close()
+    told = Silent()
+    for line in "".join([*lines, "a stray line\n"]).splitlines():
+        relay(line, told)
+    assert (told.tally.trials, told.tally.lane_steps, told.tally.compiles) == (10, 1500, 5)
+    assert told.said == ["A sentence.", "a stray line"]
+
+
+# The command.
+
+GRID = """
+name: shared
+seed: {range: [0, 6]}
+data: {kind: feature_noise, n: 8, d: 16, sparsity: 4, snr: [0.5, 2], feature_noise: 0.2}
+model: {kind: cnn, width: 2, init_scale: 0.1}
+optimizer: [{kind: adam, lr: 0.01}, {kind: gd, lr: 0.2}]
+train: {steps: [50, 20000]}
+test_points: 32
+record: {points: 6}
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of one worker. Read only."""
+    home = tmp_path_factory.mktemp("launch")
+    write_grid(home, GRID)
+    answer = command(home / "grid.yaml", "--out", home / "whole", "--workers", "1")
+    assert answer.code == 0, answer.err
+    return home / "whole"
+
+
+def wait(ready: Callable[[], bool]) -> None:
+    """Until something has happened."""
+    until = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < until, "nothing happened for a minute"
+        time.sleep(0.01)
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Process numbers of the workers of a parent."""
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(each) for each in path.read_text().split()]
+
+
+def alive(number: int) -> bool:
+    """Is a process there, and not only waiting to be told of?"""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_two_workers_leave_what_one_leaves(whole: Path) -> None:
+    answer = command(whole.parent / "grid.yaml", "--out", whole.parent / "two", "--workers", "2")
+    assert answer.code == 0, answer.err
+    assert "48 trials trained, 48 rows" in answer.err and "48 of 48 trials" in answer.err
+    assert stores_differ(whole.parent / "two", whole) == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks the system for the children of a process")
+class TestFaults:
+    def test_a_killed_worker_changes_nothing(self, whole: Path) -> None:
+        store = whole.parent / "killed"
+        process = start("-m", "sweep.run", whole.parent / "grid.yaml", "--out", store, "--workers", "2")
+        wait(lambda: len(children(process)) == 2 and (store / "grid.yaml").exists())
+        time.sleep(2)
+        os.kill(children(process)[0], signal.SIGKILL)
+        answer = finish(process)
+        assert answer.code == 0, answer.err
+        assert "was ended by SIGKILL. It is started again" in answer.err
+        assert stores_differ(store, whole) == ""
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+    def test_no_worker_outlives_the_parent(self, whole: Path, number: signal.Signals) -> None:
+        """A polite end writes what has ended, after a brutal one workers see that nobody listens; nothing is wrong."""
+        store = whole.parent / number.name
+        process = start("-m", "sweep.run", whole.parent / "grid.yaml", "--out", store, "--workers", "2")
+        wait(lambda: len(children(process)) == 2)
+        members = children(process)
+        time.sleep(2)
+        process.send_signal(number)
+        answer = finish(process)
+        assert answer.code == (-number if number == signal.SIGKILL else 75), answer.err
+        wait(lambda: not any(map(alive, members)))
+        if list(store.glob("runs/part-*")):
+            found = rows(store)
+            assert difference(of_trials(rows(whole), found["trial"]), found) == ""
+        assert command(whole.parent / "grid.yaml", "--out", store, "--workers", "2").code == 0
+        assert stores_differ(store, whole) == ""
