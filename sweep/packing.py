@@ -6,6 +6,7 @@ as that saves more than it wastes. The packing depends on the grid alone, so tha
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,16 +30,26 @@ class Group:
     """Trials of a block that share a program; see `plan.Bucket`. `useful` is what they would cost unpadded."""
 
     statics: Mapping[str, Any]
-    rows: np.ndarray
+    pieces: tuple[np.ndarray, ...]
     steps: float
     cost: Cost
     useful: float
     sizes: tuple[str, ...] = ()
 
     @property
+    def rows(self) -> np.ndarray:
+        """Rows of the block that belong to it."""
+        return np.concatenate(self.pieces)
+
+    @functools.cached_property
+    def count(self) -> int:
+        """How many trials there are."""
+        return sum(map(len, self.pieces))
+
+    @property
     def seconds(self) -> float:
         """Estimated seconds of all its trials."""
-        return len(self.rows) * self.cost.seconds
+        return self.count * self.cost.seconds
 
     @property
     def waste(self) -> float:
@@ -73,8 +84,8 @@ class _Packer:
     def __init__(self, source: Block, settings: Settings) -> None:
         self.source = source
         self.measured = settings.test_points * (1 + settings.record_points * settings.record_test)
-        self.rows = np.concatenate(list(source.rows()))
-        self.example = {name: values.tolist()[0] for name, values in source.values(self.rows[:1]).items()}
+        first = source.values(next(source.rows(1)))
+        self.example = {name: values.tolist()[0] for name, values in first.items()}
         self.exact = self._exact()
         self.paddable = self._paddable()
 
@@ -87,37 +98,47 @@ class _Packer:
         return [group for family in alike.values() for group in self._join(family)]
 
     def _exact(self) -> list[Group]:
-        code, statics = self.source.statics(self.rows)
-        steps = self.source.values(self.rows)["steps"]
-        order = np.argsort(code, kind="stable")
-        starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-        found = []
-        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
-            fixed, mine = statics[int(code[order[start]])], order[start:stop]
-            size = fixed["batch_size"] if fixed["batch_size"] < fixed["n"] else None
-            found.append(self._group({**fixed, "batch_size": size}, self.rows[mine], float(steps[mine].mean())))
-        return found
+        """Groups of equal static fields."""
+        pieces: dict[int, list[np.ndarray]] = {}
+        small = np.min_scalar_type(self.source.points)
+        for rows in self.source.rows():
+            codes, _ = self.source.statics(rows)
+            codes = codes.astype(np.min_scalar_type(int(codes.max())))
+            order = np.argsort(codes, kind="stable")
+            starts = np.flatnonzero(np.diff(codes[order].astype(int), prepend=-1))
+            for code, piece in zip(codes[order[starts]], np.split(rows.astype(small)[order], starts[1:]), strict=True):
+                pieces.setdefault(int(code), []).append(piece)
+        _, statics = self.source.statics(np.zeros(0, np.int64))
+        return [self._first(statics[code], tuple(pieces[code])) for code in sorted(pieces)]
 
-    def _group(self, statics: Mapping[str, Any], rows: np.ndarray, steps: float, *parts: Group) -> Group:
+    def _first(self, statics: Mapping[str, Any], pieces: tuple[np.ndarray, ...]) -> Group:
+        size = statics["batch_size"] if statics["batch_size"] < statics["n"] else None
+        some = np.concatenate([piece[:: max(1, len(piece) // 100)] for piece in pieces])
+        steps = float(np.mean(self.source.values(some)["steps"]))
+        return self._group({**statics, "batch_size": size}, pieces, steps)
+
+    def _group(
+        self, statics: Mapping[str, Any], pieces: tuple[np.ndarray, ...], steps: float, *parts: Group
+    ) -> Group:
         made = trial.build(self.source.kinds, {**self.example, **statics})
         cost = costs.estimate(made, steps, self.measured)
-        useful = sum(part.useful for part in parts) or len(rows) * cost.seconds
+        useful = sum(part.useful for part in parts) or sum(map(len, pieces)) * cost.seconds
         sizes = tuple(
             name
             for name in (self.paddable if parts else ())
             if any(name in part.sizes or part.statics[name] != statics[name] for part in parts)
         )
-        return Group(statics, rows, steps, cost, useful, sizes)
+        return Group(statics, pieces, steps, cost, useful, sizes)
 
     def _paddable(self) -> tuple[str, ...]:
         """Fields in which trials of one program may differ."""
-        all_trials = batch(self.source, self.exact[0].statics, (), self.rows)
-        if not np.all(all_trials.optimizer.resting()):
+        made = trial.build(self.source.kinds, {**self.example, **self.source.occurring(), **self.exact[0].statics})
+        if not np.all(made.optimizer.resting()):
             return ()
-        parts = (all_trials.data, all_trials.model)
+        parts = (made.data, made.model)
         declared = [name for part in parts for name, field in spec.fields(type(part)).items() if field.padded]
-        whole = all_trials.model.pointwise and not any(group.statics["batch_size"] for group in self.exact)
-        kept = {"n": whole, "d": isinstance(all_trials.model, AbstractFiltered)}
+        whole = made.model.pointwise and not any(group.statics["batch_size"] for group in self.exact)
+        kept = {"n": whole, "d": isinstance(made.model, AbstractFiltered)}
         return tuple(name for name in declared if kept.get(name, True))
 
     def _join(self, found: list[Group]) -> list[Group]:
@@ -142,7 +163,6 @@ class _Packer:
     def _saving(self, one: Group, other: Group) -> tuple[float, Group]:
         """Seconds that joining two groups saves, and the joined group."""
         largest = {name: max(one.statics[name], other.statics[name]) for name in self.paddable}
-        rows = np.concatenate([one.rows, other.rows])
-        steps = (one.steps * len(one.rows) + other.steps * len(other.rows)) / len(rows)
-        both = self._group({**one.statics, **largest}, rows, steps, one, other)
+        steps = (one.steps * one.count + other.steps * other.count) / (one.count + other.count)
+        both = self._group({**one.statics, **largest}, one.pieces + other.pieces, steps, one, other)
         return costs.COMPILE + one.seconds + other.seconds - both.seconds, both

@@ -124,7 +124,7 @@ def make(
 
 def _buckets(source: Block, settings: Settings) -> Iterable[Bucket]:
     for group in packing.groups(source, settings):
-        yield Bucket(source, group.statics, group.rows, len(group.rows), group.sizes, group.cost, group.waste)
+        yield Bucket(source, group.statics, group.rows, group.count, group.sizes, group.cost, group.waste)
 
 
 def share(bucket: Bucket, index: int, count: int) -> Bucket:

@@ -64,7 +64,7 @@ CASES: dict[str, Any] = {
     "teacher": ({"data": "separable", "model": "linear"}, {"labels": "teacher", "margin": 0.2, "init_scale": 0.3}),
 }
 POINTS = [("signal_noise", 12, 2.0), ("signal_noise", 24, 1.0), ("signal_noise", 48, 3.0), ("teacher", 12, 0.0)]
-"""In 12 dimensions there are fewer than the 15 vectors of a feature, 8 points and 6 filters: a Gram matrix of less rank."""
+"""12 dimensions are fewer than the 15 vectors of a feature, 8 points and 6 filters: a Gram matrix of less rank."""
 
 
 def chances(one: Sample, other: Sample) -> dict[str, float]:
@@ -236,10 +236,9 @@ class TestFreshPoints:
 
         losses, wrong, losses_of_vectors, wrong_of_vectors = map(np.asarray, count(np.arange(3, dtype=np.uint32)))
         share = (wrong + wrong_of_vectors) / (2 * FRESH)
-        print(share, wrong, wrong_of_vectors, losses, losses_of_vectors)
-        assert np.all((share > 0.01) & (share < 0.9))
+        assert np.all((share > 0.01) & (share < 0.49))
         assert np.all(np.abs(wrong - wrong_of_vectors) < 4.5 * np.sqrt(2 * FRESH * share * (1 - share)))
-        np.testing.assert_allclose(losses, losses_of_vectors, rtol=0.1)
+        np.testing.assert_allclose(losses, losses_of_vectors, rtol=0.05)
 
     @pytest.mark.parametrize(
         ("coordinates", "data", "more"),

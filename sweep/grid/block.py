@@ -100,6 +100,10 @@ class Block:
         asked = [each for each in self.fields if each.role != "kind"]
         return {each.name: self._read(each.table, rows) for each in asked if each.table}
 
+    def occurring(self) -> dict[str, np.ndarray]:
+        """All values of each lane field, in no particular order; some may belong to rows that are not kept."""
+        return {each.name: each.table.values for each in self.fields if each.role == "lane" and each.table}
+
     def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """What goes into the runs table: values by column name, and the kinds."""
         codes, combinations = self._statics

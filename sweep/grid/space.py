@@ -175,7 +175,8 @@ class Kept:
         upto = Space(self.space.sizes[: stage.end])
         count = stage.size if stage.digits is None else len(stage.digits)
         many = max(1, chunk // count)
-        for first, low in itertools.product(range(0, len(prefixes), many), range(0, count, chunk)):
+        # Not itertools.product, which would make a tuple of each range first.
+        for first, low in ((first, low) for first in range(0, len(prefixes), many) for low in range(0, count, chunk)):
             high = min(low + chunk, count)
             digits = np.arange(low, high, dtype=np.int64) if stage.digits is None else stage.digits[low:high]
             longer = (prefixes[first : first + many, None] * stage.size + digits).ravel()
