@@ -15,17 +15,23 @@ COMPILE = 4.0
 """Seconds to compile the programs of a bucket."""
 STEP, FLOPS, FLOATS = 6.5e-6, 9e10, 1.5e9
 """A step: overhead in seconds, operations a second, trained numbers and moments a second."""
+SPAN_ALONE, AMBIENT_ALONE = 6e4, 3e5
+"""Operations of a step from which a lane is faster alone than under vmap."""
 TRIAL, DRAW, SPARSE = 3e-4, 1e-8, 7e-8
 """A trial besides its steps; a random number; a coordinate of a sparse vector."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Estimates for one trial: operations of a step, seconds of a step, of all steps and measurements together."""
+    """Estimates for one trial: operations of a step, seconds of a step, of all steps and measurements together.
+
+    `block` lanes are best trained under one vmap on a CPU core.
+    """
 
     flops: float
     step: float
     seconds: float
+    block: int
 
 
 def estimate(trial: Trial, steps: float, measured: int) -> Cost:
@@ -41,7 +47,8 @@ def estimate(trial: Trial, steps: float, measured: int) -> Cost:
     tokens = batch_size(trial) * trial.data.noise_vectors
     flops = 2.0 * products * tokens * rows * units
     step = STEP + flops / FLOPS + rows * units * (1 + moments(trial.optimizer)) / FLOATS
-    return Cost(flops, step, TRIAL + draws * DRAW + steps * step + measured * point(trial))
+    block = 8 if flops < 1e4 else 4 if flops < (SPAN_ALONE, AMBIENT_ALONE)[products - 1] else 1
+    return Cost(flops, step, TRIAL + draws * DRAW + steps * step + measured * point(trial), block)
 
 
 def moments(optimizer: AbstractOptimizer) -> int:

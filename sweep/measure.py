@@ -124,7 +124,7 @@ def by_law(trial: Trial, net: Network, seen: Scene) -> Respond:
     """Fresh points of which only inner products with the filters are drawn: for Gaussian noise their law is known."""
     data, filters = trial.data, net.filters
     assert isinstance(data, AbstractGaussian) and isinstance(filters, AbstractFilters)
-    on_features = filters(jax.tree.map(lambda each: each[: feature_count(data)], seen.tokens))
+    on_features = filters(seen.tokens.take(slice(feature_count(data))))
     values, vectors = jnp.linalg.eigh(filters.covariance(seen) - on_features.T @ on_features)
     root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
 
@@ -146,7 +146,7 @@ def alignment(trial: Trial, net: Network, seen: Scene, patches: Float[Array, "n 
     found = {"noise_min": least(trial, own), "noise_mean": mean, "noise_max": -least(trial, -own)}
     if feature_count(trial.data) == 0:
         return found
-    direction = net.filters(jax.tree.map(lambda each: each[:1], seen.tokens))[0]
+    direction = net.filters(seen.tokens.take(slice(1)))[0]
     positive, negative = trial.model.by_class(direction)[0], trial.model.by_class(-direction)[1]
     return found | {"feature": jnp.minimum(positive, negative), "feature_pos": positive, "feature_neg": negative}
 

@@ -117,9 +117,7 @@ class _Packer:
         steps = float(np.mean(self.source.values(some)["steps"]))
         return self._group({**statics, "batch_size": size}, pieces, steps)
 
-    def _group(
-        self, statics: Mapping[str, Any], pieces: tuple[np.ndarray, ...], steps: float, *parts: Group
-    ) -> Group:
+    def _group(self, statics: Mapping[str, Any], pieces: tuple[np.ndarray, ...], steps: float, *parts: Group) -> Group:
         made = trial.build(self.source.kinds, {**self.example, **statics})
         cost = costs.estimate(made, steps, self.measured)
         useful = sum(part.useful for part in parts) or sum(map(len, pieces)) * cost.seconds

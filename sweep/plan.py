@@ -161,15 +161,10 @@ def _sized(bucket: Bucket, host: Host, alike: int, block: int | None) -> Bucket:
         fit = max(1, ACCELERATOR_BYTES // (2 * bucket.bytes))
         block = block or min(_power_of_two(alike), _power_of_two(fit + 1) // 2, 4096)
         return replace(bucket, block=block, lanes=block)
-    block = block or _block(bucket.cost.flops)
+    block = block or bucket.cost.block
     steps = int(bucket.source.values(bucket.rows[:1])["steps"][0])
     wanted = min(MOST_LANES, each, 1 + int(LANE_SECONDS / (bucket.cost.step * max(steps, 1))))
     return replace(bucket, block=block, lanes=block * -(-wanted // block))
-
-
-def _block(flops: float) -> int:
-    """Lanes under one vmap on a CPU core, by operations a step [measured: CONTRIBUTING, Decisions]."""
-    return 8 if flops < 1e4 else 4 if flops < 6e4 else 1
 
 
 def _power_of_two(count: int) -> int:

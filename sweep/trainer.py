@@ -10,6 +10,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from sweep.data.base import feature_count
 from sweep.draws import Purpose, stream
 from sweep.filters import Network, Scene, network, scene
 from sweep.rarely import rarely
@@ -145,9 +146,9 @@ def _batch(trial: Trial, seen: Scene, step: Count, order: Int[Array, " n"] | Non
     n, size, N = trial.data.n, batch_size(trial), trial.data.noise_vectors
     place = (step % steps_per_epoch(trial)) * size + jnp.arange(size)
     rows = order[jnp.minimum(place, n - 1)]
-    K = jax.tree.leaves(seen.tokens)[0].shape[0] - n * N
+    K = feature_count(trial.data)
     noise = (K + rows[:, None] * N + jnp.arange(N)).reshape(-1)
-    tokens = jax.tree.map(lambda each: each[jnp.concatenate([jnp.arange(K), noise])], seen.tokens)
+    tokens = seen.tokens.take(jnp.concatenate([jnp.arange(K), noise]))
     weight = None if n % size == 0 else (place < n).astype(seen.truth.dtype)
     return Batch(Scene(tokens, seen.truth[rows], seen.label[rows], seen.frame), weight)
 

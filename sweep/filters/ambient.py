@@ -3,24 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from sweep.data.base import Vectors
-from sweep.filters.base import AbstractFilters, Scene, Source
+from sweep.filters.base import AbstractFilters, Index, Scene, Source
 from sweep.spec import Scalar
 
 
+class Written(NamedTuple):
+    """Tokens written out, twice where all are there: both products of a step then read their operands in order.
+
+    On a CPU that makes the step 1.4 times faster. `columns` is None for some of the tokens.
+    """
+
+    rows: Float[Array, "tokens d"]
+    columns: Float[Array, "d tokens"] | None
+
+    def take(self, which: Index) -> Written:
+        """Some of the tokens."""
+        return Written(self.rows[which], None)
+
+
+def written(rows: Float[Array, "tokens d"]) -> Written:
+    """All tokens."""
+    return Written(rows, rows.T)
+
+
+@jax.custom_vjp
+def respond(weights: Array, tokens: Written) -> Array:
+    """tokens W, whose gradient is made from the tokens' columns."""
+    return tokens.rows @ weights
+
+
+def _forward(weights: Array, tokens: Written) -> tuple[Array, Written]:
+    return tokens.rows @ weights, tokens
+
+
+def _backward(tokens: Written, cotangent: Array) -> tuple[Array, None]:
+    columns = tokens.rows.T if tokens.columns is None else tokens.columns
+    return columns @ cotangent, None
+
+
+respond.defvjp(_forward, _backward)
+
+
 class Ambient(AbstractFilters):
-    """W (d, units), stored d-first: the product that makes its gradient is 1.5 times faster so."""
+    """W (d, units)."""
 
     def __init__(self, weights: Float[Array, "d units"]) -> None:
         self.weights = nnx.Param(weights)
 
-    def __call__(self, tokens: Float[Array, "tokens d"]) -> Float[Array, "tokens units"]:
-        return tokens @ self.weights[...]
+    def __call__(self, tokens: Written) -> Float[Array, "tokens units"]:
+        return respond(self.weights[...], tokens)
 
     def projector(self, source: Source, frame: None) -> Callable[[Vectors], Float[Array, "*rows units"]]:
         weights = self.weights[...]
@@ -46,7 +85,7 @@ def scene(source: Source) -> Scene:
     directions, points = source.training_set()
     d = int(source.data.d)
     tokens = jnp.concatenate([directions.dense(d), points.noise.dense(d).reshape(-1, d)])
-    return Scene(tokens, points.truth, points.label, None)
+    return Scene(written(tokens), points.truth, points.label, None)
 
 
 def draws(source: Source) -> int:

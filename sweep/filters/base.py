@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax.numpy as jnp
 from flax import nnx
@@ -15,9 +15,18 @@ from sweep.draws import Purpose, stream
 from sweep.models.base import AbstractFiltered, AbstractModel
 from sweep.spec import Scalar, cut, here, inside
 
-Tokens = Any
-"""What a filters module needs of each token (the feature directions, then the noise vectors of the training points, K +
-n N in all): a pytree with the token axis first, so that a mini-batch is an index into that axis."""
+Index = Int[Array, " some"] | slice
+
+
+class Tokens(Protocol):
+    """What a filters module needs of each token: the feature directions, then the noise vectors of the training points.
+
+    They are K + n N in all.
+    """
+
+    def take(self, which: Index) -> Any:
+        """Some of the tokens, for a mini-batch."""
+        ...
 
 
 class Source(NamedTuple):
@@ -62,7 +71,7 @@ class Scene(NamedTuple):
     `frame` is what belongs to no single token.
     """
 
-    tokens: Tokens
+    tokens: Any
     truth: Float[Array, " points"]
     label: Float[Array, " points"]
     frame: Any
@@ -76,7 +85,7 @@ class AbstractFilters(nnx.Module):
     """
 
     @abstractmethod
-    def __call__(self, tokens: Tokens) -> Float[Array, "tokens units"]:
+    def __call__(self, tokens: Any) -> Float[Array, "tokens units"]:
         """Pre-activations of training tokens."""
 
     @abstractmethod

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from sweep.data.base import AbstractGaussian, feature_count
 from sweep.draws import Purpose, each_row, stream
 from sweep.filters import span
+from sweep.filters.ambient import written
 from sweep.filters.base import Scene, Source
 from sweep.models.base import AbstractFiltered
 from sweep.spec import Scalar, cut, here, inside
@@ -39,7 +40,7 @@ def scene(source: Source) -> Scene:
     tokens = jnp.concatenate([axes, vectors.reshape(data.n * N, -1)])
     scale = model.first_scale()
     assert scale is not None
-    drawn = Scene(tokens, cut(made.truth, kept), cut(made.label, kept), None)
+    drawn = Scene(written(tokens), cut(made.truth, kept), cut(made.label, kept), None)
     return span.of(drawn, cut(scale * first.T, inside(model.units())))
 
 

@@ -50,9 +50,9 @@ class Patches(nnx.Module):
     def __init__(self, d: int) -> None:
         self.d = d
 
-    def __call__(self, tokens: Float[Array, "tokens d"]) -> Float[Array, "tokens d"]:
+    def __call__(self, tokens: ambient.Written) -> Float[Array, "tokens d"]:
         """The tokens."""
-        return tokens
+        return tokens.rows
 
     def projector(self, source: Source, frame: None) -> Callable[[Vectors], Float[Array, "*rows d"]]:
         """The vectors written out."""

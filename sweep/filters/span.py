@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from sweep.data.base import Vectors
 from sweep.filters import ambient
-from sweep.filters.base import AbstractFilters, Scene, Source
+from sweep.filters.base import AbstractFilters, Index, Scene, Source
 from sweep.spec import Scalar
 
 
@@ -26,6 +26,10 @@ class Inner(NamedTuple):
     gram: Float[Array, "tokens all"]
     first: Float[Array, "tokens units"]
     place: Int[Array, " tokens"]
+
+    def take(self, which: Index) -> Inner:
+        """Some of the tokens."""
+        return Inner(self.gram[which], self.first[which], self.place[which])
 
 
 class Frame(NamedTuple):
@@ -104,6 +108,6 @@ def scene(source: Source) -> Scene:
 
 def of(drawn: Scene, first: Float[Array, "d units"]) -> Scene:
     """Inner products of a scene in ambient coordinates and the first weights."""
-    vectors = drawn.tokens
+    vectors = drawn.tokens.rows
     tokens = Inner(vectors @ vectors.T, vectors @ first, jnp.arange(vectors.shape[0]))
     return drawn._replace(tokens=tokens, frame=Frame(vectors, first, first.T @ first))

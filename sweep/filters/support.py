@@ -15,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from sweep.data.base import Sparse
+from sweep.filters.ambient import Written, respond, written
 from sweep.filters.base import AbstractFilters, Scene, Source
 from sweep.spec import Scalar
 
@@ -36,8 +37,8 @@ class Support(AbstractFilters):
         self.weights = nnx.Param(weights)
         self.kept = nnx.Param(jnp.ones(()))
 
-    def __call__(self, tokens: Float[Array, "tokens touched"]) -> Float[Array, "tokens units"]:
-        return tokens @ self.weights[...]
+    def __call__(self, tokens: Written) -> Float[Array, "tokens units"]:
+        return respond(self.weights[...], tokens)
 
     def projector(self, source: Source, frame: Frame) -> Callable[[Sparse], Float[Array, "*rows units"]]:
         def rows(index: Int[Array, " r"]) -> Float[Array, "r units"]:
@@ -77,7 +78,7 @@ def scene(source: Source) -> Scene:
         return Sparse(jnp.searchsorted(rows, vectors.index), vectors.value).dense(len(rows))
 
     tokens = jnp.concatenate([dense(directions), dense(points.noise).reshape(-1, len(rows))])
-    return Scene(tokens, points.truth, points.label, Frame(rows, *_other_rows(source, rows)))
+    return Scene(written(tokens), points.truth, points.label, Frame(rows, *_other_rows(source, rows)))
 
 
 def touched(source: Source) -> int:

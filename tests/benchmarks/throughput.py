@@ -58,7 +58,7 @@ record: {{points: 0}}
 """
 
 
-SIZES = ((20, 100, 10, 2000, 64), (40, 400, 20, 1000, 32), (200, 1000, 20, 400, 16), (40, 2000, 20, 1000, 16))
+SIZES = ((20, 100, 10, 2000, 64), (40, 400, 20, 2000, 16), (200, 1000, 20, 2000, 4), (40, 2000, 20, 2000, 8))
 CASES = tuple(Case(n, d, m, kind, steps, trials) for n, d, m, steps, trials in SIZES for kind in ("gd", "adam"))
 
 
