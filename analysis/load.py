@@ -7,6 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from analysis.tables import swept
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
@@ -26,7 +28,7 @@ def load(*folders: Folder) -> pd.DataFrame:
     """
     tables = [_read(Path(folder), RUNS) for folder in _several(folders)]
     expected = [expected_trials(folder) for folder in folders]
-    runs = _frame(tables).drop_duplicates("trial").sort_values("trial", ignore_index=True)
+    runs = _by_trial(tables).to_pandas()
     runs.attrs = {
         "folder": ", ".join(map(str, folders)),
         "trials": None if None in expected else sum(each for each in expected if each is not None),
@@ -116,6 +118,18 @@ def _read_part(path: Path, trials: Collection[int] | None) -> pa.Table:
     except (OSError, ValueError) as error:
         cure = f"Move it aside with `python -m sweep repair {path.parent.parent}`; only its rows run again"
         raise StoreError(f"{path} cannot be read: {error}. {cure}.") from error
+
+
+def _by_trial(tables: list[pa.Table]) -> pa.Table:
+    """One row a trial, ascending, the first of several. In Arrow, which sorts a million rows sooner than pandas."""
+    import pyarrow as pa
+
+    rows = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    trial = rows["trial"].to_numpy()
+    order = np.argsort(trial, kind="stable")
+    first = np.ones(len(order), bool)
+    first[1:] = trial[order[1:]] != trial[order[:-1]]
+    return rows.take(order[first])
 
 
 def _frame(tables: list[pa.Table]) -> pd.DataFrame:

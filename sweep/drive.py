@@ -73,7 +73,8 @@ class Drive:
     """Iterate over it to train trials of a queue in `lanes` lanes until none is left; yields `Ended`.
 
     The host knows each lane's next recorded step, so a chunk ends where the first lane is due; only trials that reach a
-    target or stop being finite end unannounced, and are seen one chunk later. It ends after a chunk once `stop` is set.
+    target or stop being finite end unannounced. They are seen one chunk later, since the host reads a chunk while the
+    next one runs; where chunks end early it reads at once. It ends after a chunk once `stop` is set.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Drive:
         self.queue, self.records = queue, records
         self.stop = stop or threading.Event()
         self.programs = engine.programs(block, records.test_points)
+        self.early = engine.is_early(block)
         self.on_the_way = self.programs if records.test else engine.programs(block, 0)
         blank = self.programs.empty(engine.take(queue.trials, np.zeros(lanes, np.int64)))
         self.lanes = jax.device_put(blank, engine.placement(lanes))
@@ -99,7 +101,7 @@ class Drive:
         running = self._settle() and self._advance()
         while (running or self.unread) and not self.stop.is_set():
             began = time.perf_counter()
-            yield from self._read(keep=1 if running else 0)
+            yield from self._read(keep=1 if running and not self.early else 0)
             self._pace(time.perf_counter() - began)
             running = self._settle() and self._advance()
 
@@ -135,8 +137,8 @@ class Drive:
     def _advance(self) -> bool:
         active = self.ticket != EMPTY
         steps = min(self.chunk, int((self._border() - self.step)[active].min()))
-        self.lanes, statuses = self.programs.advance(self.lanes, np.int32(steps))
-        self.unread.append((self.ticket.copy(), None, statuses))
+        self.lanes, told = self.programs.advance(self.lanes, np.int32(steps))
+        self.unread.append((self.ticket.copy(), None, told))
         self.step[active] += steps
         return True
 
@@ -144,7 +146,9 @@ class Drive:
         while len(self.unread) > keep:
             ticket, due, found = self.unread.popleft()
             if due is None:
-                self.over |= (np.asarray(found) != Status.RUNNING) & (ticket == self.ticket) & (ticket != EMPTY)
+                same = (ticket == self.ticket) & (ticket != EMPTY)
+                self.over |= (np.asarray(found.status) != Status.RUNNING) & same
+                self.step = np.where(same, found.step, self.step) if self.early else self.step
             else:
                 yield from self._record(ticket, np.flatnonzero(due), jax.device_get(found))
 

@@ -28,17 +28,24 @@ class Lanes(NamedTuple):
     states: trainer.State
 
 
+class Told(NamedTuple):
+    """Step and status of each lane."""
+
+    step: jax.Array
+    status: jax.Array
+
+
 class Programs(NamedTuple):
     """The compiled programs of a bucket; `Lanes` that go in are used up.
 
     empty(trials): lanes for such trials, one for each, with nothing in them yet. fill(lanes, trials, due): starts the
-    trials of the due lanes. advance(lanes, steps): at most that many steps of every running lane, and a copy of all
-    statuses. look(lanes, due): measurements of the due lanes.
+    trials of the due lanes. advance(lanes, steps): at most that many steps of every running lane, and where they all
+    stand then. look(lanes, due): measurements of the due lanes.
     """
 
     empty: Callable[[Trial], Lanes]
     fill: Callable[[Lanes, Trial, Any], Lanes]
-    advance: Callable[[Lanes, Any], tuple[Lanes, jax.Array]]
+    advance: Callable[[Lanes, Any], tuple[Lanes, Told]]
     look: Callable[[Lanes, Any], Measurement]
 
 
@@ -52,6 +59,15 @@ def every(fn: Callable[[Any], T], lanes: Any, block: int) -> T:
     if block == count > 1:
         return jax.vmap(fn)(lanes)
     return jax.lax.map(fn, lanes, batch_size=block if block > 1 else None)
+
+
+def each_block(fn: Callable[[Any], T], lanes: Any, block: int) -> T:
+    """`fn` of each block of lanes, the blocks one after the other."""
+    count = len(jax.tree.leaves(lanes)[0])
+    if count == block:
+        return fn(lanes)
+    apart = jax.tree.map(lambda leaf: leaf.reshape(count // block, block, *leaf.shape[1:]), lanes)
+    return jax.tree.map(lambda leaf: leaf.reshape(count, *leaf.shape[2:]), jax.lax.map(fn, apart))
 
 
 @functools.lru_cache
@@ -70,9 +86,12 @@ def programs(block: int, test_points: int) -> Programs:
     def fill(lanes: Lanes, trials: Trial, due: jax.Array) -> Lanes:
         return _where_due(begin, due, trials, lanes)
 
-    def advance(lanes: Lanes, steps: jax.Array) -> tuple[Lanes, jax.Array]:
-        states = every(functools.partial(_advance, steps=steps), lanes, block)
-        return lanes._replace(states=states), states.status + 0
+    def advance(lanes: Lanes, steps: jax.Array) -> tuple[Lanes, Told]:
+        if block == 1:
+            states = every(functools.partial(_advance_alone, steps=steps), lanes, 1)
+        else:
+            states = each_block(functools.partial(_advance, steps=steps, early=is_early(block)), lanes, block)
+        return lanes._replace(states=states), Told(states.step + 0, states.status + 0)
 
     def look(lanes: Lanes, due: jax.Array) -> Measurement:
         def one(lane: Lanes) -> Measurement:
@@ -89,7 +108,23 @@ def begin(trial: Trial) -> Lanes:
     return Lanes(trial, *trainer.start(trial))
 
 
-def _advance(lane: Lanes, steps: jax.Array) -> trainer.State:
+def _advance(lanes: Lanes, steps: jax.Array, early: bool) -> trainer.State:
+    """At most `steps` steps of a block of lanes; where `early`, only until the first of them ends."""
+    running = lanes.states.status == Status.RUNNING
+
+    def going(carry: tuple[jax.Array, trainer.State]) -> jax.Array:
+        still = carry[1].status == Status.RUNNING
+        return (carry[0] < steps) & (jnp.all(still == running) & jnp.any(still) if early else jnp.any(still))
+
+    def step(carry: tuple[jax.Array, trainer.State]) -> tuple[jax.Array, trainer.State]:
+        return carry[0] + 1, jax.vmap(trainer.advance)(lanes.trials, lanes.scenes, carry[1])
+
+    return jax.lax.while_loop(going, step, (jnp.zeros_like(steps), lanes.states))[1]
+
+
+def _advance_alone(lane: Lanes, steps: jax.Array) -> trainer.State:
+    """At most `steps` steps of one lane, not batched."""
+
     def going(carry: tuple[jax.Array, trainer.State]) -> jax.Array:
         return (carry[0] < steps) & (carry[1].status == Status.RUNNING)
 
@@ -97,6 +132,14 @@ def _advance(lane: Lanes, steps: jax.Array) -> trainer.State:
         return carry[0] + 1, trainer.advance(lane.trials, lane.scenes, carry[1])
 
     return jax.lax.while_loop(going, step, (jnp.zeros_like(steps), lane.states))[1]
+
+
+def is_early(block: int) -> bool:
+    """Does a chunk of such a block end with the first lane that ends, so that it is refilled at once?
+
+    On a CPU, where a call costs as little as a few steps; a single lane ends by itself.
+    """
+    return block > 1 and jax.default_backend() == "cpu"
 
 
 def _where_due(fn: Callable[[Any], T], due: jax.Array, args: Any, otherwise: T) -> T:

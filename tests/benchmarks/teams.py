@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+
 from sweep import session
 from sweep.launch import cores
 
@@ -66,9 +68,11 @@ def serve(module: str, name: str, member: str) -> None:
     index, count = map(int, member.split("/"))
     if count > 1:
         os.sched_setaffinity(0, {cores()[index]})
-    contenders: Mapping[str, Contender] = importlib.import_module(module).CONTENDERS
-    if name.startswith("engine"):
+    races = importlib.import_module(module)
+    contenders: Mapping[str, Contender] = races.CONTENDERS
+    if name not in getattr(races, "PLAIN", ()):
         session.configure("float32")
+        jax.config.update("jax_enable_compilation_cache", False)
     ready: dict[int, Callable[[], Any]] = {}
     for line in sys.stdin:
         number = int(line)

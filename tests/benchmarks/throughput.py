@@ -156,6 +156,10 @@ CONTENDERS = {
 }
 
 
+PLAIN = ("loop", "loop_on_patches", "products")
+"""Contenders that run as jax sets itself up, with matrix products on all cores."""
+
+
 def run(rounds: int) -> list[dict[str, Any]]:
     """Race all contenders on all cases."""
     found = []
