@@ -12,6 +12,7 @@ from flax import nnx
 
 from sweep.draws import Purpose, stream
 from sweep.filters import Source, network
+from sweep.filters.ambient import written
 from sweep.filters.network import Patches, patch_count
 from sweep.models import CNN, Linear
 from tests.parts import Example, named, of
@@ -156,4 +157,4 @@ def test_a_bias_is_drawn_from_the_seed_and_not_from_the_weights_stream() -> None
 
 def test_no_filters_means_the_vectors_themselves() -> None:
     vectors = jnp.asarray(np.random.default_rng(0).normal(size=(4, D)))
-    assert Patches(D)(vectors) is vectors
+    assert Patches(D)(written(vectors)) is vectors

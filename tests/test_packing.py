@@ -281,15 +281,6 @@ def test_the_packing_is_the_same_whatever_the_share_and_what_is_done(steps: int)
 
 # A padded training is the training.
 
-TRAININGS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
-    "span": ({}, {}),
-    "ambient": ({"optimizer": "adam"}, {}),
-    "support": ({"optimizer": "adam"}, {"l2": 0.0}),
-    "gram": ({"data": "signal_noise", "optimizer": "momentum"}, {"flip": 0.2, "readout": "mean", "power": 2}),
-    "released": ({"data": "signal_noise"}, {"power": 1, "readout": "mean", "bias": True, "init": "uniform"}),
-    "teacher": ({"data": "separable", "model": "linear", "optimizer": "rmsprop"}, {"labels": "teacher"}),
-}
-
 
 @functools.partial(jax.jit, static_argnames="points")
 def train(one: trial.Trial, points: int) -> measure.Measurement:
@@ -300,32 +291,7 @@ def train(one: trial.Trial, points: int) -> measure.Measurement:
     return measure.measure(one, lane.scenes, state, points)
 
 
-@pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("name", TRAININGS)
-def test_a_padded_training_is_the_training(name: str) -> None:
-    """Each trial of a joined group tells what it tells alone, in double precision after twelve steps."""
-    kinds, more = TRAININGS[name]
-    kinds = {"data": "feature_noise", "model": "cnn", "objective": "logistic", "optimizer": "gd", **kinds}
-    coordinates = name if name in ("ambient", "span", "support", "gram") else "ambient"
-    sizes = {"n": [5, 7], "d": [15, 11], "width": [2, 3]}
-    if kinds["data"] == "feature_noise":
-        sizes["sparsity"] = [3, 4]
-    own = {"noise": 0.5, "init_scale": 0.3, "lr": 0.05, "l2": 0.01, "steps": 12, "seed": 3, **more}
-    members = [{**own, **{size: each[place] for size, each in sizes.items()}} for place in (0, 1)]
-    largest = {size: max(each) for size, each in sizes.items()}
-    for member in members:
-        statics = {"coordinates": coordinates}
-        alone = train(trial.build(kinds, {**member, **statics}), 40)
-        padded = {size: packing.Size(most, np.int32(member[size])) for size, most in largest.items()}
-        joined = train(trial.build(kinds, {**member, **statics, **padded}), 40)
-        assert int(joined.status) == int(alone.status) == Status.OUT_OF_STEPS
-        assert (int(joined.train_wrong), int(joined.test_wrong)) == (int(alone.train_wrong), int(alone.test_wrong))
-        assert set(joined.observables) == set(alone.observables)
-        for observable, value in alone.observables.items():
-            assert float(joined.observables[observable]) == pytest.approx(float(value), rel=1e-8, abs=1e-12), observable
-
-
-@pytest.mark.parametrize("between", ["", "norm", "dropout"])
+@pytest.mark.parametrize("between", ["norm"])
 def test_a_padded_training_of_a_network_of_ones_own_is_the_training(between: str) -> None:
     """Averages over a batch see the points that are padded: where a network takes them, n has to be its own."""
     with mock.patch.dict(models.KINDS, {"own": Own}):

@@ -133,13 +133,13 @@ def test_an_accelerator_takes_many_lanes_in_one_block() -> None:
 
 
 def test_bytes_of_a_lane_are_those_of_its_arrays() -> None:
-    """Four bytes a number: tokens (1 + n) d, labels 2 n, weights d 2 width, their signs, step and status.
+    """Four bytes a number: tokens (1 + n) d twice, labels 2 n, weights d 2 width, their signs, step and status.
 
     And the seven numbers of a trial: seed, noise, feature noise, first scale, l2, step size and steps.
     """
     bucket = make(f"{TEXT}coordinates: ambient").buckets[0]
     n, d, units = bucket.statics["n"], bucket.statics["d"], 2 * bucket.statics["width"]
-    arrays = (1 + n) * d + 2 * n + d * units + units + 2
+    arrays = 2 * (1 + n) * d + 2 * n + d * units + units + 2
     assert bucket.bytes == 4 * (arrays + 7)
 
 
