@@ -49,20 +49,14 @@ class Programs(NamedTuple):
     look: Callable[[Lanes, Any], Measurement]
 
 
-def every(fn: Callable[[Any], T], lanes: Any, block: int) -> T:
-    """`fn` of each lane, blocks of `block` lanes at a time under vmap and the blocks one after the other.
-
-    The block is part of the bits of a result, the number of lanes is not. A block of one lane is not batched at all:
-    the matrix products of XLA on a CPU are up to 1.4 times faster without a batch dimension.
-    """
-    count = len(jax.tree.leaves(lanes)[0])
-    if block == count > 1:
-        return jax.vmap(fn)(lanes)
-    return jax.lax.map(fn, lanes, batch_size=block if block > 1 else None)
-
-
 def each_block(fn: Callable[[Any], T], lanes: Any, block: int) -> T:
-    """`fn` of each block of lanes, the blocks one after the other."""
+    """`fn` of each block of lanes, the blocks one after the other.
+
+    The block is part of the bits of a result, the number of lanes is not. A block of one lane has no lane axis: the
+    matrix products of XLA on a CPU are up to 1.4 times faster without a batch dimension.
+    """
+    if block == 1:
+        return jax.lax.map(fn, lanes)
     count = len(jax.tree.leaves(lanes)[0])
     if count == block:
         return fn(lanes)
@@ -87,10 +81,8 @@ def programs(block: int, test_points: int) -> Programs:
         return _where_due(begin, due, trials, lanes)
 
     def advance(lanes: Lanes, steps: jax.Array) -> tuple[Lanes, Told]:
-        if block == 1:
-            states = every(functools.partial(_advance_alone, steps=steps), lanes, 1)
-        else:
-            states = each_block(functools.partial(_advance, steps=steps, early=is_early(block)), lanes, block)
+        one = trainer.advance if block == 1 else jax.vmap(trainer.advance)
+        states = each_block(functools.partial(_advance, steps=steps, one=one, early=is_early(block)), lanes, block)
         return lanes._replace(states=states), Told(states.step + 0, states.status + 0)
 
     def look(lanes: Lanes, due: jax.Array) -> Measurement:
@@ -108,8 +100,8 @@ def begin(trial: Trial) -> Lanes:
     return Lanes(trial, *trainer.start(trial))
 
 
-def _advance(lanes: Lanes, steps: jax.Array, early: bool) -> trainer.State:
-    """At most `steps` steps of a block of lanes; where `early`, only until the first of them ends."""
+def _advance(lanes: Lanes, steps: jax.Array, one: Callable[..., trainer.State], early: bool) -> trainer.State:
+    """At most `steps` steps `one` of a block of lanes; where `early`, only until the first of them ends."""
     running = lanes.states.status == Status.RUNNING
 
     def going(carry: tuple[jax.Array, trainer.State]) -> jax.Array:
@@ -117,21 +109,9 @@ def _advance(lanes: Lanes, steps: jax.Array, early: bool) -> trainer.State:
         return (carry[0] < steps) & (jnp.all(still == running) & jnp.any(still) if early else jnp.any(still))
 
     def step(carry: tuple[jax.Array, trainer.State]) -> tuple[jax.Array, trainer.State]:
-        return carry[0] + 1, jax.vmap(trainer.advance)(lanes.trials, lanes.scenes, carry[1])
+        return carry[0] + 1, one(lanes.trials, lanes.scenes, carry[1])
 
     return jax.lax.while_loop(going, step, (jnp.zeros_like(steps), lanes.states))[1]
-
-
-def _advance_alone(lane: Lanes, steps: jax.Array) -> trainer.State:
-    """At most `steps` steps of one lane, not batched."""
-
-    def going(carry: tuple[jax.Array, trainer.State]) -> jax.Array:
-        return (carry[0] < steps) & (carry[1].status == Status.RUNNING)
-
-    def step(carry: tuple[jax.Array, trainer.State]) -> tuple[jax.Array, trainer.State]:
-        return carry[0] + 1, trainer.advance(lane.trials, lane.scenes, carry[1])
-
-    return jax.lax.while_loop(going, step, (jnp.zeros_like(steps), lane.states))[1]
 
 
 def is_early(block: int) -> bool:
@@ -149,7 +129,8 @@ def _where_due(fn: Callable[[Any], T], due: jax.Array, args: Any, otherwise: T) 
         due, args, otherwise = lane
         return jax.lax.cond(due, lambda: fn(args), lambda: otherwise)
 
-    return every(one, (due, args, otherwise), 1 if jax.default_backend() == "cpu" else len(due))
+    lanes = due, args, otherwise
+    return jax.lax.map(one, lanes) if jax.default_backend() == "cpu" else jax.vmap(one)(lanes)
 
 
 def take(trials: Trial, rows: np.ndarray) -> Trial:

@@ -34,9 +34,9 @@ class Bucket:
     """Trials that share one compiled program: rows of a block with equal static fields, except for the `sizes`.
 
     Of a size `statics` has the largest of its trials, for which arrays are made. `cost` is that of one trial so padded,
-    `waste` the share of the estimated work that padding adds. `lanes` trials are on the device at once for each
-    thread, `block` of them under one vmap; of the two only `block` is
-    part of the bits of a result. `planned` counts the trials before finished ones were taken away.
+    `waste` the share of the estimated work that padding adds. `lanes` trials are on the device of each worker at once,
+    `block` of them under one vmap; of the two only `block` is part of the bits of a result. `planned` counts the trials
+    before finished ones were taken away.
     """
 
     source: Block
@@ -178,13 +178,14 @@ def describe(plan: Plan) -> str:
     lines = [f"{plan.grid.name}: {plan.planned:,} trials, {plan.left:,} left to do, {done:,} done."]
     for bucket in plan.buckets:
         memory = bucket.lanes * bucket.bytes / 2**20
+        padding = f", {bucket.waste:.0%} of the work is padding" if bucket.sizes else ""
         lines.append(
             f"  bucket {bucket.id}  {bucket.title}: {len(bucket.rows):,} of {bucket.planned:,} trials left, "
-            f"{bucket.lanes} lanes in blocks of {bucket.block}, {memory:,.1f} MiB"
+            f"{bucket.lanes} lanes in blocks of {bucket.block}, {memory:,.1f} MiB{padding}"
         )
     memory = sum(sorted(bucket.lanes * bucket.bytes for bucket in plan.buckets)[-plan.host.workers :])
     lines.append(
-        f"{len(plan.buckets)} buckets, {plan.host.workers} workers on {plan.host.platform}, about "
+        f"{len(plan.buckets)} buckets, a compilation each, {plan.host.workers} workers on {plan.host.platform}, about "
         f"{memory / 2**20:,.0f} MiB for lanes, roughly {_duration(plan.seconds())}."
     )
     return "\n".join(lines)

@@ -7,7 +7,6 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,8 +23,9 @@ from sweep import grid as grids
 from sweep import launch, schema
 from sweep import plan as plans
 from sweep.drive import Drive, Ended, Queue, Records
-from sweep.errors import Interrupted, StoreConflict, SweepError
+from sweep.errors import StoreConflict, SweepError
 from sweep.grid import Grid
+from sweep.interrupts import Interrupts
 from sweep.plan import Bucket, Host, Plan
 from sweep.progress import Progress, Reports, Silent, for_terminal, relay
 from sweep.store import Store
@@ -84,7 +84,7 @@ def run(request: Request) -> Path:
         host = _host(_platform(), request)
         store = Store(request.folder(grid))
         plan = _plan(request, grid, store, host)
-        store.open(_manifest(request, grid, host), grid.text, shard=_shard(request))
+        store.open(_manifest(request, grid, plan.host), grid.text, shard=_shard(request))
         with _progress(request) as progress, _writer(request, store, grid) as writer:
             progress.start(plan.planned, plan.planned - plan.left)
             if plan.host.workers > 1:
@@ -269,40 +269,3 @@ def _compiles(progress: Progress) -> Iterator[None]:
         yield
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-
-
-class Interrupts:
-    """SIGTERM and Ctrl-C while it lasts, as the error `Interrupted`: at once, or gently where that is possible."""
-
-    def __init__(self) -> None:
-        self._stop: threading.Event | None = None
-        self._caught: Interrupted | None = None
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # no other thread may listen to signals
-            self._before = {each: signal.signal(each, self._hear) for each in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
-
-    @contextmanager
-    def stopping(self, stop: threading.Event) -> Iterator[None]:
-        """Let the first signal only set `stop`, and raise it at the end; a second one is raised at once."""
-        self._stop = stop
-        try:
-            yield
-        finally:
-            self._stop = None
-        if self._caught is not None:
-            raise self._caught
-
-    def _hear(self, number: int, _: Any) -> None:
-        name = signal.Signals(number).name
-        error = Interrupted(f"Interrupted by {name}. Every row that was written stays; the same command goes on.")
-        if self._stop is None or self._caught is not None:
-            raise error
-        self._caught = error
-        self._stop.set()

@@ -177,6 +177,9 @@ def test_the_description_says_what_a_user_asks() -> None:
     joined = plan.describe(make(CHEAP))
     for word in ("2 buckets", "seconds", "n<=12 d=30 sparsity=4 width<=3 span", "width<=3 ambient"):
         assert word in joined
+    wastes = [bucket.waste for bucket in make(CHEAP).buckets]
+    assert all(0 < waste < 1 and f"{waste:.0%} of the work is padding" in joined for waste in wastes)
+    assert "padding" not in text
 
 
 def test_an_estimate_grows_with_the_work() -> None:

@@ -32,6 +32,10 @@ class Dense(NamedTuple):
         """Inner products with the columns of `weights`."""
         return self.value @ weights
 
+    def replace(self, vectors: Float[Array, "n d"], along: Float[Array, "n K"]) -> Float[Array, "n d"]:
+        """`vectors` with other components along these K orthonormal ones (K, d)."""
+        return vectors + (along - vectors @ self.value.T) @ self.value
+
 
 class Sparse(NamedTuple):
     """Vectors of s coordinates each: `value` (..., s) at the distinct places `index` (..., s), zero elsewhere."""
@@ -52,6 +56,12 @@ class Sparse(NamedTuple):
     def project(self, weights: Float[Array, "d units"]) -> Float[Array, "*rows units"]:
         """Inner products with the columns of `weights`, touching s rows of it a vector."""
         return jnp.einsum("...s,...su->...u", self.value, weights[self.index])
+
+    def replace(self, vectors: Float[Array, "n d"], along: Float[Array, "n K"]) -> Float[Array, "n d"]:
+        """`vectors` with other components along these K orthonormal ones (K, s); to the last bit along axes (s = 1)."""
+        if self.index.shape[-1] > 1:
+            return Dense(self.dense(vectors.shape[-1])).replace(vectors, along)
+        return vectors.at[:, self.index[:, 0]].set(along * self.value[:, 0])
 
 
 Vectors = Dense | Sparse
@@ -104,7 +114,10 @@ class AbstractData(ABC):
 
 
 class Made(NamedTuple):
-    """How noise vectors are made of standard Gaussian ones g: xi = scale (g + along F), F (K, d) the directions."""
+    """How noise vectors are made of standard Gaussian ones g: what g has along the directions F (K, d) is replaced.
+
+    xi = scale (g - (g F^T) F + along F).
+    """
 
     scale: Float[Array, " N"]
     along: Float[Array, "N K"]
@@ -126,12 +139,17 @@ class AbstractGaussian(AbstractData):
         `luck` are two uniform random numbers in [0, 1) for whatever else it needs.
         """
 
+    @staticmethod
+    def luck(key: Key[Array, ""]) -> Float[Array, " 2"]:
+        """The luck of one training point, the same in all coordinates."""
+        return jax.random.uniform(key, (2,))
+
     def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """The vectors of one point, written out."""
         gaussian, luck = jax.random.split(key)
         g = cut(jax.random.normal(gaussian, (self.noise_vectors, int(self.d))), inside(self.d))
-        made = self.make(jax.random.uniform(luck, (2,)), row, features.project(g.T).T, fresh)
-        noise = made.scale[:, None] * (g + made.along @ features.dense(self.d))
+        made = self.make(self.luck(luck), row, features.project(g.T).T, fresh)
+        noise = made.scale[:, None] * features.replace(g, made.along)
         return Points(Dense(noise), made.truth, made.label)
 
     def responses(
@@ -154,7 +172,7 @@ class AbstractGaussian(AbstractData):
         g = jnp.moveaxis(drawn, 0, -1)
         lucks = jax.random.uniform(luck, (len(rows), 2))
         made = jax.vmap(lambda luck, row, g: self.make(luck, row, g, True))(lucks, rows, g[..., :K])
-        noise = made.scale[..., None] * ((g[..., :K] + made.along) @ on_features + g[..., K:] @ root)
+        noise = made.scale[..., None] * (made.along @ on_features + g[..., K:] @ root)
         return noise, made.truth, made.label
 
 

@@ -36,9 +36,9 @@ class Separable(AbstractGaussian):
         """x = g and its label. With a teacher, x and -x are equally likely, so the label is drawn first."""
         y = sign(luck[0], row, self.balanced)
         if self.labels == "free":
-            return Made(jnp.ones(1, seen.dtype), jnp.zeros_like(seen), y, y)
+            return Made(jnp.ones(1, seen.dtype), seen, y, y)
         side = jnp.sign(seen)
-        return Made(y * side[:, 0], side * self.margin, y, y)
+        return Made(y * side[:, 0], seen + side * self.margin, y, y)
 
     def assemble(
         self,

@@ -48,7 +48,7 @@ class SignalNoise(AbstractGaussian):
         y = sign(luck[0], row, self.balanced)
         flipped = luck[1] < self.flip
         shown = jnp.where(flipped, -y, y) if self.flip_test or not fresh else y
-        along = -seen if self.orthogonal else jnp.zeros_like(seen)
+        along = jnp.zeros_like(seen) if self.orthogonal else seen
         return Made(jnp.full(1, self.noise, seen.dtype), along, y, shown)
 
     def assemble(

@@ -56,6 +56,7 @@ class Worker:
             self.process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
         for thread in self.threads:
             thread.join()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
@@ -96,18 +97,23 @@ class Local:
         """
         lock = threading.Lock()
 
-        def heard(line: str) -> None:
-            with lock:
-                hear(line)
+        def alone(tell: Callable[[str], None]) -> Callable[[str], None]:
+            def told(text: str) -> None:
+                with lock:
+                    tell(text)
 
-        for worker in self.workers:
-            worker.start(heard)
+            return told
+
+        started: list[Worker] = []
         try:
-            failures = self._wait(heard, say, stop)
+            for worker in self.workers:
+                worker.start(alone(hear))
+                started.append(worker)
+            failures = self._wait(alone(hear), alone(say), stop)
         finally:
-            for worker in self.workers:
+            for worker in started:
                 worker.stop()
-            for worker in self.workers:
+            for worker in started:
                 worker.close()
         if failures and not stop.is_set():
             raise WorkerFailed("\n".join(failures))
@@ -132,7 +138,7 @@ class Local:
                 running.remove(worker)
                 if code:
                     failures.append(f"{self._end(worker)} {worker.last_words()}".strip())
-                    say(f"{self._end(worker)} {len(running)} others go on.")
+                    say(f"{self._end(worker)} Others that still run go on: {len(running)}.")
         return failures
 
     def _end(self, worker: Worker) -> str:
