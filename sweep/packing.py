@@ -7,7 +7,7 @@ as that saves more than it wastes. The packing depends on the grid alone, so tha
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ class Group:
     @property
     def rows(self) -> np.ndarray:
         """Rows of the block that belong to it."""
-        return np.concatenate(self.pieces)
+        return self.pieces[0] if len(self.pieces) == 1 else np.concatenate(self.pieces)
 
     @functools.cached_property
     def count(self) -> int:
@@ -98,18 +98,23 @@ class _Packer:
         return [group for family in alike.values() for group in self._join(family)]
 
     def _exact(self) -> list[Group]:
-        """Groups of equal static fields."""
-        pieces: dict[int, list[np.ndarray]] = {}
-        small = np.min_scalar_type(self.source.points)
-        for rows in self.source.rows():
-            codes, _ = self.source.statics(rows)
-            codes = codes.astype(np.min_scalar_type(int(codes.max())))
-            order = np.argsort(codes, kind="stable")
-            starts = np.flatnonzero(np.diff(codes[order].astype(int), prepend=-1))
-            for code, piece in zip(codes[order[starts]], np.split(rows.astype(small)[order], starts[1:]), strict=True):
-                pieces.setdefault(int(code), []).append(piece)
+        """Groups of equal static fields. Counted first, so that every row number is kept once."""
         _, statics = self.source.statics(np.zeros(0, np.int64))
-        return [self._first(statics[code], tuple(pieces[code])) for code in sorted(pieces)]
+        counts = sum(np.bincount(codes, minlength=len(statics)) for _, codes in self._coded())
+        small = np.min_scalar_type(self.source.points)
+        found = [np.empty(count, small) for count in np.asarray(counts)]
+        filled = np.zeros(len(found), np.int64)
+        for rows, codes in self._coded():
+            order = np.argsort(codes.astype(np.min_scalar_type(len(found))), kind="stable")
+            here, starts = np.unique(codes[order], return_index=True)
+            for code, piece in zip(here, np.split(rows[order], starts[1:]), strict=True):
+                found[code][filled[code] : filled[code] + len(piece)] = piece
+                filled[code] += len(piece)
+        return [self._first(each, (rows,)) for each, rows in zip(statics, found, strict=True)]
+
+    def _coded(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows of the block, a chunk at a time, and the code of their static fields."""
+        return ((rows, self.source.statics(rows)[0]) for rows in self.source.rows())
 
     def _first(self, statics: Mapping[str, Any], pieces: tuple[np.ndarray, ...]) -> Group:
         size = statics["batch_size"] if statics["batch_size"] < statics["n"] else None
