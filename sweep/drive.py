@@ -7,9 +7,10 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sweep import engine, schema
@@ -21,6 +22,8 @@ from sweep.trial import Trial
 EMPTY = -1
 NEVER = np.iinfo(np.int64).max
 CHUNK_SECONDS = 0.03
+SOME = 5.0
+"""Seconds of training that are worth a checkpoint when a run is stopped."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,23 @@ class Records:
         return np.unique(np.concatenate([[0], spaced[spaced < last], [last]]))
 
 
+class Supply(Protocol):
+    """Hands out the trials of a bucket: `trials` is a batch of them, leaves (count,)."""
+
+    @property
+    def trials(self) -> Trial:
+        """All of them."""
+        ...
+
+    count: int
+
+    def take(self, most: int) -> np.ndarray:
+        """The places of the next trials, at most so many; none at the end."""
+        ...
+
+
 class Queue:
-    """The trials of a bucket (a batch of them, leaves (trials,)), handed out in order."""
+    """The trials of a bucket, handed out in order."""
 
     def __init__(self, trials: Trial) -> None:
         self.trials = trials
@@ -54,6 +72,18 @@ class Queue:
         """The places of the next trials, at most so many."""
         first, self._given = self._given, min(self._given + most, self.count)
         return np.arange(first, self._given)
+
+
+class Keeper(Protocol):
+    """Keeps the state of trials that take long, as columns of arrays with one row a trial."""
+
+    def save(self, places: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        """Keep the state of the trials at these places of the queue in place of what was kept before."""
+        ...
+
+    def find(self, places: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Which of these places have a state that was kept, and these states."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -74,14 +104,24 @@ class Drive:
 
     The host knows each lane's next recorded step, so a chunk ends where the first lane is due; only trials that reach a
     target or stop being finite end unannounced. They are seen one chunk later, since the host reads a chunk while the
-    next one runs; where chunks end early it reads at once. It ends after a chunk once `stop` is set.
+    next one runs; where chunks end early it reads at once. It ends after a chunk once `stop` is set. A `keeper` is
+    given the state of all lanes once one of them has trained for `every` seconds, and again after as many; and at a
+    stop, where that saves more than SOME seconds.
     """
 
     def __init__(
-        self, queue: Queue, lanes: int, block: int, records: Records, stop: threading.Event | None = None
+        self,
+        queue: Supply,
+        lanes: int,
+        block: int,
+        records: Records,
+        stop: threading.Event | None = None,
+        keeper: Keeper | None = None,
+        every: float = 300.0,
     ) -> None:
         self.queue, self.records = queue, records
         self.stop = stop or threading.Event()
+        self.keeper, self.every = keeper, every
         self.programs = engine.programs(block, records.test_points)
         self.early = engine.is_early(block)
         self.on_the_way = self.programs if records.test else engine.programs(block, 0)
@@ -92,7 +132,8 @@ class Drive:
         self.ticket = np.full(lanes, EMPTY)
         self.step, self.pointer = np.zeros((2, lanes), np.int64)
         self.over = np.zeros(lanes, bool)
-        self.ended = np.zeros(queue.count, bool)
+        self.since = np.zeros(lanes)
+        self.given, self.ended = np.zeros((2, queue.count), bool)
         self.unread: deque[tuple[np.ndarray, np.ndarray | None, Any]] = deque()
         self.book = Book(lanes, self.borders.shape[1] + 1)
         self.chunk = 16
@@ -103,7 +144,48 @@ class Drive:
             began = time.perf_counter()
             yield from self._read(keep=1 if running and not self.early else 0)
             self._pace(time.perf_counter() - began)
+            if self._unsaved() > self.every:
+                yield from self._save()
             running = self._settle() and self._advance()
+        yield from self._read(keep=0)
+        if self._unsaved() > SOME:
+            yield from self._save()
+
+    @property
+    def places(self) -> np.ndarray:
+        """Places in the queue of the trials that it was given and that have not ended."""
+        return np.flatnonzero(self.given & ~self.ended)
+
+    def _unsaved(self) -> float:
+        """Seconds of training that a kill would cost now."""
+        active = self.ticket != EMPTY
+        return time.monotonic() - self.since[active].min() if self.keeper and active.any() else 0.0
+
+    def _save(self) -> Iterator[Ended]:
+        """Read all that is unread, then give the state of the lanes to the keeper."""
+        yield from self._read(keep=0)
+        active = np.flatnonzero(self.ticket != EMPTY)
+        if self.keeper and len(active):
+            leaves = [np.asarray(_plain(leaf))[active] for leaf in jax.tree.leaves(self.lanes.states)]
+            host = {"step": self.step, "pointer": self.pointer, "over": self.over}
+            columns = {f"state-{place}": leaf for place, leaf in enumerate(leaves)}
+            columns |= {name: values[active] for name, values in host.items()} | self.book.save(active)
+            self.keeper.save(self.ticket[active], columns)
+            self.since[active] = time.monotonic()
+
+    def _restore(self, lanes: np.ndarray, places: np.ndarray) -> None:
+        """Let trials that were kept go on from there."""
+        found, columns = self.keeper.find(places) if self.keeper else (np.zeros(0, int), {})
+        if len(found) == 0:
+            return
+        lanes = lanes[found]
+        leaves, structure = jax.tree.flatten(self.lanes.states)
+        states = [_spread(columns[f"state-{place}"], lanes, leaf) for place, leaf in enumerate(leaves)]
+        due = np.isin(np.arange(len(self.ticket)), lanes)
+        self.lanes = self.programs.restore(self.lanes, jax.tree.unflatten(structure, states), due)
+        self.step[lanes], self.pointer[lanes] = columns["step"], columns["pointer"]
+        self.over[lanes] = columns["over"]
+        self.book.restore(lanes, columns)
 
     def _settle(self) -> bool:
         """Refill free lanes and measure the due ones, until every lane has steps to make; False where none has."""
@@ -124,11 +206,13 @@ class Drive:
         if len(given) == 0:
             return
         free = free[: len(given)]
-        self.ticket[free] = given
+        self.ticket[free], self.given[given] = given, True
         self.step[free], self.pointer[free], self.over[free] = 0, 0, False
         due = np.isin(np.arange(len(self.ticket)), free)
         chosen = engine.take(self.queue.trials, np.maximum(self.ticket, 0))
         self.lanes = self.programs.fill(self.lanes, chosen, due)
+        self.since[free] = time.monotonic()
+        self._restore(free, given)
 
     def _look(self, due: np.ndarray, programs: engine.Programs) -> None:
         if due.any():
@@ -179,7 +263,20 @@ class Drive:
             self.chunk = max(1, self.chunk // 2)
 
 
-def _borders(queue: Queue, records: Records) -> tuple[np.ndarray, np.ndarray]:
+def _plain(leaf: jax.Array) -> jax.Array:
+    """A leaf as numbers: keys are opaque."""
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def _spread(rows: np.ndarray, lanes: np.ndarray, like: jax.Array) -> Any:
+    """Rows at the place of their lanes in an array like a leaf, zeros elsewhere."""
+    plain = _plain(like)
+    full = np.zeros(plain.shape, plain.dtype)
+    full[lanes] = rows
+    return full if plain is like else jax.random.wrap_key_data(full, impl=jax.random.key_impl(like))
+
+
+def _borders(queue: Supply, records: Records) -> tuple[np.ndarray, np.ndarray]:
     """Recorded steps for each distinct number of steps (padded with NEVER), and which of them a trial has."""
     lasts, kind = np.unique(queue.trials.train.steps, return_inverse=True)
     steps = [records.steps(int(last)) for last in lasts]
@@ -206,6 +303,21 @@ class Book:
         for name in self.known:
             self.values[name][lanes, place] = found.get(name, np.nan)
         self.length[lanes] = place + 1
+
+    def save(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
+        """The records of these lanes as columns."""
+        columns = {"length": self.length[lanes], "steps": self.steps[lanes]}
+        return columns | {name: self.values[name][lanes] for name in self.known}
+
+    def restore(self, lanes: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+        """Take the records of such columns."""
+        names = [name for name in self.values if name in columns]
+        self.known |= set(names)
+        width = min(columns["steps"].shape[1], self.steps.shape[1])
+        self.length[lanes] = columns["length"]
+        self.steps[lanes, :width] = columns["steps"][:, :width]
+        for name in names:
+            self.values[name][lanes, :width] = columns[name][:, :width]
 
     def close(self, lanes: np.ndarray, index: np.ndarray, status: Any, curves: bool) -> Ended:
         """What is told of the trials in these lanes, which are then blank again."""

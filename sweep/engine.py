@@ -40,13 +40,15 @@ class Programs(NamedTuple):
 
     empty(trials): lanes for such trials, one for each, with nothing in them yet. fill(lanes, trials, due): starts the
     trials of the due lanes. advance(lanes, steps): at most that many steps of every running lane, and where they all
-    stand then. look(lanes, due): measurements of the due lanes.
+    stand then. look(lanes, due): measurements of the due lanes. restore(lanes, states, due): the due lanes go on from
+    other states.
     """
 
     empty: Callable[[Trial], Lanes]
     fill: Callable[[Lanes, Trial, Any], Lanes]
     advance: Callable[[Lanes, Any], tuple[Lanes, Told]]
     look: Callable[[Lanes, Any], Measurement]
+    restore: Callable[[Lanes, trainer.State, Any], Lanes]
 
 
 def each_block(fn: Callable[[Any], T], lanes: Any, block: int) -> T:
@@ -92,7 +94,14 @@ def programs(block: int, test_points: int) -> Programs:
         shape = jax.eval_shape(jax.vmap(one), lanes)
         return _where_due(one, due, lanes, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape))
 
-    return Programs(jax.jit(empty), jax.jit(fill, donate_argnums=0), jax.jit(advance, donate_argnums=0), jax.jit(look))
+    def restore(lanes: Lanes, states: trainer.State, due: jax.Array) -> Lanes:
+        def choose(due: jax.Array, one: jax.Array, other: jax.Array) -> jax.Array:
+            return jnp.where(due, one, other)
+
+        return lanes._replace(states=jax.tree.map(lambda *each: jax.vmap(choose)(due, *each), states, lanes.states))
+
+    in_place = functools.partial(jax.jit, donate_argnums=0)
+    return Programs(jax.jit(empty), in_place(fill), in_place(advance), jax.jit(look), in_place(restore))
 
 
 def begin(trial: Trial) -> Lanes:

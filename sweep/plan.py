@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,8 @@ from sweep.packing import batch
 from sweep.trial import Trial
 
 LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 1024, 4 << 30
+SLICES, SLICE_SECONDS = 64, 20.0
+"""A grid is cut into so many slices of work at least, and none is meant to take longer."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Bucket:
     Of a size `statics` has the largest of its trials, for which arrays are made. `cost` is that of one trial so padded,
     `waste` the share of the estimated work that padding adds. `lanes` trials are on the device of each worker at once,
     `block` of them under one vmap; of the two only `block` is part of the bits of a result. `planned` counts the trials
-    before finished ones were taken away.
+    before finished ones were taken away. `name` tells it from buckets of other blocks and shares with the same program;
+    workers claim its trials in slices of `span` rows of the block.
     """
 
     source: Block
@@ -49,6 +52,8 @@ class Bucket:
     bytes: int = 0
     lanes: int = 1
     block: int = 1
+    name: str = ""
+    span: int = 1
 
     @functools.cached_property
     def id(self) -> str:
@@ -68,6 +73,23 @@ class Bucket:
     def trials(self) -> Trial:
         """All its trials as one batch: lane fields are arrays (trials,), static fields Python values."""
         return batch(self.source, self.statics, self.sizes, self.rows)
+
+    def slices(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Its trials in slices that workers claim: a name that all workers give it, and the places of its rows."""
+        if len(self.rows) == 0:
+            return
+        which = self.rows // self.span
+        order = np.argsort(which, kind="stable")
+        numbers, starts = np.unique(which[order], return_index=True)
+        for number, places in zip(numbers, np.split(order, starts[1:]), strict=True):
+            yield f"{self.name}-{number}", places
+
+    def smaller(self) -> Bucket | None:
+        """The same with half the lanes, for a device that is too small; None where there is one lane only."""
+        if self.lanes > self.block:
+            return replace(self, lanes=self.block * max(1, self.lanes // self.block // 2))
+        half = self.block // 2
+        return replace(self, block=half, lanes=half) if half else None
 
     def seconds(self) -> float:
         """Estimated seconds on one core, compilation left out."""
@@ -113,18 +135,33 @@ def make(
     `shard` is (index, count): its share is cut from the whole plan before `done` trials (sorted ids) are taken away.
     `blocks` fixes the block of buckets by their id, since it is part of the bits of results that a store already has.
     """
-    whole = [bucket for source in grid.blocks for bucket in _buckets(source, grid.settings)]
+    whole = [bucket for number, source in enumerate(grid.blocks) for bucket in _buckets(source, grid.settings, number)]
     sizes = Counter()
     for bucket in whole:
         sizes[bucket.id] += bucket.planned
-    sized = [_sized(bucket, host, sizes[bucket.id], (blocks or {}).get(bucket.id)) for bucket in whole]
+    each = min(SLICE_SECONDS, sum(bucket.seconds() for bucket in whole) / SLICES)
+    cut = [_cut(bucket, each, shard) for bucket in whole]
+    sized = [_sized(bucket, host, sizes[bucket.id], (blocks or {}).get(bucket.id)) for bucket in cut]
     shared = [share(bucket, *shard) for bucket in sized]
-    return Plan(grid, host, tuple(without(bucket, done) for bucket in shared if bucket.planned))
+    return left(Plan(grid, host, tuple(bucket for bucket in shared if bucket.planned)), done)
 
 
-def _buckets(source: Block, settings: Settings) -> Iterable[Bucket]:
+def left(plan: Plan, done: np.ndarray | None) -> Plan:
+    """The plan without trials that are done (sorted ids)."""
+    return replace(plan, buckets=tuple(without(bucket, done) for bucket in plan.buckets))
+
+
+def _buckets(source: Block, settings: Settings, number: int) -> Iterable[Bucket]:
     for group in packing.groups(source, settings):
-        yield Bucket(source, group.statics, group.rows, group.count, group.sizes, group.cost, group.waste)
+        made = Bucket(source, group.statics, group.rows, group.count, group.sizes, group.cost, group.waste)
+        yield replace(made, name=f"{made.id}-{number}")
+
+
+def _cut(bucket: Bucket, seconds: float, shard: tuple[int, int]) -> Bucket:
+    """The bucket with slices of about so many seconds, which trials of the share make up."""
+    trials = max(1.0, seconds / bucket.cost.seconds) * shard[1]
+    span = max(1, round(trials * bucket.source.points / bucket.planned))
+    return replace(bucket, name=f"{bucket.name}-{shard[0]}of{shard[1]}", span=span)
 
 
 def share(bucket: Bucket, index: int, count: int) -> Bucket:

@@ -23,6 +23,7 @@ def sweep(
     dtype: Dtype = "float32",
     plugins: tuple[str, ...] = (),
     quiet: bool = False,
+    checkpoint: float = 300.0,
 ) -> Path:
     """Train all trials of a grid file that are not done yet and return the folder of the tables.
 
@@ -36,13 +37,14 @@ def sweep(
         dtype: `float32` or `float64`; a store never holds both.
         plugins: modules to import first, which add their own parts to the registries.
         quiet: no progress on standard error.
+        checkpoint: seconds after which the state of trainings that are still running is kept, and again after as many.
 
     Raises:
         GridError: the file is wrong. StoreConflict: `out` holds another sweep. Interrupted: SIGTERM or Ctrl-C came.
     """
     from sweep import session
 
-    return session.run(session.Request(Path(grid), out, workers, shard, lanes, dtype, plugins, quiet))
+    return session.run(session.Request(Path(grid), out, workers, shard, lanes, dtype, plugins, quiet, checkpoint))
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -69,7 +71,8 @@ def main(
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     plugin: Annotated[list[str] | None, typer.Option(help="Module with parts of your own; may be repeated.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    core: Annotated[int | None, typer.Option(hidden=True, help="Be a worker on this core of a parent.")] = None,
+    checkpoint: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints of long trainings.")] = 300.0,
+    turn: Annotated[str | None, typer.Option(hidden=True, help="i/n: be the i-th of n workers of a parent.")] = None,
 ) -> None:
     """Train every trial of GRID that is not done yet; rows stream into parquet tables.
 
@@ -80,15 +83,16 @@ def main(
     from sweep import session
     from sweep.errors import SweepError
 
+    share, plugins = _shard(shard), tuple(plugin or ())
     request = session.Request(
-        grid, out, _workers(workers), _shard(shard), lanes, dtype, tuple(plugin or ()), quiet, core
+        grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint, _shard(turn) if turn else None
     )
     try:
         if dry_run:
             typer.echo(session.preview(request))
             return
         folder = session.run(request)
-        if core is None:
+        if turn is None:
             typer.echo(f"All rows are in {folder / 'runs'}")
     except SweepError as error:
         typer.echo(str(error), err=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """Raised when the meaning of a column changes; a store of another version is refused."""
 
 RUNS, CURVES = "runs", "curves"
@@ -48,6 +48,17 @@ def runs(fields: Mapping[str, type]) -> pa.Schema:
     own = {name: _TYPES[kind] for name, kind in fields.items() if name != "seed"}
     observed = dict.fromkeys(OBSERVABLES, pa.float64())
     return pa.schema(list({**IDS, **KINDS, "seed": pa.int64(), **own, **OUTCOME, **observed}.items()))
+
+
+def named(fields: Mapping[str, type]) -> dict[str, str]:
+    """Fields as words that a file can hold."""
+    return {name: kind.__name__ for name, kind in fields.items()}
+
+
+def read(words: Mapping[str, str]) -> dict[str, type]:
+    """Fields from such words."""
+    kinds = {kind.__name__: kind for kind in _TYPES}
+    return {name: kinds[word] for name, word in words.items()}
 
 
 def curves() -> pa.Schema:

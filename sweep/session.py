@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from sweep import grid as grids
 from sweep import launch, schema
 from sweep import plan as plans
-from sweep.drive import Drive, Ended, Queue, Records
 from sweep.errors import StoreConflict, SweepError
 from sweep.grid import Grid
 from sweep.interrupts import Interrupts
-from sweep.plan import Bucket, Host, Plan
+from sweep.plan import Host, Plan
 from sweep.progress import Progress, Reports, Silent, for_terminal, relay
-from sweep.store import Store
+from sweep.store import Claims, Store
+from sweep.trial import defaults
+from sweep.work import Worker
 from sweep.writer import Writer
 
 VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
@@ -40,7 +40,7 @@ WORTH_A_WORKER = 10.0
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see `sweep.run.sweep`. With a `core` the process is a worker of a parent."""
+    """What the user asked for; see `sweep.run.sweep`. With a `turn` (number, count) it is a worker of a parent."""
 
     grid: Path
     out: str | Path | None = None
@@ -50,7 +50,8 @@ class Request:
     dtype: str = "float32"
     plugins: tuple[str, ...] = ()
     quiet: bool = False
-    core: int | None = None
+    checkpoint: float = 300.0
+    turn: tuple[int, int] | None = None
 
     def folder(self, grid: Grid) -> Path:
         """Where the tables go."""
@@ -76,28 +77,31 @@ def preview(request: Request) -> str:
 
 def run(request: Request) -> Path:
     """Train what is missing and return the folder of the tables."""
-    if request.core is not None:
-        launch.settle(request.core)
+    if request.turn is not None:
+        launch.settle(request.turn[0])
     with Interrupts() as interrupts:
         grid = _load(request)
         configure(request.dtype)
-        host = _host(_platform(), request)
         store = Store(request.folder(grid))
-        plan = _plan(request, grid, store, host)
-        store.open(_manifest(request, grid, plan.host), grid.text, shard=_shard(request))
-        with _progress(request) as progress, _writer(request, store, grid) as writer:
-            progress.start(plan.planned, plan.planned - plan.left)
-            if plan.host.workers > 1:
-                _launch(plan, request, progress, interrupts)
-            else:
-                _train(plan, request.shard, progress, writer, interrupts)
-            if request.core is None:
-                progress.say(f"{plan.left:,} trials trained, {plan.planned:,} rows in {store.folder}.")
+        with Claims(store.folder) as claims:
+            store.open(_manifest(request, grid), grid.text, claims)
+            plan = _plan(request, grid, store, _host(_platform(), request))
+            with _progress(request) as progress, _writer(request, store, grid) as writer:
+                progress.start(plan.planned, plan.planned - plan.left)
+                if plan.host.workers > 1:
+                    _launch(plan, request, progress, interrupts)
+                else:
+                    _train(
+                        Worker(plan, store, claims, writer, progress, request.turn or (0, 1), request.checkpoint),
+                        interrupts,
+                    )
+                if request.turn is None:
+                    progress.say(f"{plan.left:,} trials trained, {plan.planned:,} rows in {store.folder}.")
     return store.folder
 
 
 def _host(platform: str, request: Request) -> Host:
-    asked = 1 if request.core is not None else request.workers or len(launch.cores())
+    asked = 1 if request.turn is not None else request.workers or len(launch.cores())
     return Host(platform, asked if platform == "cpu" else 1)
 
 
@@ -117,7 +121,7 @@ def _load(request: Request) -> Grid:
 
 
 def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
-    recorded = store.lanes()
+    recorded = store.blocks()
     plan = plans.make(grid, host, request.shard, store.done(), recorded)
     plan = replace(plan, host=Host(host.platform, _workers(plan, request)))
     if request.lanes is None:
@@ -141,48 +145,31 @@ def _workers(plan: Plan, request: Request) -> int:
 def _launch(plan: Plan, request: Request, progress: Progress, interrupts: Interrupts) -> None:
     """Let workers train the plan."""
     stop = threading.Event()
-    workers = launch.Local(_command(request), request.shard, plan.host.workers)
+    workers = launch.Local(_command(request), plan.host.workers)
     with interrupts.stopping(stop):
         workers.run(lambda line: relay(line, progress), progress.say, stop)
 
 
 def _command(request: Request) -> list[str]:
-    """The command of a worker, but for its share and its core."""
-    given = {"--out": request.out, "--lanes": request.lanes, "--dtype": request.dtype}
+    """The command of a worker, but for its turn."""
+    given = {"--out": request.out, "--lanes": request.lanes, "--dtype": request.dtype, "--shard": _shard(request)}
+    given |= {"--checkpoint": request.checkpoint}
     options = [text for name, value in given.items() if value is not None for text in (name, str(value))]
     plugins = [text for name in request.plugins for text in ("--plugin", name)]
     return [sys.executable, "-m", "sweep.run", str(request.grid), *options, *plugins]
 
 
-def _train(plan: Plan, shard: tuple[int, int], progress: Progress, writer: Writer, interrupts: Interrupts) -> None:
-    """Train the plan in this process. Workers begin with different buckets, so that they compile for each other."""
-    settings = plan.grid.settings
-    records = Records(settings.record_points, settings.record_test, settings.test_points)
-    first = len(plan.buckets) * shard[0] // shard[1]
+def _train(worker: Worker, interrupts: Interrupts) -> None:
+    """Train the plan in this process."""
     stop = threading.Event()
-    with _compiles(progress), interrupts.stopping(stop):
-        for bucket in (*plan.buckets[first:], *plan.buckets[:first]):
-            if stop.is_set() or not len(bucket.rows):
-                continue
-            for ended in Drive(Queue(bucket.trials()), bucket.lanes, bucket.block, records, stop):
-                _write(writer, bucket, ended)
-                progress.advance(len(ended.index), int(ended.runs["steps"].sum()))
-
-
-def _write(writer: Writer, bucket: Bucket, ended: Ended) -> None:
-    rows = bucket.rows[ended.index]
-    trial, problem = bucket.source.ids(rows)
-    ids = {"trial": trial, "problem": problem}
-    curves = None
-    if ended.curves is not None:
-        place = np.argsort(ended.index)[np.searchsorted(np.sort(ended.index), ended.curves["index"])]
-        curves = {"trial": trial[place], **{name: each for name, each in ended.curves.items() if name != "index"}}
-    writer.add(bucket.id, bucket.block, {**ids, **bucket.source.columns(rows), **ended.runs}, curves)
+    with _compiles(worker.progress), interrupts.stopping(stop):
+        worker.run(stop)
 
 
 def _writer(request: Request, store: Store, grid: Grid) -> Writer:
     metadata = {"shard": _shard(request), "trials": str(grid.size), "grid": grid.name}
-    return Writer(store, schema.runs(grid.columns), schema.curves(), metadata)
+    columns = grid.columns | schema.read(store.manifest["columns"])
+    return Writer(store, schema.runs(columns), schema.curves(), metadata)
 
 
 def _shard(request: Request) -> str:
@@ -190,7 +177,7 @@ def _shard(request: Request) -> str:
 
 
 def _progress(request: Request) -> Progress:
-    if request.core is not None:
+    if request.turn is not None:
         return Reports(sys.stdout)
     return Silent() if request.quiet else for_terminal()
 
@@ -224,17 +211,18 @@ def _wanted_platform() -> str:
     return (os.environ.get("JAX_PLATFORMS") or "cpu").split(",")[0]
 
 
-def _manifest(request: Request, grid: Grid, host: Host) -> dict[str, Any]:
+def _manifest(request: Request, grid: Grid) -> dict[str, Any]:
     settings = grid.settings
     return {
         "name": grid.name,
         "schema": schema.VERSION,
-        "columns": {name: kind.__name__ for name, kind in grid.columns.items()},
+        "columns": schema.named(grid.columns),
+        "defaults": defaults(block.kinds for block in grid.blocks),
         "coordinates": settings.coordinates,
         "record": {"points": settings.record_points, "test": settings.record_test},
         "test_points": settings.test_points,
         "dtype": request.dtype,
-        "platform": host.platform,
+        "platform": _platform(),
         "versions": {name: _version(name) for name in VERSIONED},
         "info": {
             "trials": grid.size,
@@ -243,7 +231,6 @@ def _manifest(request: Request, grid: Grid, host: Host) -> dict[str, Any]:
             "machine": platform.platform(),
             "processor": platform.machine(),
             "device": str(jax.devices()[0].device_kind),
-            "workers": host.workers,
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         },
     }

@@ -12,6 +12,7 @@ class Status(IntEnum):
     CONVERGED = 1
     OUT_OF_STEPS = 2
     NONFINITE = 3
+    OUT_OF_MEMORY = 4
 
     @property
     def label(self) -> str:
@@ -29,4 +30,5 @@ _SENTENCES = {
     Status.CONVERGED: "The trial reached its target_loss or target_grad.",
     Status.OUT_OF_STEPS: "The trial made all its steps without reaching a target.",
     Status.NONFINITE: "The loss or the weights became infinite or not a number.",
+    Status.OUT_OF_MEMORY: "The device has not enough memory for a single trial of this size.",
 }

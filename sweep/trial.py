@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from sweep import data, models, objectives, optimizers
@@ -75,6 +75,17 @@ FAMILIES: dict[str, Registry] = {
 PARTS = ("data", "model", "objective", "optimizer", "train")
 PROBLEM = ("data", "model", "objective", "seed")
 """What makes the problem: trials with equal ones share data and first weights to the bit."""
+
+
+def defaults(kinds: Iterable[Mapping[str, str]]) -> dict[str, dict[str, Any]]:
+    """The defaults of all fields of such kinds, by family and kind; a store refuses others."""
+    used = {(family, kind) for each in kinds for family, kind in (*each.items(), ("train", "train"))}
+    parts = {f"{family} {kind}": find(family, kind) for family, kind in sorted(used)}
+    return {name: _defaults(cls) for name, cls in parts.items() if cls is not None}
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    return {name: field.default for name, field in fields(cls).items() if field.role != "nested" and not field.required}
 
 
 def find(family: str, kind: str) -> type | None:

@@ -22,9 +22,10 @@ Columns = Mapping[str, "np.ndarray | Sequence[Any]"]
 class Writer:
     """Gathers rows of ended trials and commits them in parts of a sensible size.
 
-    A part is committed once `max_rows` rows (of both tables together) wait, or the first of them for `max_seconds`.
-    As a context manager it commits what is left however the block ends. `metadata` goes into every part and should
-    say the `shard`; `rows` counts the trials committed.
+    A part is committed once `max_rows` rows (of both tables together) wait, or the first of them for as long as the
+    writer is old, but for `min_seconds` at least and `max_seconds` at most: then a kill costs half the time since the
+    start at most, and days of work are no heap of small parts. As a context manager it commits what is left however the
+    block ends. `metadata` goes into every part; `rows` counts the trials committed, `committed` is told their ids.
     """
 
     store: Store
@@ -32,13 +33,19 @@ class Writer:
     curves_schema: pa.Schema
     metadata: Mapping[str, str]
     max_rows: int = 65536
+    min_seconds: float = 1.0
     max_seconds: float = 30.0
     clock: Callable[[], float] = time.monotonic
+    committed: Callable[[np.ndarray], None] = field(default=lambda trials: None, repr=False)
     rows: int = field(default=0, init=False)
     _batches: list[tuple[pa.Table, pa.Table]] = field(default_factory=list, init=False, repr=False)
     _buckets: dict[str, int] = field(default_factory=dict, init=False, repr=False)
     _waiting: int = field(default=0, init=False, repr=False)
     _since: float = field(default=0.0, init=False, repr=False)
+    _began: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
 
     def add(self, bucket: str, lanes: int, runs: Columns, curves: Columns | None = None) -> None:
         """Take the rows of some ended trials of one bucket, which trained in a program of `lanes` lanes.
@@ -54,7 +61,9 @@ class Writer:
         self._buckets[bucket] = lanes
         self._batches.append(batch)
         self._waiting += sum(table.num_rows for table in batch)
-        if self._waiting >= self.max_rows or self.clock() - self._since >= self.max_seconds:
+        now = self.clock()
+        patience = min(max(self._since - self._began, self.min_seconds), self.max_seconds)
+        if self._waiting >= self.max_rows or now - self._since >= patience:
             self.flush()
 
     def flush(self) -> None:
@@ -65,6 +74,7 @@ class Writer:
         self.store.commit(runs, curves, {**self.metadata, "buckets": json.dumps(self._buckets, sort_keys=True)})
         self.rows += runs.num_rows
         self._batches, self._buckets, self._waiting = [], {}, 0
+        self.committed(runs["trial"].to_numpy())
 
     def __enter__(self) -> Self:
         return self

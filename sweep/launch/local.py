@@ -21,7 +21,7 @@ PATIENCE, GRACE = 0.1, 20.0
 
 @dataclass
 class Worker:
-    """One share of the sweep and the process that trains it now; `number` counts from 1."""
+    """One of the workers and its process of the moment; `number` counts from 1."""
 
     number: int
     command: Sequence[str]
@@ -74,20 +74,13 @@ def _listen(stream: Iterable[str], hear: Callable[[str], None]) -> None:
 
 
 class Local:
-    """Runs the shares `i/count` of a sweep in processes of this machine, each on a core of its own.
+    """Runs `count` workers that share a sweep in processes of this machine, each on a core of its own.
 
-    `command` trains a share when `--shard i/n --core c` is appended, for shares of `shard`, this process's own.
+    `command` is that of the i-th worker when `--turn i/count` is appended.
     """
 
-    def __init__(self, command: Sequence[str], shard: tuple[int, int], count: int) -> None:
-        index, of = shard
-        places = cores()
-        self.workers = [
-            Worker(
-                i + 1, [*command, "--shard", f"{index + of * i}/{of * count}", "--core", f"{places[i % len(places)]}"]
-            )
-            for i in range(count)
-        ]
+    def __init__(self, command: Sequence[str], count: int) -> None:
+        self.workers = [Worker(i + 1, [*command, "--turn", f"{i}/{count}"]) for i in range(count)]
 
     def run(self, hear: Callable[[str], None], say: Callable[[str], None], stop: threading.Event) -> None:
         """Run all workers to their end; once `stop` is set they are asked to end early.
@@ -152,10 +145,11 @@ def cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
-def settle(core: int) -> None:
-    """Stay on one processor, where the system knows such a thing, and end when the parent does."""
+def settle(number: int) -> None:
+    """Stay on a processor of one's own, where the system knows such a thing, and end when the parent does."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
+        places = cores()
+        os.sched_setaffinity(0, {places[number % len(places)]})
     threading.Thread(target=_follow, daemon=True).start()
 
 

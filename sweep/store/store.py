@@ -1,0 +1,145 @@
+"""One sweep's folder: whose it is, what is done, and how more is committed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sweep.errors import StoreConflict
+from sweep.schema import CURVES, RUNS
+from sweep.store.claims import Claims
+from sweep.store.files import abandoned, put, reading, replace, writing
+from sweep.store.log import Log, settle
+from sweep.store.rewrite import resume, rewrite
+
+INFO = "info"
+"""What stands under this key of a manifest is recorded and never compared."""
+GROWING = ("columns", "defaults")
+"""Keys of a manifest that may gain entries: an extended grid may have other parts, and those other columns."""
+
+
+class Store:
+    """The results of one sweep in `folder`. Making the object touches no file."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.log = Log(self.folder)
+        self.manifest: dict[str, Any] = {}
+
+    def open(self, manifest: Mapping[str, Any], grid_text: str, claims: Claims | None = None) -> None:
+        """Make the folder or check that it belongs to this sweep, and clear away what killed processes left.
+
+        `manifest` holds plain JSON values; what stands under its key `info` is recorded but never compared. Entries of
+        its `columns` and `defaults` may be new: all parts then get the new columns, for which `claims` must be alone.
+        Raises StoreConflict where the folder holds another manifest, StoreError where it cannot be read or written.
+        """
+        with writing(self.folder):
+            resume(self.folder)
+            for folder in (self.folder, self.folder / RUNS, self.folder / CURVES):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._clear()
+            made = {**manifest, INFO: {**_mapping(manifest.get(INFO)), "store": uuid.uuid4().hex}}
+            put(self.folder / "manifest.json", _json(made))
+            self._agree(manifest, claims)
+            self._keep_grid(grid_text.encode())
+
+    def done(self) -> np.ndarray:
+        """Ids of all committed trials, int64, ascending. Raises StoreError with the name of a broken part."""
+        self.log.read()
+        return self.log.ids.all()
+
+    def has(self, trials: np.ndarray) -> np.ndarray:
+        """Which of some trials are committed, bool. Raises StoreError with the name of a broken part."""
+        self.log.read()
+        return self.log.ids.has(trials)
+
+    def blocks(self) -> dict[str, int]:
+        """Trials under one vmap for each bucket with committed rows; the smallest where it shrank on the way."""
+        self.log.read()
+        return self.log.blocks
+
+    def commit(self, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> int:
+        """Publish the rows of those trials that are not in the store yet, and return how many those are.
+
+        Raises StoreError where the disk is full or cannot be written.
+        """
+        said = {**metadata, "store": str(_mapping(self.manifest.get(INFO)).get("store", ""))}
+        with writing(self.folder):
+            return self.log.append(runs, curves, said)
+
+    def read_manifest(self) -> dict[str, Any]:
+        """The manifest of the folder. Raises StoreError where it is broken or missing."""
+        path = self.folder / "manifest.json"
+        with reading(path, "Use another --out, or put the manifest of this sweep back"):
+            return dict(json.loads(path.read_bytes()))
+
+    def _agree(self, manifest: Mapping[str, Any], claims: Claims | None) -> None:
+        """Compare with the manifest of the folder, which grows where it may."""
+        old, new = self.read_manifest(), json.loads(json.dumps(manifest))
+        self._compare(_flat(old), _flat(new))
+        grown = {
+            key: {**_mapping(new.get(key)), **_mapping(old.get(key))} for key in GROWING if key in old or key in new
+        }
+        self.manifest = {**old, **grown}
+        if self.manifest == old:
+            return
+        with (claims or Claims(self.folder)).alone("take in a grid with other columns"):
+            rewrite(self.folder, grown.get("columns", {}))
+            replace(self.folder / "manifest.json", _json(self.manifest))
+        self.log = Log(self.folder)
+
+    def _compare(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        def may_differ(key: str) -> bool:
+            return (key not in old or key not in new) and key.split(".")[0] in GROWING
+
+        keys = (key for key in sorted(old | new) if not may_differ(key))
+        changed = [key for key in keys if key not in old or key not in new or old[key] != new[key]]
+        if changed:
+            what = ", ".join(f"{key} {_shown(old, key)} -> {_shown(new, key)}" for key in changed)
+            cure = "use another --out, or go back to the old grid or version"
+            raise StoreConflict(f"{self.folder} holds the results of another sweep ({what}): {cure}.")
+
+    def _keep_grid(self, text: bytes) -> None:
+        first = self.folder / "grid.yaml"
+        if not put(first, text) and first.read_bytes() != text:
+            put(self.folder / f"grid-{hashlib.sha256(text).hexdigest()[:8]}.yaml", text)
+
+    def _clear(self) -> None:
+        """Remove temporary files of processes that were gone already when `settle` looked at the runs."""
+        folders = (self.folder, self.folder / RUNS, self.folder / CURVES)
+        left = [path for folder in folders for path in folder.glob("_tmp-*") if abandoned(path)]
+        settle(self.folder)
+        for path in left:
+            with suppress(FileNotFoundError):
+                path.unlink()
+
+
+def _json(manifest: Mapping[str, Any]) -> bytes:
+    return json.dumps(manifest, sort_keys=True, indent=2, allow_nan=False).encode()
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by dotted path, without `info` at the top."""
+    if not isinstance(value, Mapping) or (path and not value):
+        return {path: value}
+    leaves: dict[str, Any] = {}
+    for key, child in value.items():
+        if path or key != INFO:
+            leaves |= _flat(child, f"{path}.{key}" if path else key)
+    return leaves
+
+
+def _shown(leaves: Mapping[str, Any], path: str) -> str:
+    return json.dumps(leaves[path]) if path in leaves else "nothing"
