@@ -46,13 +46,9 @@ class Records:
 
 
 class Supply(Protocol):
-    """Hands out the trials of a bucket: `trials` is a batch of them, leaves (count,)."""
+    """Hands out the trials of a bucket: `trials` is a batch of all of them, leaves (count,)."""
 
-    @property
-    def trials(self) -> Trial:
-        """All of them."""
-        ...
-
+    trials: Trial
     count: int
 
     def take(self, most: int) -> np.ndarray:
@@ -273,7 +269,7 @@ def _spread(rows: np.ndarray, lanes: np.ndarray, like: jax.Array) -> Any:
     plain = _plain(like)
     full = np.zeros(plain.shape, plain.dtype)
     full[lanes] = rows
-    return full if plain is like else jax.random.wrap_key_data(full, impl=jax.random.key_impl(like))
+    return full if plain is like else jax.random.wrap_key_data(jnp.asarray(full), impl=jax.random.key_impl(like))
 
 
 def _borders(queue: Supply, records: Records) -> tuple[np.ndarray, np.ndarray]:

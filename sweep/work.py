@@ -19,7 +19,6 @@ from sweep.plan import Bucket, Plan
 from sweep.progress import Progress
 from sweep.status import Status
 from sweep.store import Claims, Store
-from sweep.trial import Trial
 from sweep.writer import Writer
 
 PATIENCE = 0.1, 5.0
@@ -63,13 +62,9 @@ class Supply:
     def __init__(self, bucket: Bucket, held: Held, store: Store) -> None:
         self.bucket, self.held, self.store = bucket, held, store
         self.count = len(bucket.rows)
+        self.trials = bucket.trials()
         self._slices = bucket.slices()
         self._ready: deque[int] = deque()
-
-    @functools.cached_property
-    def trials(self) -> Trial:
-        """All trials of the bucket as one batch."""
-        return self.bucket.trials()
 
     def ids(self, places: np.ndarray) -> np.ndarray:
         """Ids of the trials at some places."""
@@ -157,8 +152,7 @@ class Worker:
 
     def _train(self, bucket: Bucket, held: Held, stop: threading.Event) -> bool:
         """Train what can be claimed of a bucket; False where there is nothing."""
-        supply = Supply(bucket, held, self.store)
-        if stop.is_set() or not supply.claim(1):
+        if stop.is_set() or not len(bucket.rows) or not (supply := Supply(bucket, held, self.store)).claim(1):
             return False
         for size, ended in self._drive(supply, bucket, stop):
             self._write(size, bucket, ended)

@@ -1,6 +1,6 @@
 """The store: whole parts or none, at any moment, whoever dies.
 
-Run as a script, this file is the process that the tests kill or race: `test_store.py kill|race FOLDER ...`.
+Run as a script, this file is the process that the tests kill or race: `test_store.py kill|race|blind|sleep FOLDER ...`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import random
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,7 +30,9 @@ from hypothesis import strategies as st
 
 from sweep import schema
 from sweep.errors import StoreConflict, StoreError, SweepError
-from sweep.store import Store
+from sweep.store import Claims, Store, parts
+from sweep.store.files import owner, put
+from sweep.store.log import Log
 from sweep.writer import Writer
 
 ROOT = Path(__file__).parents[1]
@@ -54,9 +55,9 @@ def points(trials: tuple[int, ...]) -> pa.Table:
     return pa.table({**nulls, **columns}, schema=CURVES)
 
 
-def opened(folder: Path, kind: type[Store] = Store, shard: str = "0/1") -> Store:
+def opened(folder: Path, kind: type[Store] = Store) -> Store:
     store = kind(folder)
-    store.open(MANIFEST, "name: test\n", shard)
+    store.open(MANIFEST, "name: test\n")
     return store
 
 
@@ -69,8 +70,8 @@ def work(folder: Path, kind: type[Store], batches: list[tuple[int, ...]]) -> Non
     store = opened(folder, kind)
     done = set(store.done().tolist())
     for batch in batches:
-        if not done.issuperset(batch):
-            store.commit(rows(batch), points(batch), OURS)
+        if left := tuple(trial for trial in batch if trial not in done):
+            store.commit(rows(left), points(left), OURS)
 
 
 # The schema
@@ -104,7 +105,7 @@ def test_making_the_object_touches_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "new")
     assert store.done().tolist() == []
     assert store.done().dtype == np.int64
-    assert store.lanes() == {}
+    assert store.blocks() == {}
     assert not store.folder.exists()
 
 
@@ -138,17 +139,35 @@ def test_a_symlinked_folder_is_as_good(tmp_path: Path) -> None:
 
 def test_a_repeated_commit_changes_nothing(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    assert store.commit(rows((1, 2)), points((1, 2)), OURS)
+    assert store.commit(rows((1, 2)), points((1, 2)), OURS) == 2
     before = {name: (tmp_path / name).stat().st_mtime_ns for name in names(tmp_path)}
-    assert not store.commit(rows((2, 1)), points((2, 1)), OURS)
+    assert store.commit(rows((2, 1)), points((2, 1)), OURS) == 0
+    assert opened(tmp_path).commit(rows((1,)), None, OURS) == 0
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in names(tmp_path)} == before
 
 
-def test_a_part_is_named_by_its_trials_and_carries_the_metadata(tmp_path: Path) -> None:
-    opened(tmp_path).commit(rows((2, 1)), points((2, 1)), {"shard": "0/1", "grid": "é"})
-    name = f"part-{hashlib.sha256(np.array([1, 2], '<i8').tobytes()).hexdigest()[:16]}.parquet"
-    assert names(tmp_path) == [f"curves/{name}", "grid.yaml", "manifest.json", f"runs/{name}"]
-    assert pq.read_schema(tmp_path / "runs" / name).metadata == {b"shard": b"0/1", b"grid": "é".encode()}
+def test_of_a_batch_only_what_is_new_is_committed(tmp_path: Path) -> None:
+    """Whoever commits second leaves out what the first has, also where both began before."""
+    import pandas as pd
+
+    one, other = opened(tmp_path), opened(tmp_path)
+    assert one.commit(rows((1, 2, 3)), points((1, 2, 3)), OURS) == 3
+    assert other.commit(rows((3, 4)), points((3, 4)), OURS) == 1
+    assert one.commit(rows((4, 5)), points((4, 5)), OURS) == 1
+    assert pd.read_parquet(tmp_path / "runs")["trial"].tolist() == [1, 2, 3, 4, 5]
+    assert pd.read_parquet(tmp_path / "curves")["trial"].tolist() == np.repeat([1, 2, 3, 4, 5], STEPS).tolist()
+
+
+def test_parts_are_numbered_and_carry_the_metadata(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.commit(rows((2, 1)), points((2, 1)), {"shard": "0/1", "grid": "é"})
+    store.commit(rows((3,)), None, OURS)
+    parts = [f"{kind}/part-{k:08d}.parquet" for kind, k in (("curves", 0), ("runs", 0), ("runs", 1))]
+    assert names(tmp_path) == sorted([*parts, "grid.yaml", "manifest.json"])
+    said = pq.read_schema(tmp_path / parts[1]).metadata
+    assert (said[b"shard"], said[b"grid"], said[b"first"]) == (b"0/1", "é".encode(), b"0")
+    assert said[b"store"].decode() == json.loads((tmp_path / "manifest.json").read_text())["info"]["store"]
+    assert pq.read_schema(tmp_path / parts[2]).metadata[b"first"] == b"1"
 
 
 @pytest.mark.parametrize("curves", [None, points(())])
@@ -172,18 +191,17 @@ def test_a_flipped_bit_in_a_page_is_found(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="CRC"), pq.ParquetFile(part, page_checksum_verification=True) as file:
             file.read()
     with pytest.raises(StoreError, match=rf"{part.name} cannot be read: .*repair"):
-        store.done()
+        Store(tmp_path).done()
 
 
-def test_a_foreign_part_is_named(tmp_path: Path) -> None:
-    store = opened(tmp_path)
-    pq.write_table(pa.table({"x": [1]}), tmp_path / "runs" / "part-x.parquet")
-    with pytest.raises(StoreError, match=r"part-x.parquet cannot be read"):
-        store.done()
-    (tmp_path / "runs" / "part-x.parquet").write_bytes(b"PAR1")
-    for read in (store.done, store.lanes):
-        with pytest.raises(StoreError, match=r"part-x.parquet cannot be read"):
-            read()
+def test_a_broken_part_is_named(tmp_path: Path) -> None:
+    opened(tmp_path).commit(rows((1,)), None, OURS)
+    (part,) = (tmp_path / "runs").iterdir()
+    for content in (b"PAR1", b""):
+        part.write_bytes(content)
+        for read in (Store(tmp_path).done, Store(tmp_path).blocks):
+            with pytest.raises(StoreError, match=rf"{part.name} cannot be read"):
+                read()
 
 
 # Open
@@ -235,20 +253,24 @@ def test_another_grid_is_kept_beside_the_first(tmp_path: Path) -> None:
     assert names(tmp_path) == [second, "grid.yaml", "manifest.json"]
     assert (tmp_path / "grid.yaml").read_text() == "seeds: 1\n"
     assert (tmp_path / second).read_text() == "seeds: 2\n"
-    assert json.loads((tmp_path / "manifest.json").read_text()) == MANIFEST
+    found = json.loads((tmp_path / "manifest.json").read_text())
+    assert found.pop("info") == {"host": "here", "store": Store(tmp_path).read_manifest()["info"]["store"]}
+    assert found == {key: value for key, value in MANIFEST.items() if key != "info"}
 
 
 def test_only_temporaries_of_dead_processes_of_this_host_are_removed(tmp_path: Path) -> None:
     opened(tmp_path)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    host = socket.gethostname()
-    stale = [f"{folder}_tmp-{host}-{ended.pid}-0123abcd" for folder in ("", "runs/", "curves/")]
+    host, process = owner().rsplit("-", 1)
+    number, started = process.split(".")
+    stale = [f"{folder}_tmp-{host}-{ended.pid}.1-0123abcd" for folder in ("", "runs/", "curves/")]
+    stale.append(f"runs/_tmp-{host}-{number}.{int(started) - 1}-0123abcd")  # the number was used before
     kept = [
-        f"runs/_tmp-{host}-{os.getppid()}-0123abcd",
-        f"runs/_tmp-another-{ended.pid}-0123abcd",
+        f"runs/_tmp-{owner()}-0123abcd",
+        f"runs/_tmp-another-{ended.pid}.1-0123abcd",
         f"runs/_tmp-{ended.pid}",
-        f"_tmp-{host}-{ended.pid}-0123abcd.bak",
+        f"_tmp-{host}-{ended.pid}.1-0123abcd.bak",
         "_tmp-notes",
         "runs/notes.txt",
         "runs/.hidden",
@@ -259,53 +281,74 @@ def test_only_temporaries_of_dead_processes_of_this_host_are_removed(tmp_path: P
     assert names(tmp_path) == sorted([*kept, "grid.yaml", "manifest.json"])
 
 
-@pytest.mark.parametrize(
-    ("shard", "gone"), [("0/2", ["0/2", "0/1", "3/4"]), ("1/2", ["0/1", "3/4"]), ("0/1", ["0/2", "0/1", "3/4"])]
-)
-def test_orphan_curves_are_removed_where_their_trials_run_again(tmp_path: Path, shard: str, gone: list[str]) -> None:
-    store = opened(tmp_path)
-    made = {}
-    for trial, owner in enumerate(["0/2", "0/1", "3/4"]):
-        store.commit(rows((trial,)), points((trial,)), {"shard": owner})
-        made[owner] = max((tmp_path / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-        made[owner].unlink()
-    store.commit(rows((7,)), points((7,)), {"shard": shard})
-    pq.write_table(points((9,)), tmp_path / "curves" / "part-foreign.parquet")
-    opened(tmp_path, shard=shard)
-    left = {path.name for path in (tmp_path / "curves").iterdir()}
-    kept = {made[owner].name for owner in made if owner not in gone}
-    assert left == {*kept, "part-foreign.parquet", *(path.name for path in (tmp_path / "runs").iterdir())}
+def test_curves_whose_runs_are_committed_come_to_light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill between the part of the runs and that of the curves leaves the curves under a hidden name."""
 
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
 
-def test_an_orphan_may_vanish_under_ones_hands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened(tmp_path).commit(rows((1,)), points((1,)), OURS)
-    (part,) = (tmp_path / "runs").iterdir()
-    part.unlink()
-    read = pq.read_metadata
-
-    def removing(path: Path) -> pq.FileMetaData:
-        found = read(path)
-        path.unlink()
-        return found
-
-    monkeypatch.setattr(pq, "read_metadata", removing)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened(tmp_path).commit(rows((1,)), points((1,)), OURS)
+    assert not list((tmp_path / "curves").glob("part-*"))
     opened(tmp_path)
-    assert names(tmp_path) == ["grid.yaml", "manifest.json"]
+    assert pq.read_table(tmp_path / "curves")["trial"].to_pylist() == [1] * STEPS
 
 
-def test_curves_that_another_process_took_for_an_orphan_come_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, link = opened(tmp_path), os.link
+# Extension
 
-    def interfering(source: Path, target: Path) -> None:
-        if target.parent.name == "runs":
-            opened(tmp_path)
-        link(source, target)
+WIDER = {**MANIFEST, "columns": {"n": "int", "lr": "float", "decay": "float"}, "defaults": {"a": {"x": 1}}}
+NARROW = {**MANIFEST, "columns": {"n": "int", "lr": "float"}, "defaults": {"a": {"x": 1}}}
 
-    monkeypatch.setattr(os, "link", interfering)
-    store.commit(rows((1,)), points((1,)), OURS)
-    assert len(names(tmp_path / "curves")) == len(names(tmp_path / "runs")) == 1
+
+def test_new_columns_are_null_in_old_rows_and_every_reader_sees_them(tmp_path: Path) -> None:
+    import duckdb
+    import pandas as pd
+
+    store = Store(tmp_path)
+    store.open(NARROW, "seeds: 1\n")
+    for trial in (1, 2):
+        store.commit(rows((trial,)), points((trial,)), OURS)
+    (tmp_path / "runs" / "_notes").write_text("mine")
+    wider = Store(tmp_path)
+    wider.open(WIDER, "seeds: 2\n")
+    table = rows((3,)).append_column("decay", pa.array([0.5]))
+    assert wider.commit(table, points((3,)), OURS) == 1
+    assert pd.read_parquet(tmp_path / "runs").set_index("trial")["decay"].to_dict() == {1: None, 2: None, 3: 0.5} | {
+        trial: pytest.approx(float("nan"), nan_ok=True) for trial in (1, 2)
+    }
+    with duckdb.connect() as database:
+        found = database.execute(f"select count(*), count(decay) from '{tmp_path}/runs/*.parquet'").fetchall()
+    assert found == [(3, 1)]
+    assert sorted(pd.read_parquet(tmp_path / "curves")["trial"]) == np.repeat([1, 2, 3], STEPS).tolist()
+    assert (tmp_path / "runs" / "_notes").read_text() == "mine"
+    again = Store(tmp_path)
+    again.open(NARROW, "seeds: 1\n")
+    assert again.manifest["columns"] == WIDER["columns"]
+    assert again.done().tolist() == [1, 2, 3]
+
+
+def test_a_column_of_another_type_and_a_changed_default_are_refused(tmp_path: Path) -> None:
+    Store(tmp_path).open(NARROW, "")
+    changed = {**WIDER, "columns": {"n": "float"}, "defaults": {"a": {"x": 2}, "b": {"y": 1}}}
+    with pytest.raises(StoreConflict, match=r'\(columns.n "int" -> "float", defaults.a.x 1 -> 2\)'):
+        Store(tmp_path).open(changed, "")
+    assert Store(tmp_path).read_manifest()["columns"] == NARROW["columns"]
+
+
+def test_nobody_may_be_at_work_while_a_store_gets_new_columns(tmp_path: Path) -> None:
+    Store(tmp_path).open(NARROW, "")
+    sleeper = subprocess.Popen(script("sleep", tmp_path), env=environment(), stdout=subprocess.PIPE, text=True)
+    assert sleeper.stdout is not None and sleeper.stdout.readline() == "ready\n"
+    with Claims(tmp_path) as claims:
+        with pytest.raises(StoreError, match=rf"-{sleeper.pid}\.\d+ does"):
+            Store(tmp_path).open(WIDER, "", claims)
+        Store(tmp_path).open(NARROW, "", claims)
+        sleeper.kill()
+        sleeper.communicate()
+        Store(tmp_path).open(WIDER, "", claims)
+    assert Store(tmp_path).read_manifest()["columns"] == WIDER["columns"]
 
 
 # Full and failing disks
@@ -355,29 +398,38 @@ def test_a_real_limit_on_file_size_is_a_store_error(tmp_path: Path) -> None:
 # Kills
 
 
-class Careless(Store):
-    """A mutant that writes tables straight to their names, as most programs do; its commits must fail the kill test."""
-
-    def _put_table(self, kind: str, name: str, table: pa.Table | None, metadata: Mapping[str, str]) -> bool:
-        path = self.folder / kind / name
-        if table is None or path.exists():
-            return False
-        with io.BufferedWriter(Raw(path)) as file:
-            pq.write_table(table.replace_schema_metadata(dict(metadata)), file)
+class CarelessLog(Log):
+    def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
+        for kind, table in (("curves", curves), ("runs", runs)):
+            path = self.folder / kind / f"part-{number:08d}.parquet"
+            if table is not None:
+                with io.BufferedWriter(Raw(path)) as file:
+                    pq.write_table(table.replace_schema_metadata({**metadata, "first": str(number)}), file)
         return True
 
 
-class RunsFirst(Store):
-    """A mutant that says that trials are done before their curves are there."""
+class Careless(Store):
+    """A mutant that writes tables straight to their names, as most programs do; its commits must fail the kill test."""
 
-    def _put_table(self, kind: str, name: str, table: pa.Table | None, metadata: Mapping[str, str]) -> bool:
-        other = {"runs": "curves", "curves": "runs"}[kind]
-        table = rows(trials_of(table)) if kind == "curves" else points(trials_of(table))
-        return super()._put_table(other, name, table, metadata)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.log = CarelessLog(self.folder)
 
 
-def trials_of(table: pa.Table | None) -> tuple[int, ...]:
-    return tuple(sorted(set(table["trial"].to_pylist()))) if table else ()
+class ForgetfulLog(Log):
+    def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
+        won = super()._publish(number, runs, None, metadata)
+        return won and (
+            curves is None or bool(put(self.folder / "curves" / parts.name(number), parts.parquet(curves, {})))
+        )
+
+
+class Forgetful(Store):
+    """A mutant that commits the curves after the runs, and does not say in the runs that there are some."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.log = ForgetfulLog(self.folder)
 
 
 class Raw(io.RawIOBase):
@@ -398,7 +450,7 @@ class Raw(io.RawIOBase):
         super().close()
 
 
-STORES: dict[str, type[Store]] = {each.__name__: each for each in (Store, Careless, RunsFirst)}
+STORES: dict[str, type[Store]] = {each.__name__: each for each in (Store, Careless, Forgetful)}
 BATCHES = [(1, 2), (4, 3, 0)]
 
 
@@ -416,7 +468,7 @@ def die_at(operation: int) -> None:
 
         return counting
 
-    for name in ("open", "write", "fsync", "link", "unlink"):
+    for name in ("open", "write", "fsync", "link", "unlink", "rename", "replace"):
         setattr(os, name, counted(getattr(os, name)))
 
 
@@ -471,7 +523,7 @@ def test_a_kill_at_any_operation_loses_nothing(killed: tuple[type[Store], list[P
 
 
 @pytest.mark.parametrize(
-    ("killed", "what"), [("Careless", "cannot be read"), ("RunsFirst", "not completed")], indirect=["killed"]
+    ("killed", "what"), [("Careless", "cannot be read"), ("Forgetful", "not completed")], indirect=["killed"]
 )
 def test_the_kill_test_finds_a_store_that_is_less_careful(killed: tuple[type[Store], list[Path]], what: str) -> None:
     kind, folders = killed
@@ -483,37 +535,114 @@ def test_the_kill_test_finds_a_store_that_is_less_careful(killed: tuple[type[Sto
 # Races
 
 
-def race(folder: Path, seed: str) -> None:
-    """Commit the same parts as another process, in an order of one's own; print how many were won."""
+def race(folder: Path, seed: str, log: type[Log] = Log) -> None:
+    """Commit the same trials as another process, in an order and in batches of one's own; print how many were won."""
     store = opened(folder)
-    order = list(range(60))
-    random.Random(seed).shuffle(order)
+    store.log = log(folder)
+    trials, chance = list(range(240)), random.Random(seed)
+    chance.shuffle(trials)
     (folder / f"ready-{seed}").touch()
     while len(list(folder.glob("ready-*"))) < 2:
         time.sleep(0.001)
-    print(sum(store.commit(rows((k, 100 + k)), points((k, 100 + k)), {"shard": f"{seed}/2"}) for k in order))
+    won = 0
+    for at in range(0, len(trials), 4):
+        batch = tuple(trials[at : at + 4])
+        won += store.commit(rows(batch), points(batch), OURS)
+        time.sleep(chance.random() / 100)
+    print(won)
+
+
+class BlindLog(Log):
+    """A mutant that does not look at what others have committed, only for a free number."""
+
+    def append(self, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> int:
+        while not self._publish(self.next, runs, curves, metadata):
+            self.next += 1
+        return runs.num_rows
+
+
+def raced(folder: Path, kind: str) -> tuple[list[int], list[bool]]:
+    """How many trials each of two processes won, and whether a reader saw each trial once whenever it looked."""
+    import pandas as pd
+
+    racers = [
+        subprocess.Popen(script(kind, folder, seed), env=environment(), stdout=subprocess.PIPE, text=True)
+        for seed in ("0", "1")
+    ]
+    unique = list[bool]()
+    while any(racer.poll() is None for racer in racers):
+        if list(folder.glob("runs/part-*")):
+            unique.append(pd.read_parquet(folder / "runs").trial.is_unique)
+    return [int(racer.communicate()[0]) for racer in racers], unique
 
 
 def test_two_processes_on_one_store_never_duplicate_and_readers_see_whole_parts(tmp_path: Path) -> None:
     import pandas as pd
 
-    racers = [
-        subprocess.Popen(script("race", tmp_path, seed), env=environment(), stdout=subprocess.PIPE, text=True)
-        for seed in ("0", "1")
-    ]
-    looks = 0
-    while any(racer.poll() is None for racer in racers):
-        if list(tmp_path.glob("runs/part-*")):
-            frame = pd.read_parquet(tmp_path / "runs")
-            assert frame.trial.is_unique
-            assert len(frame) % 2 == 0
-            looks += 1
-    won = [int(racer.communicate()[0]) for racer in racers]
-    assert sum(won) == 60
-    assert min(won) > 0
-    assert looks > 0
-    assert Store(tmp_path).done().tolist() == [*range(60), *range(100, 160)]
-    assert len(pd.read_parquet(tmp_path / "curves")) == 120 * STEPS
+    won, unique = raced(tmp_path, "race")
+    assert sum(won) == 240 and min(won) > 0 and unique and all(unique)
+    assert Store(tmp_path).done().tolist() == list(range(240))
+    curves = pd.read_parquet(tmp_path / "curves")
+    assert sorted(curves.trial) == np.repeat(range(240), STEPS).tolist()
+
+
+def test_the_race_finds_a_store_that_does_not_look(tmp_path: Path) -> None:
+    won, unique = raced(tmp_path, "blind")
+    assert sum(won) > 240 and not all(unique)
+
+
+# Claims
+
+
+def test_a_claim_is_given_once_and_comes_back(tmp_path: Path) -> None:
+    with Claims(tmp_path) as claims:
+        assert claims.take("a") and not claims.take("a")
+        claims.release("a")
+        assert claims.take("a")
+    assert names(tmp_path) == []
+
+
+def test_claims_fall_to_others_when_their_process_is_gone(tmp_path: Path) -> None:
+    sleeper = subprocess.Popen(script("sleep", tmp_path), env=environment(), stdout=subprocess.PIPE, text=True)
+    assert sleeper.stdout is not None and sleeper.stdout.readline() == "ready\n"
+    with Claims(tmp_path) as claims:
+        assert not claims.take("slice") and len(claims.others()) == 1
+        sleeper.kill()
+        sleeper.communicate()
+        assert claims.take("slice") and claims.others() == []
+
+
+def test_claims_of_another_host_fall_to_others_after_a_lease(tmp_path: Path) -> None:
+    with Claims(tmp_path, lease=60) as claims:
+        for name in ("slice", "worker-away-7.1", "notes"):
+            (claims.folder / name).write_text("away-7.1" if name != "notes" else "mine")
+        assert not claims.take("slice") and claims.others() == ["away-7.1"]
+        past = time.time() - 61
+        for name in ("slice", "worker-away-7.1", "notes"):
+            os.utime(claims.folder / name, (past, past))
+        assert not claims.take("notes")
+        assert claims.take("slice") and claims.others() == []
+    with Claims(tmp_path, lease=60):
+        assert (tmp_path / "claims" / "notes").read_text() == "mine"
+
+
+def test_a_process_that_others_took_for_dead_claims_on(tmp_path: Path) -> None:
+    with Claims(tmp_path) as claims:
+        claims.own.unlink()
+        assert claims.take("slice") and not claims.take("slice")
+
+
+def test_its_file_stays_fresh(tmp_path: Path) -> None:
+    with Claims(tmp_path, lease=0.3) as claims:
+        before = claims.own.stat().st_mtime_ns
+        time.sleep(0.3)
+        assert claims.own.stat().st_mtime_ns > before
+
+
+def test_nobody_comes_in_while_one_is_alone(tmp_path: Path) -> None:
+    late = Claims(tmp_path)
+    with Claims(tmp_path) as claims, claims.alone("test"), pytest.raises(StoreError, match="is being rewritten by"):
+        late.__enter__()
 
 
 # The writer
@@ -583,13 +712,23 @@ def test_a_part_is_committed_when_enough_rows_wait(tmp_path: Path) -> None:
 
 def test_a_part_is_committed_when_its_first_row_waited_long_enough(tmp_path: Path) -> None:
     now = [0.0]
-    into = writer(tmp_path, max_seconds=30.0, clock=lambda: now[0])
-    for now[0], committed in [(100.0, 0), (129.0, 0), (130.0, 3), (150.0, 3), (179.0, 3), (180.0, 6)]:
+    into = writer(tmp_path, min_seconds=2.0, max_seconds=30.0, clock=lambda: now[0])
+    early = [(1.0, 0), (2.0, 0), (3.5, 3), (6.0, 3), (11.0, 3), (12.0, 6)]
+    for now[0], committed in [*early, (100.0, 6), (129.0, 6), (130.0, 9), (150.0, 9), (179.0, 9), (180.0, 12)]:
         into.add("b", 8, {"trial": [int(now[0])]})
         assert into.rows == committed
 
 
-def test_lane_counts_are_kept_by_bucket(tmp_path: Path) -> None:
+def test_it_is_told_what_was_committed(tmp_path: Path) -> None:
+    told: list[int] = []
+    with writer(tmp_path, max_rows=2, committed=lambda trials: told.extend(trials.tolist())) as into:
+        for trial, want in enumerate([0, 2, 2, 4, 4]):
+            into.add("b", 8, {"trial": [trial]})
+            assert len(told) == want
+    assert told == [0, 1, 2, 3, 4]
+
+
+def test_blocks_are_kept_by_bucket(tmp_path: Path) -> None:
     with writer(tmp_path) as into:
         into.add("a", 8, {"trial": [1]})
         into.add("b", 16, {"trial": [2]})
@@ -597,7 +736,7 @@ def test_lane_counts_are_kept_by_bucket(tmp_path: Path) -> None:
         assert into.rows == 0
         into.add("a", 4, {"trial": [4]})
         assert into.rows == 3, "rows of another lane count are another part"
-    assert Store(tmp_path).lanes() == {"a": 4, "b": 16}
+    assert Store(tmp_path).blocks() == {"a": 4, "b": 16}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, SweepError, RuntimeError])
@@ -636,8 +775,19 @@ def script(*args: object) -> list[str]:
     return [sys.executable, __file__, *map(str, args)]
 
 
+def sleep(folder: Path) -> None:
+    """Claim a slice and wait to be killed."""
+    with Claims(folder) as claims:
+        assert claims.take("slice")
+        print("ready", flush=True)
+        time.sleep(60)
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "kill":
-        kill_at_each_operation(Path(sys.argv[2]), STORES[sys.argv[3]])
+    what, place, *more = sys.argv[1:]
+    if what == "kill":
+        kill_at_each_operation(Path(place), STORES[more[0]])
+    elif what == "sleep":
+        sleep(Path(place))
     else:
-        race(Path(sys.argv[2]), sys.argv[3])
+        race(Path(place), more[0], BlindLog if what == "blind" else Log)

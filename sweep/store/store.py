@@ -96,7 +96,7 @@ class Store:
             replace(self.folder / "manifest.json", _json(self.manifest))
         self.log = Log(self.folder)
 
-    def _compare(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    def _compare(self, old: dict[str, Any], new: dict[str, Any]) -> None:
         def may_differ(key: str) -> bool:
             return (key not in old or key not in new) and key.split(".")[0] in GROWING
 
