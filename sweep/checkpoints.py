@@ -11,6 +11,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ class Checkpoints:
         return self._last is not None
 
     def save(self, columns: Columns) -> None:
-        """Keep the state of these trials in place of what this object kept before. Raises OSError."""
+        """Keep the state of these trials in place of what this object kept or found before. Raises OSError."""
         import orbax.checkpoint as ocp
 
         self._number += 1
@@ -47,6 +48,10 @@ class Checkpoints:
             checkpointer.save(path, {**columns, "digest": _digest(columns)}, force=True)
         self.clear()
         self._last = path
+        for old, found in list(self._known.items()):
+            if found is not None and np.isin(found["trial"], columns["trial"]).all():
+                del self._known[old]
+                shutil.rmtree(old, ignore_errors=True)
 
     def find(self, trials: np.ndarray) -> dict[str, np.ndarray]:
         """The latest rows of those of the trials that have some."""
@@ -66,6 +71,8 @@ class Checkpoints:
         if self._last is not None:
             shutil.rmtree(self._last, ignore_errors=True)
             self._last = None
+            with suppress(OSError):  # others may have something in it
+                self.folder.rmdir()
 
     def _tables(self) -> list[Columns]:
         if self.folder.is_dir():
@@ -86,6 +93,8 @@ def clear(folder: Path, done: np.ndarray) -> None:
         columns = _read(path) if _NAME.fullmatch(path.name) else None
         if columns is None or np.isin(columns["trial"], done).all():
             shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        place.rmdir()
 
 
 def _read(path: Path) -> Columns | None:

@@ -89,7 +89,7 @@ def run(request: Request) -> Path:
             with _progress(request) as progress, _writer(request, store, grid) as writer:
                 progress.start(plan.planned, plan.planned - plan.left)
                 if plan.host.workers > 1:
-                    _launch(plan, request, progress, interrupts)
+                    _launch(plan, request, store, progress, interrupts)
                 else:
                     _train(
                         Worker(plan, store, claims, writer, progress, request.turn or (0, 1), request.checkpoint),
@@ -142,12 +142,12 @@ def _workers(plan: Plan, request: Request) -> int:
     return most if request.workers else min(most, 1 + int(plan.work() / WORTH_A_WORKER))
 
 
-def _launch(plan: Plan, request: Request, progress: Progress, interrupts: Interrupts) -> None:
+def _launch(plan: Plan, request: Request, store: Store, progress: Progress, interrupts: Interrupts) -> None:
     """Let workers train the plan."""
     stop = threading.Event()
     workers = launch.Local(_command(request), plan.host.workers)
     with interrupts.stopping(stop):
-        workers.run(lambda line: relay(line, progress), progress.say, stop)
+        workers.run(lambda line: relay(line, progress), progress.say, stop, store.log.read)
 
 
 def _command(request: Request) -> list[str]:

@@ -21,12 +21,12 @@ from tests.commands import command, difference, finish, of_trials, rows, start, 
 SCRIPT = """
 import pathlib, sys, time
 folder, kind, options = pathlib.Path(sys.argv[1]), sys.argv[2], dict(zip(sys.argv[3::2], sys.argv[4::2]))
-index = int(options["--shard"].split("/")[0])
+index = int(options["--turn"].split("/")[0])
 tries = folder / f"tries-{index}"
 tries.write_text(tries.read_text() + "." if tries.exists() else ".")
-print("hello from", options["--shard"], options["--core"], flush=True)
+print("hello from", options["--turn"], flush=True)
 """
-"""A worker that counts its starts and says its share and core; what follows is what this one does."""
+"""A worker that counts its starts and says its turn; what follows is what this one does."""
 
 ENDS = {
     "well": "",
@@ -37,9 +37,9 @@ ENDS = {
 }
 
 
-def workers(folder: Path, kind: str, count: int = 2, shard: tuple[int, int] = (0, 1)) -> Local:
+def workers(folder: Path, kind: str, count: int = 2) -> Local:
     """Workers that end in some way."""
-    return Local([sys.executable, "-c", SCRIPT + ENDS[kind], str(folder), kind], shard, count)
+    return Local([sys.executable, "-c", SCRIPT + ENDS[kind], str(folder), kind], count)
 
 
 def run(local: Local, stop: threading.Event | None = None) -> tuple[list[str], list[str]]:
@@ -55,17 +55,21 @@ def starts(folder: Path) -> list[int]:
     return [len(path.read_text()) for path in sorted(folder.glob("tries-*"))]
 
 
-def test_every_worker_has_its_share_and_a_core(tmp_path: Path) -> None:
-    places = cores()
+def test_every_worker_has_its_turn(tmp_path: Path) -> None:
     heard, said = run(workers(tmp_path, "well", count=3))
-    assert heard == [f"hello from {i}/3 {places[i % len(places)]}\n" for i in range(3)]
+    assert heard == [f"hello from {i}/3\n" for i in range(3)]
     assert said == []
 
 
-def test_shares_of_a_share_are_cut_from_the_whole(tmp_path: Path) -> None:
-    """Every 4th trial from the 1st on, and of those every 2nd: every 8th from the 1st and from the 5th on."""
-    heard, _ = run(workers(tmp_path, "well", shard=(1, 4)))
-    assert [line.split()[2] for line in heard] == ["1/8", "5/8"]
+def test_every_worker_has_a_core() -> None:
+    """The i-th worker settles on the i-th core, and from the first on again where there are fewer."""
+    ask = "import os; from sweep.launch import settle; settle({}); print(os.sched_getaffinity(0))"
+    places = cores()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    for number in (0, len(places) - 1, len(places)):
+        with subprocess.Popen([sys.executable, "-c", ask.format(number)], text=True, **pipes) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"{{{places[number % len(places)]}}}\n"
 
 
 def test_a_killed_worker_is_told_of_and_started_again(tmp_path: Path) -> None:
@@ -78,6 +82,14 @@ def test_a_worker_that_is_killed_again_and_again_is_given_up(tmp_path: Path) -> 
     with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 was ended by SIGKILL\."):
         run(workers(tmp_path, "killed"))
     assert starts(tmp_path) == [1, 3]
+
+
+def test_a_worker_is_not_given_up_while_the_sweep_comes_on(tmp_path: Path) -> None:
+    """The first four deaths were not in vain, two more end it."""
+    news = iter([True] * 4)
+    with pytest.raises(WorkerFailed):
+        workers(tmp_path, "killed").run(print, print, threading.Event(), lambda: next(news, False))
+    assert starts(tmp_path) == [1, 6]
 
 
 def test_a_failure_is_raised_with_its_words_and_is_not_repeated(tmp_path: Path) -> None:

@@ -42,20 +42,29 @@ class Telling(Writer):
         print(*runs["trial"], flush=True)
         time.sleep(0.05)
 
-session.Writer = functools.partial(Telling, max_seconds=float(sys.argv.pop(1)))
+seconds = float(sys.argv.pop(1))
+session.Writer = functools.partial(Telling, min_seconds=seconds, max_seconds=seconds)
 app()
 """
 """The command, committing after so many seconds, that says which trials have ended and takes its time afterwards."""
 
 FORGETFUL = """
+import sys, time
 from sweep.run import app
-from sweep.store import Store
+from sweep.store.log import Ids, Log
 
-done = Store.done
-Store.done = lambda store: done(store)[:0]
+began, take_in = time.time(), Log._take_in
+
+def forgetting(log, path):
+    known = log.ids
+    log.ids = known if path.stat().st_mtime > began else Ids()
+    take_in(log, path)
+    log.ids = known
+
+Log._take_in = forgetting
 app()
 """
-"""The command, with a fault: it takes no trial for done."""
+"""The command, with a fault: it does not know what was done before it began."""
 
 
 def slow(seconds: float, grid: Path, store: Path) -> subprocess.Popen[str]:

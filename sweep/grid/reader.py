@@ -6,19 +6,26 @@ Only text, numbers, true/false, null, lists and mappings exist; numbers are writ
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
 from sweep.errors import Problem
 
 MAX_BYTES, MAX_NODES, MAX_DEPTH = 1 << 20, 100_000, 24
+MAX_PROBLEMS, MAX_EFFORT = 1_000, 2_000_000_000
+"""Most things that are told of one file, and the nanoseconds of work after which it is given up, as they are estimated
+before the work is done: what a file costs depends on nothing but the file."""
 
 Path = tuple[str | int, ...]
 """Keys and list positions that lead from the top of a file to a value."""
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = "Write plain text, numbers, true or false, null, lists and mappings"
+
+
+class Stopped(Exception):
+    """The end of looking at a file; why stands in the problems of the document."""
 
 
 class Document:
@@ -32,13 +39,31 @@ class Document:
         self.value: Any = None
         self.broken = False
         self.problems: list[Problem] = []
+        self.effort = 0
         self.places: dict[Path, tuple[int, int]] = {}
         self.keys: dict[Path, tuple[int, int]] = {}
 
     def complain(self, path: Path, what: str, cure: str, *, key: bool = False) -> None:
         """Note a problem at a value, or at its key; at the nearest value around it where the file has none."""
-        line, column = self.place(path, key=key)
-        self.problems.append(Problem(self.file, line, column, dotted(path), what, cure))
+        self.note(self.place(path, key=key), path, what, cure)
+
+    def note(self, place: tuple[int, int], path: Path, what: str, cure: str) -> None:
+        """Note a problem at a line and column. Raises Stopped where there are too many."""
+        self.problems.append(Problem(self.file, *place, plain(dotted(path), 200), plain(what), plain(cure)))
+        if len(self.problems) == MAX_PROBLEMS:
+            self._stop(f"{MAX_PROBLEMS} things are wrong up to here, and the rest was not looked at", "Mend these first")
+
+    def spend(self, effort: float) -> None:
+        """Account for work, in nanoseconds, that is about to be done. Raises Stopped where a file asks for too much."""
+        self.effort += int(effort)
+        if self.effort > MAX_EFFORT:
+            cure = "Give fewer values, conditions or members of unions, or let expressions depend on fewer fields"
+            self._stop("the grid takes too long to check", cure)
+
+    def _stop(self, what: str, cure: str) -> NoReturn:
+        self.broken = True
+        self.problems.append(Problem(self.file, 1, 1, "", what, cure))
+        raise Stopped
 
     def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Line and column of a value (or of its key), counted from 1."""
@@ -54,6 +79,12 @@ def dotted(path: Path) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
+def plain(text: str, most: int = 2_500) -> str:
+    """A text of a file as it may stand in a message: in one line, without what a terminal would obey, not endless."""
+    text = text if len(text) <= most else text[: most - 3] + "..."
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def read(text: str | bytes, file: str) -> Document:
     """The values of a file; what is wrong with it as YAML stands in the document's problems."""
     document = Document(file)
@@ -63,7 +94,7 @@ def read(text: str | bytes, file: str) -> Document:
         document.value = None if root is None else _Builder(document).value(root, ())
     except _Unreadable as unreadable:
         document.broken = True
-        document.problems.append(Problem(file, *unreadable.place, "", unreadable.what, unreadable.cure))
+        document.note(unreadable.place, (), plain(unreadable.what, 200), unreadable.cure)
     document.broken |= document.value is None
     if document.value is None and not document.problems:
         document.complain((), "the file is empty", "Write at least name, data, model and optimizer")
@@ -194,8 +225,7 @@ class _Builder:
             if key in found:
                 first, (line, column) = self.document.keys[inner][0], _place(key_node.start_mark)
                 what = f"is given twice, first in line {first} and again in line {line}"
-                problem = Problem(self.document.file, line, column, dotted(inner), what, "Keep one of the two")
-                self.document.problems.append(problem)
+                self.document.note((line, column), inner, what, "Keep one of the two")
                 continue
             self.document.keys[inner] = _place(key_node.start_mark)
             found[key] = self.value(value_node, inner)
@@ -209,7 +239,7 @@ class _Builder:
             return str(node.value)
         else:
             what, cure = "a key has to be a word", "Write `name: value`"
-        self.document.problems.append(Problem(self.document.file, *place, dotted(path), what, cure))
+        self.document.note(place, path, what, cure)
         self.document.broken = True
         return None
 
@@ -219,7 +249,8 @@ class _Builder:
         try:
             if make is not None:
                 return make(node.value)
-            what = f"the tag {node.tag.replace(_TAG, '!!')} is not read" if tag != "merge" else "<< is not read"
+            tag = plain(node.tag.replace(_TAG, "!!"), 60)
+            what = f"the tag {tag} is not read" if node.tag != f"{_TAG}merge" else "<< is not read"
         except (ValueError, UnicodeError):
             what = f"{_short(node.value)} is not a value of 64 bits or valid text"
         self.document.complain(path, what, _PLAIN)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from sweep.errors import Interrupted, WorkerFailed
 
 RESTARTS = 2
-"""How often a worker that a signal ended is started again."""
+"""How often a worker that a signal ended is started again while nothing is committed."""
 PATIENCE, GRACE = 0.1, 20.0
 
 
@@ -82,11 +82,17 @@ class Local:
     def __init__(self, command: Sequence[str], count: int) -> None:
         self.workers = [Worker(i + 1, [*command, "--turn", f"{i}/{count}"]) for i in range(count)]
 
-    def run(self, hear: Callable[[str], None], say: Callable[[str], None], stop: threading.Event) -> None:
+    def run(
+        self,
+        hear: Callable[[str], None],
+        say: Callable[[str], None],
+        stop: threading.Event,
+        progressed: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Run all workers to their end; once `stop` is set they are asked to end early.
 
-        A worker that a signal ended is started again, twice at most; one that failed is reported after the others have
-        ended. Raises WorkerFailed.
+        A worker that a signal ended is started again, twice at most unless the sweep has `progressed` since this was
+        asked last; one that failed is reported after the others have ended. Raises WorkerFailed.
         """
         lock = threading.Lock()
 
@@ -102,7 +108,7 @@ class Local:
             for worker in self.workers:
                 worker.start(alone(hear))
                 started.append(worker)
-            failures = self._wait(alone(hear), alone(say), stop)
+            failures = self._wait(alone(hear), alone(say), stop, progressed)
         finally:
             for worker in started:
                 worker.stop()
@@ -111,7 +117,13 @@ class Local:
         if failures and not stop.is_set():
             raise WorkerFailed("\n".join(failures))
 
-    def _wait(self, hear: Callable[[str], None], say: Callable[[str], None], stop: threading.Event) -> list[str]:
+    def _wait(
+        self,
+        hear: Callable[[str], None],
+        say: Callable[[str], None],
+        stop: threading.Event,
+        progressed: Callable[[], bool],
+    ) -> list[str]:
         """Wait for all workers and return what is to be said of those that failed."""
         failures, running, asked = [], list(self.workers), False
         while running:
@@ -123,6 +135,7 @@ class Local:
             for worker in [each for each in running if each.process.poll() is not None]:
                 worker.close()
                 code = worker.process.returncode
+                worker.restarts = 0 if code and progressed() else worker.restarts
                 if (code < 0 or code == Interrupted.exit_code) and worker.restarts < RESTARTS and not asked:
                     worker.restarts += 1
                     say(f"{self._end(worker)} It is started again: only what it had not written runs again.")
