@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,7 +22,7 @@ from sweep.store.files import gone, owner
 Columns = Mapping[str, np.ndarray]
 """Arrays by name, all with one row a trial; `trial` has their ids and `step` the updates made so far."""
 
-_NAME = re.compile(r"(?P<program>[0-9a-f]{16}-\d+)_(?P<owner>.+)_(?P<number>\d+)")
+_NAME = re.compile(r"(?P<program>[0-9a-f]{16}-\d+)_(?P<owner>.+)_[0-9a-f]{8}")
 
 
 class Checkpoints:
@@ -30,7 +31,6 @@ class Checkpoints:
     def __init__(self, folder: Path, program: str) -> None:
         self.folder, self.program = Path(folder).absolute() / "checkpoints", program
         self._last: Path | None = None
-        self._number = 0
         self._known: dict[Path, Columns | None] = {}
 
     @property
@@ -42,10 +42,9 @@ class Checkpoints:
         """Keep the state of these trials in place of what this object kept or found before. Raises OSError."""
         import orbax.checkpoint as ocp
 
-        self._number += 1
-        path = self.folder / f"{self.program}_{owner()}_{self._number}"
+        path = self.folder / f"{self.program}_{owner()}_{secrets.token_hex(4)}"
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(path, {**columns, "digest": _digest(columns)}, force=True)
+            checkpointer.save(path, {**columns, "digest": _digest(columns)})
         self.clear()
         self._last = path
         for old, found in list(self._known.items()):

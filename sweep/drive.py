@@ -181,7 +181,7 @@ class Drive:
         self.lanes = self.programs.restore(self.lanes, jax.tree.unflatten(structure, states), due)
         self.step[lanes], self.pointer[lanes] = columns["step"], columns["pointer"]
         self.over[lanes] = columns["over"]
-        self.book.restore(lanes, columns)
+        self.unread.append((self.ticket.copy(), lanes, columns))  # after what is unread of the trials before them
 
     def _settle(self) -> bool:
         """Refill free lanes and measure the due ones, until every lane has steps to make; False where none has."""
@@ -225,7 +225,9 @@ class Drive:
     def _read(self, keep: int) -> Iterator[Ended]:
         while len(self.unread) > keep:
             ticket, due, found = self.unread.popleft()
-            if due is None:
+            if isinstance(found, dict):
+                self.book.restore(due, found)
+            elif due is None:
                 same = (ticket == self.ticket) & (ticket != EMPTY)
                 self.over |= (np.asarray(found.status) != Status.RUNNING) & same
                 self.step = np.where(same, found.step, self.step) if self.early else self.step

@@ -26,7 +26,7 @@ from sweep.grid import Grid
 from sweep.interrupts import Interrupts
 from sweep.plan import Host, Plan
 from sweep.progress import Progress, Reports, Silent, for_terminal, relay
-from sweep.store import Claims, Store
+from sweep.store import Claims, Store, owner
 from sweep.trial import defaults
 from sweep.work import Worker
 from sweep.writer import Writer
@@ -167,7 +167,7 @@ def _train(worker: Worker, interrupts: Interrupts) -> None:
 
 
 def _writer(request: Request, store: Store, grid: Grid) -> Writer:
-    metadata = {"shard": _shard(request), "trials": str(grid.size), "grid": grid.name}
+    metadata = {"shard": _shard(request), "trials": str(grid.size), "grid": grid.name, "worker": owner()}
     columns = grid.columns | schema.read(store.manifest["columns"])
     return Writer(store, schema.runs(columns), schema.curves(), metadata)
 

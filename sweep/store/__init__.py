@@ -11,6 +11,7 @@ DIR/
 """
 
 from sweep.store.claims import Claims
+from sweep.store.files import owner
 from sweep.store.store import Store
 
-__all__ = ["Claims", "Store"]
+__all__ = ["Claims", "Store", "owner"]

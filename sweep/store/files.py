@@ -94,9 +94,13 @@ def _host() -> str:
 
 
 def _started(process: int) -> int:
-    """When a process started, in ticks of the system: numbers are used again. 0 where the system does not say."""
+    """When a process started, in ticks of the system: numbers are used again.
+
+    0 where the system does not say, -1 for one that has ended and waits to be told of.
+    """
     try:
-        return int(Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[19])
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        return -1 if fields[0] in "ZX" else int(fields[19])
     except (OSError, IndexError, ValueError):
         return 0
 
