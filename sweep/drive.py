@@ -225,7 +225,7 @@ class Drive:
     def _read(self, keep: int) -> Iterator[Ended]:
         while len(self.unread) > keep:
             ticket, due, found = self.unread.popleft()
-            if isinstance(found, dict):
+            if due is not None and isinstance(found, dict):
                 self.book.restore(due, found)
             elif due is None:
                 same = (ticket == self.ticket) & (ticket != EMPTY)

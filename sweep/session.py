@@ -85,19 +85,23 @@ def run(request: Request) -> Path:
         store = Store(request.folder(grid))
         with Claims(store.folder) as claims:
             store.open(_manifest(request, grid), grid.text, claims)
-            plan = _plan(request, grid, store, _host(_platform(), request))
-            with _progress(request) as progress, _writer(request, store, grid) as writer:
-                progress.start(plan.planned, plan.planned - plan.left)
-                if plan.host.workers > 1:
-                    _launch(plan, request, store, progress, interrupts)
-                else:
-                    _train(
-                        Worker(plan, store, claims, writer, progress, request.turn or (0, 1), request.checkpoint),
-                        interrupts,
-                    )
-                if request.turn is None:
-                    progress.say(f"{plan.left:,} trials trained, {plan.planned:,} rows in {store.folder}.")
+            _train(request, grid, store, claims, interrupts)
     return store.folder
+
+
+def _train(request: Request, grid: Grid, store: Store, claims: Claims, interrupts: Interrupts) -> None:
+    """Train what is missing, in this process or in workers."""
+    plan = _plan(request, grid, store, _host(_platform(), request))
+    stop = threading.Event()
+    with _progress(request) as progress, _writer(request, store, grid) as writer, interrupts.stopping(stop):
+        progress.start(plan.planned, plan.planned - plan.left)
+        if plan.host.workers > 1:
+            _launch(plan, request, store, progress, stop)
+        else:
+            with _compiles(progress):
+                Worker(plan, store, claims, writer, progress, request.turn or (0, 1), request.checkpoint).run(stop)
+        if request.turn is None and not stop.is_set():
+            progress.say(f"{plan.left:,} trials trained, {plan.planned:,} rows in {store.folder}.")
 
 
 def _host(platform: str, request: Request) -> Host:
@@ -142,12 +146,10 @@ def _workers(plan: Plan, request: Request) -> int:
     return most if request.workers else min(most, 1 + int(plan.work() / WORTH_A_WORKER))
 
 
-def _launch(plan: Plan, request: Request, store: Store, progress: Progress, interrupts: Interrupts) -> None:
+def _launch(plan: Plan, request: Request, store: Store, progress: Progress, stop: threading.Event) -> None:
     """Let workers train the plan."""
-    stop = threading.Event()
     workers = launch.Local(_command(request), plan.host.workers)
-    with interrupts.stopping(stop):
-        workers.run(lambda line: relay(line, progress), progress.say, stop, store.log.read)
+    workers.run(lambda line: relay(line, progress), progress.say, stop, store.log.read)
 
 
 def _command(request: Request) -> list[str]:
@@ -157,13 +159,6 @@ def _command(request: Request) -> list[str]:
     options = [text for name, value in given.items() if value is not None for text in (name, str(value))]
     plugins = [text for name in request.plugins for text in ("--plugin", name)]
     return [sys.executable, "-m", "sweep.run", str(request.grid), *options, *plugins]
-
-
-def _train(worker: Worker, interrupts: Interrupts) -> None:
-    """Train the plan in this process."""
-    stop = threading.Event()
-    with _compiles(worker.progress), interrupts.stopping(stop):
-        worker.run(stop)
 
 
 def _writer(request: Request, store: Store, grid: Grid) -> Writer:

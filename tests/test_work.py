@@ -61,7 +61,7 @@ def test_commands_on_one_store_share_the_work(whole: Path) -> None:
     assert [answer.code for answer in answers] == [0, 0], [answer.err for answer in answers]
     assert stores_differ(store, whole) == ""
     assert len(shares(store)) == 2 and sum(shares(store).values()) == TRIALS
-    assert list((store / "claims").iterdir()) == []
+    assert not (store / "claims").exists()
 
 
 CLAIMLESS = """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,18 @@ from sweep.store.files import gone, is_owner, owner, writing
 
 ALONE = "alone"
 _WORKER = "worker-"
+
+
+def at_work(folder: Path, lease: float = 60.0) -> list[str]:
+    """The live processes at work in a store, for those who may not write there; of other hosts by the clock of this."""
+    found = list[str]()
+    for path in (Path(folder) / "claims").glob(f"{_WORKER}*"):
+        name = path.name.removeprefix(_WORKER)
+        with suppress(FileNotFoundError):
+            over = gone(name) if is_owner(name) else True
+            if over is False or (over is None and time.time() - path.stat().st_mtime <= lease):
+                found.append(name)
+    return sorted(found)
 
 
 class Claims:
@@ -45,8 +58,9 @@ class Claims:
         self._end.set()
         for name in list(self._held):
             self.release(name)
-        with suppress(OSError):
+        with suppress(OSError):  # not empty where others are at work
             self.own.unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def take(self, name: str) -> bool:
         """Claim something; False where another live process has it."""
@@ -91,8 +105,10 @@ class Claims:
             self.release(ALONE)
 
     def _register(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.own.write_text(self.own.name.removeprefix(_WORKER))
+        while not self.own.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # the last of the others has just left
+                self.own.write_text(self.own.name.removeprefix(_WORKER))
 
     def _keep_fresh(self) -> None:
         while not self._end.wait(self.lease / 6):
