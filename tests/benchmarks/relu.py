@@ -1,6 +1,6 @@
-"""The ReLU figure: all 100,000 trainings from the command to the last row, beside a plain torch loop.
+"""The ReLU figure: all 100,000 trainings from the command to the last row, beside torch: a plain loop, and torch.func.
 
-The torch loop wants the extra `torch`; without it only the sweep is timed.
+Torch wants the extra `torch`, here or in the interpreter that TORCH_PYTHON names; without it only the sweep is timed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from typing import Any
 
 CONFIG = Path(__file__).parents[2] / "configs" / "benign_relu.yaml"
 TRIALS = 100_000
-LOOP = """
+PARTS = """
 import math, sys, time
 import torch
-evaluate_always = sys.argv[1] == "1"
 
 class CNN(torch.nn.Module):
     def __init__(self, d, m):
@@ -38,6 +37,10 @@ def sample(n, d, signal):
     x[:, 0, 0] = y * signal
     x[:, 1] = torch.randn(n, d)
     return x, torch.where(torch.rand(n) < 0.1, -y, y)
+"""
+"""Network and data, as scripts of the field write them."""
+LOOP = """
+evaluate_always = sys.argv[1] == "1"
 
 def train(d, signal):
     net = CNN(d, 10)
@@ -61,10 +64,44 @@ for d in range(100, 1100, 50):
 print((time.perf_counter() - began) / count)
 """
 """A training as scripts of the field do it; with 1, the test error after each step, as they often plot it."""
+TOGETHER = """
+from torch.func import functional_call, grad, stack_module_state, vmap
+MODELS = 100
+
+def train(d, signal):
+    nets = [CNN(d, 10) for _ in range(MODELS)]
+    params, buffers = stack_module_state(nets)
+    x, y = map(torch.stack, zip(*[sample(20, d, signal) for _ in nets]))
+
+    def loss(params, buffers, x, y):
+        return torch.nn.functional.softplus(-y * functional_call(nets[0], (params, buffers), (x,))).mean()
+
+    def error(params, x, y):
+        return (y * functional_call(nets[0], params, (x,)) <= 0).float().mean().item()
+
+    gradients = vmap(grad(loss))
+    with torch.no_grad():
+        for _ in range(100):
+            for name, gradient in gradients(params, buffers, x, y).items():
+                params[name].sub_(gradient, alpha=0.1)
+        return [error({name: w[i] for name, w in params.items()}, *sample(1000, d, signal)) for i in range(MODELS)]
+
+train(100, 1.0)
+began, count = time.perf_counter(), 0
+for d in range(100, 1100, 50):
+    count += len(train(d, 3.0))
+print((time.perf_counter() - began) / count)
+"""
+"""The same trainings, MODELS at a time in stacked weights; each is tested on points of its own."""
+TORCH = {
+    "torch": (LOOP, "0"),
+    "torch, tested each step": (LOOP, "1"),
+    "torch.func, 100 at a time": (TOGETHER,),
+}
 
 
 def run(rounds: int) -> list[dict[str, Any]]:
-    """The command with an empty cache and a warm one; the torch loop on all cores."""
+    """The command with an empty cache and a warm one; torch on all cores."""
     found = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as name:
@@ -77,8 +114,9 @@ def run(rounds: int) -> list[dict[str, Any]]:
                 times[run] = time.perf_counter() - began
             python = os.environ.get("TORCH_PYTHON", sys.executable)
             if python != sys.executable or importlib.util.find_spec("torch"):
-                for title, always in (("torch", "0"), ("torch, tested each step", "1")):
-                    answer = subprocess.run([python, "-c", LOOP, always], check=True, capture_output=True, text=True)
+                for title, (script, *given) in TORCH.items():
+                    ask = [python, "-c", PARTS + script, *given]
+                    answer = subprocess.run(ask, check=True, capture_output=True, text=True)
                     times[title] = float(answer.stdout) * TRIALS
             found.append(times)
     return found
