@@ -1,7 +1,8 @@
 """From the table of a sweep to numbers with intervals, and from those to figures.
 
 Three kinds of things, each usable without the next: `load` and `load_curves` read folders into pandas frames;
-`PairedGap`, `Cells` and `Bands` turn a frame into a frame; `phase_diagram`, `gap_figure` and `curves_figure` draw one.
+`PairedGap`, `Cells`, `Bands` and `Boundary` turn a frame into a frame; `phase_diagram`, `gap_figure` and
+`curves_figure` draw one.
 
     runs = analysis.load("results/quickstart")
     gap = analysis.PairedGap("adam", "gd")(runs)
@@ -13,6 +14,7 @@ Importing this imports no jax, and pandas, scipy, matplotlib and seaborn only wh
 
 from __future__ import annotations
 
+from analysis.boundary import Boundary
 from analysis.canvas import save
 from analysis.curves import Bands
 from analysis.heat import phase_diagram
@@ -25,6 +27,7 @@ from analysis.tables import plane, problem_axes, swept, training_axes
 
 __all__ = [
     "Bands",
+    "Boundary",
     "Cells",
     "PairedGap",
     "curves_figure",

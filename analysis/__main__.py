@@ -87,6 +87,32 @@ def phase(
 
 
 @app.command()
+def boundary(
+    folder: Folder,
+    at: Annotated[float, typer.Option(help="The level that the value crosses.")] = 0.25,
+    x: X = None,
+    y: Y = None,
+    value: Value = "test_error",
+    fit: Annotated[str, typer.Option(help="monotone (of the means) or logistic (half of the runs).")] = "monotone",
+    tune: Tune = "train_loss",
+    where: Where = None,
+    level: Level = 0.95,
+    out: Out = None,
+) -> None:
+    """Where the value crosses a level along x, for each y and optimizer, and the exponent of that boundary."""
+    shown = _view(_load(folder, where), x, y, "optimizer", tune)
+    if shown.x is None:
+        raise SweepError("Nothing but the seed varies, so there is no boundary.")
+    if fit not in ("monotone", "logistic"):
+        raise SweepError(f"There is no fit {fit!r}. Take monotone or logistic.")
+    found = analysis.Boundary(shown.x, shown.y, value, at, "optimizer", fit, level)
+    _show(found(shown.runs), [f"{value} = {at:g} is crossed at this {shown.x}:"])
+    if shown.y is not None and (shown.runs[[shown.x, shown.y]] > 0).all().all():
+        _show(found.exponent(shown.runs), [f"Slope of log {shown.x} against log {shown.y} along the boundary:"])
+    _write(folder, "boundary", found(shown.runs), None, out)
+
+
+@app.command()
 def curves(
     folder: Folder,
     value: Annotated[list[str], typer.Option(help="Observable; give the option again for more panels.")] = _FIGURE,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.tables import DERIVED, determined, finite, require, swept
+from analysis.tables import DERIVED, finite, refuse_mixture, require
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Cells:
         require(table, [*self.keys, self.value])
         if len(set(self.keys)) < len(self.keys):
             raise SweepError(f"x, y and facet are {', '.join(self.keys)}. Give them different columns.")
-        self._refuse_mixture(table)
+        refuse_mixture(table, self.keys)
         # A key is grouped through a copy, so that a column can be a key and the value, or have any name.
         groups = table.assign(_value=finite(table, self.value)).groupby(self.keys or (lambda _: 0), dropna=False)
         cells = groups.agg(
@@ -69,17 +69,6 @@ class Cells:
         paired = self.value in DERIVED and table.attrs.get("value")
         cells.attrs |= {"of": paired or self.value, "column": self.value}
         return cells
-
-    def _refuse_mixture(self, table: pd.DataFrame) -> None:
-        chosen = table.attrs.get("tuned", ())
-        others = [name for name in swept(table) if name not in chosen and not determined(table, name, self.keys)]
-        if "optimizer" in table and not determined(table, "optimizer", self.keys):
-            others = ["optimizer", *others]
-        if others:
-            names = ", ".join(others)
-            cure = f'Keep one value of each with where="{others[0]} == ...", make it an axis or the facet'
-            cure += ", or choose the best run of each problem with tuned(runs) if it is a hyperparameter"
-            raise SweepError(f"The cells would average over {names}, not only over seeds. {cure}.")
 
 
 COLUMNS = ("mean", "low", "high", "count", "nonfinite", "expected", "incomplete")

@@ -104,6 +104,19 @@ def keep(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     return kept
 
 
+def refuse_mixture(table: pd.DataFrame, keys: Sequence[str]) -> None:
+    """Raises SweepError where something else than the seed varies within a cell of some columns."""
+    chosen = table.attrs.get("tuned", ())
+    others = [name for name in swept(table) if name not in chosen and not determined(table, name, keys)]
+    if "optimizer" in table and not determined(table, "optimizer", keys):
+        others = ["optimizer", *others]
+    if others:
+        names = ", ".join(others)
+        cure = f'Keep one value of each with where="{others[0]} == ...", make it an axis or the facet'
+        cure += ", or choose the best run of each problem with tuned(runs) if it is a hyperparameter"
+        raise SweepError(f"The cells would average over {names}, not only over seeds. {cure}.")
+
+
 def levels(table: pd.DataFrame, name: str) -> Iterator[object]:
     """The distinct values of a column, ascending, without missing ones."""
     yield from sorted(table[name].dropna().unique())
