@@ -26,7 +26,7 @@ seed: {range: [0, 2000]}
 data: {kind: signal_noise, n: 10, d: 50, signal: {log: [0.2, 5, 25]}, noise: 1}
 model: {kind: cnn, width: [2, 4]}
 optimizer: [{kind: gd, lr: 0.1}, {kind: adam, lr: 0.01}]
-train: {steps: 150}
+train: {steps: 800}
 record: {points: 3}
 test_points: 50
 """

@@ -10,8 +10,9 @@ DIR/
   broken/         what a repair moved aside
 """
 
-from sweep.store.claims import Claims
+from sweep.store.claims import Claims, at_work
 from sweep.store.files import owner
 from sweep.store.store import Store
+from sweep.store.upkeep import compact, conflict, repair, survey, verify
 
-__all__ = ["Claims", "Store", "owner"]
+__all__ = ["Claims", "Store", "at_work", "compact", "conflict", "owner", "repair", "survey", "verify"]

@@ -17,7 +17,7 @@ import pyarrow as pa
 from sweep import schema
 from sweep.schema import CURVES, RUNS
 from sweep.store import parts
-from sweep.store.files import put, sync, temporary
+from sweep.store.files import abandoned, put, sync, temporary
 
 TABLES = (CURVES, RUNS)
 SWAP = "_swap"
@@ -27,17 +27,17 @@ ROWS = 1 << 20
 
 def rewrite(folder: Path, columns: Mapping[str, str]) -> int:
     """Join parts to larger ones, with the columns of the manifest; how many parts of the runs there are then."""
-    groups = list(_groups(folder))
+    joined = list(groups(folder))
     wanted = {RUNS: schema.runs(schema.read(columns)) if columns else None, CURVES: None}
     for kind in TABLES:
         fresh = folder / f"_new-{kind}"
         fresh.mkdir()
-        for group in groups:
+        for group in joined:
             _join(folder / kind, fresh, group, wanted[kind])
         sync(fresh)
     put(folder / SWAP, b"")
     resume(folder)
-    return len(groups)
+    return len(joined)
 
 
 def resume(folder: Path) -> None:
@@ -63,8 +63,8 @@ def _swap(table: Path, fresh: Path, old: Path) -> None:
         _remove(old)
 
 
-def _groups(folder: Path) -> Iterator[list[int]]:
-    """Numbers of the parts that are to be joined; a part of the runs and that of the curves stay together."""
+def groups(folder: Path) -> Iterator[list[int]]:
+    """Numbers of the parts that a rewriting joins; a part of the runs and that of the curves stay together."""
     group, size = [], 0
     for path in parts.listed(folder / RUNS):
         number = parts.number(path)
@@ -85,7 +85,8 @@ def _join(old: Path, new: Path, group: list[int], wanted: pa.Schema | None) -> N
         return
     said = [parts.metadata(path) for path in paths]
     table = pa.concat_tables([parts.rows(path) for path in paths], promote_options="permissive")
-    made = temporary(new, parts.parquet(widened(table, wanted), _summary(said)))
+    words = {**_summary(said), "last": str(group[-1])}
+    made = temporary(new, parts.parquet(widened(table, wanted), words))
     os.rename(made, new / parts.name(group[-1]))
 
 
@@ -100,19 +101,21 @@ def widened(table: pa.Table, wanted: pa.Schema | None) -> pa.Table:
 
 
 def _summary(said: list[dict[str, str]]) -> dict[str, str]:
-    """What the joined part says: as its last part, its first number and the smallest block of each bucket."""
-    blocks: dict[str, int] = {}
+    """What the joined part says: the last word on everything, its first number, the smallest block of each bucket."""
+    blocks, words = dict[str, int](), dict[str, str]()
     for each in said:
+        words |= each
         for bucket, block in json.loads(each.get("buckets", "{}")).items():
             blocks[bucket] = min(block, blocks.get(bucket, block))
     curves = next((each["curves"] for each in said if each.get("curves")), "")
-    return {**said[-1], "first": said[0]["first"], "buckets": json.dumps(blocks, sort_keys=True), "curves": curves}
+    words |= {"first": said[0]["first"], "buckets": json.dumps(blocks, sort_keys=True), "curves": curves}
+    return {key: word for key, word in words.items() if key != "moved"}
 
 
 def _keep_foreign(old: Path, folder: Path) -> None:
     """What is not ours goes on to the new folder."""
     for path in old.iterdir():
-        if parts.number(path) is None and not path.name.startswith("_tmp-"):
+        if parts.number(path) is None and not abandoned(path):
             with suppress(FileNotFoundError):
                 os.rename(path, folder / path.name)
 
