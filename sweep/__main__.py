@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from sweep.replay import Replayed
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -38,8 +41,16 @@ def schema(plugin: Plugin = None) -> None:
 
 
 @app.command()
-def verify(folder: Folder, as_json: Json = False) -> None:
-    """Read every part of DIR and name those that are broken, swapped or missing. Exit code 1 where there are some."""
+def verify(
+    folder: Folder,
+    replay: Annotated[int, typer.Option(min=0, help="Train so many random rows again and compare.")] = 0,
+    plugin: Plugin = None,
+    as_json: Json = False,
+) -> None:
+    """Read every part of DIR and name those that are broken, swapped or missing. Exit code 1 where there are some.
+
+    With --replay also where a row does not come out to the bit again, alone and beside other trials.
+    """
     with _errors(as_json):
         from sweep.store import survey
 
@@ -51,8 +62,11 @@ def verify(folder: Folder, as_json: Json = False) -> None:
             lines.append(f"Curves that a kill left under a hidden name: {', '.join(waiting)}. {cure}.")
         findings = [{"path": str(each.path), "what": each.what, "cure": each.cure} for each in found.findings]
         counts = {"parts": dict(found.parts), "rows": dict(found.rows)}
-        _say(lines, {"folder": str(folder), **counts, "findings": findings, "waiting": waiting}, as_json)
-        sys.exit(1 if findings else 0)
+        again = _replay(folder, replay, plugin) if replay and not findings else []
+        lines += [str(each) for each in again]
+        said = {"folder": str(folder), **counts, "findings": findings, "waiting": waiting}
+        _say(lines, {**said, "replayed": [each.json() for each in again]}, as_json)
+        sys.exit(1 if findings or not all(each.equal for each in again) else 0)
 
 
 @app.command()
@@ -99,6 +113,16 @@ def status(
         session.load_plugins(plugin or ())
         found = inspection.standing(folder, grid)
         _say([str(found)], found.json(), as_json)
+
+
+def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[Replayed]:
+    """Rows trained again, in this process, set up as the sweep was."""
+    from sweep import replay, session
+    from sweep.store import Store
+
+    session.load_plugins(plugin or ())
+    session.configure(Store(folder).read_manifest()["dtype"])
+    return list(replay.replay(folder, count))
 
 
 def _say(lines: list[str], said: dict[str, Any], as_json: bool) -> None:

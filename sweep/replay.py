@@ -20,6 +20,7 @@ from sweep.schema import OBSERVABLES, RUNS
 from sweep.store import Store, parts
 
 OUTCOME = ("status", "steps", "fit_step")
+APART = ("alone", "beside", "block")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class Replayed:
         """Did it come out to the bit where it has to?"""
         return self.alone == self.beside == 0
 
+    def __str__(self) -> str:
+        apart = f"alone {_units(self.alone)}, beside others {_units(self.beside)}"
+        return f"Trial {self.trial} of {self.bucket}: {apart}; in blocks of another size {_units(self.block)}."
+
+    def json(self) -> dict[str, int | str | float | None]:
+        """The same for machines, null for an infinite distance."""
+        told = {name: each if np.isfinite(each) else None for name, each in vars(self).items() if name in APART}
+        return {"trial": self.trial, "bucket": self.bucket, **told, "equal": self.equal}
+
 
 def replay(folder: Path, count: int, seed: int = 0) -> Iterator[Replayed]:
     """Train `count` random rows of a store again, one after the other.
@@ -63,6 +73,12 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[Replayed]:
             chosen = chosen[~np.isin(chosen, bucket.source.ids(bucket.rows)[0])]
     if len(chosen) == count:
         raise StoreError(f"{folder} holds no rows of its grids. Let the sweep run until it has committed some.")
+
+
+def _units(distance: float) -> str:
+    if distance == 0:
+        return "equal to the bit"
+    return f"{distance:.0f} units in the last place apart" if np.isfinite(distance) else "another outcome"
 
 
 def _places(bucket: Bucket, trials: np.ndarray) -> np.ndarray:
