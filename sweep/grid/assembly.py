@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,19 @@ from sweep.grid.expressions import Expression, ExpressionError
 from sweep.grid.fieldmodels import choose
 from sweep.grid.members import Member, kind_of, order_of
 from sweep.grid.reader import Document, Path, dotted
-from sweep.grid.space import MAX_POINTS, MAX_TABLE, Axes, Kept, Mask, Space, Table, TooManyPoints, canonical, union
+from sweep.grid.space import (
+    MAX_POINTS,
+    MAX_TABLE,
+    Axes,
+    Kept,
+    Mask,
+    Space,
+    Table,
+    TooManyPoints,
+    canonical,
+    pieces,
+    union,
+)
 from sweep.grid.values import DTYPES, Computed, Given, Source
 
 
@@ -112,6 +125,7 @@ class Assembly:
         lists = {name: len(each.null) for name in self.order if isinstance(each := self.names[name].source, Given)}
         together: dict[str, str] = {}
         for path, names in zips:
+            self.document.spend(1_000 * len(names))
             self._equally_many(path, {name: lists[name] for name in names if name in lists})
             together |= dict.fromkeys(names, dotted(path))
         sizes: dict[str, int] = {together.get(name, name): count for name, count in lists.items() if count > 1}
@@ -190,6 +204,7 @@ class Assembly:
         if standing is None:
             return None
         both = union((axes, standing.axes))
+        self._afford(both, name.path, f"{name.field.name} with the values that stand for null has")
         null, values = (self.space.spread(each, axes, both) for each in (source.null, source.values))
         return Table(both, np.where(null, self.space.spread(standing.values, standing.axes, both), values).ravel())
 
@@ -227,16 +242,24 @@ class Assembly:
                 self.document.complain(path, f"{name} is never '{word}'", choose(word, choices))
         tables = self._needs(expression, path)
         axes = union(table.axes for table in tables.values())
+        shape = self._afford(axes, path, f"{', '.join(expression.names)} have", expressions.effort(expression))
+        columns = {name: self.space.spread(table.numbers, table.axes, axes) for name, table in tables.items()}
         try:
-            shape = self.space.shape(axes)
-            columns = {name: self.space.spread(table.numbers, table.axes, axes) for name, table in tables.items()}
-            return axes, np.broadcast_to(expressions.evaluate(expression, columns), shape)
-        except TooManyPoints:
-            what = f"{', '.join(expression.names)} have more than {MAX_TABLE} combinations"
-            self.document.complain(path, what, "Let it depend on fewer fields, or give fewer values")
+            return axes, _by_pieces(expression, columns, shape)
         except ExpressionError as error:
             self.document.complain(path, error.what, error.cure)
         raise Failed
+
+    def _afford(self, axes: Axes, path: Path, who: str, each: int = 0) -> tuple[int, ...]:
+        """The shape of a table over some axes, its cost accounted for. Raises Failed where it would be too large."""
+        try:
+            shape = self.space.shape(axes)
+        except TooManyPoints:
+            what = f"{who} more than {MAX_TABLE} combinations"
+            self.document.complain(path, what, "Let it depend on fewer fields, or give fewer values")
+            raise Failed from None
+        self.document.spend(20_000 + (15 + each) * math.prod(shape), path)
+        return shape
 
     def _compute(self, name: Name, expression: Expression, path: Path, strict: bool = True) -> Table:
         """The values that an expression gives to a field; what is not allowed waits until `where` is known."""
@@ -249,7 +272,8 @@ class Assembly:
             what = f"`{expression.text}` gives {words[found.dtype.kind]}, expected {words[expected]}"
             self.document.complain(path, what, f"Write an expression that gives {words[expected]}")
             raise Failed
-        values = np.rint(found) if field.type is int else canonical(found)
+        self.document.spend(50 * found.size, path)
+        values = np.rint(found) if field.type is int else canonical(found, self.document.spend)
         if strict:
             self._doubt(Doubt(replace(name, path=path), expression, axes, fieldmodels.outside(field, values), found))
         if field.type is not int:
@@ -282,6 +306,7 @@ class Assembly:
 
     def dropped(self, wheres: Sequence[Computed]) -> bool:
         """True where the kinds alone decide that no point is kept."""
+        self.document.spend(10_000 * len(wheres))
         settled = (expressions.settle(where.expression, self.words) for where in wheres)
         return any(isinstance(each.tree, ast.Constant) and each.tree.value is False for each in settled)
 
@@ -311,6 +336,23 @@ class Assembly:
             )
             for each in self.names.values()
         ]
+
+
+def _by_pieces(expression: Expression, columns: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """An expression over a whole table, some of it at a time: what is needed in between takes little memory."""
+    found: np.ndarray | None = None
+    for piece in pieces(shape):
+        values = expressions.evaluate(expression, {name: _cut(column, piece) for name, column in columns.items()})
+        found = np.empty(shape, values.dtype) if found is None else found
+        found[*piece, ...] = values
+    assert found is not None
+    return found
+
+
+def _cut(column: np.ndarray, piece: tuple[slice, ...]) -> np.ndarray:
+    """What a column that broadcasts has of a piece."""
+    sides = zip(piece, column.shape, strict=True)
+    return column[*(side if size > 1 else slice(None) for side, size in sides), ...]
 
 
 @functools.lru_cache(maxsize=256)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -72,7 +74,8 @@ class Block:
     """A product of axes with values, of parts of fixed kinds.
 
     `kinds` maps family to kind, nested families included; `points` counts the full product, `size` what `where` keeps.
-    `coordinates` resolves those of the first layer from static fields; they are a static field of their own.
+    `coordinates` resolves those of the first layer from static fields; they are a static field of their own. Raises
+    TooManyPoints where static fields have too many combinations to number them.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Block:
         self.kept = kept
         self.space = kept.space
         self.points = kept.space.points
+        self.space.shape(union(each.table.axes for each in columns if each.role == "static" and each.table))
         self.size = kept.count
 
     def rows(self, chunk: int = 1 << 18) -> Iterator[np.ndarray]:
@@ -182,28 +186,53 @@ class Block:
         )
         return axes, np.where(same, np.uint64(0), self.space.spread(hashes, table.axes, axes)).ravel()
 
-    def meets(self, other: Block) -> dict[str, Any] | None:
-        """The varied values of a trial that a block of the same kinds contains too, or None where there is none."""
-        if any(values.isdisjoint(other._found[name]) for name, values in self._found.items()):
+    def meets(self, other: Block, spend: Callable[[int], None]) -> dict[str, Any] | None:
+        """The varied values of a trial that a block of the same kinds contains too, or None where there is none.
+
+        Raises TooManyPoints where it cannot be told with little memory; `spend` is told of the work.
+        """
+        if any(values.isdisjoint(other.found[name]) for name, values in self.found.items()):
             return None
+        spend(300_000 + 2_000 * (self.places + other.places))
         theirs = {each.name: each.table for each in other.fields}
-        mine, its = self.kept, other.kept
-        for each in self.fields:
+        loose = self._loose & other._loose
+        masks: tuple[list[Mask], list[Mask]] = ([], [])
+        for each in self._counted:
             here, there = each.table, theirs[each.name]
-            if each.name in self._found and here and there:
-                common = list(self._found[each.name] & other._found[each.name])
-                mine = mine.also([_among(self.space, here, common)])
-                its = its.also([_among(other.space, there, common)])
-        row = _first_common(self, mine, other, its) if mine.count and its.count else None
+            if here and there and (here.axes or there.axes):
+                common = self.found[each.name] & other.found[each.name]
+                # A field that nothing else depends on decides nothing: one value stands for all.
+                common = [min(common)] if each.name in loose else list(common)
+                masks[0].append(_among(self.space, here, common))
+                masks[1].append(_among(other.space, there, common))
+        mine, its = self.kept.also(masks[0]), other.kept.also(masks[1])
+        row = _first_common(self, mine, other, its, spend) if mine.count and its.count else None
         if row is None:
             return None
         return {each.name: self._read(each.table, row)[0] for each in self.fields if each.table and each.table.axes}
 
     @functools.cached_property
-    def _found(self) -> dict[str, set[Any]]:
-        """All values of each field."""
-        counted = [each for each in self.fields if each.role in ("static", "lane")]
-        return {each.name: set(canonical(each.table.values).tolist()) if each.table else {None} for each in counted}
+    def found(self) -> dict[str, set[Any]]:
+        """All values of each field that counts in an id."""
+        return {
+            each.name: set(canonical(each.table.values).tolist()) if each.table else {None} for each in self._counted
+        }
+
+    @property
+    def places(self) -> int:
+        """How many values its tables have."""
+        return sum(len(each.table.values) for each in self._counted if each.table)
+
+    @property
+    def _counted(self) -> list[Column]:
+        return [each for each in self.fields if each.role in ("static", "lane")]
+
+    @property
+    def _loose(self) -> set[str]:
+        """Fields whose values are met with all combinations of values of the others."""
+        axes = {each.name: each.table.axes if each.table else () for each in self._counted}
+        uses = Counter(itertools.chain(*axes.values(), *(bound for bound, _ in self.kept.groups)))
+        return {name for name, own in axes.items() if all(uses[axis] == 1 for axis in own)}
 
 
 def _among(space: Space, table: Table, values: list[Any]) -> Mask:
@@ -211,8 +240,11 @@ def _among(space: Space, table: Table, values: list[Any]) -> Mask:
     return table.axes, np.isin(canonical(table.values), wanted).reshape(space.shape(table.axes))
 
 
-def _first_common(one: Block, mine: Kept, other: Block, its: Kept, chunk: int = 1 << 18) -> np.ndarray | None:
+def _first_common(
+    one: Block, mine: Kept, other: Block, its: Kept, spend: Callable[[int], None], chunk: int = 1 << 18
+) -> np.ndarray | None:
     """A row of `mine` whose trial is among `its`: the first rows alone settle the usual case, two plain products."""
+    spend(300 * (mine.count + its.count))
     ids = np.concatenate([other.ids(next(its.rows(1)))[0]])
     for rows in mine.rows(chunk):
         hit = rows[np.isin(one.ids(rows)[0], ids)]

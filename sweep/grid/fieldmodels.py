@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic import Field as Declared
 
 from sweep import spec, trial
+
+WHOLE = 2.0**63
+"""Whole numbers are below it: they have 64 bits."""
 
 
 def seed_field() -> spec.Field:
@@ -52,18 +55,14 @@ def check(
     fields: Mapping[str, spec.Field], values: Mapping[str, list[Any]]
 ) -> tuple[dict[str, list[Any]], list[Fault]]:
     """Values converted to their declared types, by field, and what is wrong with others."""
-    model = _values_model(tuple(fields[name] for name in values))
-    try:
-        checked, errors = model.model_validate(dict(values)), []
-    except ValidationError as error:
-        checked, errors = None, error.errors(include_url=False)
-    faults = {(each["loc"][0], each["loc"][1]): each for each in errors}
-    bad = {name for name, _ in faults}
-    if bad:
-        good = {name: given for name, given in values.items() if name not in bad}
-        return check(fields, good)[0], [_fault(fields[str(name)], each) for (name, _), each in faults.items()]
-    found = {} if checked is None else checked.model_dump(by_alias=True)
-    return found, []
+    good, faults = {}, []
+    for name, given in values.items():
+        try:
+            good[name] = _values(fields[name]).validate_python(given)
+        except ValidationError as error:
+            wrong = {each["loc"][0]: each for each in error.errors(include_url=False)}
+            faults += [_fault(fields[name], each) for each in wrong.values()]
+    return good, faults
 
 
 def integral(value: Any) -> Any:
@@ -97,9 +96,10 @@ _STRICT = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
 
 
 @functools.lru_cache(maxsize=512)
-def _values_model(fields: tuple[spec.Field, ...]) -> type[BaseModel]:
-    attributes = _attributes(fields, lambda field: list[_scalar(field)], required=True)
-    return create_model("Values", __config__=_STRICT, **attributes)
+def _values(field: spec.Field) -> TypeAdapter[list[Any]]:
+    """What checks a list of values of a field. One a field: a file may give fields in very many orders."""
+    values: Any = list.__class_getitem__(_scalar(field))
+    return TypeAdapter(values, config=ConfigDict(strict=True))
 
 
 EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
@@ -112,8 +112,7 @@ _BOUNDS = {
 
 
 def _fault(field: spec.Field, error: Mapping[str, Any]) -> Fault:
-    name, index = error["loc"][0], error["loc"][1]
-    value = error["input"]
+    name, index, value = field.name, error["loc"][0], error["input"]
     if error["type"] in _BOUNDS:
         word, key = _BOUNDS[error["type"]]
         bound = f"{error['ctx'][key]:.12g}"
@@ -156,7 +155,7 @@ def shown(value: Any) -> str:
 def choose(word: str, known: Iterable[str]) -> str:
     """A cure for a word that is not known: the nearest one, and all there are."""
     names = list(known)
-    close = difflib.get_close_matches(word, names, n=1)
+    close = difflib.get_close_matches(word[:80], names, n=1)
     return f"{f'Did you mean {close[0]}? ' if close else ''}There is {', '.join(names) or 'none'}"
 
 
@@ -166,7 +165,7 @@ def outside(field: spec.Field, numbers: np.ndarray) -> np.ndarray:
         return ~np.isin(numbers, field.choices) if field.choices else np.zeros(numbers.shape, bool)
     if field.type is bool:
         return np.zeros(numbers.shape, bool)
-    bad = ~np.isfinite(numbers)
+    bad = ~np.isfinite(numbers) | ((np.abs(numbers) >= WHOLE) if field.type is int else False)
     for bound, breaks in ((field.above, np.less_equal), (field.at_least, np.less)):
         bad |= breaks(numbers, bound) if bound is not None else False
     for bound, breaks in ((field.below, np.greater_equal), (field.at_most, np.greater)):

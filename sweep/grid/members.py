@@ -50,6 +50,7 @@ def _members(document: Document, family: str, raw: Any, path: Path) -> list[Memb
 
 
 def _member(document: Document, family: str, raw: Any, path: Path) -> list[Member]:
+    document.spend(20_000, path)
     raw = {"kind": raw} if isinstance(raw, str) and family != "train" else raw
     if not isinstance(raw, dict):
         kind = "" if family == "train" else "kind: ..., "
@@ -93,7 +94,7 @@ def _kind(document: Document, family: str, raw: Mapping[str, Any], path: Path) -
     elif isinstance(kind, str):
         place = (*path, "kind") if (*path, "kind") in document.places else path
         more = "; optax.NAME is any optimizer of optax with a learning_rate" if family == "optimizer" else ""
-        document.complain(place, f"there is no {family} '{kind}'", choose(kind, kinds) + more)
+        document.complain(place, f"there is no {family} {shown(kind)}", choose(kind, kinds) + more)
     else:
         cure = "Write one word; for several kinds write the part as a list of mappings"
         document.complain((*path, "kind"), f"expected a word, got {shown(kind)}", cure)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -23,7 +25,7 @@ from sweep.grid.block import Block, text
 from sweep.grid.expressions import ExpressionError
 from sweep.grid.fieldmodels import choose, shown
 from sweep.grid.members import Member, family_members, flat
-from sweep.grid.reader import MAX_BYTES, Document, Path, dotted, read
+from sweep.grid.reader import MAX_BYTES, Document, Path, Stopped, dotted, read
 from sweep.grid.space import MAX_TABLE, TooManyPoints
 from sweep.grid.values import Computed, Given, Source, sources
 from sweep.grid.verdict import Tally, judge
@@ -32,7 +34,7 @@ WORDS = ("auto", *COORDINATES)
 """What a grid may ask for as coordinates of the first layer."""
 
 MAX_BLOCKS = 1_000
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,11 @@ def parse(text: str, file: str = "<grid>") -> Grid:
 
 def _parse(content: str | bytes, file: str) -> Grid:
     document = read(content, file)
-    if not document.broken and not isinstance(document.value, dict):
-        document.complain(
-            (), f"a grid is a mapping, got {shown(document.value)}", "Write `name: ...`, `data: ...` and so on"
-        )
-        document.broken = True
-    if document.broken:
-        raise GridError(document.problems)
-    grid = _read_grid(document, content if isinstance(content, str) else content.decode("utf-8-sig"))
-    if document.problems:
+    try:
+        grid = None if document.broken else _read_grid(document, content)
+    except Stopped:
+        grid = None
+    if grid is None or document.problems:
         raise GridError(document.problems)
     return grid
 
@@ -98,8 +96,11 @@ _TEST_POINTS = spec.Field(
 _COORDINATES = spec.Field("coordinates", "static", str, "how the first layer is stored", default="auto")
 
 
-def _read_grid(document: Document, content: str) -> Grid:
+def _read_grid(document: Document, content: str | bytes) -> Grid | None:
     raw = document.value
+    if not isinstance(raw, dict):
+        document.complain((), f"a grid is a mapping, got {shown(raw)}", "Write `name: ...`, `data: ...` and so on")
+        return None
     for key in raw:
         if key not in _KEYS:
             document.complain((key,), "is not a key of a grid", choose(key, _KEYS), key=True)
@@ -110,7 +111,8 @@ def _read_grid(document: Document, content: str) -> Grid:
     wheres, zips = _wheres(document, raw), _zips(document, raw)
     blocks = _blocks(document, unions, seeds, wheres, zips, settings.coordinates)
     columns = _columns(document, blocks)
-    return Grid(name, description, tuple(blocks), settings, content, sum(block.size for block in blocks), columns)
+    written = content if isinstance(content, str) else content.decode("utf-8-sig")
+    return Grid(name, description, tuple(blocks), settings, written, sum(block.size for block in blocks), columns)
 
 
 def _given(raw: Mapping[str, Any], key: str, default: Any) -> Any:
@@ -122,7 +124,8 @@ def _name(document: Document, raw: Mapping[str, Any]) -> str:
     if isinstance(name, str) and re.fullmatch(NAME, name):
         return name
     what = "is missing" if name is None else f"{shown(name)} cannot name a folder"
-    document.complain(("name",), what, "Write name: with letters, digits, dots, _ and -, a letter or digit first")
+    cure = "Write name: with up to 100 letters, digits, dots, _ and -, a letter or digit first"
+    document.complain(("name",), what, cure)
     return ""
 
 
@@ -174,6 +177,7 @@ def _wheres(document: Document, raw: Mapping[str, Any]) -> list[Computed]:
     for path, condition in _texts(
         document, ("where",), _given(raw, "where", []), "Write a condition in quotes, or a list of them"
     ):
+        document.spend(2_500 * len(condition), path)
         try:
             found.append(Computed(path, expressions.parse(condition)))
         except ExpressionError as error:
@@ -190,8 +194,8 @@ def _zips(document: Document, raw: Mapping[str, Any]) -> list[tuple[Path, list[s
     for path, names in found:
         if len(set(names)) < 2:
             document.complain(path, "a zip needs two different fields or more", cure)
-    names = [name for _, names in found for name in names]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    counts = Counter(name for _, names in found for name in names)
+    for name in sorted(name for name, count in counts.items() if count > 1):
         document.complain(("zip",), f"{name} stands in it twice", "Name each field once")
     return found
 
@@ -227,8 +231,7 @@ def _blocks(
     if not kept:
         document.complain(("where",), "keeps no point of the grid", "Loosen the conditions or change the values")
     _overlaps(document, kept)
-    for _, block in kept:
-        coordinates.judge(document, block)
+    coordinates.judge(document, [block for _, block in kept])
     return [block for _, block in kept]
 
 
@@ -250,7 +253,7 @@ def _block(
         judge(assembly, kept, tally)
         return Block(assembly.kinds, assembly.columns(), kept, coordinates.choose(asked, assembly.kinds))
     except TooManyPoints:
-        what = f"conditions and checks depend on more than {MAX_TABLE} points together"
+        what = f"conditions, checks or compiled-in fields depend on more than {MAX_TABLE} points together"
         assembly.document.complain(("where",), what, "Give fewer values to the fields that they ask for")
     except Failed:
         pass
@@ -280,21 +283,51 @@ def _zipped(document: Document, assemblies: Sequence[Assembly], zips: list[tuple
                 )
 
 
-def _overlaps(document: Document, kept: Sequence[tuple[Assembly, Block]]) -> None:
+_Made = tuple[Assembly, Block]
+
+
+def _overlaps(document: Document, kept: Sequence[_Made]) -> None:
     """Complain where two blocks of a union contain the same trial."""
-    groups: dict[tuple[tuple[str, str], ...], list[tuple[Assembly, Block]]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[_Made]] = {}
     for each in kept:
         groups.setdefault(tuple(each[1].kinds.items()), []).append(each)
     for group in groups.values():
-        for (one, first), (other, second) in itertools.combinations(group, 2):
-            example = first.meets(second)
+        for (one, first), (other, second) in _pairs(document, group):
+            try:
+                example = first.meets(second, document.spend)
+                said = ", ".join(f"{name}={text(value)}" for name, value in (example or {}).items())
+                how, more = "makes a trial that {} makes too", f", with {said}" if said else ""
+                cure = "Take it out of one of them, or join the two"
+            except TooManyPoints:
+                example, how = {}, "may repeat a trial of {}"
+                more = f": to tell it, more than {MAX_TABLE} points have to be looked at together"
+                cure = "Give fewer values to the fields of conditions and expressions"
             if example is not None:
                 pairs = zip(flat(one.members), flat(other.members), strict=True)
                 before, path = next(((a.path, b.path) for a, b in pairs if a.path != b.path), ((), ()))
-                said = ", ".join(f"{name}={text(value)}" for name, value in example.items())
-                line = document.place(before)[0]
-                what = f"makes a trial that {dotted(before)} in line {line} makes too{f', with {said}' if said else ''}"
-                document.complain(path, what, "Take it out of one of them, or join the two")
+                twin = f"{dotted(before)} in line {document.place(before)[0]}"
+                document.complain(path, how.format(twin) + more, cure)
+
+
+def _pairs(document: Document, group: list[_Made]) -> Iterator[tuple[_Made, _Made]]:
+    """Pairs of blocks that have a value in common in the field that keeps most of them apart."""
+    if len(group) < 2:
+        return
+    document.spend(400 * sum(block.places for _, block in group))
+    fewest = math.comb(len(group), 2)
+    pairs: Iterable[tuple[int, int]] = itertools.combinations(range(len(group)), 2)
+    for name in group[0][1].found:
+        owners: dict[Any, list[int]] = {}
+        for place, (_, block) in enumerate(group):
+            for value in block.found[name]:
+                owners.setdefault(value, []).append(place)
+        count = sum(math.comb(len(each), 2) for each in owners.values())
+        if count < fewest:
+            fewest = count
+            pairs = (pair for each in owners.values() for pair in itertools.combinations(each, 2))
+    for one, other in dict.fromkeys(pairs):
+        document.spend(5_000)
+        yield group[one], group[other]
 
 
 def _columns(document: Document, blocks: Sequence[Block]) -> dict[str, type]:

@@ -5,6 +5,7 @@ Only text, numbers, true/false, null, lists and mappings exist; numbers are writ
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, NoReturn
 
@@ -51,18 +52,18 @@ class Document:
         """Note a problem at a line and column. Raises Stopped where there are too many."""
         self.problems.append(Problem(self.file, *place, plain(dotted(path), 200), plain(what), plain(cure)))
         if len(self.problems) == MAX_PROBLEMS:
-            self._stop(f"{MAX_PROBLEMS} things are wrong up to here, and the rest was not looked at", "Mend these first")
+            self._stop((), f"{MAX_PROBLEMS} things are wrong, and the rest was not looked at", "Mend these first")
 
-    def spend(self, effort: float) -> None:
+    def spend(self, effort: float, path: Path = ()) -> None:
         """Account for work, in nanoseconds, that is about to be done. Raises Stopped where a file asks for too much."""
         self.effort += int(effort)
         if self.effort > MAX_EFFORT:
             cure = "Give fewer values, conditions or members of unions, or let expressions depend on fewer fields"
-            self._stop("the grid takes too long to check", cure)
+            self._stop(path, "up to here the grid takes too long to check", cure)
 
-    def _stop(self, what: str, cure: str) -> NoReturn:
+    def _stop(self, path: Path, what: str, cure: str) -> NoReturn:
         self.broken = True
-        self.problems.append(Problem(self.file, 1, 1, "", what, cure))
+        self.problems.append(Problem(self.file, *self.place(path), plain(dotted(path), 200), what, cure))
         raise Stopped
 
     def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
@@ -82,19 +83,21 @@ def dotted(path: Path) -> str:
 def plain(text: str, most: int = 2_500) -> str:
     """A text of a file as it may stand in a message: in one line, without what a terminal would obey, not endless."""
     text = text if len(text) <= most else text[: most - 3] + "..."
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def read(text: str | bytes, file: str) -> Document:
     """The values of a file; what is wrong with it as YAML stands in the document's problems."""
     document = Document(file)
-    try:
-        written = _decoded(text)
-        root = _compose(written)
-        document.value = None if root is None else _Builder(document).value(root, ())
-    except _Unreadable as unreadable:
-        document.broken = True
-        document.note(unreadable.place, (), plain(unreadable.what, 200), unreadable.cure)
+    with contextlib.suppress(Stopped):
+        try:
+            root = _compose(_decoded(text))
+            document.value = None if root is None else _Builder(document).value(root, ())
+        except _Unreadable as unreadable:
+            document.broken = True
+            document.note(unreadable.place, (), plain(unreadable.what, 200), unreadable.cure)
     document.broken |= document.value is None
     if document.value is None and not document.problems:
         document.complain((), "the file is empty", "Write at least name, data, model and optimizer")
@@ -181,7 +184,8 @@ def _compose(text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         raise _syntax(error) from None
     except (ValueError, OverflowError):
-        raise _Unreadable(_place(loader.get_mark()), "this is not a character", "Correct the escape sequence") from None
+        what, cure = "this is not a character or a number", "Correct the escape sequence or the number"
+        raise _Unreadable(_place(loader.get_mark()), what, cure) from None
     finally:
         loader.dispose()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -56,6 +56,11 @@ class Space:
             digits = rows if stride == 1 else rows // stride
             index = index * size + (digits if first == 0 else digits % size)
         return index
+
+    def lines(self, table: Table, axis: int) -> np.ndarray:
+        """The values of a table, a row for each line along one of its axes."""
+        values = table.values.reshape(self.shape(table.axes))
+        return np.moveaxis(values, table.axes.index(axis), -1).reshape(-1, self.sizes[axis])
 
     def spread(self, values: np.ndarray, own: Axes, axes: Axes) -> np.ndarray:
         """A flat table over its own axes, shaped to broadcast over more axes."""
@@ -106,8 +111,9 @@ class Kept:
             self._add(mask)
 
     def _add(self, mask: Mask) -> None:
-        apart = [group for group in self.groups if not set(group[0]) & set(mask[0])]
-        joined = [mask, *(group for group in self.groups if set(group[0]) & set(mask[0]))]
+        meeting = [group[0] == mask[0] or bool(set(group[0]) & set(mask[0])) for group in self.groups]
+        apart = [group for group, meets in zip(self.groups, meeting, strict=True) if not meets]
+        joined = [mask, *(group for group, meets in zip(self.groups, meeting, strict=True) if meets)]
         axes = union(own for own, _ in joined)
         shape = self.space.shape(axes)
         holds = [self.space.spread(array.ravel(), own, axes) for own, array in joined]
@@ -196,9 +202,67 @@ class _Stage(NamedTuple):
     begun: np.ndarray | None
 
 
-def canonical(values: np.ndarray) -> np.ndarray:
-    """Floats rounded to 12 significant digits, so that nothing depends on the last bit of somebody's libm."""
+def pieces(shape: tuple[int, ...], most: int = 1 << 18) -> Iterator[tuple[slice, ...]]:
+    """Boxes of at most so many places, which together are an array of a shape."""
+    whole = tuple(slice(0, size) for size in shape)
+    waiting = [whole]
+    while waiting:
+        box = waiting.pop()
+        sizes = [side.stop - side.start for side in box]
+        if math.prod(sizes) <= most:
+            yield box
+            continue
+        axis = int(np.argmax(sizes))
+        middle = box[axis].start + sizes[axis] // 2
+        halves = (slice(box[axis].start, middle), slice(middle, box[axis].stop))
+        waiting += [(*box[:axis], half, *box[axis + 1 :]) for half in halves]
+
+
+_TENS = np.array([float(f"1e{power}") for power in range(23)])
+"""The powers of ten that are float64 numbers."""
+
+
+def canonical(values: np.ndarray, spend: Callable[[int], None] | None = None) -> np.ndarray:
+    """Floats rounded to 12 significant digits, so that nothing depends on the last bit of somebody's libm.
+
+    That is the float of "%.12g". Where the digits and the power of ten behind them are exact, their quotient or product
+    is the float nearest to it; what is left, ties and extreme powers, is written and read. `spend` is told of it.
+    """
     if values.dtype.kind != "f":
         return values
-    texts = map("%.12g".__mod__, (values + 0.0).ravel().tolist())
-    return np.fromiter(map(float, texts), np.float64, values.size).reshape(values.shape)
+    found = (values + 0.0).ravel()
+    for start in range(0, found.size, 1 << 16):
+        piece = found[start : start + (1 << 16)]
+        rounded, sure = _rounded(piece) if piece.size > 64 else (piece.copy(), np.zeros(piece.shape, bool))
+        left = np.flatnonzero(~sure)
+        if len(left) and spend:
+            spend(600 * len(left))
+        texts = map("%.12g".__mod__, piece[left].tolist())
+        rounded[left] = np.fromiter(map(float, texts), np.float64, len(left))
+        found[start : start + (1 << 16)] = rounded
+    return found.reshape(values.shape)
+
+
+def _rounded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values rounded to 12 digits, and where that is surely right."""
+    with np.errstate(all="ignore"):
+        plain = np.isfinite(values) & (values != 0)
+        behind = 11 - np.floor(np.log10(np.abs(np.where(plain, values, 1.0)))).astype(np.int64)
+        power = _TENS[np.minimum(np.abs(behind), 22)]
+        scaled = np.where(behind >= 0, values * power, values / power)
+        digits = np.rint(scaled)
+        sure = (np.abs(behind) <= 22) & (np.abs(scaled - digits) < 0.499)
+        rounded = np.where(behind >= 0, digits / power, digits * power)
+    return np.where(plain, rounded, values), sure | ~plain
+
+
+def distinct(lines: np.ndarray) -> bool:
+    """True if numbers rise in every row, or fall in every row, by so much that no rounding makes two of them one."""
+    if lines.dtype.kind not in "if":
+        return False
+    with np.errstate(all="ignore"):
+        before, after = lines[:, :-1], lines[:, 1:]
+        apart = True
+        if lines.dtype.kind == "f":
+            apart = np.abs(after - before) > 1e-11 * np.maximum(np.abs(before), np.abs(after))
+        return bool(np.all((after > before) & apart)) or bool(np.all((after < before) & apart))

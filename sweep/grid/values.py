@@ -113,6 +113,7 @@ def _draft(document: Document, field: spec.Field, raw: Any, path: Path) -> _Draf
 
 
 def _computed(document: Document, text: str, path: Path) -> Computed | None:
+    document.spend(2_500 * len(text), path)
     try:
         return Computed(path, parse(text))
     except ExpressionError as error:
@@ -139,13 +140,13 @@ def _spaced(document: Document, field: spec.Field, raw: dict[str, Any], path: Pa
         document.complain(path, f"{form} makes numbers, expected {EXPECTED[field.type]}", "Write a list")
         return None
     try:
-        return _numbers(form, raw[form], field.type is int)
+        return _numbers(document, form, raw[form], field.type is int)
     except ValueError as error:
         document.complain((*path, form), str(error), f"Write {_FORMS[form]}")
         return None
 
 
-def _numbers(form: str, given: Any, whole: bool) -> np.ndarray:
+def _numbers(document: Document, form: str, given: Any, whole: bool) -> np.ndarray:
     lengths = (2, 3) if form == "range" else (3,)
     if not isinstance(given, list) or len(given) not in lengths:
         raise ValueError(f"{form} takes a list of {' or '.join(map(str, lengths))} numbers, got {shown(given)}")
@@ -153,25 +154,27 @@ def _numbers(form: str, given: Any, whole: bool) -> np.ndarray:
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise ValueError(f"expected a number, got {shown(value)}")
     with np.errstate(all="ignore"):
-        values = _range(given, whole) if form == "range" else _steps(form, given, whole)
+        values = _range(document, given, whole) if form == "range" else _steps(document, form, given, whole)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError("the numbers become too large")
     return values
 
 
-def _steps(form: str, given: list[Any], whole: bool) -> np.ndarray:
+def _steps(document: Document, form: str, given: list[Any], whole: bool) -> np.ndarray:
     low, high, count = (integral(value) for value in given)
     if not isinstance(count, int) or not 1 <= count <= MAX_VALUES:
         raise ValueError(f"the count has to be a whole number from 1 to {MAX_VALUES}, got {shown(count)}")
     if form == "log" and not (low > 0 and high > 0):
         raise ValueError(f"log needs ends above 0, got {shown(low)} and {shown(high)}")
-    values = canonical((np.geomspace if form == "log" else np.linspace)(low, high, count, dtype=np.float64))
+    document.spend(100 * count)
+    spaced = (np.geomspace if form == "log" else np.linspace)(low, high, count, dtype=np.float64)
+    values = canonical(spaced, document.spend)
     if whole and np.all(np.abs(values) < 2.0**63):
         return np.rint(values).astype(np.int64)
     return values
 
 
-def _range(given: list[Any], whole: bool) -> np.ndarray:
+def _range(document: Document, given: list[Any], whole: bool) -> np.ndarray:
     low, high, step = (integral(value) for value in (*given, 1)[:3])
     if step == 0:
         raise ValueError("the step is 0")
@@ -182,8 +185,9 @@ def _range(given: list[Any], whole: bool) -> np.ndarray:
     most = MAX_TABLE if whole else MAX_VALUES
     if not 1 <= count <= most:
         raise ValueError("the range is empty" if count < 1 else f"the range has more than {most} values")
+    document.spend(40 * count)
     if ints:
         values = low + step * np.arange(count, dtype=np.int64)
         return values if whole else values.astype(np.float64)
-    values = canonical(low + step * np.arange(int(count)))
+    values = canonical(low + step * np.arange(int(count)), document.spend)
     return values[values < high] if step > 0 else values[values > high]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sweep import spec
@@ -10,7 +12,7 @@ from sweep.grid.assembly import Assembly, Doubt, internal
 from sweep.grid.block import text
 from sweep.grid.members import Member, flat
 from sweep.grid.reader import Document, Path
-from sweep.grid.space import Axes, Kept, canonical, union
+from sweep.grid.space import Axes, Kept, canonical, distinct, union
 
 
 class Tally:
@@ -50,7 +52,9 @@ def _regret(block: Assembly, doubt: Doubt, place: int) -> None:
     at = ", ".join(f"{name}={_shown(block, name, doubt.axes, place)}" for name in doubt.expression.names)
     field = doubt.name.field
     what = f"{field.name} = {doubt.expression.text} is {text(doubt.found[place])}{f' at {at}' if at else ''}"
-    cure = f"Make it {fieldmodels.allowed(field)}, or keep only points where it is by means of where"
+    wide = field.type is int and fieldmodels.WHOLE <= abs(doubt.found[place]) < np.inf
+    allowed = f"{fieldmodels.allowed(field)}{', of 64 bits' if wide else ''}"
+    cure = f"Make it {allowed}, or keep only points where it is by means of where"
     block.document.complain(doubt.name.path, what, cure)
 
 
@@ -86,6 +90,10 @@ def _repeats(block: Assembly, axis: int, kept: Kept) -> None:
     tables = [table for name in targets if (table := block.table(name))]
     axes = union([(axis,), *(table.axes for table in tables)])
     shape = block.space.shape(axes)
+    block.document.spend(30 * math.prod(shape))
+    if any(distinct(block.space.lines(table, axis)) for table in tables if axis in table.axes):
+        return
+    block.document.spend(400 * math.prod(shape))
     codes = np.zeros(shape, np.int64)
     for table in tables:
         found, inverse = np.unique(canonical(table.values), return_inverse=True)
