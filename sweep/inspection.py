@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import os
 import re
@@ -18,18 +17,14 @@ import pyarrow.compute as pc
 
 from sweep import grid as grids
 from sweep import plan as plans
-from sweep import schema
 from sweep.errors import StoreError
 from sweep.grid import Grid
+from sweep.identity import identity
 from sweep.plan import Bucket, Host
 from sweep.schema import RUNS
 from sweep.status import Status
-from sweep.store import Store, at_work, conflict, parts
+from sweep.store import Store, at_work, parts
 from sweep.store.rewrite import SWAP
-from sweep.trial import defaults
-
-VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
-"""Packages whose version is part of the bits of a result."""
 
 ENDS = tuple(status for status in Status if status is not Status.RUNNING)
 _SHOWN = {Status.NONFINITE: "diverged"}
@@ -121,32 +116,8 @@ def standing(folder: Path, file: Path | None = None) -> Standing:
     buckets = tuple(_tally(bucket, trials, ends, known) for bucket in plan.buckets)
     sizes = {path.name: grid.size for path, grid in found.items()}
     others = int(np.count_nonzero(~known))
-    asked = conflict(folder, _wanted(found[largest], manifest)) if file else ""
+    asked = Store(folder).conflict(_wanted(found[largest], manifest)) if file else ""
     return Standing(folder, largest, sizes, buckets, others, tuple(at_work(folder)), _checkpoints(folder), asked)
-
-
-def identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
-    """What the results of a grid depend on, as the manifest of its store says it: all but the key `info`."""
-    settings = grid.settings
-    return {
-        "name": grid.name,
-        "schema": schema.VERSION,
-        "columns": schema.named(grid.columns),
-        "defaults": defaults(block.kinds for block in grid.blocks),
-        "coordinates": settings.coordinates,
-        "record": {"points": settings.record_points, "test": settings.record_test},
-        "test_points": settings.test_points,
-        "dtype": dtype,
-        "platform": platform,
-        "versions": {name: _version(name) for name in VERSIONED},
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _wanted(grid: Grid, manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.metadata
 import os
 import platform
 import sys
@@ -23,16 +22,13 @@ from sweep import launch, schema
 from sweep import plan as plans
 from sweep.errors import StoreConflict, SweepError
 from sweep.grid import Grid
+from sweep.identity import identity
 from sweep.interrupts import Interrupts
 from sweep.plan import Host, Plan
 from sweep.progress import Progress, Reports, Silent, for_terminal, relay
 from sweep.store import Claims, Store, owner
-from sweep.trial import defaults
 from sweep.work import Worker
 from sweep.writer import Writer
-
-VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
-"""Packages whose version is part of the bits of a result."""
 
 WORTH_A_WORKER = 10.0
 """Seconds of work for which a further worker is started by default: each imports jax and reads the programs anew."""
@@ -207,35 +203,16 @@ def _wanted_platform() -> str:
 
 
 def _manifest(request: Request, grid: Grid) -> dict[str, Any]:
-    settings = grid.settings
-    return {
-        "name": grid.name,
-        "schema": schema.VERSION,
-        "columns": schema.named(grid.columns),
-        "defaults": defaults(block.kinds for block in grid.blocks),
-        "coordinates": settings.coordinates,
-        "record": {"points": settings.record_points, "test": settings.record_test},
-        "test_points": settings.test_points,
-        "dtype": request.dtype,
-        "platform": _platform(),
-        "versions": {name: _version(name) for name in VERSIONED},
-        "info": {
-            "trials": grid.size,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "python": sys.version.split()[0],
-            "machine": platform.platform(),
-            "processor": platform.machine(),
-            "device": str(jax.devices()[0].device_kind),
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        },
+    info = {
+        "trials": grid.size,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "machine": platform.platform(),
+        "processor": platform.machine(),
+        "device": str(jax.devices()[0].device_kind),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+    return {**identity(grid, request.dtype, _platform()), "info": info}
 
 
 @contextmanager

@@ -26,10 +26,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from sweep import inspection, schema
+from sweep import schema
 from sweep.__main__ import app
 from sweep.errors import StoreError
 from sweep.grid import parse
+from sweep.identity import identity
 from sweep.run import sweep
 from sweep.store import Claims, Store, at_work, compact, files, parts, repair, upkeep, verify
 from sweep.store.files import owner
@@ -163,7 +164,7 @@ def fewer_rows(path: Path) -> None:
     content = path.read_bytes()
     assert content.count(b"\x16\x06\x26\x08") == 1
     path.write_bytes(content.replace(b"\x16\x06\x26\x08", b"\x16\x02\x26\x08"))
-    assert parts.rows(path).num_rows == 1
+    assert pq.read_table(path).num_rows == 1
 
 
 def whole_table(found: pa.Table) -> pa.Table:
@@ -447,7 +448,7 @@ def test_compaction_keeps_all_rows_in_fewer_files(store: Path) -> None:
     assert (code, out) == (0, "Parts of the runs: 5 before, 1 after.\nParts of the curves: 3 before, 1 after.\n")
     assert whole(store) == before and verify(store) == []
     pd.testing.assert_frame_equal(pd.read_parquet(store / "runs")[frame.columns.tolist()], frame)
-    assert parts.metadata(part(store, "runs", 4)).keys() == {"first", "last", "store", "curves", "buckets", "trials"}
+    assert parts.metadata(part(store, "runs", 4)).keys() == {"first", "last", "store", "curves", "buckets", "trials", "rows"}
     again = state(store)
     assert json.loads(call("compact", store, "--json")[1])["after"] == {"runs": 1, "curves": 1}
     assert state(store) == again
@@ -740,7 +741,7 @@ def test_the_identity_of_a_sweep_is_that_of_its_manifest(trained: Path) -> None:
     """What status compares is what a sweep writes."""
     manifest = Store(trained).read_manifest()
     del manifest["info"]
-    assert json.loads(json.dumps(inspection.identity(parse(GRID), "float32", "cpu"))) == manifest
+    assert json.loads(json.dumps(identity(parse(GRID), "float32", "cpu"))) == manifest
 
 
 def test_status_names_who_is_at_work_and_counts_checkpoints(trained: Path, tmp_path: Path) -> None:

@@ -13,6 +13,6 @@ DIR/
 from sweep.store.claims import Claims, at_work
 from sweep.store.files import owner
 from sweep.store.store import Store
-from sweep.store.upkeep import compact, conflict, repair, survey, verify
+from sweep.store.upkeep import compact, repair, survey, verify
 
-__all__ = ["Claims", "Store", "at_work", "compact", "conflict", "owner", "repair", "survey", "verify"]
+__all__ = ["Claims", "Store", "at_work", "compact", "owner", "repair", "survey", "verify"]

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from sweep.errors import StoreError
 
 _TEMPORARY = re.compile(r"_tmp-(?P<owner>.+)-[0-9a-f]{8}")
@@ -146,6 +148,6 @@ def reading(path: Path, cure: str = "") -> Iterator[None]:
     """What goes wrong while a file is read as StoreError with a cure."""
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         cure = cure or "Move it aside with `python -m sweep repair DIR`; only its rows run again"
         raise StoreError(f"{path} cannot be read: {error}. {cure}.") from error

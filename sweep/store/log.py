@@ -126,7 +126,7 @@ def settle(folder: Path) -> None:
         target = folder / CURVES / path.name
         if hidden and not target.exists():
             with suppress(FileNotFoundError):  # another process may do the same
-                os.rename(folder / CURVES / hidden, target)
+                os.rename(folder / CURVES / Path(hidden).name, target)
     sync(folder / CURVES)
 
 

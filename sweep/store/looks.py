@@ -94,7 +94,7 @@ def look(path: Path, wanted: pa.Schema) -> Look:
         if not path.exists():
             raise StoreError(f"{path} vanished while it was read. Run the same command again.") from error
         return Look(path, f"cannot be read: {' '.join(str(error.__cause__ or error).split()).rstrip('.')}")
-    if table.num_rows != count:  # pages have checksums, how many of them there are has none
+    if table.num_rows != count:
         return Look(path, f"cannot be read: it holds {table.num_rows} rows and says {count}")
     said = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in _said(table)}
     fault = next(_faults(table, wanted, path.parent.name), "")

@@ -52,16 +52,19 @@ def listed(folder: Path) -> list[Path]:
 
 def read(path: Path) -> Part:
     """Trials and metadata of a part of the runs. Raises StoreError with its name where it is broken."""
-    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        found = file.schema_arrow.metadata or {}
-        trials = file.read(columns=["trial"])["trial"].to_numpy()
-        return Part(trials, {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"})
+    table = rows(path, ["trial"])
+    found = table.schema.metadata or {}
+    return Part(table["trial"].to_numpy(), {key.decode(): value.decode() for key, value in found.items()})
 
 
 def rows(path: Path, columns: list[str] | None = None) -> pa.Table:
     """All rows of a part, or some columns, pages checked. Raises StoreError with its name where it is broken."""
     with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read(columns=columns)
+        table = file.read(columns=columns)
+        said = (table.schema.metadata or {}).get(b"rows", b"")
+        if said.isdigit() and int(said) != table.num_rows:  # no checksum covers how many pages there are
+            raise ValueError(f"it holds {table.num_rows} rows and says {int(said)}")
+        return table
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -80,7 +83,9 @@ def count(path: Path) -> int:
 def parquet(table: pa.Table, metadata: Mapping[str, str]) -> pa.Buffer:
     """The rows of a table, ascending by trial and step, as a parquet file with a checksum on each page."""
     keys = [(key, "ascending") for key in ("trial", "step") if key in table.column_names]
-    ordered = table.combine_chunks().sort_by(keys).replace_schema_metadata(dict(metadata))
+    said = {**metadata, "rows": str(table.num_rows)}
+    ordered = table.combine_chunks().sort_by(keys).replace_schema_metadata(said)
     sink = pa.BufferOutputStream()
-    pq.write_table(ordered, sink, compression="zstd", write_page_checksum=True)
+    # No checksum covers statistics, and readers leave out rows by them.
+    pq.write_table(ordered, sink, compression="zstd", write_page_checksum=True, write_statistics=False)
     return sink.getvalue()

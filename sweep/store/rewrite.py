@@ -108,7 +108,9 @@ def _summary(said: list[dict[str, str]]) -> dict[str, str]:
         for bucket, block in json.loads(each.get("buckets", "{}")).items():
             blocks[bucket] = min(block, blocks.get(bucket, block))
     curves = next((each["curves"] for each in said if each.get("curves")), "")
+    trials = max((int(each["trials"]) for each in said if each.get("trials", "").isdigit()), default=0)
     words |= {"first": said[0]["first"], "buckets": json.dumps(blocks, sort_keys=True), "curves": curves}
+    words |= {"trials": str(trials)} if trials else {}
     return {key: word for key, word in words.items() if key != "moved"}
 
 

@@ -81,10 +81,27 @@ class Store:
         with reading(path, "Use another --out, or put the manifest of this sweep back"):
             return dict(json.loads(path.read_bytes()))
 
+    def conflict(self, manifest: Mapping[str, Any]) -> str:
+        """Why the folder would refuse a manifest, with all that differs; "" where it would not.
+
+        Raises StoreError where the manifest of the folder is broken or missing.
+        """
+        old, new = _flat(self.read_manifest()), _flat(json.loads(json.dumps(manifest)))
+
+        def may_differ(key: str) -> bool:
+            return (key not in old or key not in new) and key.split(".")[0] in GROWING
+
+        keys = (key for key in sorted(old | new) if not may_differ(key))
+        changed = [key for key in keys if key not in old or key not in new or old[key] != new[key]]
+        what = ", ".join(f"{key} {_shown(old, key)} -> {_shown(new, key)}" for key in changed)
+        cure = "use another --out, or go back to the old grid or version"
+        return f"{self.folder} holds the results of another sweep ({what}): {cure}." if what else ""
+
     def _agree(self, manifest: Mapping[str, Any], claims: Claims | None) -> None:
         """Compare with the manifest of the folder, which grows where it may."""
         old, new = self.read_manifest(), json.loads(json.dumps(manifest))
-        self._compare(_flat(old), _flat(new))
+        if conflict := self.conflict(new):
+            raise StoreConflict(conflict)
         grown = {
             key: {**_mapping(new.get(key)), **_mapping(old.get(key))} for key in GROWING if key in old or key in new
         }
@@ -92,20 +109,10 @@ class Store:
         if self.manifest == old:
             return
         with (claims or Claims(self.folder)).alone("take in a grid with other columns"):
+            settle(self.folder)
             rewrite(self.folder, grown.get("columns", {}))
             replace(self.folder / "manifest.json", _json(self.manifest))
         self.log = Log(self.folder)
-
-    def _compare(self, old: dict[str, Any], new: dict[str, Any]) -> None:
-        def may_differ(key: str) -> bool:
-            return (key not in old or key not in new) and key.split(".")[0] in GROWING
-
-        keys = (key for key in sorted(old | new) if not may_differ(key))
-        changed = [key for key in keys if key not in old or key not in new or old[key] != new[key]]
-        if changed:
-            what = ", ".join(f"{key} {_shown(old, key)} -> {_shown(new, key)}" for key in changed)
-            cure = "use another --out, or go back to the old grid or version"
-            raise StoreConflict(f"{self.folder} holds the results of another sweep ({what}): {cure}.")
 
     def _keep_grid(self, text: bytes) -> None:
         first = self.folder / "grid.yaml"
@@ -123,7 +130,7 @@ class Store:
 
 
 def _json(manifest: Mapping[str, Any]) -> bytes:
-    return json.dumps(manifest, sort_keys=True, indent=2, allow_nan=False).encode()
+    return json.dumps(manifest, indent=2, allow_nan=False).encode()
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -7,18 +7,16 @@ number is given twice, and the trials of the part are trained again.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from sweep import schema
-from sweep.errors import StoreConflict, StoreError
+from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
 from sweep.store import parts
 from sweep.store.claims import Claims
@@ -27,7 +25,6 @@ from sweep.store.log import settle
 from sweep.store.looks import MANIFEST, Identity, Survey, identity, survey
 from sweep.store.places import Finding, Move, Span
 from sweep.store.rewrite import groups, resume, rewrite
-from sweep.store.store import Store, _flat
 
 BROKEN = "broken"
 
@@ -88,16 +85,6 @@ def compact(folder: Path) -> Compacted:
             rewrite(folder, said.columns)
         after = {kind: len(parts.listed(folder / kind)) for kind in found.parts}
     return Compacted(found.parts, after)
-
-
-def conflict(folder: Path, manifest: Mapping[str, Any]) -> str:
-    """What tells the manifest of a store from another one, in the words of StoreConflict; "" where they agree."""
-    store = Store(folder)
-    try:
-        store._compare(_flat(store.read_manifest()), _flat(json.loads(json.dumps(manifest))))
-    except StoreConflict as error:
-        return str(error)
-    return ""
 
 
 @contextmanager
