@@ -248,6 +248,56 @@ record: {points: 12}
 """
 
 
+TELLING = """
+from sweep import drive
+from sweep.run import app
+
+advance, drive.SOME = drive.Drive._advance, 0.0
+
+def telling(driven):
+    answer = advance(driven)
+    if driven.step.max() > 1000:
+        print("on the way", flush=True)
+    return answer
+
+drive.Drive._advance = telling
+app()
+"""
+"""The command, which says when its trials are beyond a thousand steps and finds any of them worth a checkpoint."""
+
+BRUSQUE = """
+import contextlib
+from sweep.interrupts import Interrupts
+
+Interrupts.stopping = lambda interrupts, stop: contextlib.nullcontext()
+"""
+"""With this fault the first signal is raised at once, as a second one should be."""
+
+
+def kept_at_a_signal(folder: Path, fault: str = "") -> dict[int, int]:
+    """Stop the command in the midst of long trials: the steps at which their states are kept, by trial."""
+    store = folder / "store"
+    process = start("-c", fault + TELLING, write_grid(folder, GRID), "--out", store, "--workers", "1", "--quiet")
+    assert process.stdout is not None and process.stdout.readline() == "on the way\n"
+    process.send_signal(signal.SIGTERM)
+    answer = finish(process)
+    assert answer.code == 75 and "Traceback" not in answer.err, answer.err
+    found = [checkpoints._read(path) for path in (store / "checkpoints").glob("*")]
+    return {trial: step for each in found if each for trial, step in zip(each["trial"], each["step"], strict=True)}
+
+
+@pytest.mark.promise(3)
+@pytest.mark.promise(13)
+def test_a_signal_keeps_what_has_not_ended(tmp_path: Path) -> None:
+    steps = list(kept_at_a_signal(tmp_path).values())
+    assert len(steps) == 2 and min(steps) > 1000
+
+
+@pytest.mark.promise(13, mutant=True)
+def test_a_signal_that_is_raised_at_once_would_be_seen(tmp_path: Path) -> None:
+    assert kept_at_a_signal(tmp_path, BRUSQUE) == {}
+
+
 @pytest.mark.slow
 @pytest.mark.promise(3)
 @pytest.mark.promise(13)

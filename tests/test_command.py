@@ -77,6 +77,7 @@ def test_the_same_command_again_trains_nothing(small: Path, home: Path) -> None:
     assert files(small) == before
 
 
+@pytest.mark.promise(4)
 def test_an_extended_grid_keeps_every_old_row(small: Path, home: Path) -> None:
     text = TEXT.replace("[0, 3]", "[0, 4]").replace("[0.5, 2]", "[0.5, 1, 2]")
     with jax_as_it_was():
@@ -95,6 +96,7 @@ def test_shares_make_the_whole(small: Path, home: Path) -> None:
     assert stores_differ(home / "shared", small) == ""
 
 
+@pytest.mark.promise(4)
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
@@ -114,6 +116,7 @@ def test_another_sweep_is_refused(
     assert files(small) == before
 
 
+@pytest.mark.promise(8)
 def test_a_bad_grid_writes_nothing(home: Path) -> None:
     bad = TEXT.replace("sparsity: 4", "sparsity: 40").replace("lr: 0.1", "lr: -1").replace("width", "widht")
     answer = command(write_grid(home, bad, "bad.yaml"), "--out", home / "nothing")
@@ -150,6 +153,7 @@ test_points: 50
     assert missing.code == 1 and "no_such_module" in missing.err and "Traceback" not in missing.err
 
 
+@pytest.mark.promise(10)
 def test_a_diverged_trial_is_a_row(home: Path) -> None:
     text = TEXT.replace("{kind: gd, lr: 0.1}", "{kind: gd, lr: [0.1, 1e30]}")
     with jax_as_it_was():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -114,13 +115,67 @@ def test_all_lanes_in_one_block_as_on_an_accelerator(alone: dict[str, np.ndarray
     np.testing.assert_allclose(found["train_loss"], alone["train_loss"], rtol=1e-5)
 
 
-def test_a_lane_that_is_no_number_leaves_its_neighbours_alone(alone: dict[str, np.ndarray]) -> None:
-    mixed = [*members(), trial({"optimizer": "adam"}, lr=1e30)]
-    for block in (1, 2):
-        found = train(batch(mixed), lanes=2, block=block)
-        assert found["status"][-1] == Status.NONFINITE.label
-        calm = train(batch(members()), lanes=2, block=block)
-        same({name: each[:-1] for name, each in found.items()}, calm)
+@pytest.fixture(scope="module")
+def paired() -> dict[str, np.ndarray]:
+    """The same five trials in blocks of two."""
+    return train(batch(members()), lanes=2, block=2)
+
+
+def check_divergence(calm: dict[str, np.ndarray], block: int) -> None:
+    """A trial that diverges says so, and the others are as they are without it."""
+    mixed = [trial({"optimizer": "adam"}, lr=1e30), *members()]
+    found = train(batch(mixed), lanes=2, block=block)
+    same({name: each[1:] for name, each in found.items()}, calm)
+    assert found["status"][0] == Status.NONFINITE.label and found["steps"][0] < 20
+
+
+@pytest.mark.promise(10)
+def test_a_lane_that_is_no_number_leaves_its_neighbours_alone(
+    alone: dict[str, np.ndarray], paired: dict[str, np.ndarray]
+) -> None:
+    check_divergence(alone, block=1)
+    check_divergence(paired, block=2)
+
+
+freeze = trainer.freeze
+
+
+def unfrozen(before: trainer.State, after: trainer.State) -> trainer.State:
+    """A mutant that lets ended lanes go on."""
+    return after
+
+
+def contagious(before: trainer.State, after: trainer.State) -> trainer.State:
+    """A mutant in which what is no number in one lane of a block comes to all of them."""
+    kept = freeze(before, after)
+    return kept._replace(
+        params=jax.tree.map(lambda w, new: w + 0 * jax.lax.pmean(new, "block"), kept.params, after.params)
+    )
+
+
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """Programs are traced now, and others afterwards."""
+    engine.programs.cache_clear()
+    yield
+    engine.programs.cache_clear()
+
+
+@pytest.mark.promise(10, mutant=True)
+@pytest.mark.parametrize(("mutant", "what"), [(unfrozen, "nonfinite"), (contagious, "Arrays are not equal")])
+def test_lanes_that_diverge_otherwise_would_be_seen(
+    monkeypatch: pytest.MonkeyPatch,
+    paired: dict[str, np.ndarray],
+    anew: None,
+    mutant: Callable[..., trainer.State],
+    what: str,
+) -> None:
+    """Each mutant is right as long as nothing diverges."""
+    monkeypatch.setattr(trainer, "freeze", mutant)
+    monkeypatch.setattr(engine.jax, "vmap", functools.partial(jax.vmap, axis_name="block"))
+    same(train(batch(members()), lanes=2, block=2), paired)
+    with pytest.raises(AssertionError, match=what):
+        check_divergence(paired, block=2)
 
 
 def test_refill_with_a_heavy_tail() -> None:

@@ -32,14 +32,17 @@ ENDS = {
     "well": "",
     "killed": "if index == 1: import os; os.kill(os.getpid(), 9)",
     "killed_once": "if index == 1 and len(tries.read_text()) == 1: import os; os.kill(os.getpid(), 9)",
+    "interrupted_once": "if index == 1 and len(tries.read_text()) == 1: sys.exit(75)",
     "failed": "if index == 1: sys.exit('I have no memory')",
     "sleeps": "time.sleep(60)",
 }
+WORK = "\n(folder / f'done-{index}').touch()"
+"""The share of a worker that comes to its end."""
 
 
 def workers(folder: Path, kind: str, count: int = 2) -> Local:
     """Workers that end in some way."""
-    return Local([sys.executable, "-c", SCRIPT + ENDS[kind], str(folder), kind], count)
+    return Local([sys.executable, "-c", SCRIPT + ENDS[kind] + WORK, str(folder), kind], count)
 
 
 def run(local: Local, stop: threading.Event | None = None) -> tuple[list[str], list[str]]:
@@ -72,18 +75,54 @@ def test_every_worker_has_a_core() -> None:
             assert process.stdout.readline() == f"{{{places[number % len(places)]}}}\n"
 
 
-def test_a_killed_worker_is_told_of_and_started_again(tmp_path: Path) -> None:
-    _, said = run(workers(tmp_path, "killed_once"))
+def end(folder: Path, kind: str) -> str:
+    """How the work of two workers ends: all of it is `done`, or it is `told` who failed; `lost` is never right."""
+    try:
+        run(workers(folder, kind))
+    except WorkerFailed as error:
+        return "told" if "Worker 2 of 2" in str(error) else "lost"
+    return "done" if len(list(folder.glob("done-*"))) == 2 else "lost"
+
+
+@pytest.mark.promise(14)
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [("well", "done"), ("killed_once", "done"), ("interrupted_once", "done"), ("killed", "told"), ("failed", "told")],
+)
+def test_all_work_is_done_or_it_is_told_whose_is_not(tmp_path: Path, kind: str, how: str) -> None:
+    assert end(tmp_path, kind) == how
+
+
+@pytest.mark.promise(14, mutant=True)
+@pytest.mark.parametrize("kind", ["killed_once", "interrupted_once", "killed", "failed"])
+def test_a_launcher_that_does_not_care_would_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The mutant starts nobody again and keeps failures to itself."""
+    wait_for = Local._wait
+    monkeypatch.setattr("sweep.launch.local.RESTARTS", 0)
+    monkeypatch.setattr(Local, "_wait", lambda *given: wait_for(*given)[:0])
+    assert end(tmp_path, kind) == "lost"
+
+
+@pytest.mark.promise(14)
+@pytest.mark.parametrize(
+    ("kind", "how"), [("killed_once", "was ended by SIGKILL"), ("interrupted_once", "failed with exit code 75")]
+)
+def test_a_killed_worker_is_told_of_and_started_again(tmp_path: Path, kind: str, how: str) -> None:
+    _, said = run(workers(tmp_path, kind))
     assert starts(tmp_path) == [1, 2]
-    assert said == ["Worker 2 of 2 was ended by SIGKILL. It is started again: only what it had not written runs again."]
+    assert said == [f"Worker 2 of 2 {how}. It is started again: only what it had not written runs again."]
 
 
+@pytest.mark.promise(14)
 def test_a_worker_that_is_killed_again_and_again_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 was ended by SIGKILL\."):
         run(workers(tmp_path, "killed"))
     assert starts(tmp_path) == [1, 3]
 
 
+@pytest.mark.promise(14)
 def test_a_worker_is_not_given_up_while_the_sweep_comes_on(tmp_path: Path) -> None:
     """The first four deaths were not in vain, two more end it."""
     news = iter([True] * 4)
@@ -92,12 +131,14 @@ def test_a_worker_is_not_given_up_while_the_sweep_comes_on(tmp_path: Path) -> No
     assert starts(tmp_path) == [1, 6]
 
 
+@pytest.mark.promise(14)
 def test_a_failure_is_raised_with_its_words_and_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 failed with exit code 1\. I have no memory"):
         run(workers(tmp_path, "failed"))
     assert starts(tmp_path) == [1, 1]
 
 
+@pytest.mark.promise(13)
 def test_all_workers_end_soon_when_told_to_stop(tmp_path: Path) -> None:
     stop, local = threading.Event(), workers(tmp_path, "sleeps")
     threading.Timer(1.0, stop.set).start()
@@ -198,17 +239,23 @@ def test_two_workers_leave_what_one_leaves(whole: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks the system for the children of a process")
 class TestFaults:
-    def test_a_killed_worker_changes_nothing(self, whole: Path) -> None:
-        store = whole.parent / "killed"
+    @pytest.mark.promise(13)
+    @pytest.mark.promise(14)
+    @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+    def test_a_killed_worker_changes_nothing(self, whole: Path, how: signal.Signals) -> None:
+        store = whole.parent / f"worker-{how.name}"
         process = start("-m", "sweep.run", whole.parent / "grid.yaml", "--out", store, "--workers", "2")
         wait(lambda: len(children(process)) == 2 and (store / "grid.yaml").exists())
         time.sleep(2)
-        os.kill(children(process)[0], signal.SIGKILL)
+        os.kill(children(process)[0], how)
         answer = finish(process)
         assert answer.code == 0, answer.err
-        assert "was ended by SIGKILL. It is started again" in answer.err
+        ended = "was ended by SIGKILL" if how == signal.SIGKILL else "failed with exit code 75"
+        assert f"{ended}. It is started again" in answer.err
         assert stores_differ(store, whole) == ""
 
+    @pytest.mark.promise(13)
+    @pytest.mark.promise(14)
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
     def test_no_worker_outlives_the_parent(self, whole: Path, number: signal.Signals) -> None:
         """A polite end writes what has ended, after a brutal one workers see that nobody listens; nothing is wrong."""

@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import command, difference, finish, of_trials, rows, start, stores_differ, table, write_grid
+from tests.commands import (
+    Answer,
+    command,
+    difference,
+    finish,
+    of_trials,
+    rows,
+    start,
+    stores_differ,
+    table,
+    write_grid,
+)
 
 TEXT = """
 name: resumed
@@ -31,7 +42,7 @@ TRIALS = 2 * 2 * 16
 """Two buckets; trials end at sixteen different steps, so that they end a few at a time."""
 
 SLOW = """
-import functools, sys, time
+import functools, os, sys, time
 from sweep import session
 from sweep.run import app
 from sweep.writer import Writer
@@ -40,7 +51,7 @@ class Telling(Writer):
     def add(self, bucket, lanes, runs, curves=None):
         super().add(bucket, lanes, runs, curves)
         print(*runs["trial"], flush=True)
-        time.sleep(0.05)
+        time.sleep(float(os.environ.get("PAUSE", 0.05)))
 
 seconds = float(sys.argv.pop(1))
 session.Writer = functools.partial(Telling, min_seconds=seconds, max_seconds=seconds)
@@ -67,9 +78,18 @@ app()
 """The command, with a fault: it does not know what was done before it began."""
 
 
-def slow(seconds: float, grid: Path, store: Path) -> subprocess.Popen[str]:
+HASTY = """
+import os
+from sweep.interrupts import Interrupts
+
+Interrupts._hear = lambda interrupts, number, frame: os._exit(75)
+"""
+"""With this fault the first signal ends the command at once."""
+
+
+def slow(seconds: float, grid: Path, store: Path, fault: str = "", **env: str) -> subprocess.Popen[str]:
     """Start the slow command."""
-    return start("-c", SLOW, seconds, grid, "--out", store, "--quiet", cwd=grid.parent)
+    return start("-c", fault + SLOW, seconds, grid, "--out", store, "--quiet", cwd=grid.parent, **env)
 
 
 def parts(store: Path) -> int:
@@ -113,6 +133,8 @@ def killed(home: Path, whole: Path) -> Path:
     return home / "killed"
 
 
+@pytest.mark.promise(1)
+@pytest.mark.promise(2)
 def test_killed_again_and_again(home: Path, whole: Path, killed: Path) -> None:
     """Twice more at random moments after a random number of further parts; what is there never changes."""
     store = home / "again"
@@ -134,6 +156,8 @@ def test_killed_again_and_again(home: Path, whole: Path, killed: Path) -> None:
     assert not list(store.rglob("_tmp-*"))
 
 
+@pytest.mark.promise(1, mutant=True)
+@pytest.mark.promise(2, mutant=True)
 def test_a_run_that_forgets_what_is_done_would_be_seen(home: Path, whole: Path, killed: Path) -> None:
     """The mutant trains all again, and its rows stand in the table twice."""
     store = home / "forgetful"
@@ -145,27 +169,59 @@ def test_a_run_that_forgets_what_is_done_would_be_seen(home: Path, whole: Path, 
     assert stores_differ(store, whole).startswith(f"runs: {TRIALS + had} rows and {TRIALS} rows")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_has_ended_is_committed_before_the_end(home: Path, whole: Path, number: signal.Signals) -> None:
-    """Nothing was due for a commit when the signal came, and all that had ended is in the table."""
-    store = home / number.name
-    process = slow(1000, home / "grid.yaml", store)
+def stopped(store: Path, number: signal.Signals, fault: str = "") -> tuple[Answer, set[int]]:
+    """How a run ends at a signal before any commit is due, and which trials had ended and are not in the table."""
+    process = slow(1000, store.parent / "grid.yaml", store, fault)
     assert process.stdout is not None
     told = [process.stdout.readline() for _ in range(3)]
     assert parts(store) == 0
     process.send_signal(number)
     answer = finish(process)
-    assert answer.code == 75, answer.err
-    assert number.name in answer.err and "the same command goes on" in answer.err and "Traceback" not in answer.err
     ended = {int(trial) for line in (*told, *answer.out.splitlines()) for trial in line.split()}
+    return answer, ended - set(rows(store)["trial"].to_pylist() if parts(store) else ())
+
+
+@pytest.mark.promise(2)
+@pytest.mark.promise(13)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_has_ended_is_committed_before_the_end(home: Path, whole: Path, number: signal.Signals) -> None:
+    """Nothing was due for a commit when the signal came, and all that had ended is in the table."""
+    store = home / number.name
+    answer, lost = stopped(store, number)
+    assert answer.code == 75 and lost == set(), answer.err
+    assert number.name in answer.err and "the same command goes on" in answer.err and "Traceback" not in answer.err
     found = rows(store)
-    assert ended <= set(found["trial"].to_pylist()) and 3 <= found.num_rows < TRIALS
+    assert 3 <= found.num_rows < TRIALS
     assert difference(of_trials(rows(whole), found["trial"]), found) == ""
     again = command(home / "grid.yaml", "--out", store)
     assert again.code == 0 and f"{TRIALS - found.num_rows} trials trained, {TRIALS} rows" in again.err
     assert stores_differ(store, whole) == ""
 
 
+@pytest.mark.promise(13, mutant=True)
+def test_a_run_that_ends_in_haste_would_be_seen(home: Path) -> None:
+    """The mutant has the right exit code, and what had ended is lost."""
+    answer, lost = stopped(home / "hasty", signal.SIGTERM, HASTY)
+    assert answer.code == 75 and len(lost) >= 3
+
+
+@pytest.mark.promise(13)
+def test_a_second_signal_stops_at_once(home: Path) -> None:
+    """In the midst of what takes ten minutes: the first signal waits for it, the second does not."""
+    store = home / "twice"
+    process = slow(1000, home / "grid.yaml", store, PAUSE="600")
+    assert process.stdout is not None
+    ended = process.stdout.readline().split()
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGTERM)
+    answer = finish(process, 20)
+    assert answer.code == 75 and "SIGTERM" in answer.err and "Traceback" not in answer.err
+    assert set(map(int, ended)) <= set(rows(store)["trial"].to_pylist())
+
+
+@pytest.mark.promise(13)
 def test_a_signal_before_anything_has_ended(home: Path) -> None:
     """As soon as the folder is there, programs still compiling: exit 75, an empty table, no leftovers."""
     store = home / "early"

@@ -210,6 +210,7 @@ def test_a_share_is_trained_in_the_blocks_of_the_whole(home: Path) -> None:
     assert {blocks(plan_of(home / "one.yaml", shard=(0, count))) for count in (1, 2, 3, 8)} == {"8"}
 
 
+@pytest.mark.promise(10)
 def test_a_diverged_trial_leaves_its_neighbours_alone(home: Path) -> None:
     """All lanes in one block under vmap, with and without learning rates that blow up."""
     bad = write_grid(home, ONE.replace("lr: 0.2", "lr: [1e30, 0.2]"), "bad.yaml")
@@ -224,6 +225,7 @@ def test_a_diverged_trial_leaves_its_neighbours_alone(home: Path) -> None:
     assert difference(of_trials(rows(store, "curves"), calm["trial"]), rows(good, "curves")) == ""
 
 
+@pytest.mark.promise(4)
 def test_more_seeds_add_parts_and_touch_none(one: Path, home: Path) -> None:
     store = home / "more"
     sweep(home / "one.yaml", store, workers=1, lanes=1, quiet=True)
@@ -246,6 +248,7 @@ def recorded(store: Path) -> list[int]:
     return sorted({lanes for each in said for lanes in each.values()})
 
 
+@pytest.mark.promise(4)
 def test_lanes_are_recorded_and_another_number_is_refused(one: Path, home: Path) -> None:
     assert recorded(one) == [1]
     before = files(one)
@@ -291,6 +294,7 @@ def test_a_bad_option_is_named(home: Path, tmp_path: Path, options: tuple[str, s
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.promise(8)
 def test_every_error_of_a_grid_is_told_at_its_place(tmp_path: Path) -> None:
     """Four mistakes in four lines, nothing on standard output, and no folder, not even the default one."""
     bad = TINY.replace("n: 8", "n: eight").replace("width: 2", "widht: 2").replace("l2: 1e-4", "l2: -1")
@@ -317,6 +321,7 @@ def test_a_grid_that_cannot_be_read_is_a_sentence(tmp_path: Path, name: str) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.promise(7)
 def test_a_full_disk_reaches_the_caller(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise StoreError("The disk is full.")
@@ -324,6 +329,60 @@ def test_a_full_disk_reaches_the_caller(home: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Writer, "add", full)
     with pytest.raises(StoreError, match="disk is full"):
         sweep(home / "one.yaml", tmp_path / "full", workers=1, lanes=1, quiet=True)
+
+
+LIMITED = """
+import resource
+from sweep.run import app
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+app()
+"""
+"""The command on a disk that takes no file above 4 KiB, which a part always is."""
+
+LOUD = """
+import contextlib
+from sweep.store import claims, store
+
+claims.writing = store.writing = lambda folder: contextlib.nullcontext()
+"""
+"""With this fault an error of the system is nobody's."""
+
+
+def full_disk(one: Path, store: Path, workers: int = 1, fault: str = "") -> str:
+    """What is wrong with a run that meets a full disk once half of it is committed, "" where all is well."""
+    grid, before = store.parent / "one.yaml", files(store)
+    answer = python("-c", fault + LIMITED, grid, "--out", store, "--workers", workers, "--quiet")
+    if answer.code != 1 or "Traceback" in answer.err:
+        return f"exit code {answer.code} and {answer.err}"
+    if not re.search(f"{store.name} cannot be written: File too large. Free some space .* stays.", answer.err):
+        return f"no sentence, but {answer.err}"
+    if files(store) != before:
+        return f"files are {sorted(files(store))}"
+    again = command(grid, "--out", store, "--workers", "1")
+    if again.code or "4 trials trained, 8 rows" not in again.err:
+        return f"no good end: {again.err}"
+    return stores_differ(store, one)
+
+
+@pytest.fixture
+def half(one: Path, home: Path, request: pytest.FixtureRequest) -> Path:
+    """A store in which half of ONE is trained."""
+    folder = home / re.sub(r"\W", "-", request.node.name)
+    with jax_as_it_was():
+        return sweep(home / "one.yaml", folder, shard=(0, 2), workers=1, lanes=1, quiet=True)
+
+
+@pytest.mark.promise(7)
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_on_a_full_disk_nothing_is_lost(one: Path, half: Path, workers: int) -> None:
+    assert full_disk(one, half, workers) == ""
+
+
+@pytest.mark.promise(7, mutant=True)
+def test_an_error_that_is_nobodys_would_be_seen(one: Path, half: Path) -> None:
+    found = full_disk(one, half, fault=LOUD)
+    assert "Traceback" in found and "OSError" in found
 
 
 # The plan and the schema.

@@ -1,6 +1,6 @@
 """The store: whole parts or none, at any moment, whoever dies.
 
-Run as a script, this file is the process that the tests kill or race: `test_store.py kill|race|blind|sleep FOLDER ...`.
+Run as a script, this file is the process that the tests kill or race: `test_store.py kill|shoot|race|sleep FOLDER ...`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -204,9 +206,26 @@ def test_a_broken_part_is_named(tmp_path: Path) -> None:
                 read()
 
 
+def test_a_part_that_lost_rows_is_named(tmp_path: Path) -> None:
+    """Pages have checksums; how many there are is said twice."""
+    opened(tmp_path).commit(rows((1, 2)), None, OURS)
+    (part,) = (tmp_path / "runs").iterdir()
+    pq.write_table(pq.read_table(part).slice(1), part, write_page_checksum=True)
+    with pytest.raises(StoreError, match=r"it holds 1 rows and says 2"):
+        Store(tmp_path).done()
+
+
+def test_a_part_says_nothing_by_which_readers_leave_out_rows(tmp_path: Path) -> None:
+    opened(tmp_path).commit(rows((1, 2)), points((1, 2)), OURS)
+    for part in tmp_path.glob("*/part-*"):
+        group = pq.read_metadata(part).row_group(0)
+        assert not any(group.column(at).is_stats_set for at in range(group.num_columns))
+
+
 # Open
 
 
+@pytest.mark.promise(4)
 def test_a_conflict_names_exactly_what_differs(tmp_path: Path) -> None:
     opened(tmp_path)
     with pytest.raises(StoreConflict) as caught:
@@ -225,6 +244,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.promise(4)
 @given(old=st.dictionaries(st.sampled_from(["a", "b", "info"]), JSON), new=st.dictionaries(st.just("a"), JSON))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_manifest_agrees_with_itself_and_with_no_other(
@@ -258,8 +278,9 @@ def test_another_grid_is_kept_beside_the_first(tmp_path: Path) -> None:
     assert found == {key: value for key, value in MANIFEST.items() if key != "info"}
 
 
-def test_only_temporaries_of_dead_processes_of_this_host_are_removed(tmp_path: Path) -> None:
-    opened(tmp_path)
+def cleared(folder: Path) -> tuple[set[str], set[str]]:
+    """Open a store in which files lie about: which of the dead of this host are left, which of others are gone."""
+    opened(folder)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     host, process = owner().rsplit("-", 1)
@@ -276,11 +297,27 @@ def test_only_temporaries_of_dead_processes_of_this_host_are_removed(tmp_path: P
         "runs/.hidden",
     ]
     for name in (*stale, *kept):
-        (tmp_path / name).write_text("")
-    opened(tmp_path)
-    assert names(tmp_path) == sorted([*kept, "grid.yaml", "manifest.json"])
+        (folder / name).write_text("")
+    opened(folder)
+    found = set(names(folder))
+    return found & set(stale), {*kept, "grid.yaml", "manifest.json"} - found
 
 
+@pytest.mark.promise(15)
+def test_only_temporaries_of_dead_processes_of_this_host_are_removed(tmp_path: Path) -> None:
+    assert cleared(tmp_path) == (set(), set())
+
+
+@pytest.mark.promise(15, mutant=True)
+def test_a_store_that_takes_all_temporaries_for_its_own_would_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweep.store.store.abandoned", lambda path: True)
+    _, lost = cleared(tmp_path)
+    assert {"_tmp-notes", f"runs/_tmp-{owner()}-0123abcd"} < lost
+
+
+@pytest.mark.promise(1)
 def test_curves_whose_runs_are_committed_come_to_light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill between the part of the runs and that of the curves leaves the curves under a hidden name."""
 
@@ -302,6 +339,7 @@ WIDER = {**MANIFEST, "columns": {"n": "int", "lr": "float", "decay": "float"}, "
 NARROW = {**MANIFEST, "columns": {"n": "int", "lr": "float"}, "defaults": {"a": {"x": 1}}}
 
 
+@pytest.mark.promise(4)
 def test_new_columns_are_null_in_old_rows_and_every_reader_sees_them(tmp_path: Path) -> None:
     import duckdb
     import pandas as pd
@@ -329,6 +367,7 @@ def test_new_columns_are_null_in_old_rows_and_every_reader_sees_them(tmp_path: P
     assert again.done().tolist() == [1, 2, 3]
 
 
+@pytest.mark.promise(4)
 def test_a_column_of_another_type_and_a_changed_default_are_refused(tmp_path: Path) -> None:
     Store(tmp_path).open(NARROW, "")
     changed = {**WIDER, "columns": {"n": "float"}, "defaults": {"a": {"x": 2}, "b": {"y": 1}}}
@@ -337,6 +376,7 @@ def test_a_column_of_another_type_and_a_changed_default_are_refused(tmp_path: Pa
     assert Store(tmp_path).read_manifest()["columns"] == NARROW["columns"]
 
 
+@pytest.mark.promise(4)
 def test_nobody_may_be_at_work_while_a_store_gets_new_columns(tmp_path: Path) -> None:
     Store(tmp_path).open(NARROW, "")
     sleeper = subprocess.Popen(script("sleep", tmp_path), env=environment(), stdout=subprocess.PIPE, text=True)
@@ -361,6 +401,7 @@ def failing(number: int) -> Callable[..., Any]:
     return fail
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize("call", ["write", "fsync", "link"])
 @pytest.mark.parametrize(
     ("number", "cure"),
@@ -381,6 +422,7 @@ def test_a_failing_disk_is_a_store_error(
     assert store.done().tolist() == [1, 2]
 
 
+@pytest.mark.promise(7)
 def test_a_real_limit_on_file_size_is_a_store_error(tmp_path: Path) -> None:
     store = opened(tmp_path)
     many = tuple(range(20000))
@@ -398,12 +440,32 @@ def test_a_real_limit_on_file_size_is_a_store_error(tmp_path: Path) -> None:
 # Kills
 
 
+class Raw(io.RawIOBase):
+    """A plain file, through the calls that the test counts."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return os.write(self.file, data)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self.file)
+        super().close()
+
+
 class CarelessLog(Log):
+    raw: type[Raw] = Raw
+
     def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
         for kind, table in (("curves", curves), ("runs", runs)):
             path = self.folder / kind / f"part-{number:08d}.parquet"
             if table is not None:
-                with io.BufferedWriter(Raw(path)) as file:
+                with io.BufferedWriter(self.raw(path)) as file:
                     pq.write_table(table.replace_schema_metadata({**metadata, "first": str(number)}), file)
         return True
 
@@ -430,24 +492,6 @@ class Forgetful(Store):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.log = ForgetfulLog(self.folder)
-
-
-class Raw(io.RawIOBase):
-    """A plain file, through the calls that the test counts."""
-
-    def __init__(self, path: Path) -> None:
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT)
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return os.write(self.file, data)
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self.file)
-        super().close()
 
 
 STORES: dict[str, type[Store]] = {each.__name__: each for each in (Store, Careless, Forgetful)}
@@ -515,6 +559,7 @@ def killed(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[type[Store],
     return STORES[request.param], sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
 
 
+@pytest.mark.promise(1)
 @pytest.mark.parametrize("killed", ["Store"], indirect=True)
 def test_a_kill_at_any_operation_loses_nothing(killed: tuple[type[Store], list[Path]]) -> None:
     kind, folders = killed
@@ -522,6 +567,7 @@ def test_a_kill_at_any_operation_loses_nothing(killed: tuple[type[Store], list[P
     assert {folder.name: what for folder in folders if (what := faults(folder, kind))} == {}
 
 
+@pytest.mark.promise(1, mutant=True)
 @pytest.mark.parametrize(
     ("killed", "what"), [("Careless", "cannot be read"), ("Forgetful", "not completed")], indirect=["killed"]
 )
@@ -532,24 +578,84 @@ def test_the_kill_test_finds_a_store_that_is_less_careful(killed: tuple[type[Sto
     assert any(what in fault for folder in killed_before for fault in faults(folder, kind))
 
 
+def shoot(folder: Path, kind: type[Store], kills: int) -> None:
+    """Kill a process that commits trial after trial, at random moments, ten times in each of FOLDER/0, FOLDER/1, ...
+
+    Prints how many trials it was told are committed, by folder.
+    """
+    told, chance = dict[str, int](), random.Random()
+    for kill in range(kills):
+        place = folder / str(kill // 10)
+        source, sink = os.pipe()
+        process = os.fork()
+        if not process:
+            try:
+                store = opened(place, kind)
+                for trial in itertools.count(len(store.done())):
+                    os.write(sink, b"%d\n" % trial)
+                    store.commit(rows((trial,)), points((trial,)), OURS)
+            finally:
+                os._exit(1)
+        os.close(sink)
+        with open(source) as said:
+            said.readline()
+            began = time.monotonic()
+            commits = chance.randint(1, 3)
+            heard = [said.readline() for _ in range(commits)]
+            time.sleep(chance.random() * (time.monotonic() - began) / commits)
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            told[place.name] = max(0, told.get(place.name, 0), *(int(line) for line in (*heard, *said) if line))
+    print(json.dumps(told))
+
+
+def shot(folder: Path, kind: str, kills: int) -> dict[str, str]:
+    """What is wrong with folders after kills at random moments."""
+    ask = script("shoot", folder, kind, kills)
+    answer = subprocess.run(ask, env=environment(), check=True, capture_output=True, text=True)
+    told = json.loads(answer.stdout)
+    assert sum(told.values()) >= kills or kind != "Store"
+    return {name: what for name, committed in told.items() if (what := torn(folder / name, committed))}
+
+
+def torn(folder: Path, committed: int) -> str:
+    """What is wrong with a folder in which trials 0, 1, ... were committed, so many of them for certain."""
+    try:
+        found = opened(folder).done().tolist()
+        curves = pq.read_table(folder / "curves")["trial"].to_pylist()
+    except (SweepError, pa.ArrowInvalid) as error:
+        return f"cannot be read: {error}"
+    if found != list(range(len(found))) or len(found) < committed:
+        return f"of {committed} trials holds {found}"
+    return "" if sorted(curves) == np.repeat(found, STEPS).tolist() else "has lost curves"
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("kills", [30, pytest.param(300, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_lose_nothing(tmp_path: Path, kills: int) -> None:
+    assert shot(tmp_path, "Store", kills) == {}
+
+
+@pytest.mark.promise(1, mutant=True)
+def test_a_few_of_them_find_a_store_that_is_less_careful(tmp_path: Path) -> None:
+    assert "cannot be read" in " ".join(shot(tmp_path, "Careless", 30).values())
+
+
 # Races
 
 
-def race(folder: Path, seed: str, log: type[Log] = Log) -> None:
-    """Commit the same trials as another process, in an order and in batches of one's own; print how many were won."""
-    store = opened(folder)
-    store.log = log(folder)
-    trials, chance = list(range(240)), random.Random(seed)
-    chance.shuffle(trials)
-    (folder / f"ready-{seed}").touch()
-    while len(list(folder.glob("ready-*"))) < 2:
-        time.sleep(0.001)
-    won = 0
-    for at in range(0, len(trials), 4):
-        batch = tuple(trials[at : at + 4])
-        won += store.commit(rows(batch), points(batch), OURS)
-        time.sleep(chance.random() / 100)
-    print(won)
+class SlowRaw(Raw):
+    """A file that takes its time."""
+
+    def write(self, data: Any) -> int:
+        time.sleep(0.01)
+        return super().write(bytes(data)[:4096])
+
+
+class SlowLog(CarelessLog):
+    """A mutant that writes tables straight to their names, slowly as on the disk of a cluster."""
+
+    raw = SlowRaw
 
 
 class BlindLog(Log):
@@ -561,34 +667,107 @@ class BlindLog(Log):
         return runs.num_rows
 
 
-def raced(folder: Path, kind: str) -> tuple[list[int], list[bool]]:
-    """How many trials each of two processes won, and whether a reader saw each trial once whenever it looked."""
+LOGS: dict[str, type[Log]] = {each.__name__: each for each in (Log, SlowLog, BlindLog)}
+
+
+def race(folder: Path, log: type[Log], batches: int, racers: int, seed: str) -> None:
+    """Commit the same trials as other processes, in an order and in batches of one's own; print how many were won."""
+    store = opened(folder)
+    store.log = log(folder)
+    trials, chance = list(range(4 * batches)), random.Random(seed)
+    chance.shuffle(trials)
+    (folder / f"ready-{seed}").touch()
+    while len(list(folder.glob("ready-*"))) < racers:
+        time.sleep(0.001)
+    won = 0
+    for at in range(0, len(trials), 4):
+        batch = tuple(trials[at : at + 4])
+        won += store.commit(rows(batch), points(batch), OURS)
+        time.sleep(chance.random() / 100)
+    print(won)
+
+
+def by_pandas(folder: Path) -> list[int]:
     import pandas as pd
 
-    racers = [
-        subprocess.Popen(script(kind, folder, seed), env=environment(), stdout=subprocess.PIPE, text=True)
-        for seed in ("0", "1")
+    return pd.read_parquet(folder)["trial"].tolist()
+
+
+def by_pyarrow(folder: Path) -> list[int]:
+    return ds.dataset(folder).to_table()["trial"].to_numpy().tolist()
+
+
+def by_duckdb(folder: Path) -> list[int]:
+    import duckdb
+
+    with duckdb.connect() as database:
+        found = database.execute(f"select * from '{folder}/*.parquet'").fetchnumpy()
+    return list(map(int, found["trial"]))
+
+
+READERS: dict[str, Callable[[Path], list[int]]] = {each.__name__: each for each in (by_pandas, by_pyarrow, by_duckdb)}
+
+
+def look(folder: Path, read: Callable[[Path], list[int]]) -> str:
+    """What a reader sees that it may not see, "" where all is well."""
+    try:
+        runs, curves = Counter(read(folder / "runs")), Counter(read(folder / "curves"))
+    except Exception as error:  # each reader has its own
+        return f"a part that is not whole: {error}"
+    if set(runs.values()) != {1} or set(curves.values()) != {STEPS}:
+        return "a trial twice, or half of one"
+    return ""
+
+
+def raced(folder: Path, log: str, batches: int, racers: int = 2) -> tuple[list[int], dict[str, Counter[str]]]:
+    """How many trials each of some processes won, and what each reader saw how often while they were at work."""
+    processes = [
+        subprocess.Popen(
+            script("race", folder, log, batches, racers, seed), env=environment(), stdout=subprocess.PIPE, text=True
+        )
+        for seed in range(racers)
     ]
-    unique = list[bool]()
-    while any(racer.poll() is None for racer in racers):
-        if list(folder.glob("runs/part-*")):
-            unique.append(pd.read_parquet(folder / "runs").trial.is_unique)
-    return [int(racer.communicate()[0]) for racer in racers], unique
+    seen = {name: Counter[str]() for name in READERS}
+    while any(process.poll() is None for process in processes):
+        if list(folder.glob("curves/part-*")):
+            for name, read in READERS.items():
+                seen[name][look(folder, read)] += 1
+    return [int(process.communicate()[0]) for process in processes], seen
 
 
+def check_race(folder: Path, batches: int) -> None:
+    """Two processes both win, nothing is there twice or lost, and readers see nothing else at any moment."""
+    won, seen = raced(folder, "Log", batches)
+    assert sum(won) == 4 * batches and min(won) > 0
+    assert {name: set(found) for name, found in seen.items()} == {name: {""} for name in READERS}
+    assert Store(folder).done().tolist() == list(range(4 * batches))
+    assert sorted(by_pandas(folder / "curves")) == np.repeat(range(4 * batches), STEPS).tolist()
+
+
+@pytest.mark.promise(5)
+@pytest.mark.promise(6)
 def test_two_processes_on_one_store_never_duplicate_and_readers_see_whole_parts(tmp_path: Path) -> None:
-    import pandas as pd
-
-    won, unique = raced(tmp_path, "race")
-    assert sum(won) == 240 and min(won) > 0 and unique and all(unique)
-    assert Store(tmp_path).done().tolist() == list(range(240))
-    curves = pd.read_parquet(tmp_path / "curves")
-    assert sorted(curves.trial) == np.repeat(range(240), STEPS).tolist()
+    check_race(tmp_path, 40)
 
 
+@pytest.mark.slow
+@pytest.mark.promise(5)
+@pytest.mark.promise(6)
+def test_the_same_with_fifteen_hundred_batches(tmp_path: Path) -> None:
+    check_race(tmp_path, 750)
+
+
+@pytest.mark.promise(5, mutant=True)
 def test_the_race_finds_a_store_that_does_not_look(tmp_path: Path) -> None:
-    won, unique = raced(tmp_path, "blind")
-    assert sum(won) > 240 and not all(unique)
+    won, seen = raced(tmp_path, "BlindLog", batches=20)
+    assert sum(won) > 80 and all("a trial twice, or half of one" in found for found in seen.values())
+
+
+@pytest.mark.promise(6, mutant=True)
+def test_its_readers_find_parts_that_are_being_written(tmp_path: Path) -> None:
+    won, seen = raced(tmp_path, "SlowLog", batches=20, racers=1)
+    assert won == [80]
+    assert all(any(what.startswith("a part that is not whole") for what in found) for found in seen.values())
 
 
 # Claims
@@ -602,6 +781,7 @@ def test_a_claim_is_given_once_and_comes_back(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+@pytest.mark.promise(14)
 def test_claims_fall_to_others_when_their_process_is_gone(tmp_path: Path) -> None:
     sleeper = subprocess.Popen(script("sleep", tmp_path), env=environment(), stdout=subprocess.PIPE, text=True)
     assert sleeper.stdout is not None and sleeper.stdout.readline() == "ready\n"
@@ -612,6 +792,8 @@ def test_claims_fall_to_others_when_their_process_is_gone(tmp_path: Path) -> Non
         assert claims.take("slice") and claims.others() == []
 
 
+@pytest.mark.promise(14)
+@pytest.mark.promise(15)
 def test_claims_of_another_host_fall_to_others_after_a_lease(tmp_path: Path) -> None:
     with Claims(tmp_path, lease=60) as claims:
         for name in ("slice", "worker-away-7.1", "notes"):
@@ -739,6 +921,7 @@ def test_blocks_are_kept_by_bucket(tmp_path: Path) -> None:
     assert Store(tmp_path).blocks() == {"a": 4, "b": 16}
 
 
+@pytest.mark.promise(13)
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, SweepError, RuntimeError])
 def test_rows_are_never_thrown_away(tmp_path: Path, error: type[BaseException]) -> None:
     def sweep() -> None:
@@ -751,6 +934,7 @@ def test_rows_are_never_thrown_away(tmp_path: Path, error: type[BaseException]) 
     assert Store(tmp_path).done().tolist() == [1]
 
 
+@pytest.mark.promise(7)
 def test_rows_wait_on_where_a_commit_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     into = writer(tmp_path, max_rows=2)
     into.add("b", 8, {"trial": [1]})
@@ -787,7 +971,9 @@ if __name__ == "__main__":
     what, place, *more = sys.argv[1:]
     if what == "kill":
         kill_at_each_operation(Path(place), STORES[more[0]])
+    elif what == "shoot":
+        shoot(Path(place), STORES[more[0]], int(more[1]))
     elif what == "sleep":
         sleep(Path(place))
     else:
-        race(Path(place), more[0], BlindLog if what == "blind" else Log)
+        race(Path(place), LOGS[more[0]], int(more[1]), int(more[2]), more[3])
