@@ -17,6 +17,7 @@ from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.plan import Bucket, Host
 from sweep.schema import OBSERVABLES, RUNS
+from sweep.status import Status
 from sweep.store import Store, parts
 
 OUTCOME = ("status", "steps", "fit_step")
@@ -53,70 +54,85 @@ class Replayed:
         return {"trial": self.trial, "bucket": self.bucket, **told, "equal": self.equal}
 
 
-def replay(folder: Path, count: int, seed: int = 0) -> Iterator[Replayed]:
-    """Train `count` random rows of a store again, one after the other.
+@dataclass(frozen=True)
+class Candidate:
+    """A bucket of one of the grids of a store, with the ids of its trials."""
 
-    Raises StoreError where none of them belongs to a grid in the store.
+    grid: Grid
+    bucket: Bucket
+    trials: np.ndarray
+
+
+def replay(folder: Path, count: int, seed: int = 0) -> Iterator[Replayed]:
+    """Train `count` random rows of a store again, one after the other, in programs like those they were trained in.
+
+    Rows that say that memory was short, and rows of grids that are not kept, are passed over. Raises StoreError where
+    there are no others.
     """
     store = Store(folder)
     manifest = store.read_manifest()
-    eps = np.finfo(manifest["dtype"]).dtype.type
+    kind = np.finfo(manifest["dtype"]).dtype.type
     random = np.random.default_rng(seed)
-    chosen = random.permutation(store.done())[:count]
-    count = len(chosen)
-    for path in sorted(Path(folder).glob("grid*.yaml")):
-        grid = grids.load(path)
-        plan = plans.make(grid, Host(manifest["platform"], 1), blocks=store.blocks())
-        for bucket in plan.buckets:
-            for place in _places(bucket, chosen):
-                yield _replayed(store, grid, bucket, int(place), random, eps)
-            chosen = chosen[~np.isin(chosen, bucket.source.ids(bucket.rows)[0])]
-    if len(chosen) == count:
-        raise StoreError(f"{folder} holds no rows of its grids. Let the sweep run until it has committed some.")
+    candidates = list(_candidates(Path(folder), Host(manifest["platform"], 1)))
+    found = 0
+    for trial in random.permutation(store.done()).tolist():
+        row, blocks = _row(store, trial)
+        own = next((each for each in candidates if each.bucket.id in blocks and trial in each.trials), None)
+        if own is None or row["status"] == Status.OUT_OF_MEMORY.label:
+            continue
+        yield _replayed(own, row, blocks[own.bucket.id], random, kind)
+        found += 1
+        if found == count:
+            return
+    if not found:
+        raise StoreError(f"{folder} holds no rows that can be trained again. Let the sweep run until it has some.")
 
 
 def _units(distance: float) -> str:
     if distance == 0:
         return "equal to the bit"
-    return f"{distance:.0f} units in the last place apart" if np.isfinite(distance) else "another outcome"
+    if not np.isfinite(distance):
+        return "another outcome"
+    return f"{distance:.0f} unit{'s' if distance > 1 else ''} in the last place apart"
 
 
-def _places(bucket: Bucket, trials: np.ndarray) -> np.ndarray:
-    """Places in the bucket of those of the trials that it has."""
-    return np.flatnonzero(np.isin(bucket.source.ids(bucket.rows)[0], trials))
+def _candidates(folder: Path, host: Host) -> Iterator[Candidate]:
+    for path in sorted(folder.glob("grid*.yaml")):
+        grid = grids.load(path)
+        for bucket in plans.make(grid, host).buckets:
+            yield Candidate(grid, bucket, bucket.source.ids(bucket.rows)[0])
 
 
-def _replayed(
-    store: Store, grid: Grid, bucket: Bucket, place: int, random: np.random.Generator, kind: type
-) -> Replayed:
-    trial = int(bucket.source.ids(bucket.rows[[place]])[0][0])
-    row = _row(store, trial)
-    others = random.permutation(np.delete(np.arange(len(bucket.rows)), place))[: 2 * bucket.block - 1]
-    other = 1 if bucket.block > 1 else 4
-    alone = _train(grid, bucket, np.array([place]), bucket.block, bucket.block, place)
-    beside = _train(grid, bucket, np.array([*others, place]), 2 * bucket.block, bucket.block, place)
-    block = _train(grid, bucket, np.array([place]), other, other, place)
-    apart = [_distance(row, each, kind) for each in (alone, beside, block)]
-    return Replayed(trial, bucket.title, *apart)
+def _replayed(own: Candidate, row: dict[str, object], block: int, random: np.random.Generator, kind: type) -> Replayed:
+    place = int(np.flatnonzero(own.trials == row["trial"])[0])
+    others = random.permutation(np.delete(np.arange(len(own.trials)), place))[: 2 * block - 1]
+    company = (
+        (np.array([place]), block, block),
+        (np.array([*others, place]), 2 * block, block),
+        (np.array([place]), *([1, 1] if block > 1 else [4, 4])),
+    )
+    apart = [_distance(row, _train(own, places, lanes, size, place), kind) for places, lanes, size in company]
+    return Replayed(int(own.trials[place]), own.bucket.title, *apart)
 
 
-def _train(grid: Grid, bucket: Bucket, places: np.ndarray, lanes: int, block: int, place: int) -> dict[str, object]:
+def _train(own: Candidate, places: np.ndarray, lanes: int, block: int, place: int) -> dict[str, object]:
     """Outcome and observables of the trial at `place`, trained with others."""
-    settings = grid.settings
+    settings = own.grid.settings
     records = Records(settings.record_points, settings.record_test, settings.test_points)
-    for ended in Drive(Queue(take(bucket.trials(), places)), lanes, block, records):
+    for ended in Drive(Queue(take(own.bucket.trials(), places)), lanes, block, records):
         at = np.flatnonzero(places[ended.index] == place)
         if len(at):
             return {name: values[at].tolist()[0] for name, values in ended.runs.items()}
     raise AssertionError("a drive ends all its trials")
 
 
-def _row(store: Store, trial: int) -> dict[str, object]:
-    """The row of a trial as the store has it."""
+def _row(store: Store, trial: int) -> tuple[dict[str, object], dict[str, int]]:
+    """The row of a trial as the store has it, and the blocks of the programs of its part by bucket."""
     for path in parts.listed(store.folder / RUNS):
-        if trial in parts.read(path).trials:
+        part = parts.read(path)
+        if trial in part.trials:
             table = parts.rows(path)
-            return table.filter(pa.array(table["trial"].to_numpy() == trial)).to_pylist()[0]
+            return table.filter(pa.array(table["trial"].to_numpy() == trial)).to_pylist()[0], part.blocks
     raise AssertionError(f"trial {trial} is done")
 
 
@@ -129,5 +145,6 @@ def _distance(row: dict[str, object], found: dict[str, object], kind: type) -> f
         return np.inf
     one, other = np.array([pair for pair in pairs if pair[0] is not None], float).T
     same = (one == other) | (np.isnan(one) & np.isnan(other))
-    scale = np.spacing(np.maximum(np.abs(one), np.abs(other)).astype(kind)).astype(float)
-    return float(np.max(np.where(same, 0.0, np.abs(one - other) / scale), initial=0.0))
+    with np.errstate(invalid="ignore"):  # what is infinite in both is the same
+        scale = np.spacing(np.maximum(np.abs(one), np.abs(other)).astype(kind)).astype(float)
+        return float(np.max(np.where(same, 0.0, np.abs(one - other) / scale), initial=0.0))

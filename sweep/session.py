@@ -203,6 +203,7 @@ def _wanted_platform() -> str:
 
 
 def _manifest(request: Request, grid: Grid) -> dict[str, Any]:
+    depends = identity(grid, request.dtype, _platform())
     info = {
         "trials": grid.size,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -212,7 +213,7 @@ def _manifest(request: Request, grid: Grid) -> dict[str, Any]:
         "device": str(jax.devices()[0].device_kind),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
-    return {**identity(grid, request.dtype, _platform()), "info": info}
+    return {**depends, "info": info}
 
 
 @contextmanager

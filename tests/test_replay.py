@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from sweep import engine
 from sweep.__main__ import app
 from sweep.errors import StoreError
 from sweep.replay import replay
 from sweep.run import sweep
-from sweep.store import Store
+from sweep.store import Store, compact
 from tests.commands import environment, jax_as_it_was, table, write_grid
+from tests.test_work import small
 
 GRID = """
 name: replayed
@@ -63,6 +65,47 @@ def change(store: Path, copy: Path, optimizer: str, column: str, value: Callable
         ]
         pq.write_table(rows.set_column(place, kind, pa.array(made, kind.type)), path, write_page_checksum=True)
     return trial
+
+
+PADDED = """
+name: padded
+seed: {range: [0, 3]}
+data: {kind: feature_noise, n: 24, d: 60, sparsity: 4, snr: 1, feature_noise: 0.2}
+model: {kind: cnn, width: 8, init_scale: 0.1}
+optimizer: {kind: adam, lr: 0.01}
+train: {steps: 100}
+test_points: 16
+record: {points: 0}
+"""
+
+
+@pytest.mark.slow
+def test_rows_are_replayed_in_the_program_that_trained_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not padded as in a longer grid, nor in smaller blocks that the bucket has now; before and after a compaction."""
+    grid, longer = (
+        write_grid(tmp_path, text, name)
+        for text, name in ((PADDED, "grid.yaml"), (PADDED.replace("n: 24", "n: [24, 30]"), "longer.yaml"))
+    )
+    store = tmp_path / "store"
+    with jax_as_it_was():
+        sweep(grid, store, workers=1, shard=(0, 2), lanes=8, quiet=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "programs", small(lambda lanes, block: lanes <= 4))
+            sweep(grid, store, workers=1, quiet=True)
+            sweep(longer, store, workers=1, quiet=True)
+    assert all(each.equal for each in replay(store, 10))
+    compact(store)
+    found = list(replay(store, 10))
+    assert len(found) == 6 and all(each.equal for each in found)
+
+
+@pytest.mark.slow
+def test_a_row_that_did_not_fit_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "programs", small(lambda lanes, block: False))
+    with jax_as_it_was():
+        store = sweep(write_grid(tmp_path, GRID), tmp_path / "store", workers=1, quiet=True)
+    with pytest.raises(StoreError, match="holds no rows that can be trained again"):
+        list(replay(store, 10))
 
 
 @pytest.mark.promise(17)
@@ -145,5 +188,5 @@ def test_the_command_ends_with_1_where_they_do(
 
 def test_a_store_without_rows_is_told(store: Path, tmp_path: Path) -> None:
     empty = shutil.copytree(store, tmp_path / "empty", ignore=shutil.ignore_patterns("part-*"))
-    with pytest.raises(StoreError, match="holds no rows of its grids"):
+    with pytest.raises(StoreError, match="holds no rows that can be trained again"):
         list(replay(empty, 3))

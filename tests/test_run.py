@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from sweep.errors import StoreConflict, StoreError
 from sweep.run import app, sweep
 from sweep.writer import Writer
 from tests.commands import (
+    CACHE,
     command,
     difference,
     files,
@@ -352,7 +354,10 @@ claims.writing = store.writing = lambda folder: contextlib.nullcontext()
 def full_disk(one: Path, store: Path, workers: int = 1, fault: str = "") -> str:
     """What is wrong with a run that meets a full disk once half of it is committed, "" where all is well."""
     grid, before = store.parent / "one.yaml", files(store)
-    answer = python("-c", fault + LIMITED, grid, "--out", store, "--workers", workers, "--quiet")
+    # what workers compile is cut short too, and would stay so for all other tests
+    cache = str(store.parent / "cut short") if workers > 1 else CACHE
+    options = ("--out", store, "--workers", workers, "--quiet")
+    answer = python("-c", fault + LIMITED, grid, *options, JAX_COMPILATION_CACHE_DIR=cache)
     if answer.code != 1 or "Traceback" in answer.err:
         return f"exit code {answer.code} and {answer.err}"
     if not re.search(f"{store.name} cannot be written: File too large. Free some space .* stays.", answer.err):
@@ -365,12 +370,19 @@ def full_disk(one: Path, store: Path, workers: int = 1, fault: str = "") -> str:
     return stores_differ(store, one)
 
 
+@pytest.fixture(scope="module")
+def halved(home: Path) -> Path:
+    """A store in which half of ONE is trained, whose programs other processes find compiled. Read only."""
+    options = ("--out", home / "halved", "--shard", "0/2", "--workers", "1", "--lanes", "1")
+    answer = command(home / "one.yaml", *options)
+    assert answer.code == 0, answer.err
+    return home / "halved"
+
+
 @pytest.fixture
-def half(one: Path, home: Path, request: pytest.FixtureRequest) -> Path:
-    """A store in which half of ONE is trained."""
-    folder = home / re.sub(r"\W", "-", request.node.name)
-    with jax_as_it_was():
-        return sweep(home / "one.yaml", folder, shard=(0, 2), workers=1, lanes=1, quiet=True)
+def half(halved: Path, request: pytest.FixtureRequest) -> Path:
+    """A copy of it."""
+    return shutil.copytree(halved, halved.parent / re.sub(r"\W", "-", request.node.name))
 
 
 @pytest.mark.promise(7)

@@ -85,7 +85,7 @@ def test_without_claims_the_table_is_the_same_and_work_is_done_twice(whole: Path
 
 
 @pytest.mark.promise(14)
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
 def test_the_slices_of_one_that_is_gone_or_asleep_fall_to_the_other(whole: Path, how: signal.Signals) -> None:
     """Gone: at once. Asleep on what looks like another host: after its lease; what it commits later is not doubled."""
     store = whole.parent / how.name

@@ -64,16 +64,21 @@ def _swap(table: Path, fresh: Path, old: Path) -> None:
 
 
 def groups(folder: Path) -> Iterator[list[int]]:
-    """Numbers of the parts that a rewriting joins; a part of the runs and that of the curves stay together."""
-    group, size = [], 0
+    """Numbers of the parts that a rewriting joins.
+
+    A part of the runs and that of the curves stay together, and parts stay apart whose rows of one bucket were trained
+    in other blocks: a part says one block of each.
+    """
+    group, size, blocks = [], 0, dict[str, int]()
     for path in parts.listed(folder / RUNS):
         number = parts.number(path)
         assert number is not None
         more = sum(parts.count(folder / kind / path.name) for kind in (RUNS, CURVES))
-        if group and size + more > ROWS:
+        own = json.loads(parts.metadata(path).get("buckets", "{}"))
+        if group and (size + more > ROWS or {**own, **blocks} != {**blocks, **own}):
             yield group
-            group, size = [], 0
-        group, size = [*group, number], size + more
+            group, size, blocks = [], 0, {}
+        group, size, blocks = [*group, number], size + more, blocks | own
     if group:
         yield group
 

@@ -11,6 +11,7 @@ from analysis.boundary import Boundary
 from analysis.crossing import logistic_crossing, monotone_crossing
 from sweep.errors import SweepError
 
+SLOW = pytest.param("logistic", True, 16, marks=pytest.mark.slow)
 X = np.geomspace(0.1, 10, 12)
 N = np.geomspace(10, 320, 6)
 SLOPE = -0.5
@@ -91,7 +92,7 @@ def test_a_rising_value_crosses_where_its_mirror_image_falls() -> None:
     np.testing.assert_allclose(rise["at"], fall["at"])
 
 
-@pytest.mark.parametrize(("fit", "binary", "seeds"), [("monotone", False, 10), ("logistic", True, 16)])
+@pytest.mark.parametrize(("fit", "binary", "seeds"), [("monotone", False, 10), SLOW])
 def test_intervals_cover_a_planted_boundary_and_its_exponent(fit: str, binary: bool, seeds: int) -> None:
     """95 % intervals over 200 planted sweeps: 90 to 97 % of them hold the truth."""
     boundary = Boundary("snr", "n", fit=fit, resamples=300)  # type: ignore[arg-type]

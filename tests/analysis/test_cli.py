@@ -101,7 +101,7 @@ def test_of_sweep_only_names_are_known():
 
 def test_the_public_names():
     assert analysis.__all__ == [
-        *("Bands", "Cells", "PairedGap", "curves_figure", "gap_figure", "load", "load_curves", "pairs"),
+        *("Bands", "Boundary", "Cells", "PairedGap", "curves_figure", "gap_figure", "load", "load_curves", "pairs"),
         *("phase_diagram", "plane", "problem_axes", "report", "save", "swept", "training_axes", "tuned"),
     ]
     assert all(callable(getattr(analysis, name)) for name in analysis.__all__)
