@@ -64,8 +64,9 @@ class Candidate:
 
 
 def replay(folder: Path, count: int, seed: int = 0) -> Iterator[Replayed]:
-    """Train `count` random rows of a store again, one after the other, in programs like those they were trained in.
+    """Train `count` random rows of a store again, one after the other, in the programs that they were trained in.
 
+    A joined part may name several programs that have a trial, of grids that were packed otherwise: the nearest counts.
     Rows that say that memory was short, and rows of grids that are not kept, are passed over. Raises StoreError where
     there are no others.
     """
@@ -77,10 +78,11 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[Replayed]:
     found = 0
     for trial in random.permutation(store.done()).tolist():
         row, blocks = _row(store, trial)
-        own = next((each for each in candidates if each.bucket.id in blocks and trial in each.trials), None)
-        if own is None or row["status"] == Status.OUT_OF_MEMORY.label:
+        own = [each for each in candidates if each.bucket.id in blocks and trial in each.trials]
+        if not own or row["status"] == Status.OUT_OF_MEMORY.label:
             continue
-        yield _replayed(own, row, blocks[own.bucket.id], random, kind)
+        tries = (_replayed(each, row, blocks[each.bucket.id], random, kind) for each in _distinct(own))
+        yield min(tries, key=lambda each: (each.alone, each.beside))
         found += 1
         if found == count:
             return
@@ -101,6 +103,11 @@ def _candidates(folder: Path, host: Host) -> Iterator[Candidate]:
         grid = grids.load(path)
         for bucket in plans.make(grid, host).buckets:
             yield Candidate(grid, bucket, bucket.source.ids(bucket.rows)[0])
+
+
+def _distinct(own: list[Candidate]) -> list[Candidate]:
+    """One candidate for each program."""
+    return list({each.bucket.id: each for each in own}.values())
 
 
 def _replayed(own: Candidate, row: dict[str, object], block: int, random: np.random.Generator, kind: type) -> Replayed:
