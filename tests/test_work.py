@@ -72,6 +72,7 @@ app()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.promise(5, mutant=True)
 def test_without_claims_the_table_is_the_same_and_work_is_done_twice(whole: Path) -> None:
     """Claims save time and nothing else: the mutant trains each trial in both processes, and commits it once."""
