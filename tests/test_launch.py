@@ -258,7 +258,8 @@ class TestFaults:
     @pytest.mark.promise(13)
     @pytest.mark.promise(14)
     @pytest.mark.parametrize(
-        "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL]
+        "number",
+        [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGKILL))],
     )
     def test_no_worker_outlives_the_parent(self, whole: Path, number: signal.Signals) -> None:
         """A polite end writes what has ended, after a brutal one workers see that nobody listens; nothing is wrong."""

@@ -183,7 +183,7 @@ def stopped(store: Path, number: signal.Signals, fault: str = "") -> tuple[Answe
 
 @pytest.mark.promise(2)
 @pytest.mark.promise(13)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_what_has_ended_is_committed_before_the_end(home: Path, whole: Path, number: signal.Signals) -> None:
     """Nothing was due for a commit when the signal came, and all that had ended is in the table."""
     store = home / number.name

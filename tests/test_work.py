@@ -161,6 +161,7 @@ def test_where_memory_is_short_the_sweep_goes_on_with_fewer_lanes(trained: Calla
     assert set(table(store)["status"]) == {"out_of_steps"}
 
 
+@pytest.mark.slow
 @pytest.mark.promise(11)
 def test_a_trial_that_does_not_fit_alone_is_a_row(trained: Callable[..., Path]) -> None:
     store = trained(lambda lanes, block: False)
