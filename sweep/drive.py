@@ -48,8 +48,12 @@ class Records:
 class Supply(Protocol):
     """Hands out the trials of a bucket: `trials` is a batch of all of them, leaves (count,)."""
 
-    trials: Trial
     count: int
+
+    @property
+    def trials(self) -> Trial:
+        """All of them."""
+        ...
 
     def take(self, most: int) -> np.ndarray:
         """The places of the next trials, at most so many; none at the end."""
@@ -309,13 +313,12 @@ class Book:
 
     def restore(self, lanes: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         """Take the records of such columns."""
-        names = [name for name in self.values if name in columns]
-        self.known |= set(names)
+        self.known |= self.values.keys() & columns.keys()
         width = min(columns["steps"].shape[1], self.steps.shape[1])
         self.length[lanes] = columns["length"]
         self.steps[lanes, :width] = columns["steps"][:, :width]
-        for name in names:
-            self.values[name][lanes, :width] = columns[name][:, :width]
+        for name, values in self.values.items():  # also over what the trial before in the lane has left
+            values[lanes, :width] = columns[name][:, :width] if name in columns else np.nan
 
     def close(self, lanes: np.ndarray, index: np.ndarray, status: Any, curves: bool) -> Ended:
         """What is told of the trials in these lanes, which are then blank again."""

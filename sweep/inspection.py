@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from sweep.store.rewrite import SWAP
 
 ENDS = tuple(status for status in Status if status is not Status.RUNNING)
 _SHOWN = {Status.NONFINITE: "diverged"}
-_KEPT_GRID = re.compile(r"grid(-[0-9a-f]{8})?\.yaml")
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _kept(folder: Path) -> list[Path]:
     """The grids that a store keeps."""
-    found = sorted(path for path in folder.glob("grid*.yaml") if _KEPT_GRID.fullmatch(path.name))
+    found = Store(folder).grids()
     if not found:
         raise StoreError(f"{folder} holds no grid.yaml. Name the grid file with --grid.")
     return found

@@ -74,7 +74,7 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[Replayed]:
     manifest = store.read_manifest()
     kind = np.finfo(manifest["dtype"]).dtype.type
     random = np.random.default_rng(seed)
-    candidates = list(_candidates(Path(folder), Host(manifest["platform"], 1)))
+    candidates = list(_candidates(store, Host(manifest["platform"], 1)))
     found = 0
     for trial in random.permutation(store.done()).tolist():
         row, blocks = _row(store, trial)
@@ -98,8 +98,8 @@ def _units(distance: float) -> str:
     return f"{distance:.0f} unit{'s' if distance > 1 else ''} in the last place apart"
 
 
-def _candidates(folder: Path, host: Host) -> Iterator[Candidate]:
-    for path in sorted(folder.glob("grid*.yaml")):
+def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
+    for path in store.grids():
         grid = grids.load(path)
         for bucket in plans.make(grid, host).buckets:
             yield Candidate(grid, bucket, bucket.source.ids(bucket.rows)[0])

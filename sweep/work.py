@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
@@ -19,6 +18,7 @@ from sweep.plan import Bucket, Plan
 from sweep.progress import Progress
 from sweep.status import Status
 from sweep.store import Claims, Store
+from sweep.trial import Trial
 from sweep.writer import Writer
 
 PATIENCE = 0.1, 5.0
@@ -33,15 +33,15 @@ class Held:
         self._slice: dict[int, str] = {}
         self._left: Counter[str] = Counter()
 
-    def take(self, name: str, trials: Callable[[], np.ndarray]) -> bool:
-        """Claim a slice; `trials` says afterwards which trials of it are left. False where there is nothing to do."""
-        if name in self._left or not self.claims.take(name):
-            return False
-        ids = trials().tolist()
-        self._slice |= dict.fromkeys(ids, name)
-        self._left[name] = len(ids)
+    def take(self, name: str) -> bool:
+        """Claim a slice; False where another process has it, or this one already."""
+        return name not in self._left and self.claims.take(name)
+
+    def keep(self, name: str, trials: np.ndarray) -> None:
+        """Hold a slice until these trials of it are committed: it is given back at once where there are none."""
+        self._slice |= dict.fromkeys(trials.tolist(), name)
+        self._left[name] = len(trials)
         self._give_back(name)
-        return bool(ids)
 
     def committed(self, trials: np.ndarray) -> None:
         """Give slices back whose last trials these are."""
@@ -62,9 +62,16 @@ class Supply:
     def __init__(self, bucket: Bucket, held: Held, store: Store) -> None:
         self.bucket, self.held, self.store = bucket, held, store
         self.count = len(bucket.rows)
-        self.trials = bucket.trials()
+        self._trials: Trial | None = None
         self._slices = bucket.slices()
         self._ready: deque[int] = deque()
+
+    @property
+    def trials(self) -> Trial:
+        """All trials of the bucket as one batch, made once there is something to train."""
+        if self._trials is None:
+            self._trials = self.bucket.trials()
+        return self._trials
 
     def ids(self, places: np.ndarray) -> np.ndarray:
         """Ids of the trials at some places."""
@@ -74,9 +81,10 @@ class Supply:
         """Have so many trials ready, if there are as many to claim; False where there are none."""
         while len(self._ready) < wanted and (found := next(self._slices, None)):
             name, places = found
-            left = functools.partial(self._left, places)
-            if self.held.take(name, lambda left=left: self.ids(left())):
-                self._ready.extend(left().tolist())
+            if self.held.take(name):
+                left = self._left(places)
+                self.held.keep(name, self.ids(left))
+                self._ready.extend(left.tolist())
         return bool(self._ready)
 
     def take(self, most: int) -> np.ndarray:
@@ -106,11 +114,12 @@ class Kept:
 
     def find(self, places: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Which of these trials have a state, and these states."""
-        columns = self.checkpoints.find(self.supply.ids(places))
+        trials = self.supply.ids(places)
+        columns = self.checkpoints.find(trials)
         if not columns:
             return np.zeros(0, np.int64), {}
-        order = np.argsort(self.supply.ids(places))
-        return order[np.searchsorted(self.supply.ids(places)[order], columns["trial"])], columns
+        order = np.argsort(trials)
+        return order[np.searchsorted(trials[order], columns["trial"])], columns
 
 
 @dataclass

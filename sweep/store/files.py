@@ -17,6 +17,8 @@ import pyarrow as pa
 
 from sweep.errors import StoreError
 
+MANIFEST = "manifest.json"
+
 _TEMPORARY = re.compile(r"_tmp-(?P<owner>.+)-[0-9a-f]{8}")
 _OWNER = re.compile(r"(?P<host>.+)-(?P<process>\d{1,9})\.(?P<started>\d{1,20})")
 

@@ -14,17 +14,16 @@ from sweep import schema
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
 from sweep.store import parts
-from sweep.store.files import reading
+from sweep.store.files import MANIFEST, reading
 from sweep.store.places import Finding, Look, Move, Places
 from sweep.store.rewrite import SWAP
 
-MANIFEST = "manifest.json"
 _LOST = "Put the manifest of this sweep back, or use another --out"
 _FOREIGN = "Move it elsewhere: whoever reads all of the folder reads it too"
 
 
 @dataclass(frozen=True)
-class Identity:
+class Label:
     """What a store says of itself: the columns of its runs, and the mark that each of its parts bears."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -59,12 +58,12 @@ def survey(folder: Path) -> Survey:
         cure = f"Wait for it if it is under way; otherwise `python -m sweep repair {folder}` finishes it"
         return Survey((Finding(folder, "is being compacted, or a compaction was cut off", cure),))
     before = _state(folder)
-    identity, findings = _identity(folder)
-    tables, waiting = _tables(folder, identity)
-    if _is_strange(identity, [part for looks in tables.values() for part in looks.values()]):
+    own, findings = _label(folder)
+    tables, waiting = _tables(folder, own)
+    if _is_strange(own, [part for looks in tables.values() for part in looks.values()]):
         findings = [Finding(folder / MANIFEST, "belongs to another store than each of the parts", _LOST)]
-        identity = Identity()
-    places = Places(folder, tables[RUNS], tables[CURVES], identity.mark)
+        own = Label()
+    places = Places(folder, tables[RUNS], tables[CURVES], own.mark)
     foreign = [path for kind in (RUNS, CURVES) for path in _foreign(folder / kind)]
     findings += [*places.findings, *(Finding(path, "is no part of the store", _FOREIGN) for path in foreign)]
     if _state(folder) != before:
@@ -74,12 +73,12 @@ def survey(folder: Path) -> Survey:
     return Survey(tuple(findings), waiting, tuple(foreign), tuple(places.moves), counts, rows)
 
 
-def identity(folder: Path) -> Identity:
+def label(folder: Path) -> Label:
     """What the manifest says. Raises StoreError where it is broken or missing."""
     with reading(folder / MANIFEST, _LOST):
         try:
             said = json.loads((folder / MANIFEST).read_bytes())
-            found = Identity(dict(said["columns"]), str(said["info"]["store"]))
+            found = Label(dict(said["columns"]), str(said["info"]["store"]))
             schema.read(found.columns)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError("it does not say the columns of the runs and the mark of the store") from error
@@ -123,14 +122,14 @@ def _faults(table: pa.Table, wanted: pa.Schema, kind: str) -> Iterator[str]:
         yield f"holds trial {columns[-1][order][1:][alike][0]} twice"
 
 
-def _identity(folder: Path) -> tuple[Identity, list[Finding]]:
+def _label(folder: Path) -> tuple[Label, list[Finding]]:
     try:
-        return identity(folder), []
+        return label(folder), []
     except StoreError as error:
-        return Identity(), [Finding(folder / MANIFEST, f"cannot be read: {error.__cause__}", _LOST)]
+        return Label(), [Finding(folder / MANIFEST, f"cannot be read: {error.__cause__}", _LOST)]
 
 
-def _tables(folder: Path, said: Identity) -> tuple[dict[str, dict[int, Look]], dict[int, Path]]:
+def _tables(folder: Path, said: Label) -> tuple[dict[str, dict[int, Look]], dict[int, Path]]:
     """All parts by table and number, and those curves among them that have not got their names yet."""
     # Curves first: of two parts that are being committed the runs come first, so those of all curves found here exist.
     curves = _looks(folder / CURVES, schema.curves())
@@ -150,7 +149,7 @@ def _looks(folder: Path, wanted: pa.Schema) -> dict[int, Look]:
     return {number: look(path, wanted) for path in parts.listed(folder) if (number := parts.number(path)) is not None}
 
 
-def _is_strange(said: Identity, found: list[Look]) -> bool:
+def _is_strange(said: Label, found: list[Look]) -> bool:
     """Do all parts bear other marks than the manifest? Then it is the manifest that was swapped."""
     marks = [part.said["store"] for part in found if "store" in part.said]
     return bool(said.mark) and len(marks) > 1 and said.mark not in marks

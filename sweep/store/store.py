@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 from sweep.errors import StoreConflict
 from sweep.schema import CURVES, RUNS
 from sweep.store.claims import Claims
-from sweep.store.files import abandoned, put, reading, replace, writing
+from sweep.store.files import MANIFEST, abandoned, put, reading, replace, writing
 from sweep.store.log import Log, settle
 from sweep.store.rewrite import resume, rewrite
 
@@ -24,6 +25,7 @@ INFO = "info"
 """What stands under this key of a manifest is recorded and never compared."""
 GROWING = ("columns", "defaults")
 """Keys of a manifest that may gain entries: an extended grid may have other parts, and those other columns."""
+_GRID = re.compile(r"grid(-[0-9a-f]{8})?\.yaml")
 
 
 class Store:
@@ -47,7 +49,7 @@ class Store:
                 folder.mkdir(parents=True, exist_ok=True)
             self._clear()
             made = {**manifest, INFO: {**_mapping(manifest.get(INFO)), "store": uuid.uuid4().hex}}
-            put(self.folder / "manifest.json", _json(made))
+            put(self.folder / MANIFEST, _json(made))
             self._agree(manifest, claims)
             self._keep_grid(grid_text.encode())
 
@@ -77,9 +79,13 @@ class Store:
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest of the folder. Raises StoreError where it is broken or missing."""
-        path = self.folder / "manifest.json"
+        path = self.folder / MANIFEST
         with reading(path, "Use another --out, or put the manifest of this sweep back"):
             return dict(json.loads(path.read_bytes()))
+
+    def grids(self) -> list[Path]:
+        """The grids that the folder keeps: that which started it, and each later one."""
+        return sorted(path for path in self.folder.glob("grid*.yaml") if _GRID.fullmatch(path.name))
 
     def conflict(self, manifest: Mapping[str, Any]) -> str:
         """Why the folder would refuse a manifest, with all that differs; "" where it would not.
@@ -108,10 +114,12 @@ class Store:
         self.manifest = {**old, **grown}
         if self.manifest == old:
             return
-        with (claims or Claims(self.folder)).alone("take in a grid with other columns"):
+        with ExitStack() as stack:
+            own = claims or stack.enter_context(Claims(self.folder))
+            stack.enter_context(own.alone("take in a grid with other columns"))
             settle(self.folder)
             rewrite(self.folder, grown.get("columns", {}))
-            replace(self.folder / "manifest.json", _json(self.manifest))
+            replace(self.folder / MANIFEST, _json(self.manifest))
         self.log = Log(self.folder)
 
     def _keep_grid(self, text: bytes) -> None:

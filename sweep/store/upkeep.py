@@ -20,9 +20,9 @@ from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
 from sweep.store import parts
 from sweep.store.claims import Claims
-from sweep.store.files import replace, sync, writing
+from sweep.store.files import MANIFEST, replace, sync, writing
 from sweep.store.log import settle
-from sweep.store.looks import MANIFEST, Identity, Survey, identity, survey
+from sweep.store.looks import Label, Survey, label, survey
 from sweep.store.places import Finding, Move, Span
 from sweep.store.rewrite import groups, resume, rewrite
 
@@ -57,7 +57,7 @@ def repair(folder: Path) -> Repaired:
     or somebody is at work in the store.
     """
     folder = Path(folder)
-    said = identity(folder)
+    said = label(folder)
     with _alone(folder, "repair the store"):
         found = survey(folder)
         if lost := [each for each in found.findings if each.path == folder / MANIFEST]:
@@ -75,7 +75,7 @@ def compact(folder: Path) -> Compacted:
     Raises StoreError where a part is not what it should be, or somebody is at work in the store.
     """
     folder = Path(folder)
-    said = identity(folder)
+    said = label(folder)
     with _alone(folder, "compact the store"):
         settle(folder)
         found = survey(folder)
@@ -98,7 +98,7 @@ def _alone(folder: Path, purpose: str) -> Iterator[None]:
             resume(folder)
 
 
-def _mend(folder: Path, move: Move, said: Identity) -> Iterator[Path]:
+def _mend(folder: Path, move: Move, said: Label) -> Iterator[Path]:
     """Carry a move out; where things went.
 
     The curves go first: runs without their curves are found by the next repair, while curves without their runs would
@@ -119,7 +119,7 @@ def _mend(folder: Path, move: Move, said: Identity) -> Iterator[Path]:
     replace(folder / RUNS / name, _empty(move.span, move.why, said))
 
 
-def _empty(span: Span, why: str, said: Identity) -> pa.Buffer:
+def _empty(span: Span, why: str, said: Label) -> pa.Buffer:
     """A part of the runs without rows, but with all columns: many readers take those of the first part for all."""
     words = {"first": str(span[0]), "last": str(span[1]), "store": said.mark, "moved": why}
     return parts.parquet(schema.runs(schema.read(said.columns)).empty_table(), words)
