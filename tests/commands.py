@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,14 @@ def python(*arguments: object, cwd: Path | None = None, **env: str) -> Answer:
 def command(grid: Path, *options: object, cwd: Path | None = None, **env: str) -> Answer:
     """Run `python -m sweep.run GRID OPTIONS` to its end."""
     return python("-m", "sweep.run", grid, *options, cwd=cwd, **env)
+
+
+def wait(ready: Callable[[], bool]) -> None:
+    """Until something has happened."""
+    until = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < until, "nothing happened for a minute"
+        time.sleep(0.01)
 
 
 def write_grid(folder: Path, text: str, name: str = "grid.yaml") -> Path:

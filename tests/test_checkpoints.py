@@ -16,7 +16,7 @@ import pytest
 
 from sweep import checkpoints
 from sweep.checkpoints import Checkpoints
-from sweep.drive import Drive, Ended, Queue, Records
+from sweep.drive import Book, Drive, Ended, Queue, Records
 from sweep.store.files import owner
 from sweep.trial import Trial
 from tests.commands import command, finish, start, stores_differ, table, write_grid
@@ -159,6 +159,16 @@ def test_a_keeper_that_loses_something_would_be_seen(name: str) -> None:
     memory = Amnesia(5, name)
     driven(trials, 2, memory)
     assert told(driven(trials, 2, memory)) != expected
+
+
+def test_a_restored_lane_keeps_nothing_of_the_trial_before_it() -> None:
+    """Columns that a checkpoint does not know are blank again, whatever stood in the lane."""
+    book = Book(1, 4)
+    book.add(np.array([0]), np.array([0]), {"train_loss": np.array([1.0]), "test_loss": np.array([2.0])})
+    book.restore(
+        np.array([0]), {"length": np.array([1]), "steps": np.zeros((1, 4), int), "train_loss": np.full((1, 4), 3.0)}
+    )
+    assert book.values["train_loss"][0, 0] == 3 and np.isnan(book.values["test_loss"]).all()
 
 
 # On disk

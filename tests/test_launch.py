@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from sweep.errors import WorkerFailed
 from sweep.launch import Local, cores
 from sweep.progress import Reports, Silent, relay
-from tests.commands import command, difference, finish, of_trials, rows, start, stores_differ, write_grid
+from tests.commands import command, difference, finish, of_trials, rows, start, stores_differ, wait, write_grid
 
 SCRIPT = """
 import pathlib, sys, time
@@ -207,14 +206,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     answer = command(home / "grid.yaml", "--out", home / "whole", "--workers", "1")
     assert answer.code == 0, answer.err
     return home / "whole"
-
-
-def wait(ready: Callable[[], bool]) -> None:
-    """Until something has happened."""
-    until = time.monotonic() + 60
-    while not ready():
-        assert time.monotonic() < until, "nothing happened for a minute"
-        time.sleep(0.01)
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:

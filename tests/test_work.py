@@ -17,7 +17,7 @@ from sweep import engine
 from sweep.engine import Programs
 from sweep.run import sweep
 from sweep.store import Store, parts
-from tests.commands import command, environment, finish, jax_as_it_was, start, stores_differ, table, write_grid
+from tests.commands import command, environment, finish, jax_as_it_was, start, stores_differ, table, wait, write_grid
 
 GRID = """
 name: shared
@@ -105,14 +105,6 @@ def test_the_slices_of_one_that_is_gone_or_asleep_fall_to_the_other(whole: Path,
     first.send_signal(signal.SIGCONT)
     assert finish(first).code == (-signal.SIGKILL if how == signal.SIGKILL else 0)
     assert stores_differ(store, whole) == ""
-
-
-def wait(ready: Callable[[], bool]) -> None:
-    """Until something has happened."""
-    until = time.monotonic() + 60
-    while not ready():
-        assert time.monotonic() < until, "nothing happened for a minute"
-        time.sleep(0.01)
 
 
 # Memory
