@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -182,7 +181,34 @@ def part(cls: type[T]) -> type[T]:
 
     if padded:
         cls.__post_init__ = sized  # type: ignore[attr-defined]
-    return flax.struct.dataclass(cls, kw_only=True)
+    made = dataclass(frozen=True, kw_only=True)(cls)
+    made.replace = dataclasses.replace  # type: ignore[attr-defined]
+    _register(made)
+    return made
+
+
+def _register(cls: type) -> None:
+    """Make a part a pytree by functions of ours.
+
+    `jax.tree_util.register_dataclass`, which flax.struct calls, gives structures that are equal for any two classes of
+    the same fields (jax 0.10 to 0.12), so that a program compiled for one may be taken for the other.
+    """
+    own = dataclasses.fields(cls)
+    leaves = [each.name for each in own if each.metadata.get("pytree_node", True)]
+    others = [each.name for each in own if each.name not in leaves]
+    keys = [jax.tree_util.GetAttrKey(name) for name in leaves]
+
+    def flatten(part: Any) -> tuple[list[Any], tuple[Any, ...]]:
+        return [getattr(part, name) for name in leaves], tuple([getattr(part, name) for name in others])
+
+    def with_keys(part: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+        children, static = flatten(part)
+        return list(zip(keys, children, strict=True)), static
+
+    def unflatten(static: tuple[Any, ...], children: Iterable[Any]) -> Any:
+        return cls(**dict(zip(others, static, strict=True)), **dict(zip(leaves, children, strict=True)))
+
+    jax.tree_util.register_pytree_with_keys(cls, with_keys, unflatten, flatten)
 
 
 def _is_padded(value: Any) -> bool:

@@ -75,6 +75,17 @@ def test_what_is_left_out_is_no_leaf() -> None:
     assert jax.tree.structure(Toy(rate=1.0, size=2)) != jax.tree.structure(Toy(rate=1.0, size=3))
 
 
+def test_parts_of_different_kinds_are_never_one_structure() -> None:
+    """Programs are kept by structure: Nesterov must not be trained by the program of Momentum, which has its fields."""
+    classes = list({cls for _, cls in CLASSES.values()})
+    required = [{name: _some(each) for name, each in spec.fields(cls).items() if each.required} for cls in classes]
+    structures = [jax.tree.structure(cls(**given)) for cls, given in zip(classes, required, strict=True)]
+    likes = {(len(spec.fields(cls)), *spec.fields(cls)) for cls in classes}
+    assert len(likes) < len(classes), "no two parts have the same fields, so that this test shows nothing"
+    for one, other in itertools.combinations(range(len(classes)), 2):
+        assert structures[one] != structures[other], (classes[one], classes[other])
+
+
 @pytest.mark.parametrize(("family", "cls"), PARAMETERS)
 def test_leaves_of_a_part_are_its_lane_fields(family: str, cls: type) -> None:
     fields = spec.fields(cls)
