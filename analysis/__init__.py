@@ -14,28 +14,43 @@ Importing this imports no jax, and pandas, scipy, matplotlib and seaborn only wh
 
 from __future__ import annotations
 
+from analysis.arrays import labelled
 from analysis.boundary import Boundary
 from analysis.canvas import save
 from analysis.curves import Bands
 from analysis.heat import phase_diagram
+from analysis.live import picture
 from analysis.load import load, load_curves
+from analysis.margins import Margins, best_margins, max_margin_l2, max_margin_linf
+from analysis.overlay import Overlay
 from analysis.pair import PairedGap, pairs, tuned
 from analysis.phase import Cells
 from analysis.plot import curves_figure, gap_figure
 from analysis.report import report
 from analysis.tables import plane, problem_axes, swept, training_axes
+from analysis.theory import THEORIES, Theory, Within
 
 __all__ = [
+    "THEORIES",
     "Bands",
     "Boundary",
     "Cells",
+    "Margins",
+    "Overlay",
     "PairedGap",
+    "Theory",
+    "Within",
+    "best_margins",
     "curves_figure",
     "gap_figure",
+    "labelled",
     "load",
     "load_curves",
+    "max_margin_l2",
+    "max_margin_linf",
     "pairs",
     "phase_diagram",
+    "picture",
     "plane",
     "problem_axes",
     "report",

@@ -33,7 +33,9 @@ class Boundary:
 
     Intervals come from `resamples` of the seeds: a seed has the same data and first weights in all cells, so cells of
     one seed are drawn together. They are percentile intervals at `confidence`, expanded for few seeds (Hesterberg,
-    The American Statistician 69 (2015), 371-386, Section 3.2).
+    The American Statistician 69 (2015), 371-386, Section 3.2). Where more than half of the change of a row lies between
+    two neighbouring x, the seeds say nothing of where between them it is: each resample then draws the crossing there
+    evenly, so that the interval has the spacing of the grid in it.
     """
 
     x: str
@@ -48,9 +50,9 @@ class Boundary:
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
         """One row a facet and y: `at`, `low`, `high`, `seeds`.
 
-        Where all cells of a row are on one side, `at` is -inf (0 on a logarithmic axis) or inf, and so may be the ends
-        of the interval; NaN where the row has no run. `attrs` say x, y, facet, level and value. Raises SweepError where
-        something else than the seed varies within a cell.
+        Where all cells of a row are on one side, `at` is -inf or inf, and so may be the ends of the interval; NaN where
+        the row has no run. `attrs` say x, y, facet, level and value. Raises SweepError where something else than the
+        seed varies within a cell.
         """
         import pandas as pd
 
@@ -70,8 +72,8 @@ class Boundary:
     def exponent(self, runs: pd.DataFrame) -> pd.DataFrame:
         """One row a facet: the `slope` of log x against log y along the boundary, `low`, `high`, `rows`, `seeds`.
 
-        By least squares over the `rows` whose crossing lies within the grid, in each resample anew. NaN where there
-        are fewer than three such rows. Raises SweepError where there is no y, or x or y are not positive.
+        By least squares over the `rows` whose crossing lies within the grid and above 0, in each resample anew. NaN
+        where there are fewer than three such rows. Raises SweepError where there is no y, or y is not positive.
         """
         import pandas as pd
 
@@ -79,12 +81,12 @@ class Boundary:
             raise SweepError("An exponent wants a second axis. Give y.")
         found = []
         for name, cube in self._cubes(runs):
-            if not (min(cube.xs) > 0 and min(cube.ys) > 0):
-                raise SweepError(f"An exponent wants {self.x} and {self.y} above 0. Keep such runs with a condition.")
+            if min(cube.ys) <= 0:
+                raise SweepError(f"An exponent wants {self.y} above 0. Keep such runs with a condition.")
             at, drawn = self._crossings(cube)
             slopes = _slopes(np.log(np.asarray(cube.ys, float)), np.concatenate([at[None], drawn]))
             low, high = self._interval(slopes[1:, None], cube.seeds)
-            inside = int(np.isfinite(at).sum())
+            inside = int((np.isfinite(at) & (at > 0)).sum())
             key = {} if self.facet is None else {self.facet: name}
             found.append(
                 {**key, "slope": slopes[0], "low": low[0], "high": high[0], "rows": inside, "seeds": cube.seeds}
@@ -116,7 +118,8 @@ class Boundary:
         if flip < 0:  # the fits look for a value that falls
             counts, sums = counts[..., ::-1], sums[..., ::-1]
         crossing = FITS[self.fit](positions, sums, counts, level)
-        found = np.exp(crossing) if cube.logarithmic else crossing
+        crossing[1:] = _between(crossing[1:], positions, sums[1:], counts[1:], random)
+        found = np.where(np.isfinite(crossing), np.exp(crossing), crossing) if cube.logarithmic else crossing
         return found[0], found[1:]
 
     def _interval(self, drawn: Floats, seeds: int) -> Floats:
@@ -165,6 +168,22 @@ class Cube:
         """x, or its logarithm."""
         xs = np.asarray(self.xs, float)
         return np.log(xs) if self.logarithmic else xs
+
+
+def _between(crossing: Floats, x: Floats, sums: Floats, counts: Floats, random: np.random.Generator) -> Floats:
+    """Crossings (many, rows), drawn anew between their neighbours where more than half of the change lies there."""
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    x, means = (x[::-1], means[..., ::-1]) if x[0] > x[-1] else (x, means)
+    there, place = ~np.isnan(means), np.arange(len(x))
+    before = there & (x <= crossing[..., None])
+    left = np.where(before, place, -1).max(axis=-1)
+    right = np.where(there & ~before, place, len(x)).min(axis=-1)
+    inside = np.isfinite(crossing) & (left >= 0) & (right < len(x))
+    left, right = (np.where(inside, each, 0) for each in (left, right))
+    ends = [np.take_along_axis(means, each[..., None], axis=-1)[..., 0] for each in (left, right)]
+    change = np.where(there, means, -np.inf).max(axis=-1) - np.where(there, means, np.inf).min(axis=-1)
+    coarse = inside & (np.abs(ends[0] - ends[1]) > change / 2)
+    return np.where(coarse, random.uniform(x[left], x[right]), crossing)
 
 
 def _numbers(table: pd.DataFrame, name: str) -> list[float]:

@@ -36,6 +36,9 @@ STYLE: dict[Any, Any] = {
 PANEL = (3.4, 3.0)
 """Width and height of one panel in inches: a column of a paper."""
 
+WIDTHS = {"single": 3.4, "double": 7.0}
+"""Widths in inches of a figure that is to fill one column of a paper, or both."""
+
 _DATE: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
 
 Plot = TypeVar("Plot", bound=Callable[..., Any])
@@ -71,15 +74,22 @@ def save(figure: Figure, *paths: Path | str) -> tuple[Path, ...]:
     return written
 
 
-def new_figure(panels: int, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure that pyplot knows nothing of, so that nothing has to be closed, and its panels."""
+def new_figure(panels: int, sharey: bool = False, width: str | None = None) -> tuple[Figure, list[Axes]]:
+    """A figure that pyplot knows nothing of, so that nothing has to be closed, and its panels.
+
+    `width` fits it to the `single` or `double` column of a paper; without, each panel is as wide as a column. Raises
+    SweepError on another width.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    across = 2 if panels == 4 else min(panels, 3)
+    if width not in (None, *WIDTHS):
+        raise SweepError(f"There is no width {width!r}. Take {' or '.join(WIDTHS)}.")
+    across = 1 if width == "single" else 2 if panels == 4 else min(panels, 3)
     down = -(-panels // across)
-    width = PANEL[0] * across + (0.8 if panels == 1 else 0.4)
-    figure = Figure(figsize=(width, PANEL[1] * down + 0.3), layout="constrained")
+    inches = WIDTHS[width] if width else PANEL[0] * across + (0.8 if panels == 1 else 0.4)
+    height = min(PANEL[1], PANEL[1] * inches / across / PANEL[0] + 0.4)
+    figure = Figure(figsize=(inches, height * down + 0.3), layout="constrained")
     FigureCanvasAgg(figure)  # seaborn draws once to measure labels, and would ask pyplot for a canvas
     axes = list(figure.subplots(down, across, squeeze=False, sharey=sharey).flat)
     for ax in axes[panels:]:

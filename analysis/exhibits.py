@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.curves import FIGURE, Bands
+from analysis.exhibit import Exhibit
+from analysis.findings import boundary_exhibits, elsewhere_exhibits, front
 from analysis.heat import phase_diagram
+from analysis.implicit import margin_exhibits
 from analysis.load import load_curves, parts
 from analysis.pair import PairedGap, pairs
 from analysis.phase import Cells
 from analysis.plot import curves_figure, gap_figure
 from analysis.tables import largest, levels
 from analysis.view import View
-from analysis.words import error_sentences, gap_sentences, interval, label, range_sentence, where
+from analysis.words import error_sentences, gap_sentences, interval, label, where
 from sweep.schema import CURVES, OBSERVABLES
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+TESTED = ("test_error", "generalization_gap")
+"""What a page is about where there was a test."""
 
 OTHERWISE = ("train_loss", "train_error", "test_error")
 """Observables whose curves are shown where a network has no features or the data no noise."""
@@ -29,42 +34,27 @@ PANELS = 4
 """Most panels of a figure of lines."""
 
 
-@dataclass(frozen=True)
-class Exhibit:
-    """A table of the page, its figure if it has one, and what they say. `name` is that of its files."""
-
-    name: str
-    title: str
-    caption: str
-    table: pd.DataFrame
-    figure: Figure | None = None
-    said: list[str] = field(default_factory=list)
-
-    @property
-    def wide(self) -> bool:
-        """Whether the figure has several panels side by side."""
-        return self.figure is not None and self.figure.get_figwidth() > 5
-
-    @property
-    def alt(self) -> str:
-        """What the figure shows, for those who cannot see it."""
-        return f"{self.title}. {range_sentence(self.table)} The numbers are in the table below or in the CSV file."
-
-
-def exhibits(folder: Path, shown: View, level: float) -> Iterator[Exhibit]:
-    """All that a page shows, the paired difference first.
+def exhibits(folder: Path, shown: View, level: float, at: float = 0.25) -> Iterator[Exhibit]:
+    """All that a page shows, the paired difference first; `at` is the test error whose boundary is looked for.
 
     Raises StoreError where the curves cannot be read.
     """
-    yield from _gaps(shown, level)
+    if _measured(shown.runs) == TESTED:
+        yield from _gaps(shown, level)
     if shown.x is None:
         yield _means(shown.runs, level)
     elif shown.y is None:
         yield from _lines(shown, level)
     else:
-        yield from _planes(shown, level)
+        yield from _planes(shown, level, at)
+    yield from margin_exhibits(folder, shown.runs, level)
     if parts(folder, CURVES):
         yield from _curves(folder, shown, level)
+
+
+def _measured(runs: pd.DataFrame) -> tuple[str, ...]:
+    """The values that a page is about: those of a test where there was one."""
+    return TESTED if runs["test_error"].notna().any() else ("train_loss",)
 
 
 def _gaps(shown: View, level: float) -> Iterator[Exhibit]:
@@ -78,30 +68,34 @@ def _gaps(shown: View, level: float) -> Iterator[Exhibit]:
         yield Exhibit(name, title, caption, cells, draw(cells), gap_sentences(cells))
 
 
-def draw(cells: pd.DataFrame, title: str = "") -> Figure | None:
+def draw(cells: pd.DataFrame, width: str | None = None) -> Figure | None:
     """The figure that fits a table of Cells: a map, lines, or None for a single cell or none at all."""
     if cells.empty or cells.attrs["x"] is None:
         return None
-    return gap_figure(cells, title) if cells.attrs["y"] is None else phase_diagram(cells, title)
+    return gap_figure(cells, width=width) if cells.attrs["y"] is None else phase_diagram(cells, width=width)
 
 
-def _planes(shown: View, level: float) -> Iterator[Exhibit]:
-    for value in ("test_error", "generalization_gap"):
+def _planes(shown: View, level: float, at: float) -> Iterator[Exhibit]:
+    found = front(shown, at, level)
+    for value in _measured(shown.runs):
         cells = Cells(shown.x, shown.y, value, "optimizer", level)(shown.runs)
         said = error_sentences(cells) if value == "test_error" else []
         caption = f"{_meaning(value)} Mean over seeds in each cell."
-        yield Exhibit(f"phase-{value}", label(value).capitalize(), caption, cells, phase_diagram(cells), said)
-    yield from _lines(shown, level, ("generalization_gap",))
+        figure = phase_diagram(cells, lines=found.lines if found and value == "test_error" else ())
+        yield Exhibit(f"phase-{value}", label(value).capitalize(), caption, cells, figure, said)
+        if found and value == "test_error":
+            yield from boundary_exhibits(found)
+            yield from elsewhere_exhibits(shown, at, level)
+    yield from _lines(shown, level)
 
 
-def _lines(
-    shown: View, level: float, values: tuple[str, ...] = ("test_error", "generalization_gap")
-) -> Iterator[Exhibit]:
-    runs = shown.runs
+def _lines(shown: View, level: float) -> Iterator[Exhibit]:
+    """Lines over x; where there is a plane, of the last value alone and at some of the y."""
+    runs, values = shown.runs, _measured(shown.runs)
     if shown.y is not None:
         ys = list(levels(runs, shown.y))
         some = [ys[round(i * (len(ys) - 1) / (PANELS - 1))] for i in range(PANELS)]
-        runs = runs[runs[shown.y].isin(some)]
+        runs, values = runs[runs[shown.y].isin(some)], values[-1:]
     for value in values:
         cells = Cells(shown.x, shown.y, value, "optimizer", level)(runs)
         said = error_sentences(cells) if shown.y is None and value == "test_error" else []
@@ -125,7 +119,7 @@ def _means(runs: pd.DataFrame, level: float) -> Exhibit:
         ]
         for a, b in pairs(runs)
     }
-    errors = Cells(None, None, "test_error", "optimizer", level)(runs)
+    errors = Cells(None, None, _measured(runs)[0], "optimizer", level)(runs)
     counted = ", ".join(f"{count} of {name}" for name, count in zip(errors["optimizer"], errors["count"], strict=True))
     caption = f"Mean over seeds with its {100 * level:g} % interval. Finite runs: {counted}."
     table = pd.DataFrame({"mean over seeds": values, **columns})
@@ -153,20 +147,15 @@ def telling(shown: View, level: float) -> tuple[pd.DataFrame, str]:
     """The runs of the cell with the largest paired difference, or test error, and its name in words."""
     if not shown.keys:
         return shown.runs, ""
-    compared = pairs(shown.runs)
-    table = PairedGap(*compared[0], by=shown.by)(shown.runs) if compared else shown.runs
+    value, compared = _measured(shown.runs)[0], pairs(shown.runs)
+    table = PairedGap(*compared[0], value, by=shown.by)(shown.runs) if compared else shown.runs
     cells = Cells(shown.x, shown.y, "difference", level=level)(table) if compared else None
-    what = (
-        f"the largest paired difference, {compared[0][0]} minus {compared[0][1]}"
-        if compared
-        else "the largest test error"
-    )
+    what = f"paired difference, {compared[0][0]} minus {compared[0][1]}" if compared else label(value)
     if cells is None or cells["mean"].isna().all():
-        cells = Cells(shown.x, shown.y, "test_error", "optimizer", level)(shown.runs)
-        what = "the largest test error"
-    top = largest(cells)
+        cells, what = Cells(shown.x, shown.y, value, "optimizer", level)(shown.runs), label(value)
+    top = largest(cells.dropna(subset=shown.keys))
     inside = (shown.runs[shown.keys] == top[shown.keys]).all(axis=1)
-    return shown.runs[inside], f"At {where(top, shown.keys)}, the cell with {what}. "
+    return shown.runs[inside], f"At {where(top, shown.keys)}, the cell with the largest {what}. "
 
 
 def _meaning(value: str) -> str:

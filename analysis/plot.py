@@ -30,17 +30,17 @@ MEANING = {
 
 
 @styled
-def gap_figure(cells: pd.DataFrame, title: str = "") -> Figure:
+def gap_figure(cells: pd.DataFrame, title: str = "", width: str | None = None) -> Figure:
     """Lines of a table of Cells over x with bands of their intervals: one line a facet, one panel a value of y.
 
-    A hollow marker stands where runs are missing, a cross where some have no finite value. Raises SweepError on a
-    table without x.
+    A hollow marker stands where runs are missing, a cross where some have no finite value. What has no value on the
+    axis is a level over all of it. Raises SweepError on a table without x.
     """
     x, y, facet = (cells.attrs.get(key) for key in ("x", "y", "facet"))
     if x is None:
         raise SweepError("gap_figure takes a table of Cells with x. Read the numbers from the table itself.")
     panels = list(levels(cells, y)) if y else [None]
-    figure, axes = new_figure(len(panels), sharey=True)
+    figure, axes = new_figure(len(panels), sharey=True, width=width)
     for ax, name in zip(axes, panels, strict=True):
         part = cells if name is None else cells[cells[y] == name]
         _lines(ax, part, x, facet, list(levels(cells, facet)) if facet else [None], marks=True)
@@ -52,13 +52,13 @@ def gap_figure(cells: pd.DataFrame, title: str = "") -> Figure:
 
 
 @styled
-def curves_figure(bands: pd.DataFrame, title: str = "") -> Figure:
+def curves_figure(bands: pd.DataFrame, title: str = "", width: str | None = None) -> Figure:
     """Observables over steps from a table of Bands: one panel an observable, one line and band a facet.
 
     With the default observables this is the core paper's figure: feature learning, noise memorization.
     """
     facet, names = bands.attrs["facet"], list(dict.fromkeys(bands["observable"]))
-    figure, axes = new_figure(len(names))
+    figure, axes = new_figure(len(names), width=width)
     for ax, name in zip(axes, names, strict=True):
         part = bands[bands["observable"] == name]
         _lines(ax, part, "step", facet, list(levels(bands, facet)), marks=False)
@@ -77,6 +77,7 @@ def _lines(ax: Axes, table: pd.DataFrame, x: str, facet: str | None, names: list
     for i, (name, colour) in enumerate(zip(names, sns.color_palette("colorblind", len(names)), strict=True)):
         part = (table if name is None else table[table[facet] == name]).sort_values(x)
         dashes, marker = ("-", "--", "-.", ":")[i % 4], "osD^vP"[i % 6]
+        part = _without_axis(ax, part, x, {"color": colour, "linestyle": dashes, "label": name})
         ax.plot(
             part[x],
             part["mean"],
@@ -84,13 +85,22 @@ def _lines(ax: Axes, table: pd.DataFrame, x: str, facet: str | None, names: list
             color=colour,
             marker=marker if marks and len(part) <= MARKED else "",
             ms=3.5,
-            label=name,
+            label=None if part.empty else name,
         )
         ax.fill_between(part[x], part["low"], part["high"], color=colour, alpha=0.2, linewidth=0)
         if marks:
             few, broken = part[part["incomplete"]], part[part["nonfinite"] > 0]
             ax.plot(few[x], few["mean"], marker, color=colour, markerfacecolor="white", ms=4.5)
             ax.plot(broken[x], broken["mean"], "x", color="black", ms=6)
+
+
+def _without_axis(ax: Axes, part: pd.DataFrame, x: str, style: dict[str, Any]) -> pd.DataFrame:
+    """Draw what has no value on the axis, such as `eps` of gradient descent, over all of it; returns the rest."""
+    nowhere = part[x].isna()
+    for row in part[nowhere].itertuples():
+        ax.axhline(row.mean, **(style if nowhere.all() else {**style, "label": None}))
+        ax.axhspan(row.low, row.high, color=style["color"], alpha=0.2, linewidth=0)
+    return part[~nowhere]
 
 
 def _value_ticks(ax: Axes, values: list[Any]) -> None:

@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shlex
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from analysis.canvas import save
 from analysis.exhibits import Exhibit, exhibits
-from analysis.load import Folder, load, manifest
+from analysis.load import Folder, load, manifest, parts
+from analysis.pointer import pointer
 from analysis.tables import keep, levels
 from analysis.view import view
 from analysis.words import fit_sentence, number, state
+from sweep.schema import RUNS
 from sweep.status import Status
 
 if TYPE_CHECKING:
     import pandas as pd
     from jinja2 import Template
 
-ROWS = 400
-"""Most rows of a table that stands on the page; longer ones are files only."""
+ROWS, INLINE = 400, 200_000
+"""Most rows of a table that stands on the page, and most bytes of a CSV file that it carries; longer ones are files."""
+
+GLOSSARY = {
+    "test_error": (
+        "Test error",
+        "Share of fresh points that a network gets wrong. Guessing gives 0.5; more than that means that the network "
+        "has learned the opposite of the feature.",
+    ),
+    "generalization_gap": ("Generalization gap", "Test error minus training error: how much worse on fresh points."),
+    "snr": (
+        "Signal-to-noise ratio (snr)",
+        "Length of the feature, which is in all points of a class, over the typical length of the noise of a point.",
+    ),
+    "feature": (
+        "Feature learning",
+        "How strongly the filters point along the true feature, in the weaker class. Below 0 they point against it.",
+    ),
+    "noise_min": (
+        "Noise memorization",
+        "How strongly the filters point along the noise of the training points, at the point where it is weakest.",
+    ),
+}
+"""Words of the page by the column that they are about."""
 
 
 def report(
@@ -34,24 +61,26 @@ def report(
     `x` and `y` are chosen from what varies unless given; `condition` is a pandas query that limits the runs.
     Returns the path of the page. Raises StoreError where the folder cannot be read, SweepError on a bad condition.
     """
-    runs = load(folder)
+    runs, folder = load(folder), Path(folder)
     shown = view(keep(runs, condition), x, y)
-    found = list(exhibits(Path(folder), shown, level))
-    out = Path(folder) / "report"
-    images = [_write(each, out / "figures") for each in found]
-    page = out / "index.html"
+    found = list(exhibits(folder, shown, level))
+    page = folder / "report" / "index.html"
+    entries = [_entry(each, page.parent / "figures") for each in found]
     text = _template().render(
-        **_setting(Path(folder)),
+        **_setting(folder),
         state=state(runs),
         incomplete=runs.attrs["complete"] is False,
         condition=condition,
         notes=shown.notes,
         said=[*(sentence for each in found for sentence in each.said), fit_sentence(shown.runs)],
+        percent=f"{100 * level:g}",
+        chance=f"{100 - 100 * level:.3g}",
+        glossary=dict(words for name, words in GLOSSARY.items() if name in runs and runs[name].notna().any()),
         statuses=_statuses(runs),
         meanings={status.label: status.sentence for status in ENDED},
-        exhibits=[(each, image, _rows(each.table)) for each, image in zip(found, images, strict=True)],
+        exhibits=entries,
         optimizers=list(levels(runs, "optimizer")),
-        commands=_commands(str(folder), x, y, condition),
+        commands=_commands(folder, {"--x": x, "--y": y, "--where": condition, "--confidence": _other(level, 0.95)}),
     )
     page.write_text(text, encoding="utf-8")
     return page
@@ -64,35 +93,70 @@ def _template() -> Template:
     from jinja2 import Environment
 
     text = resources.files("analysis").joinpath("report.html.j2").read_text(encoding="utf-8")
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(text)
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment.from_string(text)
 
 
-def _write(exhibit: Exhibit, folder: Path) -> str | None:
-    """Write the files of an exhibit; its figure as a data URI, which cannot clash with ids of other figures."""
+def _entry(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
+    """What the page shows of an exhibit, whose files are written on the way."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / exhibit.name
-    exhibit.table.to_csv(f"{path}.csv", index=False)
+    told = {name: getattr(exhibit, name) for name in ("name", "title", "caption", "wide")}
+    told |= {"csv": _csv(exhibit.table, Path(f"{path}.csv")), "table": _rows(exhibit.table)}
     if exhibit.figure is None:
-        return None
+        return told
     save(exhibit.figure, f"{path}.pdf", f"{path}.png", f"{path}.svg")
-    content = base64.b64encode(Path(f"{path}.svg").read_bytes()).decode()
-    return f"data:image/svg+xml;base64,{content}"
+    # An image cannot clash with the ids of other figures, as inline SVG would.
+    image = base64.b64encode(Path(f"{path}.svg").read_bytes()).decode()
+    told |= {"image": f"data:image/svg+xml;base64,{image}", "alt": exhibit.alt}
+    return told | {"panels": pointer(exhibit.figure, exhibit.table)}
+
+
+def _csv(table: pd.DataFrame, path: Path) -> str:
+    """Write a table; a link to it that works without the file where it is short enough."""
+    table.to_csv(path, index=False)
+    data = f"data:text/csv;charset=utf-8,{quote(path.read_bytes(), safe=',')}"
+    return data if len(data) <= INLINE else f"{path.parent.name}/{path.name}"
 
 
 def _setting(folder: Path) -> dict[str, Any]:
     """Name, question (the grid's description), the comment that opens the grid, grids and provenance of a store."""
-    grids = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("grid*.yaml"))}
+    grids = {path.name: path.read_text(encoding="utf-8") for path in _grids(folder)}
     first = grids.get("grid.yaml", "")
     top = _top_level(first)
     opening = re.match(r"(?:[ \t]*(?:#.*)?\n)*", first)
     comments = re.findall(r"^[ \t]*#[ \t]?(.*)", opening.group() if opening else "", re.MULTILINE)
+    made = manifest(folder)
     return {
         "name": str(top.get("name") or folder.resolve().name),
         "question": str(top.get("description") or ""),
         "comment": " ".join(comments),
         "grids": grids,
-        "provenance": _leaves(manifest(folder)),
+        "provenance": _provenance(folder, made),
+        "manifest": json.dumps(made, indent=2, ensure_ascii=False) if made else "",
     }
+
+
+def _grids(folder: Path) -> list[Path]:
+    return sorted(folder.glob("grid*.yaml"))
+
+
+def _provenance(folder: Path, made: Mapping[str, Any]) -> dict[str, str]:
+    """What made the rows and when, as far as the store says."""
+    written = [path.stat().st_mtime for path in parts(folder, RUNS)]
+    last = datetime.fromtimestamp(max(written), UTC).isoformat(timespec="seconds")
+    info = made.get("info")
+    known = {name: made[name] for name in ("dtype", "platform", "versions") if name in made}
+    known |= {str(name): value for name, value in info.items() if name != "store"} if isinstance(info, Mapping) else {}
+    return {name: _told(value) for name, value in known.items()} | {"last rows written": last}
+
+
+def _told(value: Any) -> str:
+    """A JSON value in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_told(each)}" for key, each in value.items())
+    return " ".join(map(_told, value)) if isinstance(value, list) else str(value)
 
 
 def _top_level(grid: str) -> dict[str, Any]:
@@ -106,18 +170,20 @@ def _top_level(grid: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _commands(folder: str, x: str | None, y: str | None, condition: str | None) -> list[str]:
-    given = {"--x": x, "--y": y, "--where": condition}
-    options = [word for option, value in given.items() if value for word in (option, value)]
-    run = ["python", "-m", "sweep.run", f"{folder}/grid.yaml", "--out", folder]
-    return [shlex.join(run), shlex.join(["python", "-m", "analysis", "report", folder, *options])]
+def _commands(folder: Path, options: Mapping[str, Any]) -> list[str]:
+    """The commands that make the rows, one for each grid, and the page."""
+    dtype = _other(manifest(folder).get("dtype", "float32"), "float32")
+    runs = [["sweep.run", path, "--out", folder, *_given({"--dtype": dtype})] for path in _grids(folder)]
+    page = ["analysis", "report", folder, *_given(options)]
+    return [shlex.join(["python", "-m", *map(str, words)]) for words in (*runs, page)]
 
 
-def _leaves(value: Any, path: str = "") -> dict[str, str]:
-    if not isinstance(value, Mapping):
-        return {path: ", ".join(map(str, value)) if isinstance(value, list) else str(value)}
-    inner = [_leaves(child, f"{path}.{key}" if path else str(key)) for key, child in value.items()]
-    return {key: leaf for leaves in inner for key, leaf in leaves.items()}
+def _given(options: Mapping[str, Any]) -> list[Any]:
+    return [word for option, value in options.items() if value is not None for word in (option, value)]
+
+
+def _other(value: Any, default: Any) -> Any:
+    return None if value == default else value
 
 
 def _statuses(runs: pd.DataFrame) -> list[dict[str, Any]]:
@@ -134,5 +200,6 @@ def _rows(table: pd.DataFrame) -> dict[str, Any] | None:
     """Header and cells of a table as text, None where there are none or too many for a page."""
     if table.empty or len(table) > ROWS:
         return None
-    rows = [[number(value, 4) for value in row] for row in table.itertuples(index=False)]
+    values = table.astype(object).where(table.notna(), None)
+    rows = [[number(value, 4) for value in row] for row in values.itertuples(index=False)]
     return {"header": list(map(str, table.columns)), "rows": rows}

@@ -21,6 +21,9 @@ FIRST = ("snr", "n", "d", "feature_noise", "sparsity", "power", "width", "flip")
 LAST = ("signal", "noise", "batch_size", "max_steps", "epochs")
 """Which axes a figure takes first, and which last, because others usually stand for them."""
 
+ALONG = ("snr", "signal", "noise")
+"""Axes that lie horizontally: the strength of a signal, along which a phase is crossed."""
+
 FULL = 0.5
 """Two axes span a plane where at least this share of their combinations was run."""
 
@@ -50,7 +53,8 @@ def training_axes(runs: pd.DataFrame) -> list[str]:
 def plane(runs: pd.DataFrame, x: str | None = None, y: str | None = None) -> tuple[str | None, str | None]:
     """The two numeric columns that make the best plane (x, y), or the best partner of one that is given.
 
-    `snr` comes first if it varies; of columns that stand for each other (`snr` and `noise`) only one is taken. Where no
+    `snr` comes first if it varies; of columns that stand for each other (`snr` and `noise`) only one is taken. The
+    strength of the signal lies horizontally, however it is given. Where no
     column of the problem varies, columns of the training (`batch_size`, `lr`) are taken. None where there is no other.
     """
     if x is not None and y is not None:
@@ -61,7 +65,8 @@ def plane(runs: pd.DataFrame, x: str | None = None, y: str | None = None) -> tup
     planes = {pair: fill for pair, fill in fills.items() if fill is not None}
     if not planes:
         return (x or next(iter(names), None), y)
-    return next((pair for pair, fill in planes.items() if fill >= FULL), max(planes, key=planes.__getitem__))
+    best = next((pair for pair, fill in planes.items() if fill >= FULL), max(planes, key=planes.__getitem__))
+    return (best[1], best[0]) if x is None and y is None and best[1] in ALONG and best[0] not in ALONG else best
 
 
 def determined(table: pd.DataFrame, column: str, by: Sequence[str]) -> bool:

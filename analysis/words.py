@@ -27,6 +27,8 @@ LABELS = {
     "noise_min": "noise memorization",
     "noise_mean": "mean noise memorization",
     "noise_max": "largest noise memorization",
+    "margin_l2": "l2 margin",
+    "margin_linf": "l-infinity margin",
 }
 """Column -> the field's words, where they are not the name itself."""
 
@@ -47,6 +49,8 @@ def number(value: Any, digits: int = 3) -> str:
         return "yes" if value else "no"
     if value is None or math.isnan(value):
         return "none"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
     short = re.sub(r"e([+-])0*", r"e\1", f"{float(value):.{digits}g}").replace("e+", "e")
     whole = float(value).is_integer() and abs(value) < 1e6
     return str(int(value)) if whole else short

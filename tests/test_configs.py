@@ -42,6 +42,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "exponent": 0.5,
     },
     "snr_phase": {"data": "feature_noise", **CNN, "optimizer": {"adam", "gd"}},
+    "snr_phase_reduced": {"data": "feature_noise", **CNN, "feature_noise": 0.2, "optimizer": {"adam", "gd"}},
     "quickstart": {"data": "feature_noise", "power": 3, "optimizer": {"adam", "gd"}},
 }
 """Settings of the papers: a value that all trials have, or the set of values that occur."""
@@ -103,7 +104,7 @@ def test_the_header_counts_the_trainings_and_every_problem_has_the_same_ones(pat
     assert points["seed"].nunique() > 1
 
 
-@pytest.mark.parametrize("name", ["adam_vs_gd", "convex_control", "quickstart", "snr_phase"])
+@pytest.mark.parametrize("name", ["adam_vs_gd", "convex_control", "quickstart", "snr_phase", "snr_phase_reduced"])
 def test_optimizers_are_paired_on_every_problem(name: str) -> None:
     blocks = grid.load(ROOT / "configs" / f"{name}.yaml").blocks
     sides: dict[str, list[int]] = {}
@@ -113,6 +114,20 @@ def test_optimizers_are_paired_on_every_problem(name: str) -> None:
     assert {"adam", "gd"} <= sides.keys() and not DECOUPLED & sides.keys()
     assert len({tuple(sorted(problems)) for problems in sides.values()}) == 1
     assert len(set(sides["gd"])) == len(sides["gd"])
+
+
+def test_the_reduced_plane_is_a_part_of_the_whole() -> None:
+    """So that the whole goes on from its store."""
+    whole, reduced = (
+        {
+            int(each)
+            for block in grid.load(ROOT / "configs" / f"{name}.yaml").blocks
+            for rows in block.rows()
+            for each in block.ids(rows)[0]
+        }
+        for name in ("snr_phase", "snr_phase_reduced")
+    )
+    assert len(reduced) == 576 and reduced < whole
 
 
 def test_the_phase_diagrams_are_planes() -> None:

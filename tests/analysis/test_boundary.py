@@ -82,7 +82,24 @@ def test_a_boundary_outside_of_the_grid_is_at_infinity(fit: str) -> None:
     runs, _ = planted(0)
     for value, end in ((0.5, np.inf), (0.0, -np.inf)):
         found = Boundary("snr", "n", fit=fit)(runs.assign(test_error=value))  # type: ignore[arg-type]
-        assert (found[["at", "low", "high"]] == (end if end > 0 else 0.0)).all().all()
+        assert (found[["at", "low", "high"]] == end).all().all()
+
+
+@pytest.mark.parametrize("fit", ["monotone", "logistic"])
+def test_a_step_between_two_points_of_the_grid_may_be_anywhere_between_them(fit: str) -> None:
+    """However many seeds agree. The exponent's interval is as wide as the steps allow, and holds the truth."""
+    hits, slopes = [], []
+    for seed in range(40):
+        boundary = np.random.default_rng(seed).uniform(0.6, 1.7) * (N / 60) ** SLOPE
+        runs, _ = planted(seed)
+        runs["test_error"] = np.where(runs["snr"] < boundary[np.searchsorted(N, runs["n"])], 0.5, 0.0)
+        found = Boundary("snr", "n", fit=fit, resamples=300)(runs)  # type: ignore[arg-type]
+        gap = np.log(found["high"] / found["low"]) / np.log(X[1] / X[0])
+        assert gap.between(0.85, 1).all()
+        hits.append(found["low"].le(boundary) & found["high"].ge(boundary))
+        slope = Boundary("snr", "n", fit=fit, resamples=300).exponent(runs).iloc[0]  # type: ignore[arg-type]
+        slopes.append(slope["low"] <= SLOPE <= slope["high"])
+    assert 0.90 <= np.mean(hits) <= 0.99 and np.mean(slopes) >= 0.8
 
 
 def test_a_rising_value_crosses_where_its_mirror_image_falls() -> None:

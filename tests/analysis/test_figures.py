@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -166,3 +166,128 @@ def test_numbers_as_people_read_them():
     assert interval(0.5312, 0.4912, 0.5712) == "0.531 [0.491, 0.571]"
     assert interval(0.5, 0.5, 0.5, "+") == "+0.500 [0.500, 0.500]"
     assert interval(0.5, float("nan"), float("nan")) == "0.500"
+
+
+def test_what_has_no_value_on_the_axis_is_a_level_over_all_of_it(make: Any):
+    """As gradient descent, which has no eps, beside Adam at several."""
+    rows = [
+        make.row(10 * seed + k, seed, name, seed=seed, b1=b1, test_error=0.1 * k + 0.01 * seed)
+        for seed in range(3)
+        for k, (name, b1) in enumerate([("gd", None), ("adam", 0.5), ("adam", 0.9)])
+    ]
+    figure = analysis.gap_figure(Cells("b1", None, "test_error", "optimizer")(make.runs(rows)))
+    (ax,) = figure.axes
+    drawn = {line.get_label(): line for line in ax.get_lines()}
+    assert list(drawn["adam"].get_xdata()) == [0.5, 0.9]
+    assert list(drawn["gd"].get_xdata()) == [0, 1] and list(drawn["gd"].get_ydata()) == pytest.approx([0.01, 0.01])
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"adam", "gd"}
+
+
+def boundary(rows: list[dict[str, Any]], **attrs: Any) -> pd.DataFrame:
+    """A table as Boundary leaves it, over snr and feature_noise."""
+    table = pd.DataFrame(rows)
+    known = {"x": "snr", "y": "feature_noise", "facet": None, "value": "test_error", "level": 0.25, "confidence": 0.95}
+    table.attrs = {**known, **attrs}
+    return table
+
+
+def black(figure: Figure, panel: int = 0) -> list[tuple[str, list[list[float]]]]:
+    """Style and points of each black line of a panel; below each lies a white one through the same points."""
+    lines = figure.axes[panel].get_lines()
+    found = [line for line in lines if same_color(line.get_color(), "black")]
+    white = [line for line in lines if same_color(line.get_color(), "white")]
+    for front, back in zip(found, white, strict=True):
+        np.testing.assert_array_equal(front.get_xydata(), back.get_xydata())
+        assert front.get_zorder() > back.get_zorder() and front.get_linewidth() < back.get_linewidth()
+    return [(str(line.get_linestyle()), np.asarray(line.get_xydata()).round(9).tolist()) for line in found]
+
+
+def whiskers(figure: Figure) -> list[list[list[float]]]:
+    """The ends of the last whiskers that were drawn on the first panel, the black ones."""
+    (_, last) = (each for each in figure.axes[0].collections if isinstance(each, LineCollection))
+    assert same_color(last.get_color(), "black")
+    return [np.asarray(each).round(9).tolist() for each in last.get_segments()]
+
+
+@pytest.fixture
+def plane(make: Any) -> pd.DataFrame:
+    """Cells over a logarithmic axis and an even one."""
+    runs = make.runs(make.plane(make.planted, snrs=(0.1, 1.0, 10.0), alphas=(0.1, 0.2, 0.4)))
+    return Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
+
+
+def test_a_boundary_lies_between_cells_as_its_axis_is_spaced(plane: pd.DataFrame):
+    """Cells are one wide, the first one centred at 1/2: half way from 0.1 to 1 in the logarithm is at 1."""
+    rows = [
+        {"feature_noise": 0.4, "at": 10.0, "low": 1.0, "high": np.inf},
+        {"feature_noise": 0.1, "at": np.sqrt(0.1), "low": 0.0, "high": 10**0.25},
+    ]
+    figure = analysis.phase_diagram(plane, lines=[boundary(rows)])
+    assert black(figure) == black(figure, 1) == [("-", [[1.0, 0.5], [2.5, 2.5]])]
+    assert whiskers(figure) == [[[0.0, 0.5], [1.75, 0.5]], [[1.5, 2.5], [3.0, 2.5]]]
+    assert figure.axes[0].get_xlim() == (0, 3) and figure.axes[0].get_ylim() == (0, 3)
+    assert {text.get_position()[1] for text in figure.axes[0].texts} == {0.25, 1.25, 2.25}  # beside the whiskers
+    assert "solid: test error = 0.25, with its 95 % interval" in texts(figure)
+
+
+def test_an_even_axis_is_interpolated_evenly(make: Any):
+    runs = make.runs(make.plane(make.planted, snrs=(0.0001, 1.0, 2.0), alphas=(0.1, 0.2)))
+    cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
+    rows = [{"feature_noise": alpha, "at": at, "low": at, "high": at} for alpha, at in ((0.1, 1.25), (0.2, 2.0))]
+    assert black(analysis.phase_diagram(cells, lines=[boundary(rows)])) == [("-", [[1.75, 0.5], [2.5, 1.5]])]
+
+
+def test_crossings_outside_of_the_grid_are_not_drawn(plane: pd.DataFrame):
+    rows = [{"feature_noise": alpha, "at": at, "low": 0.0, "high": np.inf} for alpha, at in ((0.1, 0.0), (0.2, np.inf))]
+    rows += [{"feature_noise": 0.4, "at": 1.0, "low": np.nan, "high": np.nan}]
+    rows += [{"feature_noise": 0.8, "at": 1.0, "low": 0.5, "high": 2.0}]
+    figure = analysis.phase_diagram(plane, lines=[boundary(rows)])
+    ((_, points),) = black(figure)
+    assert np.isnan(points[0][0]) and np.isnan(points[1][0]) and points[2:] == [[1.5, 2.5]]
+    assert len(whiskers(figure)) == 1
+
+
+def test_theories_are_dashed_on_the_panels_of_their_optimizers(plane: pd.DataFrame):
+    def line(name: str, theory: str, predicted: float) -> pd.DataFrame:
+        rows = [
+            {"optimizer": name, "feature_noise": alpha, "at": 1.0, "low": 1.0, "high": 1.0, "predicted": predicted}
+            for alpha in (0.1, 0.4)
+        ]
+        return boundary(rows, facet="optimizer", theory=theory)
+
+    figure = analysis.phase_diagram(plane, lines=[line("gd", "n = const", 10.0), line("adam", "d = const", 0.1)])
+    drawn = [[each for each in black(figure, panel) if each[1]] for panel in (0, 1)]
+    measured = ("-", [[1.5, 0.5], [1.5, 2.5]])
+    assert drawn == [[(":", [[0.5, 0.5], [0.5, 2.5]]), measured], [("--", [[2.5, 0.5], [2.5, 2.5]]), measured]]
+    said = texts(figure).replace("\N{NO-BREAK SPACE}", " ")
+    assert "dashed: n = const; dotted: d = const." in said and said.count("solid:") == 1
+
+
+def test_a_line_that_does_not_belong_on_a_diagram_is_refused(plane: pd.DataFrame):
+    rows = [{"n": 20, "feature_noise": 0.1, "power": 3, "at": 1.0, "low": 1.0, "high": 1.0}]
+    with pytest.raises(SweepError, match="the line over signal-to-noise ratio and training points n"):
+        analysis.phase_diagram(plane, lines=[boundary(rows, y="n")])
+    with pytest.raises(SweepError, match="The line has a power and the panels do not"):
+        analysis.phase_diagram(plane, lines=[boundary(rows, facet="power")])
+
+
+def test_cells_that_are_mostly_censored_are_dotted(plane: pd.DataFrame):
+    share = np.where((plane["optimizer"] == "adam") & (plane["snr"] == 10.0), 0.75, 0.5)
+    figure = analysis.phase_diagram(plane.assign(censored=share))
+    assert hatches(figure) == [("...", 3)] and "...: more than half of the runs are censored" in texts(figure)
+    assert "censored" not in texts(analysis.phase_diagram(plane.assign(censored=0.5)))
+
+
+@pytest.mark.parametrize(("width", "inches"), [("single", 3.4), ("double", 7.0)])
+def test_figures_fit_the_columns_of_a_paper(width: str, inches: float, runs: pd.DataFrame):
+    """No text leaves the page, and no panel is narrower than half a column."""
+    cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
+    for figure in (analysis.phase_diagram(cells, "Errors", width=width), analysis.gap_figure(cells, width=width)):
+        assert figure.get_figwidth() == inches
+        page = figure.bbox
+        for ax in figure.axes[:2]:
+            assert ax.get_window_extent().width / figure.dpi > 1.5
+            box = ax.get_tightbbox()
+            assert box is not None and page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 <= page.y1
+    with pytest.raises(SweepError, match="single or double"):
+        analysis.phase_diagram(cells, width="narrow")

@@ -37,7 +37,7 @@ def test_of_columns_that_stand_for_each_other_one_is_taken(make: Any):
 def test_a_plane_is_what_was_crossed_not_what_follows_from_it(make: Any):
     """As in the figure of the ReLU paper: signal and d are crossed, and snr differs from cell to cell."""
     crossed = [{"noise": float(s), "d": d, "snr": s / d**0.5} for s in (1, 2, 3, 4) for d in (100, 200, 300, 400)]
-    assert analysis.plane(runs_of(make, crossed)) == ("d", "noise")
+    assert analysis.plane(runs_of(make, crossed)) == ("noise", "d")
 
 
 def test_columns_that_vary_together_make_no_plane(make: Any):

@@ -1,0 +1,34 @@
+"""One thing that a page shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from analysis.words import range_sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table of the page, its figure if it has one, and what they say. `name` is that of its files."""
+
+    name: str
+    title: str
+    caption: str
+    table: pd.DataFrame
+    figure: Figure | None = None
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def wide(self) -> bool:
+        """Whether the figure has several panels side by side."""
+        return self.figure is not None and self.figure.get_figwidth() > 5
+
+    @property
+    def alt(self) -> str:
+        """What the figure shows, for those who cannot see it."""
+        return f"{self.title}. {range_sentence(self.table)} The numbers are in the table below or in the CSV file."
