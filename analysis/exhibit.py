@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A table of the page, its figure if it has one, and what they say. `name` is that of its files."""
+    """A table of the page, its figure if it has one, and what they say. `name` is that of its files.
+
+    `cells` are what the figure draws where that is not the table itself.
+    """
 
     name: str
     title: str
@@ -22,6 +25,12 @@ class Exhibit:
     table: pd.DataFrame
     figure: Figure | None = None
     said: list[str] = field(default_factory=list)
+    cells: pd.DataFrame | None = None
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """What the figure draws."""
+        return self.table if self.cells is None else self.cells
 
     @property
     def wide(self) -> bool:
@@ -31,4 +40,4 @@ class Exhibit:
     @property
     def alt(self) -> str:
         """What the figure shows, for those who cannot see it."""
-        return f"{self.title}. {range_sentence(self.table)} The numbers are in the table below or in the CSV file."
+        return f"{self.title}. {range_sentence(self.shown)} The numbers are in the table below or in the CSV file."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.curves import FIGURE, Bands
+from analysis.endings import fit_exhibit, flip_exhibit
 from analysis.exhibit import Exhibit
 from analysis.findings import boundary_exhibits, elsewhere_exhibits, front
 from analysis.heat import phase_diagram
@@ -48,6 +49,7 @@ def exhibits(folder: Path, shown: View, level: float, at: float = 0.25) -> Itera
     else:
         yield from _planes(shown, level, at)
     yield from margin_exhibits(folder, shown.runs, level)
+    yield from fit_exhibit(shown, level)
     if parts(folder, CURVES):
         yield from _curves(folder, shown, level)
 
@@ -141,6 +143,7 @@ def _curves(folder: Path, shown: View, level: float) -> Iterator[Exhibit]:
     bands = Bands(values, level=level)(curves)
     caption = f"{place}A run that has ended keeps its last value."
     yield Exhibit("curves", " and ".join(map(label, values)).capitalize(), caption, bands, curves_figure(bands))
+    yield from flip_exhibit(curves, place, level)
 
 
 def telling(shown: View, level: float) -> tuple[pd.DataFrame, str]:

@@ -48,11 +48,12 @@ def margin_sentences(table: pd.DataFrame) -> list[str]:
         "linf": "the l-infinity margin is ahead",
         "none": "neither is ahead for sure",
     }
-    return [
-        f"{row.run}: {interval(row.l2, row.l2_low, row.l2_high)} of the largest l2 margin and "
-        f"{interval(row.linf, row.linf_low, row.linf_high)} of the largest l-infinity margin; {ahead[row.bias]}."
-        for row in table.itertuples()
-    ]
+    told = []
+    for row in table.to_dict("records"):
+        l2, linf = (interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in ("l2", "linf"))
+        largest = f"{l2} of the largest l2 margin and {linf} of the largest l-infinity margin"
+        told.append(f"{row['run']}: {largest}; {ahead[row['bias']]}.")
+    return told
 
 
 def _named(runs: pd.DataFrame, axes: list[str]) -> pd.Series:

@@ -97,9 +97,9 @@ def _lines(ax: Axes, table: pd.DataFrame, x: str, facet: str | None, names: list
 def _without_axis(ax: Axes, part: pd.DataFrame, x: str, style: dict[str, Any]) -> pd.DataFrame:
     """Draw what has no value on the axis, such as `eps` of gradient descent, over all of it; returns the rest."""
     nowhere = part[x].isna()
-    for row in part[nowhere].itertuples():
-        ax.axhline(row.mean, **(style if nowhere.all() else {**style, "label": None}))
-        ax.axhspan(row.low, row.high, color=style["color"], alpha=0.2, linewidth=0)
+    for row in part[nowhere].to_dict("records"):
+        ax.axhline(row["mean"], **(style if nowhere.all() else {**style, "label": None}))
+        ax.axhspan(row["low"], row["high"], color=style["color"], alpha=0.2, linewidth=0)
     return part[~nowhere]
 
 

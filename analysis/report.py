@@ -110,7 +110,7 @@ def _entry(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
     # An image cannot clash with the ids of other figures, as inline SVG would.
     image = base64.b64encode(Path(f"{path}.svg").read_bytes()).decode()
     told |= {"image": f"data:image/svg+xml;base64,{image}", "alt": exhibit.alt}
-    return told | {"panels": pointer(exhibit.figure, exhibit.table)}
+    return told | {"panels": pointer(exhibit.figure, exhibit.shown)}
 
 
 def _csv(table: pd.DataFrame, path: Path) -> str:

@@ -27,6 +27,7 @@ LABELS = {
     "noise_min": "noise memorization",
     "noise_mean": "mean noise memorization",
     "noise_max": "largest noise memorization",
+    "fit_step": "steps until the training data is fitted",
     "margin_l2": "l2 margin",
     "margin_linf": "l-infinity margin",
 }
@@ -100,18 +101,28 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
     percent = f"{100 * cells.attrs['level']:g} %"
     sides = f"above 0 in {above or 'none'} and below 0 in {below or 'none'} of them"
     sure = f"the {percent} interval of the paired difference lies {sides}"
-    far = (cells["mean"] > FAR).sum()
-    top = largest(known)
     keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
+    far = cells[cells["mean"] > FAR]
+    many = f"{len(far) or 'none'} of {m} cells{_region(far, keys)}"
+    top = largest(known)
     size = interval(top["mean"], top["low"], top["high"], "+")
     most = f"{size} (over {top['count']:.0f} seeds)" + (f", at {where(top, keys)}" if keys else "")
     if not keys:
         return [f"{a} minus {b}, paired: the {value} differs by {most}."]
     return [
-        f"{a}'s {value} exceeds {b}'s by more than {FAR:g} in {far or 'none'} of {m} cells; {sure}.",
+        f"{a}'s {value} exceeds {b}'s by more than {FAR:g} in {many}; {sure}.",
         f"The largest paired difference ({a} minus {b}) is {most}.",
         *_caveats(cells),
     ]
+
+
+def _region(cells: pd.DataFrame, keys: list[str]) -> str:
+    """From where to where some cells lie on each axis."""
+    if cells.empty:
+        return ""
+    ends = [(key, number(cells[key].min()), number(cells[key].max())) for key in keys]
+    told = [f"{key} = {low}" if low == high else f"{key} from {low} to {high}" for key, low, high in ends]
+    return f" ({' and '.join(told)})"
 
 
 def error_sentences(cells: pd.DataFrame) -> list[str]:
@@ -135,7 +146,9 @@ def fit_sentence(runs: pd.DataFrame) -> str:
 
 
 def range_sentence(table: pd.DataFrame) -> str:
-    """From where to where the means of a table of Cells or Bands go, for each facet."""
+    """From where to where the means of a table of Cells or Bands go, for each facet; "" for other tables."""
+    if "mean" not in table:
+        return ""
     groups = [name for name in ("observable", table.attrs.get("facet")) if name and name in table]
     parts = table.groupby(groups)["mean"] if groups else [((), table["mean"])]
     ranges = [(" ".join(label(str(name)) for name in key), part.min(), part.max()) for key, part in parts]

@@ -163,7 +163,7 @@ def test_curves_are_those_of_the_most_telling_cell(incomplete: tuple[Path, Page]
 def test_nothing_but_seeds_gives_a_table_and_curves(make: Any, tmp_path: Path):
     rows = make.plane(make.planted, snrs=(0.1,), alphas=(0.1,))
     found = shown(make.write_store(tmp_path / "s", rows, make.bend(rows)))
-    assert list(found) == ["paired-adam-gd", "means", "curves"]
+    assert list(found) == ["paired-adam-gd", "means", "curves", "flips"]
     assert found["paired-adam-gd"].said == [
         "adam minus gd, paired: the test error differs by +0.5030 [0.4989, 0.5071] (over 4 seeds)."
     ]
@@ -216,7 +216,7 @@ def test_one_or_three_optimizers(make: Any, tmp_path: Path, optimizers: tuple[st
 def test_only_diverged_runs_are_survived(make: Any, tmp_path: Path):
     rows = [{**row, "status": "nonfinite"} for row in make.plane(make.planted, seeds=2)]
     found = shown(make.write_store(tmp_path / "s", rows, make.bend(rows)))
-    assert "both finite" in found["paired-adam-gd"].said[0] and len(found) == 5
+    assert "both finite" in found["paired-adam-gd"].said[0] and len(found) == 6
 
 
 def test_other_axes_are_fixed_and_said(make: Any, tmp_path: Path):
