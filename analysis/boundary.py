@@ -48,7 +48,7 @@ class Boundary:
     resamples: int = 1000
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """One row a facet and y: `at`, `low`, `high`, `seeds`.
+        """One row a facet and y: `at`, `low`, `high`, and `seeds`, how many have a run in the row.
 
         Where all cells of a row are on one side, `at` is -inf or inf, and so may be the ends of the interval; NaN where
         the row has no run. `attrs` say x, y, facet, level and value. Raises SweepError where something else than the
@@ -59,11 +59,10 @@ class Boundary:
         rows = []
         for name, cube in self._cubes(runs):
             at, drawn = self._crossings(cube)
-            low, high = self._interval(drawn, cube.seeds)
-            for place, y in enumerate(cube.ys):
+            for place, (y, seeds) in enumerate(zip(cube.ys, cube.seeds_of_rows, strict=True)):
                 keys = {key: each for key, each in ((self.facet, name), (self.y, y)) if key is not None}
-                found = {"at": at[place], "low": low[place], "high": high[place], "seeds": cube.seeds}
-                rows.append({**keys, **found})
+                low, high = self._interval(drawn[:, place], seeds)
+                rows.append({**keys, "at": at[place], "low": low, "high": high, "seeds": seeds})
         table = pd.DataFrame(rows)
         table.attrs = {**runs.attrs, "x": self.x, "y": self.y, "facet": self.facet, "value": self.value}
         table.attrs |= {"level": self.level, "confidence": self.confidence}
@@ -85,12 +84,10 @@ class Boundary:
                 raise SweepError(f"An exponent wants {self.y} above 0. Keep such runs with a condition.")
             at, drawn = self._crossings(cube)
             slopes = _slopes(np.log(np.asarray(cube.ys, float)), np.concatenate([at[None], drawn]))
-            low, high = self._interval(slopes[1:, None], cube.seeds)
+            low, high = self._interval(slopes[1:], cube.seeds)
             inside = int((np.isfinite(at) & (at > 0)).sum())
             key = {} if self.facet is None else {self.facet: name}
-            found.append(
-                {**key, "slope": slopes[0], "low": low[0], "high": high[0], "rows": inside, "seeds": cube.seeds}
-            )
+            found.append({**key, "slope": slopes[0], "low": low, "high": high, "rows": inside, "seeds": cube.seeds})
         return pd.DataFrame(found)
 
     def _cubes(self, runs: pd.DataFrame) -> list[tuple[object, Cube]]:
@@ -110,26 +107,30 @@ class Boundary:
         drawn = random.multinomial(cube.seeds, np.full(cube.seeds, 1 / cube.seeds), self.resamples)
         weights = np.concatenate([np.ones((1, cube.seeds)), drawn])
         beyond = cube.values > self.level if self.fit == "logistic" else cube.values
-        counts = np.tensordot(weights, cube.there.astype(float), 1)
-        sums = np.tensordot(weights, np.where(cube.there, beyond, 0.0), 1)
+        values, there = np.where(cube.there, beyond, 0.0), cube.there.astype(float)
         level = 0.5 if self.fit == "logistic" else self.level
-        flip = -1.0 if _rises(sums[0], counts[0]) else 1.0
-        positions = cube.positions[::-1] if flip < 0 else cube.positions
-        if flip < 0:  # the fits look for a value that falls
-            counts, sums = counts[..., ::-1], sums[..., ::-1]
-        crossing = FITS[self.fit](positions, sums, counts, level)
-        crossing[1:] = _between(crossing[1:], positions, sums[1:], counts[1:], random)
-        found = np.where(np.isfinite(crossing), np.exp(crossing), crossing) if cube.logarithmic else crossing
+        turn = slice(None, None, -1 if _rises(cube) else 1)  # the fits look for a value that falls
+        found = np.full((len(weights), len(cube.ys)), np.nan)
+        for row in range(len(cube.ys)):  # each over its own x: rows that were refined have few in common
+            here = np.flatnonzero(cube.there[:, row].any(axis=0))[turn]
+            if len(here):
+                x, sums, counts = cube.positions[here], weights @ values[:, row, here], weights @ there[:, row, here]
+                crossing = FITS[self.fit](x, sums, counts, level)
+                crossing[1:] = _between(crossing[1:], x, sums[1:], counts[1:], random)
+                found[:, row] = (
+                    np.where(np.isfinite(crossing), np.exp(crossing), crossing) if cube.logarithmic else crossing
+                )
         return found[0], found[1:]
 
     def _interval(self, drawn: Floats, seeds: int) -> Floats:
-        """Both ends (2, rows): quantiles over the first axis, NaN where there is one seed only."""
+        """Both ends, NaN where there is one seed only. A resample without any seed of a row (NaN) says nothing of it."""
         from scipy.special import ndtr, stdtrit
 
-        if seeds < 2:
-            return np.full((2, drawn.shape[1]), np.nan)
+        drawn = drawn[~np.isnan(drawn)]
+        if seeds < 2 or not len(drawn):
+            return np.full(2, np.nan)
         tail = ndtr(np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, (1 - self.confidence) / 2))
-        return np.quantile(drawn, (tail, 1 - tail), axis=0, method="nearest")
+        return np.quantile(drawn, (tail, 1 - tail), method="nearest")
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,11 @@ class Cube:
         return len(self.values)
 
     @property
+    def seeds_of_rows(self) -> list[int]:
+        """How many of them have a run in each row."""
+        return self.there.any(axis=2).sum(axis=0).tolist()
+
+    @property
     def positions(self) -> Floats:
         """x, or its logarithm."""
         xs = np.asarray(self.xs, float)
@@ -193,10 +199,13 @@ def _numbers(table: pd.DataFrame, name: str) -> list[float]:
     return [float(each) for each in np.unique(table[name].dropna())]
 
 
-def _rises(sums: Floats, counts: Floats) -> bool:
-    """Does the value rise along the rows, on the whole?"""
-    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-    return bool(np.nansum(np.diff(means, axis=-1)) > 0)
+def _rises(cube: Cube) -> bool:
+    """Does the value rise along the rows, on the whole: from the first to the last x that each has runs at?"""
+    rise = 0.0
+    for values, there in zip(cube.values.swapaxes(0, 1), cube.there.swapaxes(0, 1), strict=True):
+        here = np.flatnonzero(there.any(axis=0))
+        rise += np.nanmean(values[:, here[-1]]) - np.nanmean(values[:, here[0]]) if len(here) else 0.0
+    return bool(rise > 0)
 
 
 def _slopes(y: Floats, at: Floats) -> Floats:

@@ -32,8 +32,8 @@ def pointer(figure: Figure | None, table: pd.DataFrame) -> list[dict[str, Any]]:
     Of each panel `name`, the names of its `columns` and `rows`, and `at`: left, top, width and height in fractions of
     the picture. Row after row, numbers as `interval` words them: `mean`, `below` and `above` (how far the ends of the
     interval are from it) in units of 10^-`digits`; `count`, `nonfinite`, `missing`. A number stands for a list of equal
-    ones, null for what there is not. In fractions of the panel, downwards, `x` of each column and `y` of each row (of a
-    map) or point (of `lines`).
+    ones, null for what there is not; one null end of two is an infinite one. In fractions of the panel, downwards, `x`
+    of each column and `y` of each row (of a map) or point (of `lines`).
     Empty where the figure draws something else than the means of the table: a page tells what is drawn or nothing.
     """
     if figure is None or table.attrs.get("x") is None or not {*TOLD} <= {*table}:
@@ -144,12 +144,17 @@ def _numbers(cell: dict[str, Floats]) -> dict[str, Any]:
 
 def _digits(mean: float, low: float, high: float) -> tuple[int | None, ...]:
     """Digits after the point, the mean without a point, and how far below and above the ends are."""
+    reach = np.array([mean - low, high - mean])
+    endless = np.isinf(reach)
+    if endless.any():  # as many digits as the end that is known has
+        near = np.nan if endless.all() else reach.min()
+        low, high = mean - near, mean + near
     found = re.findall(r"(-?\d+)\.?(\d*)", interval(mean, low, high))
     whole = [int(before + after) for before, after in found]
     if not whole:
         return (None,) * 4
     below, above = (whole[0] - whole[1], whole[2] - whole[0]) if len(whole) == 3 else (None, None)
-    return len(found[0][1]), whole[0], below, above
+    return len(found[0][1]), whole[0], None if endless[0] else below, None if endless[1] else above
 
 
 def _plain(values: Floats) -> list[Any]:

@@ -61,8 +61,7 @@ class FitTime:
         `unfinished` is what lacks to the `expected` of Cells, runs out of memory included.
         Raises SweepError where something else than the seed varies within a cell.
         """
-        cells, times = self._times(runs)
-        told = times[~times["status"].isin(UNTOLD)]
+        cells, told = self._times(runs)
         late = told["status"].where(~told["event"], "fitted")
         homes = {"fitted": "fitted", "capped": Status.OUT_OF_STEPS.label}
         homes |= {"diverged": Status.NONFINITE.label, "converged": Status.CONVERGED.label}
@@ -80,8 +79,7 @@ class FitTime:
 
         `share` of the `count` runs of the cell fit by that step, with its interval. Raises SweepError as the call does.
         """
-        cells, times = self._times(runs)
-        told = times[~times["status"].isin(UNTOLD)]
+        cells, told = self._times(runs)
         curve = product_limit(told, self.confidence)
         count = curve["cell"].map(told.groupby("cell").size())
         share = {"share": 1 - curve["survival"], "low": 1 - curve["high"], "high": 1 - curve["low"], "count": count}
@@ -95,12 +93,13 @@ class FitTime:
         return Cells(self.x, self.y, "fit_step", self.facet, self.confidence)
 
     def _times(self, runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The table of Cells, and for each run the place of its cell there, its status, when it fits, and whether."""
+        """The table of Cells, and for each run that tells something its status, when it fits, whether, and its cell."""
         require(runs, ["fit_step", "steps", "status"])
         cells = self._cells(runs)
         cells.attrs["column"] = "median"
         fits, codes = runs["fit_step"].astype(float), _codes(runs, self._cells.keys)
-        return cells, _until(fits, runs["steps"], runs["status"]).assign(cell=codes)
+        times = _until(fits, runs["steps"], runs["status"]).assign(cell=codes)
+        return cells, times[~times["status"].isin(UNTOLD)]
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ class SignFlips:
     def _flips(self, records: pd.DataFrame) -> pd.DataFrame:
         """For each trial when it flips, whether, the record `before`, and whether it `stayed`."""
         above = records[self.value] > self.below
-        was = above.groupby(records["trial"]).cumsum() > 0
+        was = above.groupby(records["trial"]).shift(fill_value=False)
         flips = records.assign(_before=records.groupby("trial")["step"].shift())[was & ~above]
         first = flips.drop_duplicates("trial").set_index("trial")
         last = records.drop_duplicates("trial", keep="last").set_index("trial")

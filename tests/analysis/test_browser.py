@@ -176,6 +176,22 @@ def test_cells_say_what_is_missing_and_what_diverged(visit: Any, folder: Path):
     assert readout(page, "paired-adam-gd").endswith("], 3 seeds; 1 still missing")
 
 
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ({"mean": 531, "below": 40, "above": 41, "signed": True}, "+0.531 [0.491, 0.572], 8 seeds"),
+        ({"mean": -12, "below": 5, "above": 5, "signed": True}, "-0.012 [-0.017, -0.007], 8 seeds"),
+        ({"mean": 600, "below": 40, "above": None, "digits": 0}, "600 [560, ∞], 8 seeds"),
+        ({"mean": 500, "below": None, "above": None, "count": 1}, "0.500, 1 seed"),
+        ({"mean": None, "count": 0, "nonfinite": 8}, "no finite value, 8 runs"),
+    ],
+)
+def test_the_script_finds_the_words(visit: Any, cell: dict[str, Any], words: str):
+    panel = {"name": "gd", "columns": ["snr = 1"], "rows": ["n = 9"], "digits": 3, "below": None, "above": None}
+    panel |= {"signed": False, "count": 8, "nonfinite": 0, "missing": 0, **cell}
+    assert visit().evaluate("panel => words(panel, 0, 0)", panel) == f"snr = 1, n = 9, gd: {words}"
+
+
 def test_the_keyboard_steps_through_cells_and_panels(visit: Any):
     page = visit()
     region = figure(page, "phase-test_error").locator(".paper")

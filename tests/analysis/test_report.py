@@ -290,6 +290,16 @@ def test_what_is_not_there_is_null(make: Any):
     assert gd["mean"][-1] is None and gd["below"][-1] is None
 
 
+def test_an_infinite_end_leaves_the_other_one(make: Any):
+    """The interval of a median may have no upper end, where half of the runs hit the cap of steps."""
+    cells = Cells("snr", "feature_noise", "test_error")(make.runs(make.plane(make.planted, optimizers=("gd",))))
+    cells = cells.assign(mean=60.0, low=55.5, high=[math.inf, 70.0] + 4 * [math.nan])
+    cells["low"] = cells["low"].where(cells["high"].notna())
+    (panel,) = pointer(analysis.phase_diagram(cells), cells)
+    told = [[panel[name][place] for name in ("digits", "mean", "below", "above")] for place in (0, 3, 1)]
+    assert told == [[1, 600, 45, None], [1, 600, 45, 100], [3, 60_000, None, None]]
+
+
 def test_points_of_lines_lie_on_their_lines(make: Any):
     rows = [row for row in make.plane(make.planted) if (row["optimizer"], row["snr"]) != ("gd", 0.3)]
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(make.runs(rows))
