@@ -107,7 +107,8 @@ class Boundary:
         drawn = random.multinomial(cube.seeds, np.full(cube.seeds, 1 / cube.seeds), self.resamples)
         weights = np.concatenate([np.ones((1, cube.seeds)), drawn])
         beyond = cube.values > self.level if self.fit == "logistic" else cube.values
-        values, there = np.where(cube.there, beyond, 0.0), cube.there.astype(float)
+        values: Floats = np.where(cube.there, beyond, 0.0)
+        there: Floats = cube.there.astype(float)
         level = 0.5 if self.fit == "logistic" else self.level
         turn = slice(None, None, -1 if _rises(cube) else 1)  # the fits look for a value that falls
         found = np.full((len(weights), len(cube.ys)), np.nan)
@@ -123,7 +124,7 @@ class Boundary:
         return found[0], found[1:]
 
     def _interval(self, drawn: Floats, seeds: int) -> Floats:
-        """Both ends, NaN where there is one seed only. A resample without any seed of a row (NaN) says nothing of it."""
+        """Both ends, NaN where there is one seed only. A resample without a seed of a row (NaN) says nothing of it."""
         from scipy.special import ndtr, stdtrit
 
         drawn = drawn[~np.isnan(drawn)]

@@ -34,7 +34,7 @@ def fit_exhibit(shown: View, confidence: float) -> Iterator[Exhibit]:
     )
     title, cells = "Steps until the training data is fitted", None if shown.y is None else _cells(table)
     figure = None if cells is None else phase_diagram(cells)
-    yield Exhibit("fit-step", title, caption, table, figure, _fits_told(table), cells)
+    yield Exhibit("fit-step", title, caption, table, figure, _fits_told(table), cells, headline=False)
     if shown.x is None:
         shares = fit.shares(shown.runs)
         caption = "Share of the runs that fit their training data by each step."
@@ -45,7 +45,8 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """A table of FitTime as cells of a phase diagram: medians that the cap hides are left out and dotted."""
     cells = table.rename(columns={"median": "mean", "runs": "count", "diverged": "nonfinite"})
     cells["mean"] = cells["mean"].where(np.isfinite(cells["mean"]))
-    cells["incomplete"], cells["expected"] = cells["unfinished"] > 0, cells["count"] + cells["unfinished"]
+    cells["count"] -= cells["nonfinite"]
+    cells["incomplete"], cells["expected"] = cells["unfinished"] > 0, table["runs"] + cells["unfinished"]
     cells.attrs = {**table.attrs, "of": "fit_step", "column": "mean"}
     return cells
 
@@ -70,7 +71,7 @@ def _fits_told(table: pd.DataFrame) -> list[str]:
         own = table[table["optimizer"] == name]
         rest = [f"{count} {home}" for home in homes if (count := int(own[home].sum()))]
         if rest:
-            told.append(f"{name}: runs that never fit their training data, or lack: {', '.join(rest)}.")
+            told.append(f"{name}: runs without a fit of their training data: {', '.join(rest)}.")
     return told
 
 

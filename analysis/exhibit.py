@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Exhibit:
     """A table of the page, its figure if it has one, and what they say. `name` is that of its files.
 
-    `cells` are what the figure draws where that is not the table itself.
+    `cells` are what the figure draws where that is not the table itself. What a `headline` says stands at the top of
+    the page, what others say beside them.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Exhibit:
     figure: Figure | None = None
     said: list[str] = field(default_factory=list)
     cells: pd.DataFrame | None = None
+    headline: bool = True
 
     @property
     def shown(self) -> pd.DataFrame:

@@ -36,12 +36,12 @@ class Front:
         return [self.table, *(table for _, table, _ in self.theories)]
 
 
-def front(shown: View, at: float, confidence: float) -> Front | None:
+def front(shown: View, level: float, confidence: float) -> Front | None:
     """The boundary in the plane of a view, None where the view has no plane of numbers."""
     runs, x, y = shown.runs, shown.x, shown.y
     if x is None or y is None or runs[[x, y]].isna().any(axis=None) or finite(runs, "test_error").isna().all():
         return None
-    boundary = Boundary(x, y, "test_error", at, "optimizer", confidence=confidence)
+    boundary = Boundary(x, y, "test_error", level, "optimizer", confidence=confidence)
     positive = bool((runs[y] > 0).all())
     slopes = boundary.exponent(runs) if positive else None
     theories = [found for theory in THEORIES.values() if (found := _laid(theory, boundary, runs, positive))]
@@ -76,16 +76,18 @@ def boundary_exhibits(found: Front) -> Iterator[Exhibit]:
     for theory, table, slopes in found.theories:
         caption = f"{theory.source}. Theory leaves the constant open; it is fitted to the measured boundary."
         title = f"Theory: {theory.title}"
-        yield Exhibit(f"theory-{theory.name}", title, caption, table, said=overlay_sentences(table, slopes))
+        yield Exhibit(
+            f"theory-{theory.name}", title, caption, table, said=overlay_sentences(table, slopes), headline=False
+        )
 
 
-def elsewhere_exhibits(shown: View, at: float, confidence: float) -> Iterator[Exhibit]:
+def elsewhere_exhibits(shown: View, level: float, confidence: float) -> Iterator[Exhibit]:
     """The exponent of the boundary at the values of the axes that the page keeps at one, beside what theory says."""
     import pandas as pd
 
     found: dict[str, list[pd.DataFrame]] = {}
     for name, value, view in shown.elsewhere():
-        for table in _exponents(front(view, at, confidence)):
+        for table in _exponents(front(view, level, confidence)):
             found.setdefault(name, []).append(table.assign(**{name: value}))
     for name, tables in found.items():
         table = pd.concat(tables, ignore_index=True)
@@ -93,7 +95,7 @@ def elsewhere_exhibits(shown: View, at: float, confidence: float) -> Iterator[Ex
         caption = (
             f"The plane above at each value of {label(name)}: slope of log {shown.x} against log {shown.y} along the "
         )
-        caption += f"boundary of test error {at:g}, measured and in theory."
+        caption += f"boundary of test error {level:g}, measured and in theory."
         yield Exhibit(f"exponents-{name}", f"Exponents over {label(name)}", caption, table)
 
 
@@ -137,4 +139,6 @@ def _power_law(slopes: pd.DataFrame | None, facet: str, name: object) -> str:
     if slopes is None or (own := slopes[(slopes[facet] == name) & slopes["slope"].notna()]).empty:
         return ""
     slope = own.iloc[0]
+    if np.isnan(slope["low"]):
+        return f"; exponent {number(slope['slope'])}"
     return f"; exponent {number(slope['slope'])} [{number(slope['low'])}, {number(slope['high'])}]"

@@ -49,6 +49,10 @@ class Scale(NamedTuple):
         """Whether the scale is a diverging one."""
         return self.low < 0
 
+    def word(self, mean: float) -> str:
+        """A value in a cell."""
+        return f"{mean:{'+' if self.signed else ''}.2f}" if abs(mean) < 10 else number(mean)
+
     def dark(self, means: np.ndarray) -> np.ndarray:
         """Where the colour of a value is so dark that marks on it must be light."""
         from matplotlib import colormaps
@@ -128,8 +132,7 @@ def _heat(ax: Axes, cell: dict[str, np.ndarray], scale: Scale, marked: bool) -> 
 
     down, across = cell["mean"].shape
     text, raster = down * across <= TEXT_CELLS and across <= 12, down * across > RASTER_CELLS
-    form = "{:+.2f}" if scale.signed else "{:.2f}"
-    numbers = [["" if np.isnan(mean) else form.format(mean) for mean in row] for row in cell["mean"]]
+    numbers = [["" if np.isnan(mean) else scale.word(mean) for mean in row] for row in cell["mean"]]
     sns.heatmap(
         cell["mean"],
         ax=ax,

@@ -16,7 +16,7 @@ from analysis.pair import PairedGap, pairs
 from analysis.phase import Cells
 from analysis.tables import keep, levels
 from analysis.view import View, view
-from analysis.words import label, number, state, ticks
+from analysis.words import label, state, ticks
 from sweep.errors import SweepError
 from sweep.schema import RUNS
 
@@ -118,8 +118,7 @@ def _cell(row: dict[Hashable, Any], scale: Scale) -> Text:
         return Text("×".center(WIDTH), "dim")
     (rgb,) = colormaps[scale.cmap]((mean - scale.low) / (scale.high - scale.low), bytes=True)[:, :3]
     paper, ink = Color.from_rgb(*map(float, rgb)), "white" if scale.dark(mean).any() else "black"
-    text = f"{row['mean']:{'+' if scale.signed else ''}.2f}" if abs(row["mean"]) < 10 else number(row["mean"], 2)
-    return Text(text.center(WIDTH), Style(color=ink, bgcolor=paper, underline=row["incomplete"]))
+    return Text(scale.word(row["mean"]).center(WIDTH), Style(color=ink, bgcolor=paper, underline=row["incomplete"]))
 
 
 def _axes(x: str | None, y: str | None) -> str:

@@ -54,16 +54,22 @@ GLOSSARY = {
 
 
 def report(
-    folder: Folder, x: str | None = None, y: str | None = None, condition: str | None = None, level: float = 0.95
+    folder: Folder,
+    x: str | None = None,
+    y: str | None = None,
+    condition: str | None = None,
+    confidence: float = 0.95,
+    level: float = 0.25,
 ) -> Path:
     """Write DIR/report/index.html, a page that loads nothing, and DIR/report/figures with PDF, PNG and CSV of each.
 
-    `x` and `y` are chosen from what varies unless given; `condition` is a pandas query that limits the runs.
+    `x` and `y` are chosen from what varies unless given; `condition` is a pandas query that limits the runs; `level` is
+    the test error whose boundary is looked for.
     Returns the path of the page. Raises StoreError where the folder cannot be read, SweepError on a bad condition.
     """
     runs, folder = load(folder), Path(folder)
     shown = view(keep(runs, condition), x, y)
-    found = list(exhibits(folder, shown, level))
+    found = list(exhibits(folder, shown, confidence, level))
     page = folder / "report" / "index.html"
     entries = [_entry(each, page.parent / "figures") for each in found]
     text = _template().render(
@@ -72,18 +78,23 @@ def report(
         incomplete=runs.attrs["complete"] is False,
         condition=condition,
         notes=shown.notes,
-        said=[*(sentence for each in found for sentence in each.said), fit_sentence(shown.runs)],
-        percent=f"{100 * level:g}",
-        chance=f"{100 - 100 * level:.3g}",
+        said=[*(sentence for each in found if each.headline for sentence in each.said), fit_sentence(shown.runs)],
+        percent=f"{100 * confidence:g}",
+        chance=f"{100 - 100 * confidence:.3g}",
         glossary=dict(words for name, words in GLOSSARY.items() if name in runs and runs[name].notna().any()),
         statuses=_statuses(runs),
         meanings={status.label: status.sentence for status in ENDED},
         exhibits=entries,
         optimizers=list(levels(runs, "optimizer")),
-        commands=_commands(folder, {"--x": x, "--y": y, "--where": condition, "--confidence": _other(level, 0.95)}),
+        commands=_commands(folder, _options(x, y, condition, confidence, level)),
     )
     page.write_text(text, encoding="utf-8")
     return page
+
+
+def _options(x: str | None, y: str | None, condition: str | None, confidence: float, level: float) -> dict[str, Any]:
+    given = {"--x": x, "--y": y, "--where": condition, "--confidence": _other(confidence, 0.95)}
+    return {**given, "--level": _other(level, 0.25)}
 
 
 ENDED = [status for status in Status if status is not Status.RUNNING]
@@ -103,7 +114,11 @@ def _entry(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / exhibit.name
     told = {name: getattr(exhibit, name) for name in ("name", "title", "caption", "wide")}
-    told |= {"csv": _csv(exhibit.table, Path(f"{path}.csv")), "table": _rows(exhibit.table)}
+    told |= {
+        "said": [] if exhibit.headline else exhibit.said,
+        "csv": _csv(exhibit.table, Path(f"{path}.csv")),
+        "table": _rows(exhibit.table),
+    }
     if exhibit.figure is None:
         return told
     save(exhibit.figure, f"{path}.pdf", f"{path}.png", f"{path}.svg")

@@ -7,13 +7,20 @@ from typing import Annotated
 import typer
 
 import analysis
-from analysis.cli.shared import Confidence, Folder, Where, X, Y
+from analysis.cli.shared import Confidence, Folder, Level, Where, X, Y
 from analysis.live import looks
 
 
-def report(folder: Folder, x: X = None, y: Y = None, where: Where = None, confidence: Confidence = 0.95) -> None:
+def report(
+    folder: Folder,
+    x: X = None,
+    y: Y = None,
+    where: Where = None,
+    confidence: Confidence = 0.95,
+    level: Level = 0.25,
+) -> None:
     """Write DIR/report/index.html with all figures, and the figures and tables as files beside it."""
-    page = analysis.report(folder, x, y, where, confidence)
+    page = analysis.report(folder, x, y, where, confidence, level)
     typer.echo(f"Wrote {page} and the figures and tables in {page.parent / 'figures'}.")
 
 

@@ -52,7 +52,7 @@ def test_boundary_exponent_and_theory_stand_on_the_page(make: Any, tmp_path: Pat
 
 def test_the_level_is_the_readers(make: Any, tmp_path: Path):
     folder = make.write_store(tmp_path / "s", fallen(make))
-    low, high = (shown(folder, at=at)["boundary"].table["at"] for at in (0.1, 0.4))
+    low, high = (shown(folder, level=level)["boundary"].table["at"] for level in (0.1, 0.4))
     assert (low > high).all()
 
 

@@ -99,7 +99,7 @@ def test_the_commands_make_the_same_page(make: Any, tmp_path: Path):
     folder = make.write_store(tmp_path / "s", make.plane(make.planted, snrs=(0.1,), alphas=(0.1,)))
     (folder / "grid-0123abcd.yaml").write_text("name: longer\n")
     (folder / "manifest.json").write_text(json.dumps({"dtype": "float64", "info": {"command": ["run", "a.yaml"]}}))
-    text = Page(analysis.report(folder, level=0.9).read_text(encoding="utf-8")).text
+    text = Page(analysis.report(folder, confidence=0.9).read_text(encoding="utf-8")).text
     assert f"python -m sweep.run {folder}/grid-0123abcd.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m sweep.run {folder}/grid.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m analysis report {folder} --confidence 0.9\n" in text and "run a.yaml" in text
