@@ -1,8 +1,8 @@
 """From the table of a sweep to numbers with intervals, and from those to figures.
 
 Three kinds of things, each usable without the next: `load` and `load_curves` read folders into pandas frames;
-`PairedGap`, `Cells`, `Bands` and `Boundary` turn a frame into a frame; `phase_diagram`, `gap_figure` and
-`curves_figure` draw one.
+`PairedGap`, `Cells`, `Bands`, `Boundary`, `Overlay`, `FitTime` and their like turn a frame into a frame; `phase_diagram`,
+`gap_figure` and `curves_figure` draw one.
 
     runs = analysis.load("results/quickstart")
     gap = analysis.PairedGap("adam", "gd")(runs)
@@ -27,6 +27,7 @@ from analysis.pair import PairedGap, pairs, tuned
 from analysis.phase import Cells
 from analysis.plot import curves_figure, gap_figure
 from analysis.report import report
+from analysis.survival import FitTime, SignFlips, survival_figure
 from analysis.tables import plane, problem_axes, swept, training_axes
 from analysis.theory import THEORIES, Theory, Within
 
@@ -35,9 +36,11 @@ __all__ = [
     "Bands",
     "Boundary",
     "Cells",
+    "FitTime",
     "Margins",
     "Overlay",
     "PairedGap",
+    "SignFlips",
     "Theory",
     "Within",
     "best_margins",
@@ -55,6 +58,7 @@ __all__ = [
     "problem_axes",
     "report",
     "save",
+    "survival_figure",
     "swept",
     "training_axes",
     "tuned",

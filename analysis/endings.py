@@ -57,9 +57,9 @@ def flip_exhibit(curves: pd.DataFrame, place: str, confidence: float) -> Iterato
         return
     table = SignFlips(facet="optimizer", confidence=confidence)(curves)
     caption = (
-        f"{place}A run flips where feature learning, once above 0, falls to 0 or below: between the steps `after` and "
+        f"{place}A run flips where feature learning, once above 0, falls to 0 or below: between the steps after and "
     )
-    caption += "`median`, the recorded ones before and at the flip (medians over seeds)."
+    caption += "median, the recorded ones before and at the flip (medians over seeds)."
     yield Exhibit("flips", "Sign flips of feature learning", caption, table, said=_flips_told(table))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,9 @@ MARKED = 40
 
 DASHES = {"--": "dashed", ":": "dotted", "-.": "dash-dotted"}
 """Lines of theories, in turn, and their words."""
+
+CHANCE = 0.55
+"""Means up to this are those of guessing: a scale ends at 0.5 then, and what is above has its last colour."""
 
 TEXT_CELLS, RASTER_CELLS = 120, 2500
 """Most cells in which numbers fit, and most that are drawn as vectors."""
@@ -97,7 +100,7 @@ def phase_diagram(
             _line(ax, own.assign(_y=_places(own[y], ys)).dropna(subset="_y").sort_values("_y"), xs, dashes)
         ax.set_title("" if name is None else str(name))
         _label(ax, x, xs, y, ys)
-    figure.colorbar(axes[0].collections[0], ax=axes, label=value_label(cells), pad=0.02)
+    figure.colorbar(axes[0].collections[0], ax=axes, label=value_label(cells), pad=0.02, extend=_extend(cells, scale))
     return finish(figure, title, _caption(cells, lines))
 
 
@@ -118,9 +121,13 @@ def colours(cells: pd.DataFrame) -> Scale:
     of = cells.attrs["of"]
     largest = float(np.nanmax(cells["mean"].abs().to_numpy(float), initial=0)) or 1.0
     bounded = of.endswith("error") or of == "generalization_gap"
-    limit = (0.5 if largest <= 0.5 else 1.0) if bounded else largest
+    limit = (0.5 if largest <= CHANCE else 1.0) if bounded else largest
     signed = cells.attrs["column"] in SIGNED or bool((cells["mean"] < 0).any())
     return Scale("RdBu_r", -limit, limit) if signed else Scale("cividis", 0.0, limit)
+
+
+def _extend(cells: pd.DataFrame, scale: Scale) -> Literal["max", "neither"]:
+    return "max" if (cells["mean"] > scale.high).any() else "neither"
 
 
 def _matrix(column: pd.Series, ys: list[Any], xs: list[Any]) -> np.ndarray:
@@ -190,15 +197,21 @@ def _triangles(ax: Axes, cells: np.ndarray, marker: str, dark: np.ndarray, raise
 
 
 def _line(ax: Axes, line: pd.DataFrame, xs: list[Any], dashes: str) -> None:
-    """A measured boundary and where a theory expects it: black on white, so that both show on any colour."""
+    """A measured boundary and where a theory expects it: black on white, so that both show on any colour.
+
+    Intervals are whiskers, of many rows a band.
+    """
     at, y, marker = _places(line["at"], xs), line["_y"], "o" if len(line) <= MARKED else ""
     low, high = (_places(line[end], xs, (0.0, float(len(xs))))[~np.isnan(at)] for end in ("low", "high"))
+    if len(line) > MARKED:
+        ax.fill_betweenx(y[~np.isnan(at)], low, high, color="white", alpha=0.35, linewidth=0, zorder=2.1)
     for colour, margin in (("white", 2.0), ("black", 0.0)):
         style = {"color": colour, "zorder": 2.6 - 0.1 * margin}
         if "predicted" in line:
             shape = "-" if margin else dashes
             ax.plot(_places(line["predicted"], xs), y, shape, linewidth=1.2 + margin, **style)
-        ax.hlines(y[~np.isnan(at)], low, high, linewidth=0.8 + margin, **style)
+        if len(line) <= MARKED:
+            ax.hlines(y[~np.isnan(at)], low, high, linewidth=0.8 + margin, **style)
         ax.plot(at, y, "-", linewidth=1 + margin, marker=marker, markersize=2.2 + margin, **style)
 
 

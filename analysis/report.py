@@ -159,12 +159,20 @@ def _grids(folder: Path) -> list[Path]:
 
 def _provenance(folder: Path, made: Mapping[str, Any]) -> dict[str, str]:
     """What made the rows and when, as far as the store says."""
-    written = [path.stat().st_mtime for path in parts(folder, RUNS)]
-    last = datetime.fromtimestamp(max(written), UTC).isoformat(timespec="seconds")
+    last = datetime.fromtimestamp(max(path.stat().st_mtime for path in parts(folder, RUNS)), UTC).replace(microsecond=0)
     info = made.get("info")
     known = {name: made[name] for name in ("dtype", "platform", "versions") if name in made}
     known |= {str(name): value for name, value in info.items() if name != "store"} if isinstance(info, Mapping) else {}
-    return {name: _told(value) for name, value in known.items()} | {"last rows written": last}
+    told = {name: _told(value) for name, value in known.items()} | {"last rows written": last.isoformat()}
+    return told | ({"from start to last rows": str(last - began)} if (began := _when(known.get("started"))) else {})
+
+
+def _when(text: Any) -> datetime | None:
+    """A time as the manifest words it, None where it is none."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (TypeError, ValueError):
+        return None
 
 
 def _told(value: Any) -> str:

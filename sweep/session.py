@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import os
 import platform
+import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -213,7 +214,19 @@ def _manifest(request: Request, grid: Grid) -> dict[str, Any]:
         "device": str(jax.devices()[0].device_kind),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
-    return {**depends, "info": info}
+    return {**depends, "info": info | ({"commit": commit} if (commit := _commit()) else {})}
+
+
+def _commit() -> str:
+    """The commit of this code where it runs from a checkout, else ""."""
+    folder = Path(__file__).parents[1]
+    if not (folder / ".git").exists():
+        return ""
+    try:
+        found = subprocess.run(["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return found.stdout.strip()
 
 
 @contextmanager

@@ -103,9 +103,20 @@ def test_of_sweep_only_names_are_known():
 
 def test_the_public_names():
     assert analysis.__all__ == [
-        *("THEORIES", "Bands", "Boundary", "Cells", "Margins", "Overlay", "PairedGap", "Theory", "Within"),
-        *("best_margins", "curves_figure", "gap_figure", "labelled", "load", "load_curves", "max_margin_l2"),
-        *("max_margin_linf", "pairs", "phase_diagram", "picture", "plane", "problem_axes", "report", "save", "swept"),
-        *("training_axes", "tuned"),
+        *(
+            "THEORIES",
+            "Bands",
+            "Boundary",
+            "Cells",
+            "FitTime",
+            "Margins",
+            "Overlay",
+            "PairedGap",
+            "SignFlips",
+            "Theory",
+        ),
+        *("Within", "best_margins", "curves_figure", "gap_figure", "labelled", "load", "load_curves", "max_margin_l2"),
+        *("max_margin_linf", "pairs", "phase_diagram", "picture", "plane", "problem_axes", "report", "save"),
+        *("survival_figure", "swept", "training_axes", "tuned"),
     ]
     assert all(callable(getattr(analysis, name)) for name in analysis.__all__ if name != "THEORIES")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,16 @@ def test_the_commands_make_the_same_page(make: Any, tmp_path: Path):
     assert f"python -m sweep.run {folder}/grid.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m analysis report {folder} --confidence 0.9\n" in text and "run a.yaml" in text
     assert "is a 90 % interval" in text and "about 10 exclude 0 by chance" in text
+
+
+def test_how_long_it_took_is_told_where_the_start_is_known(make: Any, tmp_path: Path):
+    folder = make.write_store(tmp_path / "s", make.plane(make.planted, snrs=(0.1,), alphas=(0.1,)), parts=1)
+    os.utime(folder / "runs" / "part-0.parquet", (1_800_000_075, 1_800_000_075))
+    began = datetime.fromtimestamp(1_800_000_000, UTC).isoformat()
+    for started, told in ((began, "from start to last rows0:01:15"), ("long ago", "")):
+        (folder / "manifest.json").write_text(json.dumps({"info": {"started": started}}))
+        text = Page(analysis.report(folder).read_text(encoding="utf-8")).text
+        assert told in text.replace("\n", "") and ("from start" in text) == bool(told)
 
 
 def test_words_are_explained_where_there_is_such_a_thing(incomplete: tuple[Path, Page], make: Any, tmp_path: Path):
