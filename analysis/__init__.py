@@ -1,8 +1,8 @@
 """From the table of a sweep to numbers with intervals, and from those to figures.
 
 Three kinds of things, each usable without the next: `load` and `load_curves` read folders into pandas frames;
-`PairedGap`, `Cells`, `Bands`, `Boundary`, `Overlay`, `FitTime` and their like turn a frame into a frame; `phase_diagram`,
-`gap_figure` and `curves_figure` draw one.
+`PairedGap`, `Cells`, `Bands`, `Boundary`, `Overlay`, `FitTime` and their like turn a frame into a frame;
+`phase_diagram`, `gap_figure` and `curves_figure` draw one.
 
     runs = analysis.load("results/quickstart")
     gap = analysis.PairedGap("adam", "gd")(runs)
@@ -26,7 +26,10 @@ from analysis.overlay import Overlay
 from analysis.pair import PairedGap, pairs, tuned
 from analysis.phase import Cells
 from analysis.plot import curves_figure, gap_figure
+from analysis.refine import Refinement
 from analysis.report import report
+from analysis.rounds import refine
+from analysis.scaling import Collapse, collapse_figure
 from analysis.survival import FitTime, SignFlips, survival_figure
 from analysis.tables import plane, problem_axes, swept, training_axes
 from analysis.theory import THEORIES, Theory, Within
@@ -36,14 +39,17 @@ __all__ = [
     "Bands",
     "Boundary",
     "Cells",
+    "Collapse",
     "FitTime",
     "Margins",
     "Overlay",
     "PairedGap",
+    "Refinement",
     "SignFlips",
     "Theory",
     "Within",
     "best_margins",
+    "collapse_figure",
     "curves_figure",
     "gap_figure",
     "labelled",
@@ -56,6 +62,7 @@ __all__ = [
     "picture",
     "plane",
     "problem_axes",
+    "refine",
     "report",
     "save",
     "survival_figure",

@@ -15,7 +15,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (maps.gap, maps.phase, maps.curves, boundaries.boundary, pages.report, pages.watch):
+for command in (
+    maps.gap,
+    maps.phase,
+    maps.curves,
+    boundaries.boundary,
+    boundaries.collapse,
+    boundaries.refine,
+    pages.report,
+    pages.watch,
+):
     app.command()(command)
 
 

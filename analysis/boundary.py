@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from analysis.crossing import logistic_crossing, monotone_crossing
+from analysis.intervals import percentile
 from analysis.tables import finite, levels, refuse_mixture, require
 from sweep.errors import SweepError
 
@@ -61,7 +62,7 @@ class Boundary:
             at, drawn = self._crossings(cube)
             for place, (y, seeds) in enumerate(zip(cube.ys, cube.seeds_of_rows, strict=True)):
                 keys = {key: each for key, each in ((self.facet, name), (self.y, y)) if key is not None}
-                low, high = self._interval(drawn[:, place], seeds)
+                low, high = percentile(drawn[:, place], seeds, self.confidence)
                 rows.append({**keys, "at": at[place], "low": low, "high": high, "seeds": seeds})
         table = pd.DataFrame(rows)
         table.attrs = {**runs.attrs, "x": self.x, "y": self.y, "facet": self.facet, "value": self.value}
@@ -84,7 +85,7 @@ class Boundary:
                 raise SweepError(f"An exponent wants {self.y} above 0. Keep such runs with a condition.")
             at, drawn = self._crossings(cube)
             slopes = _slopes(np.log(np.asarray(cube.ys, float)), np.concatenate([at[None], drawn]))
-            low, high = self._interval(slopes[1:], cube.seeds)
+            low, high = percentile(slopes[1:], cube.seeds, self.confidence)
             inside = int((np.isfinite(at) & (at > 0)).sum())
             key = {} if self.facet is None else {self.facet: name}
             found.append({**key, "slope": slopes[0], "low": low, "high": high, "rows": inside, "seeds": cube.seeds})
@@ -122,16 +123,6 @@ class Boundary:
                     np.where(np.isfinite(crossing), np.exp(crossing), crossing) if cube.logarithmic else crossing
                 )
         return found[0], found[1:]
-
-    def _interval(self, drawn: Floats, seeds: int) -> Floats:
-        """Both ends, NaN where there is one seed only. A resample without a seed of a row (NaN) says nothing of it."""
-        from scipy.special import ndtr, stdtrit
-
-        drawn = drawn[~np.isnan(drawn)]
-        if seeds < 2 or not len(drawn):
-            return np.full(2, np.nan)
-        tail = ndtr(np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, (1 - self.confidence) / 2))
-        return np.quantile(drawn, (tail, 1 - tail), method="nearest")
 
 
 @dataclass(frozen=True)

@@ -1,93 +1,116 @@
-"""A grid file like another one, at other points of two of its axes."""
+"""A grid file at other cells and seeds; everything else stays letter for letter as it was written, but for comments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 PARTS = ("data", "model", "objective", "optimizer", "train")
-"""The keys of a grid that hold fields."""
+FIELDS = {"max_steps": "steps"}
+"""Column -> the field of a grid that it shows, where the names differ."""
 
 
-def refined(text: str, points: pd.DataFrame, x: str, y: str | None, runs: pd.DataFrame, why: str) -> str:
-    """The grid `text` with the cells `points` (columns y and x) and the seeds of their attrs in place of its own.
+def with_cells(
+    text: str, name: str, cells: Mapping[str, Sequence[Any]], seeds: Sequence[int], where: str | None = None
+) -> str:
+    """The grid of a text, called `name`, at some cells and seeds instead of its own.
 
-    Everything else stays as it is written, expressions too; an axis of which the `runs` have one value gets that value,
-    and optimizers that the runs lack are left out. The part with the axes becomes a union: a block for each y with its
-    own list of x. `why` is the comment at the top. Raises SweepError where x and y stand in no one part, where the
-    grid varies something else, or ties its fields together by `zip`.
+    `cells` maps one or two columns to values, one a cell: they vary together (`zip`), and every cell gets all `seeds`.
+    `where` is one more condition. Values are read as text, as `1e-3` is a number in a grid and a word in YAML 1.1.
+    Raises SweepError where the grid does not give a column as a field of its own, once.
     """
-    grid = _mapping(yaml.safe_load(text))
-    if "zip" in grid:
-        raise SweepError(
-            "The grid varies fields together by zip, so single points cannot be taken out. Refine another."
-        )
-    part, block = _home(grid, [name for name in (x, y) if name is not None])
-    for name, place in _swept(grid):
-        if name not in (x, y):
-            own = runs[runs["optimizer"] == place["kind"]] if place.get("kind") in set(runs["optimizer"]) else runs
-            place[name] = _only(own, name)
-    first, last = points.attrs["seeds"]
-    grid["seed"] = {"range": [first, last]}
-    grid["optimizer"] = _ran(grid["optimizer"], runs)
-    grid[part] = list(_blocks(block, points, x, y))
-    return f"# {why}\n{yaml.safe_dump(grid, sort_keys=False, allow_unicode=True, width=110)}"
+    grid = yaml.compose(text, Loader=yaml.BaseLoader)
+    if not isinstance(grid, MappingNode):
+        raise SweepError("The grid file of this folder is no mapping. Put the grid.yaml of the sweep back.")
+    fields = {FIELDS.get(column, column): values for column, values in cells.items()}
+    groups = _groups(grid)
+    _refuse_ties(groups, [*fields, "seed"])
+    for field, values in fields.items():
+        _put(_home(grid, field), field, _list(values))
+    _put(grid, "name", _word(name))
+    _put(grid, "seed", _list(seeds))
+    if len(fields) > 1:
+        _put(grid, "zip", _sequence([*groups, _list(fields)]))
+    if where:
+        _put(grid, "where", _sequence([*_several(_get(grid, "where")), _word(where)]))
+    return str(yaml.serialize(grid, Dumper=yaml.BaseDumper, width=110, allow_unicode=True))
 
 
-def _mapping(found: Any) -> dict[str, Any]:
-    if not isinstance(found, dict):
-        raise SweepError("The grid of this folder is no mapping. Put the grid file of the sweep there.")
-    return found
+def _home(grid: MappingNode, field: str) -> MappingNode:
+    """The one mapping that gives a field as values. Raises SweepError where there is none or there are several."""
+    found = [home for part in PARTS if (node := _get(grid, part)) for home in _homes(node, field, True)]
+    if not found:
+        raise SweepError(f"The grid gives no {field}: it follows from other fields. Take an axis that the grid gives.")
+    home, alone = found[0]
+    if len(found) > 1 or not alone:
+        cure = f"Write a grid that gives {field} in a mapping without others beside it, and refine its sweep"
+        raise SweepError(f"{field} stands in a union of mappings, so that no one list varies it. {cure}.")
+    if str(getattr(_get(home, field), "value", "")).startswith("="):
+        raise SweepError(f"The grid computes {field} from other fields. Take one of those as the axis.")
+    return home
 
 
-def _home(grid: dict[str, Any], axes: list[str]) -> tuple[str, dict[str, Any]]:
-    """The part in which the axes are given, and its block."""
-    for part in PARTS:
-        blocks = grid.get(part)
-        blocks = [each for each in (blocks if isinstance(blocks, list) else [blocks]) if isinstance(each, dict)]
-        having = [block for block in blocks if set(axes) <= set(block)]
-        if having and len(blocks) > 1:
-            raise SweepError(f"{part} is a list of {len(blocks)} blocks. Write a grid with the one to refine alone.")
-        if having:
-            return part, having[0]
-    names = " and ".join(axes)
-    raise SweepError(f"No part of the grid gives {names} together. Take axes that stand in one part of the grid file.")
+def _homes(node: Node, field: str, alone: bool) -> Iterator[tuple[MappingNode, bool]]:
+    """Mappings that give a field, each with whether no other mapping of a union stands beside it."""
+    if isinstance(node, MappingNode):
+        if _get(node, field) is not None:
+            yield node, alone
+        for _, value in node.value:
+            yield from _homes(value, field, alone)
+    elif isinstance(node, SequenceNode):
+        for member in node.value:
+            yield from _homes(member, field, alone and len(node.value) == 1)
 
 
-def _swept(grid: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every field that has several values in the grid, with the block that it stands in."""
-    for part in PARTS:
-        blocks = grid.get(part)
-        for block in blocks if isinstance(blocks, list) else [blocks]:
-            if isinstance(block, dict):
-                several = [name for name, value in block.items() if isinstance(value, list | dict)]
-                yield from ((name, block) for name in several if name != "schedule")
+def _groups(grid: MappingNode) -> list[Node]:
+    """The lists of names that the grid varies together."""
+    zips = _several(_get(grid, "zip"))
+    return [_sequence(zips)] if zips and isinstance(zips[0], ScalarNode) else zips
 
 
-def _only(runs: pd.DataFrame, name: str) -> Any:
-    """The one value of a column that the grid varies. Raises SweepError where there are several."""
-    if name not in runs or runs[name].nunique() != 1:
-        raise SweepError(f'The grid varies {name} too. Keep one value of it with where="{name} == ...".')
-    return runs[name].dropna().iloc[0].item()
+def _refuse_ties(groups: Iterable[Node], fields: Iterable[str]) -> None:
+    for group in groups:
+        tied = [each.value for each in _several(group)]
+        for field in fields:
+            if field in tied:
+                cure = 'Write the others as expressions in it, such as d: "=10*n"'
+                raise SweepError(f"The grid varies {' and '.join(tied)} together, so {field} cannot go alone. {cure}.")
 
 
-def _ran(optimizers: Any, runs: pd.DataFrame) -> Any:
-    """The optimizers of the grid that the runs have."""
-    if not isinstance(optimizers, list):
-        return optimizers
-    return [each for each in optimizers if not isinstance(each, dict) or each.get("kind") in set(runs["optimizer"])]
+def _several(node: Node | None) -> list[Node]:
+    """The members of a sequence; anything else is its only one."""
+    if node is None or not node.value:
+        return []
+    return list(node.value) if isinstance(node, SequenceNode) else [node]
 
 
-def _blocks(block: dict[str, Any], points: pd.DataFrame, x: str, y: str | None) -> Iterator[dict[str, Any]]:
-    if y is None:
-        yield {**block, x: points[x].tolist()}
-        return
-    for _, own in points.groupby(y):
-        yield {**block, y: own[y].tolist()[0], x: own[x].tolist()}
+def _get(mapping: Node, key: str) -> Node | None:
+    pairs = mapping.value if isinstance(mapping, MappingNode) else []
+    return next((value for name, value in pairs if name.value == key), None)
+
+
+def _put(mapping: MappingNode, key: str, node: Node) -> None:
+    """Give a key another value; a new key comes last."""
+    names = [name.value for name, _ in mapping.value]
+    if key in names:
+        at = names.index(key)
+        mapping.value[at] = (mapping.value[at][0], node)
+    else:
+        mapping.value.append((_word(key), node))
+
+
+def _list(values: Iterable[Any]) -> SequenceNode:
+    return _sequence([_word(f"{each:.12g}" if isinstance(each, float) else str(each)) for each in values])
+
+
+def _sequence(nodes: Sequence[Node]) -> SequenceNode:
+    return SequenceNode("tag:yaml.org,2002:seq", list(nodes), flow_style=True)
+
+
+def _word(text: str) -> ScalarNode:
+    return ScalarNode("tag:yaml.org,2002:str", text)

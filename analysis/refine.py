@@ -1,174 +1,164 @@
-"""Where the next runs say most of a boundary: batches of cells and seeds around it, and the sweep of them."""
+"""Where further runs say most of a boundary: new seeds beside each crossing, and new cells in gaps."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.boundary import Boundary
-from analysis.gridfile import refined
-from analysis.load import load
-from analysis.tables import keep
+from analysis.tables import finite
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from analysis.boundary import Boundary
 
-ACROSS = 8
-"""Most new cells of a row in one round: more of them wait for the next, which knows better where to put them."""
+LEAST = 4
+"""Fewest new seeds of a round."""
 
-FINE = 1e-3
-"""An interval of less than this share of the axis is not refined further."""
+PRIOR = 16
+"""How many seeds the mean of all rows counts as, where the spread between the seeds of one row is guessed."""
+
+GAP = 1 / 3
+"""Two neighbouring cells with more than this share of the change of their row between them are a gap."""
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """The next `runs` runs of a sweep, where they narrow the intervals of a boundary most.
+    """The points, `runs` runs of them at most, that reduce the uncertainty of a boundary most.
 
-    A round is a batch of `seeds` new seeds, the same in all its cells. The intervals of `boundary` hold both what the
-    seeds leave open and the spacing of the grid, so new cells lie evenly over them: far apart while a row is only
-    located, close around the crossing once it is. A row gets cells in proportion to the width of its interval on the
-    axis. All optimizers are run in all cells, so that pairs stay pairs.
+    Cells of a row with the same data and first weights err together, so a row is limited by its number of seeds, and
+    old seeds say little new: a round takes new ones, the same in all of its cells. A row gets the two cells next to
+    its crossing; cells between two that have more seeds than they would lead the fit astray. Only a gap, where seeds
+    do not say where in it the crossing is, gets two new cells that part it in three.
+
+    Rows are taken in the order of what a cell gains, as many as reduce the summed squared widths of the intervals
+    most. Where most of those are gaps, few seeds will do, and the other runs are left for later rounds.
     """
 
     boundary: Boundary
     runs: int = 1024
-    seeds: int = 8
 
-    def __call__(self, table: pd.DataFrame) -> pd.DataFrame:
-        """One row a new cell: y, x, and the first and last new seed as `attrs["seeds"]`; empty where nothing is left.
+    def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """New points: columns y (where the boundary has one), x and `seed`; none where nothing is left to gain.
 
-        Rows whose interval reaches the end of the axis are refined up to it. Raises SweepError as the boundary does.
+        A row whose boundary lies outside of the grid gets none. All facets are run at the points of each, so that
+        pairs stay pairs. Raises SweepError where `runs` are too few for one row, and as the boundary does.
         """
         import pandas as pd
 
-        found = self.boundary(table)
-        axis = Axis.of(table[self.boundary.x])
-        wide = self._wide(found, axis)
-        facets = 1 if self.boundary.facet is None else table[self.boundary.facet].nunique()
-        shares = _shares(wide["high"] - wide["low"], self.runs // (facets * self.seeds))
-        y = self.boundary.y
-        rows = [
-            {**({y: row[y]} if y else {}), self.boundary.x: x}
-            for row, count in zip(wide.to_dict("records"), shares, strict=True)
-            for x in axis.between(row["low"], row["high"], count)
-        ]
-        points = pd.DataFrame(rows, columns=[*([y] if y else []), self.boundary.x]).drop_duplicates(ignore_index=True)
-        points = points.astype({name: table[name].dtype for name in points})
-        first = int(table["seed"].max()) + 1
-        points.attrs = {"seeds": (first, first + self.seeds), "width": _width(wide)}
-        return points
+        rows = self._rows(runs)
+        keys = [key for key in (self.boundary.y, self.boundary.x) if key is not None]
+        each = int(runs.groupby([*keys, "seed"]).size().max())
+        chosen, seeds = _choose(rows, self.runs // each)
+        if rows and not chosen:
+            cure = f"Give at least {LEAST * each * min(len(row.cells) for row in rows)}"
+            raise SweepError(f"{self.runs} runs are too few for a single row and {LEAST} seeds. {cure}.")
+        first = int(runs["seed"].max()) + 1
+        places = sorted((row.y, x)[-len(keys) :] for row in chosen for x in row.cells)
+        points = [(*place, first + seed) for place in places for seed in range(seeds)]
+        return pd.DataFrame(points, columns=[*keys, "seed"]).astype({key: runs[key].dtype for key in keys})
 
-    def _wide(self, found: pd.DataFrame, axis: Axis) -> pd.DataFrame:
-        """Rows with a crossing whose interval is worth refining, its ends as positions on the axis."""
-        low, high = (axis.positions(found[end].clip(axis.low, axis.high)) for end in ("low", "high"))
-        wide = found.assign(low=low, high=high)
-        inside = np.isfinite(found["at"]) & found[["low", "high"]].notna().all(axis=1)
-        return wide[inside & (high - low > FINE * axis.length)]
+    def _rows(self, runs: pd.DataFrame) -> list[_Row]:
+        """What each row with a crossing wants, best first."""
+        b, axis, needs = self.boundary, _Axis.of(runs, self.boundary.x), {}
+        names = [key for key in (b.facet, b.y) if key is not None]
+        values = runs.assign(_value=finite(runs, b.value)).groupby([*names, b.x])["_value"]
+        cells = values.agg(["mean", "count"]).query("count > 0").reset_index()
+        for one in b(runs).to_dict("records"):
+            own = cells[np.logical_and.reduce([cells[name] == one[name] for name in names])] if names else cells
+            if np.isfinite(one["at"]) and (need := axis.need(one, own)):
+                needs.setdefault(one.get(b.y), []).append(need)
+        mean = _mean_spread(need for own in needs.values() for need in own)
+        rows = [_Row.of(y, [need.tempered(mean) for need in own]) for y, own in needs.items()]
+        return sorted(rows, key=lambda row: -row.gain(LEAST) / len(row.cells))
 
 
 @dataclass(frozen=True)
-class Axis:
-    """The values that an axis may take between its ends, by position: x, or log x where all of it is positive."""
+class _Need:
+    """The two cells that a crossing wants, the seeds that both have (none in a gap), and its squared width."""
 
-    low: float
-    high: float
+    cells: tuple[Any, ...]
+    seeds: int
+    square: float
+
+    def tempered(self, mean: float) -> _Need:
+        """With the spread between seeds drawn towards that of all rows: two seeds that agree say little of it."""
+        if not self.seeds:
+            return self
+        spread = (self.square * self.seeds**2 + mean * PRIOR) / (self.seeds + PRIOR)
+        return replace(self, square=spread / self.seeds)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The cells of one y for all of its facets, with their needs."""
+
+    y: Any
+    cells: tuple[Any, ...]
+    needs: list[_Need]
+
+    @classmethod
+    def of(cls, y: Any, needs: list[_Need]) -> _Row:
+        return cls(y, tuple(sorted({x for need in needs for x in need.cells})), needs)
+
+    def gain(self, seeds: int) -> float:
+        """By how much so many seeds reduce the squared widths: a variance falls as one over the number of seeds."""
+        return sum(need.square * seeds / (need.seeds + seeds) for need in self.needs)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """An axis: in the logarithm where all of it is positive, of whole numbers where it has such."""
+
+    x: str
     logarithmic: bool
     whole: bool
 
     @classmethod
-    def of(cls, column: pd.Series) -> Axis:
-        """From the values that were run."""
-        return cls(float(column.min()), float(column.max()), bool(column.min() > 0), column.dtype.kind == "i")
+    def of(cls, runs: pd.DataFrame, x: str) -> _Axis:
+        return cls(x, bool((runs[x] > 0).all()), runs[x].dtype.kind in "iu")
 
-    @property
-    def length(self) -> float:
-        """From end to end."""
-        return float(np.log(self.high / self.low) if self.logarithmic else self.high - self.low)
+    def need(self, one: Mapping[Any, Any], cells: pd.DataFrame) -> _Need | None:
+        """What a crossing wants, given means and counts of the cells of its row; None where nothing is to gain."""
+        xs, means = cells[self.x].to_numpy(), cells["mean"].to_numpy()
+        right = int(np.clip(np.searchsorted(xs, one["at"], "right"), 1, len(xs) - 1))
+        ends = slice(right - 1, right + 1)
+        gap = self._square(xs[ends])
+        if abs(np.diff(means[ends]).item()) > GAP * np.ptp(means) and (between := self._thirds(*xs[ends].tolist())):
+            return _Need(between, 0, gap)
+        square = self._square(np.clip([one["low"], one["high"]], xs[0], xs[-1]))
+        seeds = int(cells["count"].to_numpy()[ends].min())
+        return _Need(tuple(xs[ends].tolist()), seeds, gap if np.isnan(square) else square) if square != 0 else None
 
-    def positions(self, values: pd.Series) -> pd.Series:
-        """Where values lie."""
-        return np.log(values) if self.logarithmic else values  # type: ignore[return-value]
+    def _square(self, ends: Any) -> float:
+        return float(np.diff(np.log(ends) if self.logarithmic else ends).item() ** 2)
 
-    def between(self, low: float, high: float, count: int) -> list[float]:
-        """So many values in the middles of equal pieces, of five digits, or the whole numbers next to them."""
-        middles = low + (high - low) * (np.arange(count) + 0.5) / max(count, 1)
-        values = np.exp(middles) if self.logarithmic else middles
-        return [float(round(each)) if self.whole else float(f"{each:.5g}") for each in values]
-
-
-def refine(
-    folder: Path,
-    refinement: Refinement,
-    rounds: int = 0,
-    out: Path | None = None,
-    where: str | None = None,
-) -> Iterator[str]:
-    """Write the grid of the next points of a sweep and, for so many rounds, run it; says after each step what it did.
-
-    The points go into a store of their own (DIR-refined, or `out`), so that exploring changes no registered sweep;
-    `load(DIR, out)` reads both. With no rounds the grid is written and the command that runs it is said. Raises
-    StoreError where the folder cannot be read, and SweepError where the sweep is of a kind that cannot be refined, or
-    where a round fails.
-    """
-    folder = Path(folder)
-    out = out or folder.with_name(f"{folder.name}-refined")
-    for number in range(max(rounds, 1)):
-        runs = keep(load(folder, *([out] if (out / "runs").is_dir() else [])), where)
-        points = refinement(runs)
-        if points.empty:
-            yield f"{len(runs):,} runs: nothing is left to refine."
-            return
-        path = out / f"refine-{len(list(out.glob('refine-*.yaml'))) + 1}.yaml"
-        _write(folder, path, points, refinement.boundary, runs)
-        yield f"{len(runs):,} runs: the intervals are {points.attrs['width']:.3g} of the axis wide in the mean."
-        command = ["-m", "sweep.run", str(path), "--out", str(out)]
-        if not rounds:
-            yield f"Wrote {path}. Run it with `python {' '.join(command)}`."
-            return
-        yield f"Round {number + 1}: {path.name}, {len(points)} cells for {refinement.seeds} new seeds."
-        _run(command)
+    def _thirds(self, left: Any, right: Any) -> tuple[Any, ...]:
+        """Two cells that part a gap in three, as far as there are numbers of 12 digits, or whole ones, in it."""
+        cut = (np.geomspace if self.logarithmic else np.linspace)(left, right, 4)[1:3].tolist()
+        found = {round(x) if self.whole else float(f"{x:.12g}") for x in cut}
+        return tuple(sorted(x for x in found if left < x < right))
 
 
-def _write(folder: Path, path: Path, points: pd.DataFrame, boundary: Boundary, runs: pd.DataFrame) -> None:
-    try:
-        text = (folder / "grid.yaml").read_text(encoding="utf-8")
-    except OSError as error:
-        raise SweepError(
-            f"{folder / 'grid.yaml'} cannot be read ({error.strerror}). Put the grid file there."
-        ) from error
-    why = f"The points that narrow most where {boundary.value} crosses {boundary.level:g} in {folder.name}."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(refined(text, points, boundary.x, boundary.y, runs, why), encoding="utf-8")
+def _mean_spread(needs: Iterable[_Need]) -> float:
+    """The mean over rows of the squared width that one seed would leave."""
+    spreads = [need.square * need.seeds for need in needs if need.seeds]
+    return float(np.mean(spreads)) if spreads else 0.0
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run([sys.executable, *command], check=False)
-    if done.returncode:
-        what = "was interrupted" if done.returncode == 75 else f"ended with exit code {done.returncode}"
-        raise SweepError(f"The round {what}. Go on with `python {' '.join(command)}`, then refine again.")
-
-
-def _shares(widths: pd.Series, cells: int) -> list[int]:
-    """How many cells each row gets, in proportion to its width, at most ACROSS; the widest first where they are few."""
-    if widths.empty:
-        return []
-    exact = np.minimum(widths.to_numpy(float) / widths.sum() * cells, ACROSS)
-    counts = np.floor(exact).astype(int)
-    rest = min(cells - counts.sum(), (counts < ACROSS).sum())
-    order = np.argsort(np.where(counts < ACROSS, counts - exact, np.inf), kind="stable")
-    counts[order[: max(rest, 0)]] += 1
-    return counts.tolist()
-
-
-def _width(wide: pd.DataFrame) -> float:
-    return float((wide["high"] - wide["low"]).mean()) if len(wide) else 0.0
+def _choose(rows: list[_Row], budget: int) -> tuple[list[_Row], int]:
+    """The first few rows and a number of seeds, with the largest gain that so many runs of one facet can make."""
+    most, best, cells = 0.0, (0, 0), 0
+    squares = [(need.square, not need.seeds) for row in rows for need in row.needs]
+    gaps = sum(square for square, gap in squares if gap) > sum(square for square, _ in squares) / 2
+    for count, row in enumerate(rows, 1):
+        cells += len(row.cells)
+        seeds = min(budget // cells, LEAST) if gaps else budget // cells
+        gain = sum(each.gain(seeds) for each in rows[:count])
+        if seeds >= LEAST and gain > most:
+            most, best = gain, (count, seeds)
+    return rows[: best[0]], best[1]

@@ -103,20 +103,21 @@ def test_of_sweep_only_names_are_known():
 
 def test_the_public_names():
     assert analysis.__all__ == [
-        *(
-            "THEORIES",
-            "Bands",
-            "Boundary",
-            "Cells",
-            "FitTime",
-            "Margins",
-            "Overlay",
-            "PairedGap",
-            "SignFlips",
-            "Theory",
-        ),
-        *("Within", "best_margins", "curves_figure", "gap_figure", "labelled", "load", "load_curves", "max_margin_l2"),
-        *("max_margin_linf", "pairs", "phase_diagram", "picture", "plane", "problem_axes", "report", "save"),
-        *("survival_figure", "swept", "training_axes", "tuned"),
+        *("THEORIES", "Bands", "Boundary", "Cells", "Collapse", "FitTime", "Margins", "Overlay", "PairedGap"),
+        *("Refinement", "SignFlips", "Theory", "Within", "best_margins", "collapse_figure", "curves_figure"),
+        *("gap_figure", "labelled", "load", "load_curves", "max_margin_l2", "max_margin_linf", "pairs"),
+        *("phase_diagram", "picture", "plane", "problem_axes", "refine", "report", "save", "survival_figure", "swept"),
+        *("training_axes", "tuned"),
     ]
     assert all(callable(getattr(analysis, name)) for name in analysis.__all__ if name != "THEORIES")
+
+
+def test_boundary_collapse_and_refine_say_what_they_found(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    code, said, _ = call(capsys, "boundary", store, "--level", 0.25, "--out", tmp_path / "b.csv")
+    assert code == 0 and "crossed at this snr" in said and (tmp_path / "b.csv").read_text().count("adam") == 2
+    code, said, _ = call(capsys, "collapse", store, "--size", "feature_noise", "--out", tmp_path / "c.csv")
+    assert code == 0 and "a quality near 1 is a collapse" in said and "scaled" in (tmp_path / "c.csv").read_text()
+    code, _, said = call(capsys, "refine", store, "--out", tmp_path / "r")
+    assert code == 1 and "grid" in said  # that of the planted store gives no axes

@@ -10,7 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-NAMES = ("throughput", "tail", "shapes", "relu", "coordinates", "store", "plans", "compiles", "tune")
+NAMES = ("throughput", "tail", "shapes", "relu", "coordinates", "store", "plans", "compiles", "refinement", "tune")
 """The benchmarks: each module has `run(rounds)`, its figures, and `table(figures)`, lines of Markdown."""
 
 
