@@ -253,15 +253,13 @@ class Points:
         return best
 
     def middle(self, exponent: float, curves: Floats) -> Floats:
-        """log x size^a at which each of many curves (T, N), collapsed by one exponent, is halfway; +-inf if nowhere."""
+        """log x size^a at which each of many curves (T, N), collapsed by one exponent, is halfway, or the nearest end."""
         at = self.log_x + exponent * self.log_size
         order = np.argsort(at, kind="stable")
-        level = (curves[0].min() + curves[0].max()) / 2
-        falls = np.cov(at, curves[0])[0, 1] < 0
-        order = order if falls else order[::-1]
-        return monotone_crossing(
-            at[order], (curves * self.count)[:, order], np.tile(self.count, (len(curves), 1)), level
-        )
+        order = order if np.polyfit(at, curves[0], 1)[0] < 0 else order[::-1]  # crossings are looked for on a fall
+        above = curves - (curves.min(axis=1, keepdims=True) + curves.max(axis=1, keepdims=True)) / 2
+        count = np.tile(self.count[order], (len(curves), 1))
+        return np.clip(monotone_crossing(at[order], above[:, order] * count, count, 0.0), at.min(), at.max())
 
     def distances(self, theta: Floats, curves: Floats) -> tuple[Floats, Floats]:
         """Distances from the master curve in standard errors of one run, 0 where it is not known; how many are known.

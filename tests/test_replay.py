@@ -109,6 +109,7 @@ def test_a_row_that_did_not_fit_is_passed_over(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.promise(17)
+@pytest.mark.slow
 def test_all_rows_come_out_to_the_bit(store: Path) -> None:
     """Alone and beside others, whichever grid and program they are of; in other blocks within the last digits."""
     found = list(replay(store, 10))

@@ -116,7 +116,9 @@ def test_what_no_plane_separates_is_said(solve: Callable[..., Margin], z: np.nda
         solve(z)
 
 
-@pytest.mark.parametrize(("dtype", "digits"), [("float32", 1e-5), ("float64", 1e-12)])
+@pytest.mark.parametrize(
+    ("dtype", "digits"), [pytest.param("float32", 1e-5, marks=pytest.mark.slow), ("float64", 1e-12)]
+)
 def test_the_points_are_those_of_the_training(
     dtype: str, digits: float, both: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
