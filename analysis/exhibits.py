@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from analysis.curves import FIGURE, Bands
 from analysis.endings import fit_exhibit, flip_exhibit
 from analysis.exhibit import Exhibit
-from analysis.findings import boundary_exhibits, elsewhere_exhibits, front
+from analysis.findings import boundary_exhibits, collapse_exhibit, elsewhere_exhibits, front
 from analysis.heat import phase_diagram
 from analysis.implicit import margin_exhibits
 from analysis.load import load_curves, parts
@@ -88,6 +88,7 @@ def _planes(shown: View, confidence: float, level: float) -> Iterator[Exhibit]:
         if found and value == "test_error":
             yield from boundary_exhibits(found)
             yield from elsewhere_exhibits(shown, level, confidence)
+            yield from collapse_exhibit(shown, confidence)
     yield from _lines(shown, confidence)
 
 

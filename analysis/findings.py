@@ -11,6 +11,7 @@ import numpy as np
 from analysis.boundary import Boundary
 from analysis.exhibit import Exhibit
 from analysis.overlay import Overlay, overlay_sentences
+from analysis.scaling import Collapse, collapse_figure
 from analysis.tables import finite, levels
 from analysis.theory import THEORIES, Theory
 from analysis.words import label, number
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.view import View
+
+
+SIZES = ("n", "d")
+"""Axes that are sizes of a problem."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,32 @@ def elsewhere_exhibits(shown: View, level: float, confidence: float) -> Iterator
         )
         caption += f"boundary of test error {level:g}, measured and in theory."
         yield Exhibit(f"exponents-{name}", f"Exponents over {label(name)}", caption, table)
+
+
+def collapse_exhibit(shown: View, confidence: float) -> Iterator[Exhibit]:
+    """Finite-size scaling where the rows of the plane are sizes, and few enough."""
+    x, y, runs = shown.x, shown.y, shown.runs
+    if x is None or y not in SIZES or not (runs[[x, y]] > 0).all(axis=None):
+        return
+    optimizers, sizes = runs["optimizer"].nunique(), runs[y].nunique()
+    if optimizers > 2 or not 3 <= sizes <= 12 or finite(runs, "test_error").isna().all():
+        return
+    scaling = Collapse(x, y, "test_error", "optimizer", confidence=confidence)
+    found = scaling(runs)
+    curves = scaling.collapsed(runs, found)
+    told = [
+        f"{row['optimizer']}: the curves of all {y} are best one in {x} {y}^{number(row['exponent'])} "
+        f"[{number(row['low'])}, {number(row['high'])}], with a mean squared distance of {number(row['quality'])} "
+        f"standard errors (1 is a collapse, {number(row['quality_unscaled'])} without scaling)."
+        for row in found.to_dict("records")
+        if np.isfinite(row["exponent"])
+    ]
+    caption = (
+        "Curves of several sizes, as they are and against the scaled axis. An exponent of the boundary is minus that "
+    )
+    caption += "of a collapse where there is one."
+    title, figure = "Finite-size scaling", collapse_figure(curves)
+    yield Exhibit("collapse", title, caption, found, figure, told, cells=curves, headline=False)
 
 
 def _exponents(found: Front | None) -> Iterator[pd.DataFrame]:

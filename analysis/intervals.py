@@ -23,7 +23,7 @@ def percentile(drawn: Floats, seeds: int, confidence: float) -> tuple[Floats, Fl
     from scipy.special import ndtr, stdtrit
 
     if seeds < 2 or np.isnan(drawn).all():
-        nothing = np.full(drawn.shape[1:], np.nan)
+        nothing = np.full(drawn.shape[1:], np.nan)[()]  # a number where there is one row
         return nothing, nothing
     tail = ndtr(np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, (1 - confidence) / 2))
     low, high = np.nanquantile(drawn, (tail, 1 - tail), axis=0, method="nearest")

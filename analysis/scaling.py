@@ -253,7 +253,7 @@ class Points:
         return best
 
     def middle(self, exponent: float, curves: Floats) -> Floats:
-        """log x size^a at which each of many curves (T, N), collapsed by one exponent, is halfway, or the nearest end."""
+        """log x size^a at which each of many curves (T, N), collapsed by one exponent, is halfway, or an end."""
         at = self.log_x + exponent * self.log_size
         order = np.argsort(at, kind="stable")
         order = order if np.polyfit(at, curves[0], 1)[0] < 0 else order[::-1]  # crossings are looked for on a fall

@@ -48,6 +48,8 @@ def test_boundary_exponent_and_theory_stand_on_the_page(make: Any, tmp_path: Pat
     caption = " ".join(text.get_text() for text in figure.texts).replace("\xa0", " ")
     assert "n snr^q = const" in caption and "test error = 0.25" in caption
     assert [line.split(":")[0] for line in found["boundary"].said] == ["adam", "gd"]
+    scaling = found["collapse"].table.set_index("optimizer")["exponent"]
+    assert scaling["gd"] == pytest.approx(1 / 3, abs=0.03) and scaling["adam"] == pytest.approx(0, abs=0.03)
 
 
 def test_the_level_is_the_readers(make: Any, tmp_path: Path):
