@@ -211,7 +211,7 @@ TRUTHS = {
     [
         ("quickstart", {"data": {"snr": [0.5, 8.0], "feature_noise": [0.1, 0.4]}}, "float32"),
         ("separable_margin", {}, "float64"),
-        ("convex_control", {"data": {"d": 120}}, "float32"),
+        pytest.param("convex_control", {"data": {"d": 120}}, "float32", marks=pytest.mark.slow),
     ],
 )
 def test_a_small_config_runs_to_its_report(name: str, changes: dict[str, Any], dtype: Any, tmp_path: Path) -> None:

@@ -82,7 +82,16 @@ def test_length_of_chunks_changes_no_bit(
     same(results(list(driver), queue.count), alone)
 
 
-@pytest.mark.parametrize("example", of("data", "model", "objective", "optimizer", "schedule", "train"), ids=named)
+SOME = ("feature_noise", "separable", "cnn", "linear", "logistic", "sgd", "adam", "optax.adafactor", "power", "train")
+"""Kinds of which each run of the tests trains a lane beside others; `-m slow` trains the rest."""
+
+LANES = [
+    pytest.param(each, id=named(each), marks=[] if each.kind in SOME and not each.name else [pytest.mark.slow])
+    for each in of("data", "model", "objective", "optimizer", "schedule", "train")
+]
+
+
+@pytest.mark.parametrize("example", LANES)
 def test_a_lane_in_a_batch_is_the_trial_alone(example: Any) -> None:
     """For every part: the same bits in another lane with other neighbours."""
     kinds = {"optimizer": "sgd"} if example.family in ("schedule", "train") else {}
@@ -178,6 +187,7 @@ def test_lanes_that_diverge_otherwise_would_be_seen(
         check_divergence(paired, block=2)
 
 
+@pytest.mark.slow
 def test_refill_with_a_heavy_tail() -> None:
     """Trials that end at very different steps come out once each, at the step at which they end alone."""
     targets = [0.69, 0.3, 0.6, 0.01, 0.65, 0.5, 0.1]

@@ -58,6 +58,12 @@ def case(data: Case, model: Case, optimizer: str, name: str, **more: Any) -> Any
     return pytest.param((data[0] | schedule, data[1]), model, optimizer, more, id=name)
 
 
+def some(rows: list[Any], names: str) -> list[Any]:
+    """The rows, those without one of the names marked as slow."""
+    marks = [[] if row.id in names.split() else [pytest.mark.slow] for row in rows]
+    return [pytest.param(*row.values, id=row.id, marks=own) for row, own in zip(rows, marks, strict=True)]
+
+
 IN_SPAN = [
     case(SPARSE, CNN, "gd", "gd"),
     case(SPARSE, CNN, "sgd", "sgd", batch_size=4, lr=0.02),
@@ -79,7 +85,10 @@ IN_SPAN = [
 class TestSpan:
     """Steps that are linear in gradients and weights never leave the span of the data and the first weights."""
 
-    @pytest.mark.parametrize(("data", "model", "optimizer", "more"), IN_SPAN)
+    @pytest.mark.parametrize(
+        ("data", "model", "optimizer", "more"),
+        some(IN_SPAN, "sgd momentum-power nesterov-power nesterov-decay-batches gd-from-zero"),
+    )
     def test_a_training_is_that_of_the_weights(
         self, data: Case, model: Case, optimizer: str, more: dict[str, Any]
     ) -> None:
@@ -126,7 +135,9 @@ IN_SUPPORT = [
 class TestSupport:
     """Rows of W that no training point touches keep a share of their first values, the same for all."""
 
-    @pytest.mark.parametrize(("data", "model", "optimizer", "more"), IN_SUPPORT)
+    @pytest.mark.parametrize(
+        ("data", "model", "optimizer", "more"), some(IN_SUPPORT, "adam-batches adamw-cosine gd-decay")
+    )
     def test_a_training_is_that_of_the_weights(
         self, data: Case, model: Case, optimizer: str, more: dict[str, Any]
     ) -> None:

