@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 OVERLAP = 0.5
-"""Least share of the points that lie between points of another size, for a collapse to be judged."""
+"""Least share of its x that a size has in common with the next one, in scaled x, for a collapse to be judged."""
 
 MOVES = 2.0
 """A curve leaves its plateau where its means vary along x by more than this, in variances that seeds alone make."""
@@ -43,11 +43,12 @@ class Collapse:
     the shift exponent a and sharpens by the rounding exponent b (Fisher and Barber, Physical Review Letters 28 (1972),
     1516-1519; b is 1/nu of Privman, Finite Size Scaling, 1990, up to the logarithm). Any c would do where b is 0, so
     c is not fitted: it is where the curves that were collapsed without b are halfway between the extremes of the means.
-    A transition that few x lie in looks wider than it is, and b smaller.
+    That wants a value that rises or falls, and several x within a transition, else it looks wider than it is.
 
     The fit minimises the quality of Houdayer and Hartmann (Physical Review B 70 (2004), 014418, Section IV): the mean
     squared distance of points from the master curve, which the two points around each in all other sizes tell by a
-    weighted line. All runs have the same error there, since cells of few seeds may show none.
+    weighted line. All runs have the same error there, since cells of few seeds may show none. Where x are so far apart
+    that curves bend between them by more than their errors, the quality of a perfect collapse exceeds 1.
 
     Intervals are percentile intervals at `confidence` over `resamples` of the seeds, drawn together in all cells and
     expanded for few seeds, as in Boundary.
@@ -68,9 +69,9 @@ class Collapse:
         curves collapse within errors; `quality_unscaled` is that of a = 0. With `width` also `width` (b), `width_low`,
         `width_high` and `middle`, e^c.
 
-        All but the counts and `quality_unscaled` are NaN where fewer than two sizes leave their plateau, or no exponent
-        is best that lets half of the points overlap: the quality still falls where overlap ends. An end of an interval
-        is infinite where resamples do that. Qualities are NaN without overlap or where seeds do not differ, intervals
+        All but the counts and `quality_unscaled` are NaN where fewer than two sizes leave their plateau, or the quality
+        still falls where sizes next to each other have hardly half of their x in common; an end of an interval is
+        infinite where that of resamples does. Qualities are NaN without overlap or where seeds do not differ, intervals
         with one seed. `attrs` say x, size, facet, value, confidence. Raises SweepError where x or size is not positive
         or something else than the seed varies within a cell.
         """
@@ -142,18 +143,20 @@ class Collapse:
         theta = np.zeros((len(weights), 3))
         if points.moving < 2:
             return np.full_like(theta, np.nan)
-        grid, step = points.grid()
+        grid, margin = points.grid()
+        step = grid[1] - grid[0]
         values = points.along(grid, weights)
-        first, last = np.flatnonzero(np.isfinite(values[0]))[[0, -1]] if np.isfinite(values[0]).any() else (0, 0)
-        best = values.argmin(axis=1)
-        theta[:, 0] = grid[best]
+        allowed = grid[np.isfinite(values[0])]
+        if not len(allowed):
+            return np.full_like(theta, np.nan)
+        theta[:, 0] = grid[values.argmin(axis=1)]
         curves = weights @ points.curves
         theta = points.descend(theta, curves, np.array([step / 2, 0.0, 0.0]))
         if self.width:
             theta[:, 2] = points.middle(theta[0, 0], curves)
             theta = points.descend(theta, curves, np.array([step / 2, 0.25 / np.ptp(points.log_size), 0.0]))
-        theta[best == first] = -np.inf
-        theta[best == last] = np.inf
+        theta[theta[:, 0] < allowed[0] + margin] = -np.inf
+        theta[theta[:, 0] > allowed[-1] - margin] = np.inf
         return theta
 
 
@@ -203,28 +206,28 @@ class Points:
         return sum((part[0] ** 2).sum() > max(by, rounding) for part, by in zip(parts, chance, strict=True))
 
     def grid(self) -> tuple[Floats, float]:
-        """Exponents that let all sizes next to each other overlap, and their step.
+        """Exponents that let all sizes next to each other overlap, and by how much of it one x leaves the overlap.
 
-        A step moves the largest size along the smallest by as much as two x are apart.
+        A step of the grid moves the largest size along the smallest by as much as two x are apart.
         """
         gaps = np.diff([self.log_size[own[0]] for own in self.sizes])
-        steps = np.concatenate([np.diff(self.log_x[own]) for own in self.sizes])
+        apart = np.median(np.concatenate([np.diff(self.log_x[own]) for own in self.sizes]))
         end = np.ptp(self.log_x) / gaps.max()
-        half = int(np.ceil(end / np.median(steps) * gaps.sum()))
-        return np.linspace(-end, end, 2 * half + 1), end / half
+        half = int(np.ceil(end / apart * gaps.sum()))
+        return np.linspace(-end, end, 2 * half + 1), float(apart / gaps.max())
 
     def along(self, grid: Floats, weights: Floats) -> Floats:
         """The mean squared distance (R, len(grid)) for each exponent of a grid and weights (R, S + 1) of the curves."""
         theta = np.stack([grid, 0 * grid, 0 * grid], axis=1)
         grams, known = zip(*map(self.gram, _pieces(theta)), strict=True)
         values = np.einsum("ri,tij,rj->rt", weights, np.concatenate(grams), weights, optimize=True)
-        return np.where(self._enough(np.concatenate(known)), values, np.inf)
+        return np.where(np.concatenate(known) > 0, values, np.inf)
 
     def quality(self, theta: Floats) -> float:
         """The mean squared distance of the means over what seeds alone make of it, whatever a seed's cells share."""
         (gram,), (known,) = self.gram(theta[None])
         chance = _by_seeds(np.diagonal(gram)[1:])
-        return float(gram[0, 0] / chance) if self._enough(known) and chance > 1e-20 * gram[0, 0] else np.nan
+        return float(gram[0, 0] / chance) if known > 0 and chance > 1e-20 * gram[0, 0] else np.nan
 
     def gram(self, theta: Floats) -> tuple[Floats, Floats]:
         """Mean products of the distances of any two curves (T, S + 1, S + 1), and the number of distances (T,)."""
@@ -264,8 +267,8 @@ class Points:
     def distances(self, theta: Floats, curves: Floats) -> tuple[Floats, Floats]:
         """Distances from the master curve in standard errors of one run, 0 where it is not known; how many are known.
 
-        For `curves` (C, T or 1, N): (C, T, N) and (T,). Weights are counts, and the variance of the master curve is
-        that of the line at the point.
+        For `curves` (C, T or 1, N): (C, T, N) and (T,), 0 where sizes hardly overlap. Weights are counts, and the
+        variance of the master curve is that of the line at the point.
         """
         a, b, c = (theta[:, i, None] for i in range(3))
         u = (self.log_x + a * self.log_size - c) * np.exp(b * self.log_size)
@@ -284,18 +287,21 @@ class Points:
         off = known * curves / error
         for each, w, gap in near:
             off -= w * (kxx - kx * gap) / (spread * error) * np.take_along_axis(curves, each[None], axis=2)
-        return off, known.sum(axis=1)
+        return off, known.sum(axis=1) * self._overlap(u)
 
     def _distance(self, theta: Floats, curves: Floats) -> Floats:
         """Mean squared distance of curve t at theta[t] (T,), inf where too few points overlap."""
         found = []
         for piece, own in zip(_pieces(theta), _pieces(curves), strict=True):
             off, known = self.distances(piece, own[None])
-            found.append(np.where(self._enough(known), (off[0] ** 2).sum(axis=1) / np.maximum(known, 1.0), np.inf))
+            found.append(np.where(known > 0, (off[0] ** 2).sum(axis=1) / np.maximum(known, 1.0), np.inf))
         return np.concatenate(found)
 
-    def _enough(self, known: Floats) -> NDArray[np.bool_]:
-        return known >= OVERLAP * len(self.count)
+    def _overlap(self, u: Floats) -> NDArray[np.bool_]:
+        """Whether sizes next to each other have enough scaled x (T, N) in common: (T,)."""
+        low, high = (np.stack([u[:, own[end]] for own in self.sizes]) for end in (0, -1))
+        shared = np.minimum(high[1:], high[:-1]) - np.maximum(low[1:], low[:-1])
+        return np.all(shared >= OVERLAP * np.minimum((high - low)[1:], (high - low)[:-1]), axis=0)
 
 
 @styled

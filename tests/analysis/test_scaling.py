@@ -28,6 +28,24 @@ def test_a_perfect_collapse_is_found() -> None:
     assert found["exponent"] == pytest.approx(A, abs=0.01)
 
 
+def test_straight_lines_between_points_are_exact_for_straight_curves() -> None:
+    """And one seed is enough for an exponent, which then has no interval."""
+    runs = planted(0, seeds=1).assign(test_error=lambda runs: np.log(runs["snr"]) + A * np.log(runs["n"]))
+    found = Collapse("snr", "n", resamples=5)(runs).iloc[0]
+    assert found["exponent"] == pytest.approx(A, abs=1e-4)
+    assert found[["low", "high", "quality"]].astype(float).isna().all()
+
+
+def test_sizes_close_to_each_other_do_not_outvote_one_that_is_far() -> None:
+    """Two of three sizes are nearly one, and collapse with any exponent."""
+    sizes = dict(zip(N[:3], (10.0, 10.5, 160.0), strict=True))
+    runs = planted(0).assign(n=lambda runs: runs["n"].map(sizes)).dropna()
+    share = 1 / (1 + (runs["snr"] * runs["n"] ** A / 3) ** 3)
+    runs["test_error"] = 0.5 * share + np.random.default_rng(0).normal(0, 0.05, len(runs))
+    found = Collapse("snr", "n", resamples=100)(runs).iloc[0]
+    assert found["low"] < A < found["high"] < found["low"] + 0.3
+
+
 def test_the_quality_is_one_for_noise_and_large_without_scaling() -> None:
     found = [Collapse("snr", "n", resamples=2)(planted(seed, 20)).iloc[0] for seed in range(10)]
     assert 0.7 < np.mean([each["quality"] for each in found]) < 1.3
@@ -54,11 +72,26 @@ def test_curves_that_get_steeper() -> None:
     assert found["quality"] < Collapse("snr", "n", resamples=2)(runs).iloc[0]["quality"]
 
 
-def test_one_size_and_curves_that_never_overlap_are_not_judged() -> None:
-    runs = planted(0)
-    assert np.isnan(
-        Collapse("snr", "n")(runs[runs["n"] == N[0]]).iloc[0][["exponent", "low", "high"]].astype(float)
-    ).all()
+UNSCALABLE = {
+    "one size": lambda runs: runs[runs["n"] == N[0]],
+    "one x": lambda runs: runs[runs["snr"] == X[3]],
+    "no x in common, whatever the exponent": lambda runs: runs.assign(snr=runs["snr"] * np.exp(runs["n"])),
+    "plateaus of noise": lambda runs: runs.assign(test_error=np.random.default_rng(0).normal(0.5, 0.1, len(runs))),
+    "nothing but a constant": lambda runs: runs.assign(test_error=0.5),
+    "no value in common": lambda runs: runs.assign(test_error=runs["test_error"] - runs["n"].map(np.log)),
+    "one size that moves": lambda runs: runs.assign(test_error=runs["test_error"].where(runs["n"] == N[2], 0.5)),
+}
+
+
+@pytest.mark.parametrize("width", [False, True])
+@pytest.mark.parametrize("why", UNSCALABLE)
+def test_what_has_no_exponent_is_not_given_one(why: str, width: bool) -> None:
+    scaling = Collapse("snr", "n", width=width, resamples=20)
+    runs = UNSCALABLE[why](planted(0))
+    found = scaling(runs)
+    unknown = [name for name in found if name not in ("quality_unscaled", "sizes", "seeds")]
+    assert found[unknown].isna().all(axis=None) and found["seeds"].tolist() == [10]
+    assert scaling.collapsed(runs, found)["scaled"].isna().all()
 
 
 def test_each_facet_has_its_own_exponent_and_curves() -> None:
