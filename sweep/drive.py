@@ -6,43 +6,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sweep import engine, schema
+from sweep import engine
 from sweep.measure import Measurement, columns
+from sweep.records import NEVER, Book, Ended, Records, borders
 from sweep.spec import here
 from sweep.status import Status
+from sweep.tables import NoTables, tables_for
 from sweep.trial import Trial
 
 EMPTY = -1
-NEVER = np.iinfo(np.int64).max
 CHUNK_SECONDS = 0.03
 SOME = 5.0
 """Seconds of training that are worth a checkpoint when a run is stopped."""
-
-
-@dataclass(frozen=True)
-class Records:
-    """When and on how much a trial is measured: at `points` log-spaced steps, on `test_points` fresh points.
-
-    `test` says whether the records on the way have test columns; the end of a trial is always measured on fresh points.
-    """
-
-    points: int = 32
-    test: bool = True
-    test_points: int = 2000
-
-    def steps(self, last: int) -> np.ndarray:
-        """The recorded steps of a trial of at most `last` steps: 0, log-spaced ones, `last`; `last` alone for none."""
-        if self.points == 0:
-            return np.array([last])
-        spaced = np.rint(np.geomspace(1, max(last, 1), max(self.points - 1, 1))).astype(np.int64)
-        return np.unique(np.concatenate([[0], spaced[spaced < last], [last]]))
 
 
 class Supply(Protocol):
@@ -86,19 +67,6 @@ class Keeper(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Ended:
-    """Trials that ended together: `index` is their place in the queue.
-
-    `runs` has a column for each outcome and observable, one row a trial; `curves` the records, with `index` and `step`,
-    and is None where none are kept.
-    """
-
-    index: np.ndarray
-    runs: dict[str, np.ndarray]
-    curves: dict[str, np.ndarray] | None
-
-
 class Drive:
     """Iterate over it to train trials of a queue in `lanes` lanes until none is left; yields `Ended`.
 
@@ -125,10 +93,11 @@ class Drive:
         self.programs = engine.programs(block, records.test_points)
         self.early = engine.is_early(block)
         self.on_the_way = self.programs if records.test else engine.programs(block, 0)
+        self.tables = tables_for(queue.trials, self.programs)
         blank = self.programs.empty(engine.take(queue.trials, np.zeros(lanes, np.int64)))
         self.lanes = jax.device_put(blank, engine.placement(lanes))
         self.n = np.broadcast_to(here(queue.trials.data.n), queue.count)
-        self.borders, self.kind = _borders(queue, records)
+        self.borders, self.kind = borders(queue.trials, records)
         self.ticket = np.full(lanes, EMPTY)
         self.step, self.pointer = np.zeros((2, lanes), np.int64)
         self.over = np.zeros(lanes, bool)
@@ -215,8 +184,10 @@ class Drive:
         self._restore(free, given)
 
     def _look(self, due: np.ndarray, programs: engine.Programs) -> None:
-        if due.any():
-            self.unread.append((self.ticket.copy(), due, programs.look(self.lanes, due)))
+        if not due.any():
+            return
+        for some, tables, places in (self.tables if programs is self.programs else NoTables()).of(due, self.ticket):
+            self.unread.append((self.ticket.copy(), some, programs.look(self.lanes, some, tables, places)))
 
     def _advance(self) -> bool:
         active = self.ticket != EMPTY
@@ -276,63 +247,3 @@ def _spread(rows: np.ndarray, lanes: np.ndarray, like: jax.Array) -> Any:
     full = np.zeros(plain.shape, plain.dtype)
     full[lanes] = rows
     return full if plain is like else jax.random.wrap_key_data(jnp.asarray(full), impl=jax.random.key_impl(like))
-
-
-def _borders(queue: Supply, records: Records) -> tuple[np.ndarray, np.ndarray]:
-    """Recorded steps for each distinct number of steps (padded with NEVER), and which of them a trial has."""
-    lasts, kind = np.unique(queue.trials.train.steps, return_inverse=True)
-    steps = [records.steps(int(last)) for last in lasts]
-    longest = max(map(len, steps)) + 1
-    return np.stack([np.pad(each, (0, longest - len(each)), constant_values=NEVER) for each in steps]), kind
-
-
-class Book:
-    """The records of the trials that are in the lanes, until they end."""
-
-    def __init__(self, lanes: int, longest: int) -> None:
-        self.steps = np.zeros((lanes, longest), np.int64)
-        self.values = {name: np.full((lanes, longest), np.nan) for name in schema.OBSERVABLES}
-        self.known: set[str] = set()
-        self.length = np.zeros(lanes, np.int64)
-
-    def add(self, lanes: np.ndarray, steps: Any, found: dict[str, np.ndarray]) -> None:
-        """A record of each lane; it takes the place of one of the same step."""
-        last = np.maximum(self.length[lanes] - 1, 0)
-        again = (self.length[lanes] > 0) & (self.steps[lanes, last] == steps)
-        place = np.where(again, last, self.length[lanes])
-        self.steps[lanes, place] = steps
-        self.known |= set(found)
-        for name in self.known:
-            self.values[name][lanes, place] = found.get(name, np.nan)
-        self.length[lanes] = place + 1
-
-    def save(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
-        """The records of these lanes as columns."""
-        columns = {"length": self.length[lanes], "steps": self.steps[lanes]}
-        return columns | {name: self.values[name][lanes] for name in self.known}
-
-    def restore(self, lanes: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-        """Take the records of such columns."""
-        self.known |= self.values.keys() & columns.keys()
-        width = min(columns["steps"].shape[1], self.steps.shape[1])
-        self.length[lanes] = columns["length"]
-        self.steps[lanes, :width] = columns["steps"][:, :width]
-        for name, values in self.values.items():  # also over what the trial before in the lane has left
-            values[lanes, :width] = columns[name][:, :width] if name in columns else np.nan
-
-    def close(self, lanes: np.ndarray, index: np.ndarray, status: Any, curves: bool) -> Ended:
-        """What is told of the trials in these lanes, which are then blank again."""
-        recorded = np.arange(self.steps.shape[1]) < self.length[lanes, None]
-        fitted = recorded & (self.values["train_error"][lanes] == 0)
-        last = self.length[lanes] - 1
-        which, place = np.nonzero(recorded)
-        self.length[lanes] = 0
-        runs = {
-            "status": np.array([Status(each).label for each in status], object),
-            "steps": self.steps[lanes, last],
-            "fit_step": np.ma.array(self.steps[lanes, fitted.argmax(axis=1)], mask=~fitted.any(axis=1)),
-            **{name: self.values[name][lanes, last] for name in self.known},
-        }
-        records = {"index": index[which], "step": self.steps[lanes[which], place]}
-        records |= {name: self.values[name][lanes[which], place] for name in self.known}
-        return Ended(index, runs, records if curves else None)

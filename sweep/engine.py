@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from sweep import measure, trainer
+from sweep import fresh, measure, trainer
 from sweep.filters import Scene
 from sweep.measure import Measurement
 from sweep.status import Status
@@ -40,14 +40,18 @@ class Programs(NamedTuple):
 
     empty(trials): lanes for such trials, one for each, with nothing in them yet. fill(lanes, trials, due): starts the
     trials of the due lanes. advance(lanes, steps): at most that many steps of every running lane, and where they all
-    stand then. look(lanes, due): measurements of the due lanes. restore(lanes, states, due): the due lanes go on from
-    other states.
+    stand then. table(trial): the random numbers of the fresh points of a trial. shelve(tables, place, trial): they take
+    a place among others. look(lanes, due, tables, places): measurements of the due lanes, each on the fresh points that
+    have its place, or on points of its own where there are no tables. restore(lanes, states, due): the due lanes go on
+    from other states.
     """
 
     empty: Callable[[Trial], Lanes]
     fill: Callable[[Lanes, Trial, Any], Lanes]
     advance: Callable[[Lanes, Any], tuple[Lanes, Told]]
-    look: Callable[[Lanes, Any], Measurement]
+    table: Callable[[Trial], Any]
+    shelve: Callable[[Any, Any, Trial], Any]
+    look: Callable[[Lanes, Any, Any, Any], Measurement]
     restore: Callable[[Lanes, trainer.State, Any], Lanes]
 
 
@@ -87,12 +91,20 @@ def programs(block: int, test_points: int) -> Programs:
         states = each_block(functools.partial(_advance, steps=steps, one=one, early=is_early(block)), lanes, block)
         return lanes._replace(states=states), Told(states.step + 0, states.status + 0)
 
-    def look(lanes: Lanes, due: jax.Array) -> Measurement:
-        def one(lane: Lanes) -> Measurement:
-            return measure.measure(*lane, test_points)
+    def table(trial: Trial) -> Any:
+        return fresh.table(trial, test_points)
 
-        shape = jax.eval_shape(jax.vmap(one), lanes)
-        return _where_due(one, due, lanes, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape))
+    def shelve(tables: Any, place: jax.Array, trial: Trial) -> Any:
+        return jax.tree.map(lambda all_of_them, new: all_of_them.at[place].set(new), tables, table(trial))
+
+    def look(lanes: Lanes, due: jax.Array, tables: Any, places: jax.Array) -> Measurement:
+        def one(each: tuple[Lanes, jax.Array]) -> Measurement:
+            lane, place = each
+            return measure.measure(*lane, test_points, None if tables is None else fresh.Kept(tables, place))
+
+        args = lanes, places
+        shape = jax.eval_shape(jax.vmap(one), args)
+        return _where_due(one, due, args, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape))
 
     def restore(lanes: Lanes, states: trainer.State, due: jax.Array) -> Lanes:
         def choose(due: jax.Array, one: jax.Array, other: jax.Array) -> jax.Array:
@@ -101,7 +113,15 @@ def programs(block: int, test_points: int) -> Programs:
         return lanes._replace(states=jax.tree.map(lambda *each: jax.vmap(choose)(due, *each), states, lanes.states))
 
     in_place = functools.partial(jax.jit, donate_argnums=0)
-    return Programs(jax.jit(empty), in_place(fill), in_place(advance), jax.jit(look), in_place(restore))
+    return Programs(
+        empty=jax.jit(empty),
+        fill=in_place(fill),
+        advance=in_place(advance),
+        table=table,
+        shelve=in_place(shelve),
+        look=jax.jit(look),
+        restore=in_place(restore),
+    )
 
 
 def begin(trial: Trial) -> Lanes:
@@ -142,7 +162,7 @@ def _where_due(fn: Callable[[Any], T], due: jax.Array, args: Any, otherwise: T) 
     return jax.lax.map(one, lanes) if jax.default_backend() == "cpu" else jax.vmap(one)(lanes)
 
 
-def take(trials: Trial, rows: np.ndarray) -> Trial:
+def take(trials: Trial, rows: np.ndarray | int) -> Trial:
     """Some trials of a batch of them."""
     return jax.tree.map(lambda leaf: leaf[rows], trials)
 

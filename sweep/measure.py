@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from sweep.data.base import AbstractGaussian, feature_count, features, test_points
-from sweep.draws import Purpose, stream
-from sweep.filters import AbstractFilters, Network, Scene
+from sweep import fresh
+from sweep.data.base import feature_count
+from sweep.filters import Network, Scene
 from sweep.models.base import AbstractFiltered
 from sweep.spec import Scalar, cut, here, inside
 from sweep.status import Status
 from sweep.trainer import State, at_target, gradient_norm, loss_and_grads, margins, merge, whole
 from sweep.trial import Trial
-
-TEST_CHUNK = 512
 
 
 class Measurement(NamedTuple):
@@ -32,8 +28,8 @@ class Measurement(NamedTuple):
     observables: dict[str, Float[Array, ""]]
 
 
-def measure(trial: Trial, seen: Scene, state: State, points: int) -> Measurement:
-    """Losses, errors and observables of a lane, on `points` fresh points (none where 0)."""
+def measure(trial: Trial, seen: Scene, state: State, points: int, kept: fresh.Kept | None = None) -> Measurement:
+    """Losses, errors and observables of a lane, on `points` fresh points (none where 0), drawn now or `kept`."""
     value, grads, _ = loss_and_grads(trial, state, whole(trial, seen), training=False)
     net = merge(trial, state.params, state.rest, training=False)
     margin, patches = margins(trial, net, seen)
@@ -49,7 +45,7 @@ def measure(trial: Trial, seen: Scene, state: State, points: int) -> Measurement
     }
     test_wrong = jnp.array(0)
     if points:
-        observables["test_loss"], test_wrong = on_fresh_points(trial, net, seen, points)
+        observables["test_loss"], test_wrong = fresh.on_fresh_points(trial, net, seen, points, kept)
     status = final_status(state.status, value, norm, at_target(trial, value, gradient))
     return Measurement(state.step, status, wrong(trial, seen.label * margin), test_wrong, observables)
 
@@ -84,56 +80,6 @@ def least(trial: Trial, each: Float[Array, " points"]) -> Scalar:
     """The smallest of a number of each training point."""
     kept = inside(trial.data.n)
     return jnp.min(each if kept is None else jnp.where(kept, each, jnp.inf))
-
-
-Respond = Callable[[Int[Array, " rows"]], tuple[Float[Array, "rows P units"], Float[Array, " rows"]]]
-"""From row numbers of fresh points to their patches' pre-activations and the labels that are seen."""
-
-
-def on_fresh_points(trial: Trial, net: Network, seen: Scene, points: int) -> tuple[Scalar, Int[Array, ""]]:
-    """Mean loss on fresh points and how many of them are wrong, drawn and forgotten a few hundred at a time."""
-    known = isinstance(trial.data, AbstractGaussian) and isinstance(net.filters, AbstractFilters)
-    respond = by_law(trial, net, seen) if known else by_vectors(trial, net, seen)
-
-    def chunk(first: Array) -> tuple[Scalar, Int[Array, ""]]:
-        rows = first + jnp.arange(min(TEST_CHUNK, points))
-        patches, label = respond(rows)
-        margin = label * net(patches)
-        counted = rows < points
-        losses = jnp.where(counted, trial.objective.loss(margin), 0.0)
-        return jnp.sum(losses), jnp.sum(counted & ~(margin > 0))
-
-    losses, wrongs = jax.lax.map(chunk, jnp.arange(0, points, TEST_CHUNK))
-    return jnp.sum(losses) / points, jnp.sum(wrongs)
-
-
-def by_vectors(trial: Trial, net: Network, seen: Scene) -> Respond:
-    """Fresh points whose vectors are drawn."""
-    directions = features(trial.data, trial.seed)
-    project = net.filters.projector(trial.source, seen.frame)
-    on_features = project(directions)
-
-    def respond(rows: Int[Array, " rows"]) -> tuple[Array, Array]:
-        fresh = test_points(trial.data, trial.seed, directions, rows)
-        return trial.data.assemble(on_features, project(fresh.noise), fresh.truth), fresh.label
-
-    return respond
-
-
-def by_law(trial: Trial, net: Network, seen: Scene) -> Respond:
-    """Fresh points of which only inner products with the filters are drawn: for Gaussian noise their law is known."""
-    data, filters = trial.data, net.filters
-    assert isinstance(data, AbstractGaussian) and isinstance(filters, AbstractFilters)
-    on_features = filters(seen.tokens.take(slice(feature_count(data))))
-    values, vectors = jnp.linalg.eigh(filters.covariance(seen) - on_features.T @ on_features)
-    root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
-
-    def respond(rows: Int[Array, " rows"]) -> tuple[Array, Array]:
-        key = jax.random.fold_in(stream(trial.seed, Purpose.TEST), rows[0])
-        noise, truth, label = data.responses(key, rows, on_features, root)
-        return data.assemble(on_features, noise, truth), label
-
-    return respond
 
 
 def alignment(trial: Trial, net: Network, seen: Scene, patches: Float[Array, "n P units"]) -> dict[str, Array]:

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from sweep import grid as grids
 from sweep import plan as plans
-from sweep.drive import Drive, Queue, Records
+from sweep.drive import Drive, Queue
 from sweep.engine import take
 from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.plan import Bucket, Host
+from sweep.records import Records
 from sweep.schema import OBSERVABLES, RUNS
 from sweep.status import Status
 from sweep.store import Store, parts

@@ -13,9 +13,10 @@ import numpy as np
 from sweep import checkpoints
 from sweep import plan as plans
 from sweep.checkpoints import Checkpoints
-from sweep.drive import Drive, Ended, Records
+from sweep.drive import Drive
 from sweep.plan import Bucket, Plan
 from sweep.progress import Progress
+from sweep.records import Ended, Records
 from sweep.status import Status
 from sweep.store import Claims, Store
 from sweep.trial import Trial

@@ -16,7 +16,8 @@ import pytest
 
 from sweep import checkpoints
 from sweep.checkpoints import Checkpoints
-from sweep.drive import Book, Drive, Ended, Queue, Records
+from sweep.drive import Drive, Queue
+from sweep.records import Book, Ended, Records
 from sweep.store.files import owner
 from sweep.trial import Trial
 from tests.commands import command, finish, start, stores_differ, table, write_grid

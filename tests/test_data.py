@@ -31,7 +31,8 @@ class Drawn(NamedTuple):
 def _draw(data: Any, seed: Any, fresh: bool) -> tuple[Any, ...]:
     directions = base.features(data, seed)
     if fresh:
-        points = base.test_points(data, seed, directions, jnp.arange(data.n))
+        rows = jnp.arange(data.n)
+        points = base.test_points(data, base.test_draws(data, seed, rows), directions, rows)
     else:
         points = base.training_points(data, seed, directions)
     noise, vectors = points.noise.dense(data.d), directions.dense(data.d)
@@ -260,7 +261,8 @@ GAUSSIAN = [each for each in of("data") if issubclass(each.cls, AbstractGaussian
 
 @functools.partial(jax.jit, static_argnames="rows")
 def _respond(data: Any, on_features: Any, root: Any, rows: int) -> Any:
-    return data.responses(jax.random.key(5), jnp.arange(rows), on_features, root)
+    drawn = data.draw_responses(jax.random.key(5), rows, root.shape[0])
+    return data.responses(drawn, jnp.arange(rows), on_features, root)
 
 
 class TestGaussian:

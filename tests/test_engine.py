@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from sweep import engine, schema, trainer
-from sweep.drive import Drive, Ended, Queue, Records
+from sweep.drive import Drive, Queue
+from sweep.records import Ended, Records
 from sweep.status import Status
 from sweep.trial import Trial
 from tests.parts import batch, named, of, trial

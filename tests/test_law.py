@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweep import filters, measure, trainer
+from sweep import filters, fresh, measure, trainer
 from sweep.filters import Scene
 from sweep.spec import Size
 from sweep.trial import Trial
@@ -228,9 +228,9 @@ class TestFreshPoints:
                 scene, state = trainer.start(mine)
                 state = jax.lax.fori_loop(0, STEPS, lambda _, state: trainer.advance(mine, scene, state), state)
                 net = trainer.merge(mine, state.params, state.rest, training=False)
-                law = measure.on_fresh_points(mine, net, scene, FRESH)
-                with mock.patch.object(measure, "by_law", measure.by_vectors):
-                    return *law, *measure.on_fresh_points(mine, net, scene, FRESH)
+                law = fresh.on_fresh_points(mine, net, scene, FRESH)
+                with mock.patch.object(fresh, "has_law", return_value=False):
+                    return *law, *fresh.on_fresh_points(mine, net, scene, FRESH)
 
             return jax.lax.map(lane, seeds)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from sweep import measure, schema, trainer
+from sweep import fresh, measure, schema, trainer
 from sweep.data import base
 from sweep.draws import Purpose, stream
 from sweep.measure import Measurement
@@ -48,7 +48,8 @@ def written(one: Trial, fresh: int = 0) -> Written:
     def draw() -> Any:
         v = base.features(one.data, one.seed)
         if fresh:
-            points = base.test_points(one.data, one.seed, v, jnp.arange(fresh))
+            rows = jnp.arange(fresh)
+            points = base.test_points(one.data, base.test_draws(one.data, one.seed, rows), v, rows)
         else:
             points = base.training_points(one.data, one.seed, v)
         return points.noise.dense(one.data.d)[:, 0], points.truth, points.label
@@ -79,8 +80,9 @@ def margins_by_law(one: Trial, w: np.ndarray, points: int, chunk: int) -> np.nda
 
     @jax.jit
     def draw(first: Any) -> Any:
-        key = jax.random.fold_in(stream(one.seed, Purpose.TEST), first)
-        return one.data.responses(key, first + jnp.arange(min(chunk, points)), jnp.asarray(w[:1]), jnp.asarray(root))
+        key, rows = jax.random.fold_in(stream(one.seed, Purpose.TEST), first), first + jnp.arange(min(chunk, points))
+        drawn = one.data.draw_responses(key, len(rows), w.shape[1])
+        return one.data.responses(drawn, rows, jnp.asarray(w[:1]), jnp.asarray(root))
 
     chunks = [[np.asarray(each) for each in draw(first)] for first in range(0, points, chunk)]
     noise, truth, label = (np.concatenate(each)[:points] for each in zip(*chunks, strict=True))
@@ -217,7 +219,7 @@ class TestFreshPoints:
     @pytest.mark.parametrize("chunk", [8, 512], ids=["a_short_last_chunk", "less_than_a_chunk"])
     def test_errors_and_losses_are_those_of_the_drawn_points(self, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """Twenty points in chunks of eight, where four of the last one count, and in a chunk of their own."""
-        monkeypatch.setattr(measure, "TEST_CHUNK", chunk)
+        monkeypatch.setattr(fresh, "CHUNK", chunk)
         one = trial(noise=2.0)
         state, found = jax.jit(lambda one: look.__wrapped__(one, POINTS))(one)
         points = written(one, fresh=POINTS)
@@ -232,7 +234,7 @@ class TestFreshPoints:
         self, chunk: int, orthogonal: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """W^T xi is Gaussian: NumPy makes its root from W, and each chunk of the test set has its own key."""
-        monkeypatch.setattr(measure, "TEST_CHUNK", chunk)
+        monkeypatch.setattr(fresh, "CHUNK", chunk)
         more = {"flip": 0.3, "flip_test": True, "power": 1, "orthogonal": orthogonal}
         one = trial({"data": "signal_noise"}, noise=2.0, **more)
         state, found = jax.jit(lambda one: look.__wrapped__(one, POINTS))(one)

@@ -100,8 +100,18 @@ class AbstractData(ABC):
         """
 
     @abstractmethod
-    def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
-        """Row `row` of the training set, or of the test set where `fresh`: a `Points` without the leading axis."""
+    def draw(self, key: Key[Array, ""]) -> Any:
+        """The random numbers that make one point: of the fields they may depend on counts alone.
+
+        So all trials of a seed with the same counts can share them.
+        """
+
+    @abstractmethod
+    def point(self, drawn: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+        """What such random numbers make of row `row` of the training set, or of the test set where `fresh`.
+
+        A `Points` without the leading axis.
+        """
 
     @abstractmethod
     def assemble(
@@ -111,6 +121,13 @@ class AbstractData(ABC):
         truth: Float[Array, " points"],
     ) -> Float[Array, "points P units"]:
         """What the patches of the points give on `units` filters, from what their vectors give."""
+
+
+class Drawn(NamedTuple):
+    """Random numbers of one point, or of several: standard Gaussians along the last axis, and luck."""
+
+    gaussian: Float[Array, "*rows N some"]
+    luck: Float[Array, "*rows 2"]
 
 
 class Made(NamedTuple):
@@ -144,17 +161,31 @@ class AbstractGaussian(AbstractData):
         """The luck of one training point, the same in all coordinates."""
         return jax.random.uniform(key, (2,))
 
-    def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
-        """The vectors of one point, written out."""
+    def draw(self, key: Key[Array, ""]) -> Drawn:
+        """Standard Gaussian vectors and luck."""
         gaussian, luck = jax.random.split(key)
         g = cut(jax.random.normal(gaussian, (self.noise_vectors, int(self.d))), inside(self.d))
-        made = self.make(self.luck(luck), row, features.project(g.T).T, fresh)
-        noise = made.scale[:, None] * features.replace(g, made.along)
+        return Drawn(g, self.luck(luck))
+
+    def point(self, drawn: Drawn, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+        """The vectors of one point, written out."""
+        made = self.make(drawn.luck, row, features.project(drawn.gaussian.T).T, fresh)
+        noise = made.scale[:, None] * features.replace(drawn.gaussian, made.along)
         return Points(Dense(noise), made.truth, made.label)
+
+    def draw_responses(self, key: Key[Array, ""], rows: int, units: int) -> Drawn:
+        """The random numbers of `responses` of `units` filters on so many points.
+
+        Gaussians (rows, N, K + units), with a key for each direction and filter, so that more filters change no draw.
+        """
+        gaussian, luck = jax.random.split(key)
+        each = jnp.arange(feature_count(self) + units)
+        drawn = each_row(lambda key, _: jax.random.normal(key, (rows, self.noise_vectors)), gaussian, each)
+        return Drawn(jnp.moveaxis(drawn, 0, -1), jax.random.uniform(luck, (rows, 2)))
 
     def responses(
         self,
-        key: Key[Array, ""],
+        drawn: Drawn,
         rows: Int[Array, " rows"],
         on_features: Float[Array, "K units"],
         root: Float[Array, "units units"],
@@ -162,16 +193,11 @@ class AbstractGaussian(AbstractData):
         """What filters give on the noise vectors of fresh points, by its law, with the true and the seen labels.
 
         `root` is a root of the covariance that filters have orthogonally to the features: for weights W (d, units) and
-        on_features = F W, root^T root = W^T W - (F W)^T F W. There is a key for each filter, so that more filters
-        change no draw.
+        on_features = F W, root^T root = W^T W - (F W)^T F W.
         """
-        gaussian, luck = jax.random.split(key)
-        K, units = on_features.shape
-        shape = (len(rows), self.noise_vectors)
-        drawn = each_row(lambda key, _: jax.random.normal(key, shape), gaussian, jnp.arange(K + units))
-        g = jnp.moveaxis(drawn, 0, -1)
-        lucks = jax.random.uniform(luck, (len(rows), 2))
-        made = jax.vmap(lambda luck, row, g: self.make(luck, row, g, True))(lucks, rows, g[..., :K])
+        K = on_features.shape[0]
+        g = drawn.gaussian
+        made = jax.vmap(lambda luck, row, g: self.make(luck, row, g, True))(drawn.luck, rows, g[..., :K])
         noise = made.scale[..., None] * (made.along @ on_features + g[..., K:] @ root)
         return noise, made.truth, made.label
 
@@ -197,12 +223,17 @@ _COUNTS: dict[tuple[type, tuple[Any, ...]], int] = {}
 def training_points(data: AbstractData, seed: Scalar, features: Vectors) -> Points:
     """The n training points of a seed."""
     key = stream(seed, Purpose.DATA)
-    return each_row(lambda key, row: data.point(key, row, features, False), key, jnp.arange(data.n))
+    return each_row(lambda key, row: data.point(data.draw(key), row, features, False), key, jnp.arange(data.n))
 
 
-def test_points(data: AbstractData, seed: Scalar, features: Vectors, rows: Int[Array, " r"]) -> Points:
-    """The fresh points of a seed with the given row numbers."""
-    return each_row(lambda key, row: data.point(key, row, features, True), stream(seed, Purpose.TEST), rows)
+def test_draws(data: AbstractData, seed: Scalar, rows: Int[Array, " r"]) -> Any:
+    """The random numbers of the fresh points of a seed with the given row numbers."""
+    return each_row(lambda key, _: data.draw(key), stream(seed, Purpose.TEST), rows)
+
+
+def test_points(data: AbstractData, drawn: Any, features: Vectors, rows: Int[Array, " r"]) -> Points:
+    """What such random numbers make of the fresh points of a seed with the given row numbers."""
+    return jax.vmap(lambda drawn, row: data.point(drawn, row, features, True))(drawn, rows)
 
 
 def sign(luck: Float[Array, ""], row: Int[Array, ""], balanced: bool) -> Float[Array, ""]:

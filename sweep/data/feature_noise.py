@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -51,13 +51,18 @@ class FeatureNoise(AbstractData):
         """v = e_1."""
         return axis(0)
 
-    def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
-        """Sparse noise of one point and its label."""
+    def draw(self, key: Key[Array, ""]) -> tuple[Sparse, Float[Array, ""]]:
+        """Sparse noise of standard deviation 1, and luck for the label."""
         places, values, label = jax.random.split(key, 3)
         index = distinct(places, self.sparsity, 1, here(self.d), beyond=int(self.d))
-        value = self.noise * cut(jax.random.normal(values, (int(self.sparsity),)), inside(self.sparsity))
-        y = sign(jax.random.uniform(label), row, self.balanced)
-        return Points(Sparse(index[None], value[None]), y, y)
+        value = cut(jax.random.normal(values, (int(self.sparsity),)), inside(self.sparsity))
+        return Sparse(index[None], value[None]), jax.random.uniform(label)
+
+    def point(self, drawn: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+        """Sparse noise of one point and its label."""
+        noise, luck = drawn
+        y = sign(luck, row, self.balanced)
+        return Points(noise._replace(value=self.noise * noise.value), y, y)
 
     def assemble(
         self,

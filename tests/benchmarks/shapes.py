@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from sweep import costs, grid, packing, plan
-from sweep.drive import Drive, Queue, Records
+from sweep.drive import Drive, Queue
+from sweep.records import Records
 from tests.benchmarks.teams import Team
 
 SEEDS = 40

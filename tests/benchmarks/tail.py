@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from sweep import engine, grid, plan, trainer
-from sweep.drive import Drive, Queue, Records
+from sweep.drive import Drive, Queue
+from sweep.records import Records
 from sweep.status import Status
 from sweep.trial import Trial
 from tests.benchmarks.teams import race

@@ -15,9 +15,10 @@ import optax
 
 from sweep import grid, plan
 from sweep.data.base import features, training_points
-from sweep.drive import Drive, Queue, Records
+from sweep.drive import Drive, Queue
 from sweep.launch import cores
 from sweep.measure import measure
+from sweep.records import Records
 from sweep.trainer import start
 from sweep.trial import Trial
 from tests.benchmarks.teams import race

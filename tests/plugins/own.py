@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -25,11 +27,14 @@ class Blobs(AbstractData):
         """The direction from one centre to the other."""
         return axis(0)
 
-    def point(self, key: Key[Array, ""], row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+    def draw(self, key: Key[Array, ""]) -> Float[Array, "1 d"]:
+        """A Gaussian vector."""
+        return jax.random.normal(key, (1, self.d))
+
+    def point(self, drawn: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """The cloud around the origin that is moved in `assemble`."""
-        values, label = jax.random.split(key)
-        y = sign(jax.random.uniform(label), row, True)
-        return Points(Dense(jax.random.normal(values, (1, self.d))), y, y)
+        y = sign(jnp.zeros(()), row, True)
+        return Points(Dense(drawn), y, y)
 
     def assemble(
         self,
