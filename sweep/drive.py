@@ -74,7 +74,7 @@ class Drive:
     target or stop being finite end unannounced. They are seen one chunk later, since the host reads a chunk while the
     next one runs; where chunks end early it reads at once. It ends after a chunk once `stop` is set. A `keeper` is
     given the state of all lanes once one of them has trained for `every` seconds, and again after as many; and at a
-    stop, where that saves more than SOME seconds.
+    stop, where that saves more than SOME seconds. Raises MemoryError where the device is known to be too small.
     """
 
     def __init__(
@@ -94,6 +94,9 @@ class Drive:
         self.early = engine.is_early(block)
         self.on_the_way = self.programs if records.test else engine.programs(block, 0)
         self.tables = tables_for(queue.trials, self.programs)
+        limit = engine.memory_limit()
+        if limit is not None and (needed := engine.memory(self.programs, queue.trials, lanes)) > limit:
+            raise MemoryError(f"{lanes} lanes take {needed:,} bytes, and the device has {limit:,}.")
         blank = self.programs.empty(engine.take(queue.trials, np.zeros(lanes, np.int64)))
         self.lanes = jax.device_put(blank, engine.placement(lanes))
         self.n = np.broadcast_to(here(queue.trials.data.n), queue.count)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.stages import Wrapped
 
 from sweep import fresh, measure, trainer
 from sweep.filters import Scene
@@ -46,13 +47,13 @@ class Programs(NamedTuple):
     from other states.
     """
 
-    empty: Callable[[Trial], Lanes]
-    fill: Callable[[Lanes, Trial, Any], Lanes]
-    advance: Callable[[Lanes, Any], tuple[Lanes, Told]]
+    empty: Wrapped
+    fill: Wrapped
+    advance: Wrapped
     table: Callable[[Trial], Any]
-    shelve: Callable[[Any, Any, Trial], Any]
-    look: Callable[[Lanes, Any, Any, Any], Measurement]
-    restore: Callable[[Lanes, trainer.State, Any], Lanes]
+    shelve: Wrapped
+    look: Wrapped
+    restore: Wrapped
 
 
 def each_block(fn: Callable[[Any], T], lanes: Any, block: int) -> T:
@@ -160,6 +161,33 @@ def _where_due(fn: Callable[[Any], T], due: jax.Array, args: Any, otherwise: T) 
 
     lanes = due, args, otherwise
     return jax.lax.map(one, lanes) if jax.default_backend() == "cpu" else jax.vmap(one)(lanes)
+
+
+def memory(programs: Programs, trials: Trial, lanes: int) -> int:
+    """Bytes of a device that so many lanes for such trials take at most while a program runs, as the compiler tells.
+
+    Nothing runs for it, and the persistent cache keeps what was compiled.
+    """
+    lanes //= len(jax.local_devices()) if placement(lanes) else 1
+    some = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes,), leaf.dtype), trials)
+    due, places = jax.ShapeDtypeStruct((lanes,), bool), jax.ShapeDtypeStruct((lanes,), np.int32)
+    empty = jax.eval_shape(programs.empty, some)
+    calls = (
+        programs.fill.lower(empty, some, due),
+        programs.advance.lower(empty, np.int32(1)),
+        programs.look.lower(empty, due, None, places),
+    )
+    found = [told for call in calls if (told := call.compile().memory_analysis())]
+    sizes = ("argument", "output", "temp")
+    return max(
+        sum(getattr(each, f"{size}_size_in_bytes") for size in sizes) - each.alias_size_in_bytes for each in found
+    )
+
+
+def memory_limit() -> int | None:
+    """Bytes that a program may take on a device of this process; None where devices do not tell, as on a CPU."""
+    told = (device.memory_stats() or {} for device in jax.local_devices())
+    return min((each["bytes_limit"] for each in told if "bytes_limit" in each), default=None)
 
 
 def take(trials: Trial, rows: np.ndarray | int) -> Trial:

@@ -30,8 +30,8 @@ def sweep(
     Args:
         grid: path of the grid file.
         out: folder of the store; `results/NAME` of the grid by default.
-        workers: processes that share the work, one a core; by default one for every core where that pays. They know
-            parts of your own from `plugins` only.
+        workers: processes that share the work, one a core or a gpu; by default one for every one where that pays. They
+            know parts of your own from `plugins` only.
         shard: (index, count), this process's share of the whole plan.
         lanes: trials under one vmap; chosen by the size of the network by default. Part of the bits of a result.
         dtype: `float32` or `float64`; a store never holds both.
@@ -64,7 +64,9 @@ def _workers(text: str) -> int | None:
 def main(
     grid: Annotated[Path, typer.Argument(help="The grid file (YAML).", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Folder of the tables. [default: results/NAME]")] = None,
-    workers: Annotated[str, typer.Option(help="Processes, each on a core of its own: a number or auto.")] = "auto",
+    workers: Annotated[
+        str, typer.Option(help="Processes, each on a core or gpu of its own: a number or auto.")
+    ] = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and touch no device.")] = False,
     shard: Annotated[str, typer.Option(help="i/n: train the i-th of n shares of the plan.")] = "0/1",
     lanes: Annotated[int | None, typer.Option(min=1, help="Trials under one vmap. [default: by size]")] = None,
@@ -73,6 +75,7 @@ def main(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     checkpoint: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints of long trainings.")] = 300.0,
     turn: Annotated[str | None, typer.Option(hidden=True, help="i/n: be the i-th of n workers of a parent.")] = None,
+    place: Annotated[str, typer.Option(hidden=True, help="What a worker has to itself: cpu (a core) or gpu.")] = "cpu",
 ) -> None:
     """Train every trial of GRID that is not done yet; rows stream into parquet tables.
 
@@ -84,8 +87,9 @@ def main(
     from sweep.errors import SweepError
 
     share, plugins = _shard(shard), tuple(plugin or ())
+    number = _shard(turn) if turn else None
     request = session.Request(
-        grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint, _shard(turn) if turn else None
+        grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint, number, place
     )
     try:
         if dry_run:

@@ -37,7 +37,10 @@ WORTH_A_WORKER = 10.0
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; see `sweep.run.sweep`. With a `turn` (number, count) it is a worker of a parent."""
+    """What the user asked for; see `sweep.run.sweep`.
+
+    With a `turn` (number, count) it is a worker of a parent, which has a `place` to itself: a core or a gpu.
+    """
 
     grid: Path
     out: str | Path | None = None
@@ -49,6 +52,7 @@ class Request:
     quiet: bool = False
     checkpoint: float = 300.0
     turn: tuple[int, int] | None = None
+    place: str = "cpu"
 
     def folder(self, grid: Grid) -> Path:
         """Where the tables go."""
@@ -68,17 +72,18 @@ def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
     grid = _load(request)
     store = Store(request.folder(grid))
-    host = _host(_wanted_platform(), request)
+    platform = _wanted_platform()
+    host = _host(request, platform, len(launch.cores()) if platform == "cpu" else 1)
     return plans.describe(_plan(request, grid, store, host))
 
 
 def run(request: Request) -> Path:
     """Train what is missing and return the folder of the tables."""
     if request.turn is not None:
-        launch.settle(request.turn[0])
+        launch.settle(request.turn[0], pin=request.place == "cpu")
     with Interrupts() as interrupts:
         grid = _load(request)
-        configure(request.dtype)
+        configure(request.dtype, request.turn[0] if request.turn and request.place == "gpu" else None)
         store = Store(request.folder(grid))
         with Claims(store.folder) as claims:
             store.open(_manifest(request, grid), grid.text, claims)
@@ -88,7 +93,8 @@ def run(request: Request) -> Path:
 
 def _train(request: Request, grid: Grid, store: Store, claims: Claims, interrupts: Interrupts) -> None:
     """Train what is missing, in this process or in workers."""
-    plan = _plan(request, grid, store, _host(_platform(), request))
+    platform = _platform()
+    plan = _plan(request, grid, store, _host(request, platform, _places(platform)))
     stop = threading.Event()
     with _progress(request) as progress, _writer(request, store, grid) as writer, interrupts.stopping(stop):
         progress.start(plan.planned, plan.planned - plan.left)
@@ -101,9 +107,15 @@ def _train(request: Request, grid: Grid, store: Store, claims: Claims, interrupt
             progress.say(f"{plan.left:,} trials trained, {plan.planned:,} rows in {store.folder}.")
 
 
-def _host(platform: str, request: Request) -> Host:
-    asked = 1 if request.turn is not None else request.workers or len(launch.cores())
-    return Host(platform, asked if platform == "cpu" else 1)
+def _host(request: Request, platform: str, places: int) -> Host:
+    """As many workers as were asked for, or as there are places; never two on an accelerator."""
+    asked = 1 if request.turn is not None else request.workers or places
+    return Host(platform, asked if platform == "cpu" else min(asked, places))
+
+
+def _places(platform: str) -> int:
+    """Where workers of this machine can be: cores, gpus, or one process for all local chips of a tpu."""
+    return {"cpu": len(launch.cores()), "gpu": jax.local_device_count()}.get(platform, 1)
 
 
 def _platform() -> str:
@@ -145,7 +157,7 @@ def _workers(plan: Plan, request: Request) -> int:
 
 def _launch(plan: Plan, request: Request, store: Store, progress: Progress, stop: threading.Event) -> None:
     """Let workers train the plan."""
-    workers = launch.Local(_command(request), plan.host.workers)
+    workers = launch.Local([*_command(request), "--place", plan.host.platform], plan.host.workers)
     workers.run(lambda line: relay(line, progress), progress.say, stop, store.log.read)
 
 
@@ -174,8 +186,16 @@ def _progress(request: Request) -> Progress:
     return Silent() if request.quiet else for_terminal()
 
 
-def configure(dtype: str) -> None:
-    """Set what has to be set before the first array: one thread an operation, full float32 products, the dtype."""
+def configure(dtype: str, gpu: int | None = None) -> None:
+    """Set what has to be set before the first array: one thread an operation, full float32 products, the dtype.
+
+    A worker sees no more than its own `gpu`. Memory of gpus is taken as it is needed, since the parent of workers has
+    them open too.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if gpu is not None:
+        jax.config.update("jax_cuda_visible_devices", str(gpu))
+        jax.config.update("jax_rocm_visible_devices", str(gpu))
     flag = "--xla_cpu_multi_thread_eigen=false"
     if flag not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()

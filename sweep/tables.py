@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sweep import engine, fresh
 from sweep.trial import Trial
 
-MOST_BYTES = 128 << 20
+MOST_BYTES, MOST_TABLES = 64 << 20, 64
 """Room for the tables of a bucket. Points of which one table needs more are drawn anew each time."""
 
 
@@ -38,7 +37,7 @@ class Tables:
     def __init__(self, trials: Trial, programs: engine.Programs, origins: np.ndarray, room: int) -> None:
         self.trials, self.programs, self.origins, self.room = trials, programs, origins, room
         table = jax.eval_shape(programs.table, engine.take(trials, 0))
-        self.tables = jax.tree.map(lambda leaf: jnp.zeros((room, *leaf.shape), leaf.dtype), table)
+        self.tables = jax.device_put(jax.tree.map(lambda leaf: np.zeros((room, *leaf.shape), leaf.dtype), table))
         self.place: dict[int, int] = {}
         """The place of each table that is kept, by its origin; the one unused longest comes first."""
 
@@ -72,13 +71,13 @@ class Tables:
 def tables_for(trials: Trial, programs: engine.Programs) -> Tables | NoTables:
     """What keeps the fresh points of the trials of a queue, leaves (count,).
 
-    Tables on a CPU, where lanes are measured one by one and random numbers cost more than what is done with them.
+    Tables on a CPU, where lanes are measured one by one and random numbers cost more than what is done with them. How
+    many there is room for is part of the shape of a program, so it does not depend on the trials that are left.
     """
     table = jax.eval_shape(programs.table, engine.take(trials, 0))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(table))
-    origins = _origins(trials)
-    room = min(MOST_BYTES // size, int(origins.max()) + 1) if size else 0
-    return Tables(trials, programs, origins, room) if room and jax.default_backend() == "cpu" else NoTables()
+    room = min(MOST_BYTES // size, MOST_TABLES) if size else 0
+    return Tables(trials, programs, _origins(trials), room) if room and jax.default_backend() == "cpu" else NoTables()
 
 
 def _origins(trials: Trial) -> np.ndarray:

@@ -156,8 +156,9 @@ def stores_differ(one: Path, other: Path) -> str:
 def jax_as_it_was() -> Iterator[None]:
     """Undo what a sweep inside this process sets for the whole process."""
     cache = ("compilation_cache_dir", "persistent_cache_min_compile_time_secs", "persistent_cache_min_entry_size_bytes")
-    names = ("jax_enable_x64", "jax_default_matmul_precision", *(f"jax_{each}" for each in cache))
-    before, flags = {name: getattr(jax.config, name) for name in names}, os.environ.get("XLA_FLAGS")
+    devices = ("cuda_visible_devices", "rocm_visible_devices")
+    names = ("jax_enable_x64", "jax_default_matmul_precision", *(f"jax_{each}" for each in (*cache, *devices)))
+    before, flags = {name: jax.config.values[name] for name in names}, os.environ.get("XLA_FLAGS")
     try:
         yield
     finally:

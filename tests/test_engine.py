@@ -259,12 +259,12 @@ def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:
     jax.clear_caches()
     engine.programs.cache_clear()
     train(batch(members(5, width=3)), lanes=2)
-    assert sorted(compiles) == sorted(f"jit({name})" for name in ("empty", "fill", "advance", "look"))
+    assert sorted(compiles) == sorted(f"jit({name})" for name in ("empty", "fill", "advance", "shelve", "look"))
     compiles.clear()
     train(batch([trial({"optimizer": "adam"}, width=3, seed=9, lr=0.5, noise=2.0, l2=0.5)] * 3), lanes=2)
     assert compiles == []
     train(batch(members(2, width=4)), lanes=2)
-    assert len(compiles) == 4
+    assert len(compiles) == 5
 
 
 def test_a_trial_that_ends_early_has_the_records_before_its_end_and_its_end() -> None:
@@ -296,3 +296,20 @@ def test_a_drive_that_is_told_to_stop_ends_in_the_middle_of_a_long_trial() -> No
     began = time.perf_counter()
     assert list(found) == []
     assert time.perf_counter() - began < 5
+
+
+def test_memory_is_known_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than the lanes themselves, growing with them, and a device with less refuses them with both numbers."""
+    trials = batch([trial(seed=seed) for seed in range(4)])
+    made = engine.programs(1, 8)
+    some, more = (engine.memory(made, trials, lanes) for lanes in (2, 4))
+    lanes = made.empty(trials)
+    assert more > sum(leaf.nbytes for leaf in jax.tree.leaves(lanes) if hasattr(leaf, "nbytes")) > 0
+    assert some < more
+    monkeypatch.setattr(engine, "memory_limit", lambda: more - 1)
+    with pytest.raises(MemoryError, match=f"4 lanes take {more:,} bytes, and the device has {more - 1:,}"):
+        Drive(Queue(trials), 4, 1, Records(points=0, test_points=8))
+
+
+def test_a_cpu_tells_no_memory() -> None:
+    assert engine.memory_limit() is None

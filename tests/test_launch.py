@@ -11,12 +11,26 @@ import threading
 import time
 from pathlib import Path
 
+import jax
 import pytest
 
+from sweep import session
 from sweep.errors import WorkerFailed
 from sweep.launch import Local, cores
 from sweep.progress import Reports, Silent, relay
-from tests.commands import command, difference, finish, of_trials, rows, start, stores_differ, wait, write_grid
+from sweep.run import sweep
+from tests.commands import (
+    command,
+    difference,
+    finish,
+    jax_as_it_was,
+    of_trials,
+    rows,
+    start,
+    stores_differ,
+    wait,
+    write_grid,
+)
 
 SCRIPT = """
 import pathlib, sys, time
@@ -73,6 +87,13 @@ def test_every_worker_has_a_core() -> None:
         with subprocess.Popen([sys.executable, "-c", ask.format(number)], text=True, **pipes) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == f"{{{places[number % len(places)]}}}\n"
+
+
+def test_a_worker_of_a_gpu_keeps_all_cores() -> None:
+    ask = "import os; from sweep.launch import settle; settle(0, pin=False); print(len(os.sched_getaffinity(0)))"
+    with subprocess.Popen([sys.executable, "-c", ask], text=True, stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{len(cores())}\n"
 
 
 def end(folder: Path, kind: str) -> str:
@@ -227,6 +248,30 @@ def test_two_workers_leave_what_one_leaves(whole: Path) -> None:
     assert answer.code == 0, answer.err
     assert "48 trials trained, 48 rows" in answer.err and "48 of 48 trials" in answer.err
     assert stores_differ(whole.parent / "two", whole) == ""
+
+
+@pytest.mark.parametrize(("asked", "count"), [(2, 2), (4, 2)])
+def test_every_gpu_has_a_worker_and_none_has_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, count: int
+) -> None:
+    """On a machine with two; what workers are told is what makes jax see one of them."""
+    started: list[tuple[list[str], int]] = []
+
+    class Recorded:
+        def __init__(self, command: list[str], count: int) -> None:
+            started.append((command, count))
+
+        def run(self, *given: object) -> None: ...
+
+    monkeypatch.setattr(session, "_platform", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    monkeypatch.setattr(session.launch, "Local", Recorded)
+    with jax_as_it_was():
+        sweep(write_grid(tmp_path, GRID), tmp_path / "store", workers=asked, quiet=True)
+        ((told, number),) = started
+        assert number == count and told[told.index("--place") + 1] == "gpu"
+        session.configure("float32", gpu=1)
+        assert {jax.config.values[f"jax_{kind}_visible_devices"] for kind in ("cuda", "rocm")} == {"1"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks the system for the children of a process")

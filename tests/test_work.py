@@ -153,6 +153,31 @@ def test_where_memory_is_short_the_sweep_goes_on_with_fewer_lanes(trained: Calla
     assert set(table(store)["status"]) == {"out_of_steps"}
 
 
+@pytest.mark.promise(11)
+def test_lanes_that_will_not_fit_are_never_tried(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that tells its memory, which here is counted in lanes."""
+    tried: list[int] = []
+    make = engine.programs
+
+    def programs(block: int, test_points: int) -> Programs:
+        made = make(block, test_points)
+
+        def advance(lanes: Any, steps: Any) -> Any:
+            tried.append(len(lanes.states.step))
+            return made.advance(lanes, steps)
+
+        return made._replace(advance=advance)
+
+    with jax_as_it_was(), monkeypatch.context() as patch:
+        patch.setattr(engine, "programs", programs)
+        patch.setattr(engine, "memory", lambda programs, trials, lanes: lanes)
+        patch.setattr(engine, "memory_limit", lambda: 5)
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", environment()["JAX_COMPILATION_CACHE_DIR"])
+        store = sweep(whole.parent / "grid.yaml", tmp_path / "store", workers=1, quiet=True)
+    assert set(tried) == {4}
+    assert len(table(store)) == TRIALS and set(table(store)["status"]) == {"out_of_steps"}
+
+
 @pytest.mark.slow
 @pytest.mark.promise(11)
 def test_a_trial_that_does_not_fit_alone_is_a_row(trained: Callable[..., Path]) -> None:

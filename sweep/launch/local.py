@@ -158,9 +158,9 @@ def cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
-def settle(number: int) -> None:
-    """Stay on a processor of one's own, where the system knows such a thing, and end when the parent does."""
-    if hasattr(os, "sched_setaffinity"):
+def settle(number: int, pin: bool = True) -> None:
+    """End when the parent does; where `pin`, stay on a processor of one's own if the system knows such a thing."""
+    if pin and hasattr(os, "sched_setaffinity"):
         places = cores()
         os.sched_setaffinity(0, {places[number % len(places)]})
     threading.Thread(target=_follow, daemon=True).start()
