@@ -18,7 +18,6 @@ from sweep.data.base import AbstractGaussian, feature_count, features, test_draw
 from sweep.draws import Purpose, stream
 from sweep.filters import AbstractFilters, Network, Scene
 from sweep.models.base import AbstractFiltered
-from sweep.rarely import rarely
 from sweep.spec import Scalar, here
 from sweep.trial import Trial
 
@@ -82,14 +81,15 @@ def by_vectors(trial: Trial, net: Network, seen: Scene) -> Respond:
 
 
 def root_of(covariance: Float[Array, "k k"]) -> Float[Array, "k k"]:
-    """R with R^T R = the covariance: Cholesky's, and the symmetric one where that does not exist."""
-    fast = jnp.linalg.cholesky(covariance).T
+    """R with R^T R = the covariance up to rounding: Cholesky's, of a diagonal that is larger by its rounding error.
 
-    def symmetric(covariance: Float[Array, "k k"]) -> Float[Array, "k k"]:
-        values, vectors = jnp.linalg.eigh(covariance)
-        return (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
-
-    return rarely(~jnp.all(jnp.isfinite(fast)), symmetric, fast, covariance)
+    So it exists where filters depend on each other; those that are zero, as padded ones are, stay zero.
+    """
+    variances = jnp.diagonal(covariance)
+    none = variances <= 0
+    rounding = 10 * len(variances) * jnp.finfo(covariance.dtype).eps * jnp.max(variances)
+    raised = covariance + jnp.diag(jnp.where(none, 1.0, rounding))
+    return jnp.where(none, 0.0, jnp.linalg.cholesky(raised).T)
 
 
 def by_law(trial: Trial, net: Network, seen: Scene) -> Respond:

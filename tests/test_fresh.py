@@ -171,3 +171,23 @@ class TestKept:
         shared = train()
         monkeypatch.setattr(tables_module, "MOST_BYTES", 0)
         np.testing.assert_allclose(shared, train(), rtol=1e-6)
+
+
+@pytest.mark.usefixtures("float64")
+class TestRoots:
+    """R^T R is the covariance of filters, however they depend on each other."""
+
+    @pytest.mark.parametrize(("d", "units"), [(30, 6), (4, 6), (1, 5)], ids=["free", "dependent", "all_one"])
+    def test_they_make_the_covariance(self, d: int, units: int) -> None:
+        w = np.random.default_rng(0).normal(size=(d, units))
+        root = np.asarray(fresh.root_of(jnp.asarray(w.T @ w)))
+        np.testing.assert_allclose(root.T @ root, w.T @ w, atol=1e-12)
+
+    def test_filters_that_are_zero_stay_zero_and_change_no_other(self) -> None:
+        w = np.random.default_rng(1).normal(size=(9, 3))
+        alone = np.asarray(fresh.root_of(jnp.asarray(w.T @ w)))
+        padded = np.pad(w, ((0, 0), (0, 2)))
+        root = np.asarray(fresh.root_of(jnp.asarray(padded.T @ padded)))
+        np.testing.assert_allclose(root[:3, :3], alone, rtol=1e-12, atol=1e-13)
+        assert not root[:, 3:].any() and not root[3:].any()
+        assert not np.asarray(fresh.root_of(jnp.zeros((3, 3)))).any()

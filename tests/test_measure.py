@@ -75,8 +75,7 @@ def cnn_margin(one: Trial, w: np.ndarray, bias: np.ndarray | float, x: np.ndarra
 
 def margins_by_law(one: Trial, w: np.ndarray, points: int, chunk: int) -> np.ndarray:
     """Margins of fresh signal-noise points, of which only the inner products with the filters are drawn."""
-    _, values, axes = np.linalg.svd(w[1:], full_matrices=False)
-    root = axes.T @ np.diag(values) @ axes
+    root = np.linalg.cholesky(w[1:].T @ w[1:]).T
 
     @jax.jit
     def draw(first: Any) -> Any:
