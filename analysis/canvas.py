@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from analysis.words import label
+from analysis.words import label, number
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -105,6 +105,16 @@ def finish(figure: Figure, title: str, caption: str) -> Figure:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
+
+
+def sparse_log_ticks(ax: Axes) -> None:
+    """A logarithmic x axis: plain numbers at 1, 2 and 5 of each power of ten, so that they never run together."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(lambda value, _: number(value))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def value_label(cells: pd.DataFrame) -> str:

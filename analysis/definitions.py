@@ -13,26 +13,26 @@ if TYPE_CHECKING:
 KINDS: dict[str, dict[str, str]] = {
     "data": {
         "feature_noise": (
-            "A point with label y = ±1 has two patches in d dimensions: the feature y v, with v = e₁, and noise ξ - α y v. "
-            "ξ has independent N(0, σ²) numbers at s random coordinates other than the first, and zeros elsewhere; α is "
-            "feature_noise, σ is noise, s is sparsity. snr = 1 / (σ √s)."
+            "A point with label y = ±1 has two patches in d dimensions: the feature y v, with v = e₁, and noise "
+            "ξ - α y v. ξ has independent N(0, σ²) numbers at s random coordinates other than the first, and zeros "
+            "elsewhere; α is feature_noise, σ is noise, s is sparsity. snr = 1 / (σ √s)."
         ),
         "signal_noise": (
-            "A point with label y = ±1 has two patches in d dimensions: the signal y μ, with μ = signal e₁, and noise ξ of "
-            "independent N(0, σ²) numbers (orthogonal to μ where `orthogonal`), σ being noise. Labels that the network "
-            "sees are flipped with the chance flip. snr = signal / (σ √d)."
+            "A point with label y = ±1 has two patches in d dimensions: the signal y μ, with μ = signal e₁, and noise "
+            "ξ of independent N(0, σ²) numbers (orthogonal to μ where `orthogonal`), σ being noise. Labels that the "
+            "network sees are flipped with the chance flip. snr = signal / (σ √d)."
         ),
         "separable": (
-            "A point is one Gaussian vector x of N(0, 1) numbers in d dimensions with a label y = ±1: a random one, or the "
-            "side of a random plane on which x lies."
+            "A point is one Gaussian vector x of N(0, 1) numbers in d dimensions with a label y = ±1: a random one, "
+            "or the side of a random plane on which x lies."
         ),
     },
     "model": {
         "cnn": (
-            "A network of m filters a class (width) that all patches share: F(x) = Σ ± max(⟨w, patch⟩, 0)^q, summed over "
-            "patches and filters, + for filters of class +1 and - for those of class -1 (means instead of sums where "
-            "readout or patches say so); q is power. First weights are N(0, init_scale²) unless init says otherwise; only "
-            "the filters w (and biases) are trained."
+            "A network of m filters a class (width) that all patches share: F(x) = Σ ± max(⟨w, patch⟩, 0)^q, summed "
+            "over patches and filters, + for filters of class +1 and - for those of class -1 (means instead of sums "
+            "where readout or patches say so); q is power. First weights are N(0, init_scale²) unless init says "
+            "otherwise; only the filters w (and biases) are trained."
         ),
         "linear": "A linear classifier: F(x) = ⟨w, x⟩, summed over patches; first weights are N(0, init_scale²).",
     },
@@ -44,7 +44,9 @@ KINDS: dict[str, dict[str, str]] = {
 }
 """Formulas of each kind; what is not listed is a part of the user's own."""
 
-REGULARIZED = "; training minimises its mean over the training points plus (l2 / 2) times the squared norm of the weights."
+REGULARIZED = (
+    "; training minimises its mean over the training points plus (l2 / 2) times the squared norm of the weights."
+)
 TESTED = "A point with y F(x) ≤ 0 counts as an error."
 
 

@@ -60,7 +60,7 @@ def flip_exhibit(curves: pd.DataFrame, place: str, confidence: float) -> Iterato
         f"{place}A run flips where feature learning, once above 0, falls to 0 or below: between the steps after and "
     )
     caption += "median, the recorded ones before and at the flip (medians over seeds)."
-    yield Exhibit("flips", "Sign flips of feature learning", caption, table, said=_flips_told(table))
+    yield Exhibit("flips", "Sign flips of feature learning", caption, table, said=[_flips_told(table, place)])
 
 
 def _fits_told(table: pd.DataFrame) -> list[str]:
@@ -75,11 +75,13 @@ def _fits_told(table: pd.DataFrame) -> list[str]:
     return told
 
 
-def _flips_told(table: pd.DataFrame) -> list[str]:
+def _flips_told(table: pd.DataFrame, place: str) -> str:
+    """For all optimizers in one sentence, which says where."""
     told = []
     for row in table.to_dict("records"):
         share = interval(row["share"], row["share_low"], row["share_high"])
         when = f", at step {number(row['median'])} in the median" if np.isfinite(row["median"]) else ""
-        what = f"feature learning turns negative in {row['flipped']:.0f} of {row['runs']:.0f} runs"
-        told.append(f"{row['optimizer']}: {what}, a share of {share}{when}.")
-    return told
+        many = f"{row['flipped']:.0f} of {row['runs']:.0f} runs of {row['optimizer']}"
+        told.append(f"in {many} (a share of {share}){when}")
+    what = f"feature learning turns negative {'; '.join(told)}."
+    return f"{place.removesuffix('. ')}: {what}" if place else what[0].upper() + what[1:]

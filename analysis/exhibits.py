@@ -18,7 +18,7 @@ from analysis.phase import Cells
 from analysis.plot import curves_figure, gap_figure
 from analysis.tables import largest, levels
 from analysis.view import View
-from analysis.words import error_sentences, gap_sentences, interval, label, where
+from analysis.words import error_sentences, floor, gap_sentences, interval, label, where
 from sweep.schema import CURVES, OBSERVABLES
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ def exhibits(folder: Path, shown: View, confidence: float, level: float = 0.25) 
     """
     if _measured(shown.runs) == TESTED:
         yield from _gaps(shown, confidence)
+    yield from margin_exhibits(folder, shown.runs, confidence)
     if shown.x is None:
         yield _means(shown.runs, confidence)
     elif shown.y is None:
         yield from _lines(shown, confidence)
     else:
         yield from _planes(shown, confidence, level)
-    yield from margin_exhibits(folder, shown.runs, confidence)
     yield from fit_exhibit(shown, confidence)
     if parts(folder, CURVES):
         yield from _curves(folder, shown, confidence)
@@ -81,7 +81,7 @@ def _planes(shown: View, confidence: float, level: float) -> Iterator[Exhibit]:
     found = front(shown, level, confidence)
     for value in _measured(shown.runs):
         cells = Cells(shown.x, shown.y, value, "optimizer", confidence)(shown.runs)
-        said = error_sentences(cells) if value == "test_error" else []
+        said = error_sentences(cells, floor(shown.runs)) if value == "test_error" else []
         caption = f"{_meaning(value)} Mean over seeds in each cell."
         figure = phase_diagram(cells, lines=found.lines if found and value == "test_error" else ())
         yield Exhibit(f"phase-{value}", label(value).capitalize(), caption, cells, figure, said)
@@ -101,7 +101,7 @@ def _lines(shown: View, confidence: float) -> Iterator[Exhibit]:
         runs, values = runs[runs[shown.y].isin(some)], values[-1:]
     for value in values:
         cells = Cells(shown.x, shown.y, value, "optimizer", confidence)(runs)
-        said = error_sentences(cells) if shown.y is None and value == "test_error" else []
+        said = error_sentences(cells, floor(runs)) if shown.y is None and value == "test_error" else []
         title = f"{label(value).capitalize()} against {label(shown.x or '')}"
         few = f" At some values of {label(shown.y)}." if shown.y else ""
         yield Exhibit(f"lines-{value}", title, f"{_meaning(value)}{few}", cells, gap_figure(cells), said)
@@ -159,7 +159,8 @@ def telling(shown: View, confidence: float) -> tuple[pd.DataFrame, str]:
         cells, what = Cells(shown.x, shown.y, value, "optimizer", confidence)(shown.runs), label(value)
     top = largest(cells.dropna(subset=shown.keys))
     inside = (shown.runs[shown.keys] == top[shown.keys]).all(axis=1)
-    return shown.runs[inside], f"At {where(top, shown.keys)}, the cell with the largest {what}. "
+    among = f" of the runs that have {' and '.join(shown.keys)}" if shown.runs[shown.keys].isna().any(axis=None) else ""
+    return shown.runs[inside], f"At {where(top, shown.keys)}, the cell with the largest {what}{among}. "
 
 
 def _meaning(value: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SIZES = ("n", "d")
 """Axes that are sizes of a problem."""
+
+COLLAPSED = 2.0
+"""Up to this quality curves are one: squared distances within twice what seeds explain."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,16 @@ def front(shown: View, level: float, confidence: float) -> Front | None:
     return Front(boundary(runs), slopes, theories)
 
 
+FIRST, LAST = ("predicted", "fails", "residual", "residual_low", "residual_high"), ("index", "constant", "seeds")
+"""Columns of a theory's table that come first behind those of the boundary's place, and last."""
+
+OVERLAID = (
+    "Theory leaves the constant open: it is the median of the index, the left side, at the measured boundary, and is "
+    "then taken as known. predicted: where theory puts the boundary; fails: the interval of the boundary excludes "
+    "that; residual: log(at / predicted); apart: values of the axis that were run between the two."
+)
+
+
 def _laid(
     theory: Theory, boundary: Boundary, runs: pd.DataFrame, positive: bool
 ) -> tuple[Theory, pd.DataFrame, pd.DataFrame | None] | None:
@@ -70,20 +83,28 @@ def boundary_exhibits(found: Front) -> Iterator[Exhibit]:
     """The boundary with its exponents, and a table for each theory."""
     x, y, level = found.table.attrs["x"], found.table.attrs["y"], found.table.attrs["level"]
     percent = f"{100 * found.table.attrs['confidence']:g} %"
-    caption = f"Where the mean test error crosses {level:g} along {label(x)}, in each row of {label(y)}. Nothing is "
-    caption += f"smoothed: the fit is monotone, the {percent} interval comes from drawing the seeds again and again. A "
-    caption += "step between two neighbours may be anywhere between them. ∞ and -∞: the whole row is on one side."
+    caption = (
+        f"Where the mean test error crosses {level:g} along {label(x)}, in each row of {label(y)}: the crossing of "
+    )
+    caption += (
+        "a monotone curve fitted to the means of the row, so where the error rises first and falls then, its main "
+    )
+    caption += f"course counts. The {percent} interval comes from drawing the seeds again and again; where the error "
+    caption += (
+        "jumps between two neighbours, the interval is all that gap. ∞ and -∞: the whole row is on one side. Rows "
+    )
+    caption += "share their seeds, so they err together."
     said = boundary_sentences(found.table, found.slopes)
     yield Exhibit("boundary", f"Boundary: test error {level:g}", caption, found.table, said=said)
     if found.slopes is not None and found.slopes["slope"].notna().any():
         caption = f"Slope of log {x} against log {y} along the boundary, over the rows that cross within the grid."
         yield Exhibit("exponents", "Exponent of the boundary", caption, found.slopes)
     for theory, table, slopes in found.theories:
-        caption = f"{theory.source}. Theory leaves the constant open; it is fitted to the measured boundary."
         title = f"Theory: {theory.title}"
-        yield Exhibit(
-            f"theory-{theory.name}", title, caption, table, said=overlay_sentences(table, slopes), headline=False
-        )
+        said = overlay_sentences(table, slopes)
+        first = [name for name in FIRST if name in table]
+        ordered = table[[*(name for name in table if name not in (*first, *LAST)), *first, *LAST]]
+        yield Exhibit(f"theory-{theory.name}", title, f"{theory.source}. {OVERLAID}", ordered, said=said)
 
 
 def elsewhere_exhibits(shown: View, level: float, confidence: float) -> Iterator[Exhibit]:
@@ -97,11 +118,11 @@ def elsewhere_exhibits(shown: View, level: float, confidence: float) -> Iterator
     for name, tables in found.items():
         table = pd.concat(tables, ignore_index=True)
         table = table[[name, *(key for key in table if key != name)]]
-        caption = (
-            f"The plane above at each value of {label(name)}: slope of log {shown.x} against log {shown.y} along the "
-        )
-        caption += f"boundary of test error {level:g}, measured and in theory."
-        yield Exhibit(f"exponents-{name}", f"Exponents over {label(name)}", caption, table)
+        slope = f"slope of log {shown.x} against log {shown.y} along the boundary of test error {level:g}"
+        caption = f"The plane above at each value of {label(name)}: {slope}, measured and in theory."
+        told = [f"{name} = {number(row[name])}: {_exponent(row)}" for row in table.to_dict("records")]
+        said = [f"Over {label(name)}, {slope}: {'; '.join(told)}."]
+        yield Exhibit(f"exponents-{name}", f"Exponents over {label(name)}", caption, table, said=said)
 
 
 def collapse_exhibit(shown: View, confidence: float) -> Iterator[Exhibit]:
@@ -115,19 +136,37 @@ def collapse_exhibit(shown: View, confidence: float) -> Iterator[Exhibit]:
     scaling = Collapse(x, y, "test_error", "optimizer", confidence=confidence)
     found = scaling(runs)
     curves = scaling.collapsed(runs, found)
-    told = [
-        f"{row['optimizer']}: the curves of all {y} are best one in {x} {y}^{number(row['exponent'])} "
-        f"[{number(row['low'])}, {number(row['high'])}], with a mean squared distance of {number(row['quality'])} "
-        f"standard errors (1 is a collapse, {number(row['quality_unscaled'])} without scaling)."
-        for row in found.to_dict("records")
-        if np.isfinite(row["exponent"])
-    ]
+    told = [_collapsed(row, x, y) for row in found.to_dict("records") if np.isfinite(row["exponent"])]
     caption = (
-        "Curves of several sizes, as they are and against the scaled axis. An exponent of the boundary is minus that "
+        "Curves of several sizes, as they are and against the scaled axis. The quality is the mean squared distance "
     )
-    caption += "of a collapse where there is one."
+    caption += "of points from the common curve over what seeds alone would make of it. Where curves collapse, the "
+    caption += f"exponent of the boundary is minus theirs. On this grid exponents {number(_step(runs, x, y))} apart "
+    caption += "differ by one step of the largest size against the smallest: less is not resolved."
     title, figure = "Finite-size scaling", collapse_figure(curves)
     yield Exhibit("collapse", title, caption, found, figure, told, cells=curves, headline=False)
+
+
+def _collapsed(row: Mapping[Any, Any], x: str, y: str) -> str:
+    """Whether curves of all sizes are one, and with which exponent."""
+    far, before = number(row["quality"]), number(row["quality_unscaled"])
+    if not row["quality"] <= COLLAPSED:
+        much = f"{far} times what seeds explain ({before} without scaling, about 1 for a collapse)"
+        return (
+            f"{row['optimizer']}: no power of {y} makes the curves of all {y} one; in the best one their squared "
+            f"distances are {much}, so this page takes no exponent from it."
+        )
+    ends = f"[{number(row['low'])}, {number(row['high'])}]"
+    return (
+        f"{row['optimizer']}: the curves of all {y} are one in {x} {y}^{number(row['exponent'])} {ends}, with squared "
+        f"distances of {far} times what seeds explain ({before} without scaling)."
+    )
+
+
+def _step(runs: pd.DataFrame, x: str, y: str) -> float:
+    """Exponents that differ by this move the largest size by one step of x against the smallest."""
+    xs, ys = (np.log(np.sort(runs[name].unique().astype(float))) for name in (x, y))
+    return float(np.median(np.diff(xs)) / np.ptp(ys))
 
 
 def _exponents(found: Front | None) -> Iterator[pd.DataFrame]:
@@ -146,8 +185,9 @@ def boundary_sentences(table: pd.DataFrame, slopes: pd.DataFrame | None) -> list
     """For each facet from where to where the boundary goes, how well it is known, and its exponent."""
     facet = table.attrs["facet"]
     return [
-        f"{name}: {_course(table[table[facet] == name])}{_power_law(slopes, facet, name)}."
+        f"{name}: {_course(own)}{_power_law(slopes, own, facet, name)}."
         for name in levels(table, facet)
+        for own in [table[table[facet] == name]]
     ]
 
 
@@ -166,10 +206,19 @@ def _course(part: pd.DataFrame) -> str:
     return f"{what} at {' and at '.join(places)}{outside if len(inside) < len(part) else ''}"
 
 
-def _power_law(slopes: pd.DataFrame | None, facet: str, name: object) -> str:
+def _power_law(slopes: pd.DataFrame | None, part: pd.DataFrame, facet: str, name: object) -> str:
     if slopes is None or (own := slopes[(slopes[facet] == name) & slopes["slope"].notna()]).empty:
         return ""
-    slope = own.iloc[0]
-    if np.isnan(slope["low"]):
-        return f"; exponent {number(slope['slope'])}"
-    return f"; exponent {number(slope['slope'])} [{number(slope['low'])}, {number(slope['high'])}]"
+    inside = part[np.isfinite(part["at"])]
+    open_ended = int(np.isinf(inside[["low", "high"]]).any(axis=1).sum())
+    if 2 * open_ended > len(inside):
+        return f"; no exponent, since the interval reaches beyond the grid in {open_ended} of {len(inside)} rows"
+    return f"; exponent {_exponent(own.iloc[0].to_dict())}"
+
+
+def _exponent(row: Mapping[Any, Any]) -> str:
+    """A slope with its interval, and what theory says where it says something."""
+    told = number(row["slope"])
+    told += "" if np.isnan(row["low"]) else f" [{number(row['low'])}, {number(row['high'])}]"
+    theory = row.get("theory", np.nan)
+    return told if np.isnan(theory) else f"{told}, theory {number(theory)}"

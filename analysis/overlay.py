@@ -168,15 +168,17 @@ class Overlay:
 
 
 def overlay_sentences(table: pd.DataFrame, slopes: pd.DataFrame | None = None) -> list[str]:
-    """What an Overlay says, one sentence a facet: in how many rows the theory fails, and its slope if given."""
+    """What an Overlay says, one sentence a facet: what its slope says of the theory if given, then its rows."""
     facet = table.attrs["facet"]
     names = list(levels(table, facet)) if facet else [None]
     told = []
     for name in names:
         part = table if name is None else table[table[facet] == name]
-        who = table.attrs["theory"] if name is None else f"{table.attrs['theory']}, {facet} {number(name)}"
+        who = "" if name is None else f" for {number(name)}"
         own = None if slopes is None else slopes if name is None else slopes[slopes[facet] == name]
-        told.append(f"{who}: {_rows_told(part, table.attrs['confidence'])}{_slope_told(own)}.")
+        told.append(
+            f"Theory{who}, {table.attrs['theory']}: {_slope_told(own)}{_rows_told(part, table.attrs['confidence'])}."
+        )
     return told
 
 
@@ -225,8 +227,11 @@ def _rows_told(part: pd.DataFrame, confidence: float) -> str:
     if known.empty:
         return "cannot be compared with any row of the boundary"
     failed = known[known["fails"].astype(bool)]
-    chance = f"{(1 - confidence) * len(known):.2g} are to be expected by chance"
-    said = [f"fails in {len(failed)} of {len(known)} rows at {100 * confidence:g} % ({chance})"]
+    chance = f"about {(1 - confidence) * len(known):.2g} would by chance; rows share seeds, so they err together"
+    percent = f"{100 * confidence:g} %"
+    said = [
+        f"its line lies outside of the boundary's {percent} interval in {len(failed)} of {len(known)} rows ({chance})"
+    ]
     close = int((failed["apart"] == 0).sum())
     said += [f"{close} of these by less than a step of the grid"] if close else []
     outside = int((~part["at"].between(0, np.inf, inclusive="neither")).sum())
@@ -238,7 +243,9 @@ def _slope_told(slopes: pd.DataFrame | None) -> str:
         return ""
     x, y, own = slopes.attrs["x"], slopes.attrs["y"], slopes.iloc[0]
     ends = "without an interval" if np.isnan(own["low"]) else f"[{own['low']:.3g}, {own['high']:.3g}]"
-    verdict = ", outside of the interval" if slopes["fails"].eq(True).any() else ""
-    return (
-        f"; slope of log {x} against log {y}: measured {own['slope']:.3g} {ends}, theory {own['theory']:.3g}{verdict}"
-    )
+    if np.isnan(own["low"]):
+        verdict = "cannot be judged by the slope"
+    else:
+        verdict = f"{'contradicted' if slopes['fails'].eq(True).any() else 'not contradicted'} by the slope"
+    measured = f"measured {own['slope']:.3g} {ends}, theory {own['theory']:.3g}"
+    return f"{verdict} of log {x} against log {y} ({measured}); "

@@ -60,7 +60,9 @@ class Cells:
             mean=("_value", "mean"), _std=("_value", "std"), count=("_value", "count"), _rows=("_value", "size")
         )
         half = half_width(cells["_std"], cells["count"], self.level)
-        cells = cells.assign(low=cells["mean"] - half, high=cells["mean"] + half)
+        least, most = _possible(self.value, table.attrs.get("value"))
+        low, high = (cells["mean"] - half).clip(lower=least), (cells["mean"] + half).clip(upper=most)
+        cells = cells.assign(low=np.minimum(low, cells["mean"]), high=np.maximum(high, cells["mean"]))
         cells["nonfinite"] = cells["_rows"] - cells["count"]
         cells["expected"] = cells["_rows"] if table.attrs.get("complete") is True else cells["_rows"].max()
         cells["incomplete"] = cells["_rows"] < cells["expected"]
@@ -69,6 +71,26 @@ class Cells:
         paired = self.value in DERIVED and table.attrs.get("value")
         cells.attrs |= {"of": paired or self.value, "column": self.value}
         return cells
+
+
+POSSIBLE = {
+    "test_error": (0.0, 1.0),
+    "train_error": (0.0, 1.0),
+    "generalization_gap": (-1.0, 1.0),
+    "test_loss": (0.0, None),
+    "train_loss": (0.0, None),
+}
+"""Least and largest value of a column. The interval of a mean ends there."""
+
+
+def _possible(value: str, paired: str | None) -> tuple[float | None, float | None]:
+    """Where the values of a column end, or the differences of two of them where it is one."""
+    if value not in DERIVED or paired is None:
+        return POSSIBLE.get(value, (None, None))
+    least, most = POSSIBLE.get(paired, (None, None))
+    if value != "difference":
+        return least, most
+    return (None, None) if least is None or most is None else (least - most, most - least)
 
 
 COLUMNS = ("mean", "low", "high", "count", "nonfinite", "expected", "incomplete")

@@ -153,7 +153,8 @@ def _digits(mean: float, low: float, high: float) -> tuple[int | None, ...]:
     whole = [int(before + after) for before, after in found]
     if not whole:
         return (None,) * 4
-    below, above = (whole[0] - whole[1], whole[2] - whole[0]) if len(whole) == 3 else (None, None)
+    alike = None if np.isnan(reach).any() else 0
+    below, above = (whole[0] - whole[1], whole[2] - whole[0]) if len(whole) == 3 else (alike, alike)
     return len(found[0][1]), whole[0], None if endless[0] else below, None if endless[1] else above
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from analysis.canvas import save
+from analysis.definitions import setting
 from analysis.exhibits import Exhibit, exhibits
 from analysis.load import Folder, load, manifest, parts
 from analysis.pointer import pointer
@@ -40,6 +41,16 @@ GLOSSARY = {
     "snr": (
         "Signal-to-noise ratio (snr)",
         "Length of the feature, which is in all points of a class, over the typical length of the noise of a point.",
+    ),
+    "feature_noise": (
+        "Feature noise α",
+        "How much of the feature the noise patch takes away again: it holds minus α times the feature.",
+    ),
+    "margin_l2": (
+        "l2 and l-infinity margin",
+        "The smallest y F(x) over the training points, over the Euclidean norm of the weights or over the largest "
+        "weight. Gradient descent is known to approach the largest l2 margin, Adam without eps the largest l-infinity "
+        "margin.",
     ),
     "feature": (
         "Feature learning",
@@ -78,7 +89,11 @@ def report(
         incomplete=runs.attrs["complete"] is False,
         condition=condition,
         notes=shown.notes,
-        said=[*(sentence for each in found if each.headline for sentence in each.said), fit_sentence(shown.runs)],
+        said=[
+            *(sentence for each in found if each.headline for sentence in each.said),
+            fit_sentence(shown.runs, shown.keys),
+        ],
+        defined=setting(runs),
         percent=f"{100 * confidence:g}",
         chance=f"{100 - 100 * confidence:.3g}",
         glossary=dict(words for name, words in GLOSSARY.items() if name in runs and runs[name].notna().any()),
@@ -198,7 +213,10 @@ def _commands(folder: Path, options: Mapping[str, Any]) -> list[str]:
     dtype = _other(manifest(folder).get("dtype", "float32"), "float32")
     runs = [["sweep.run", path, "--out", folder, *_given({"--dtype": dtype})] for path in _grids(folder)]
     page = ["analysis", "report", folder, *_given(options)]
-    return [shlex.join(["python", "-m", *map(str, words)]) for words in (*runs, page)]
+    info = manifest(folder).get("info")
+    commit = info.get("commit") if isinstance(info, Mapping) else None
+    code = [f"# code at commit {commit}"] if commit else []
+    return [*code, *(shlex.join(["python", "-m", *map(str, words)]) for words in (*runs, page))]
 
 
 def _given(options: Mapping[str, Any]) -> list[Any]:

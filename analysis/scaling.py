@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.boundary import Cube
-from analysis.canvas import counts, finish, new_figure, styled, value_label
+from analysis.canvas import counts, finish, new_figure, sparse_log_ticks, styled, value_label
 from analysis.crossing import monotone_crossing
 from analysis.intervals import percentile
 from analysis.phase import Cells
@@ -321,7 +321,9 @@ def collapse_figure(table: pd.DataFrame, title: str = "") -> Figure:
             _curves(ax, part, column, size)
         who, first = "" if name is None else f"{label(facet)} = {number(name)}", part.iloc[0]
         raw.set(title=who, xlabel=label(table.attrs["x"]), ylabel=value_label(table))
-        scaled.set(title=f"quality {number(first['quality'], 2)}", xlabel=_scaled_label(table, first))
+        scaled.set(
+            title=f"rescaled, quality {number(first['quality'], 2)} (1: a collapse)", xlabel=_scaled_label(table, first)
+        )
     handles, sizes = axes[0].get_legend_handles_labels()
     figure.legend(handles, sizes, title=label(size), loc="outside right center")
     return finish(figure, title, f"{counts(table)}; bars: {100 * table.attrs['level']:g} % intervals of the mean.")
@@ -331,12 +333,13 @@ def _curves(ax: Axes, part: pd.DataFrame, column: str, size: str) -> None:
     import seaborn as sns
 
     sizes = list(levels(part, size))
-    ax.set_xscale("linear" if column == "scaled" and "width" in part else "log")
+    if not (column == "scaled" and "width" in part):
+        sparse_log_ticks(ax)
     for i, (each, colour) in enumerate(zip(sizes, sns.color_palette("viridis", len(sizes)), strict=True)):
         own = part[part[size] == each].dropna(subset=[column, "mean"]).sort_values(column)
         style = {"color": colour, "linestyle": ("-", "--", "-.", ":")[i % 4], "marker": "osD^vP"[i % 6]}
-        half = (own["high"] - own["mean"]).fillna(0.0)
-        ax.errorbar(own[column], own["mean"], half, ms=3.5, linewidth=1.0, elinewidth=0.8, label=number(each), **style)
+        bars = [(own["mean"] - own["low"]).fillna(0.0), (own["high"] - own["mean"]).fillna(0.0)]
+        ax.errorbar(own[column], own["mean"], bars, ms=3.5, linewidth=1.0, elinewidth=0.8, label=number(each), **style)
 
 
 def _scaled_label(table: pd.DataFrame, first: pd.Series) -> str:

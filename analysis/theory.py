@@ -100,7 +100,7 @@ THEORIES = {
         ),
         Theory(
             "adam_feature_noise",
-            "sparsity noise = const",
+            "sparsity × noise = const",
             "Zou, Cao, Li, Gu (arXiv 2108.11371), the growth of feature and noise in the proof of Theorem 4.1 for Adam",
             (*CNN, "sparsity", "noise"),
             lambda runs: runs["sparsity"] * runs["noise"],
@@ -112,7 +112,7 @@ THEORIES = {
             "Cao, Chen, Belkin, Gu (arXiv 2202.06526), Theorems 4.3 and 4.4, for q > 2",
             (*CNN, "n", "snr"),
             lambda runs: runs["n"] * runs["snr"] ** runs["power"],
-            "data == 'signal_noise' and model == 'cnn' and optimizer == 'gd' and power >= 2",
+            "data == 'signal_noise' and model == 'cnn' and optimizer == 'gd' and power > 2",
         ),
         Theory(
             "benign_relu",

@@ -34,7 +34,13 @@ LABELS = {
 """Column -> the field's words, where they are not the name itself."""
 
 FAR, NEAR = 0.4, 0.05
-"""A test error that exceeds another one by more than FAR is far worse; one of at most NEAR generalizes."""
+"""A test error that exceeds another one by more than FAR is far worse; one within NEAR of the best one generalizes."""
+
+ROUNDING = 1e-6
+"""Half the width of an interval that is none in six digits."""
+
+FEW = 3
+"""So many cells are named, more are counted."""
 
 
 def label(name: str) -> str:
@@ -64,12 +70,18 @@ def ticks(values: list[Any]) -> list[str]:
 
 
 def interval(mean: Any, low: Any, high: Any, sign: str = "") -> str:
-    """`0.53 [0.49, 0.57]`, with two digits of the half width; the mean alone where there is no interval."""
+    """`0.53 [0.49, 0.57]`, with two digits of the half width; the mean alone where there is no interval.
+
+    An interval without width is none: then all seeds are alike.
+    """
     half = (high - low) / 2
     if math.isnan(mean):
         return "none"
-    places = max(0, min(6, 1 - math.floor(math.log10(half)))) if half > 1e-9 else 3
+    alike = half <= ROUNDING
+    places = 3 if alike or math.isnan(half) else max(0, min(6, 1 - math.floor(math.log10(half))))
     text = f"{mean:{sign}.{places}f}"
+    if alike:
+        return f"{text} (all seeds alike)"
     return text if math.isnan(half) else f"{text} [{low:.{places}f}, {high:.{places}f}]"
 
 
@@ -97,11 +109,11 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
         return [f"{a} and {b} were run on no common problem: their data, model, objective or seeds differ."]
     if known.empty:
         return [f"On no problem are the {value} of {a} and that of {b} both finite."]
-    above, below = (cells["low"] > 0).sum(), (cells["high"] < 0).sum()
-    percent = f"{100 * cells.attrs['level']:g} %"
-    sides = f"above 0 in {above or 'none'} and below 0 in {below or 'none'} of them"
-    sure = f"the {percent} interval of the paired difference lies {sides}"
     keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
+    above, below = (cells["low"] > 0).sum(), cells[cells["high"] < 0]
+    percent = f"{100 * cells.attrs['level']:g} %"
+    sides = f"above 0 in {above or 'none'} and below 0 in {len(below) or 'none'}{_named(below, keys)}"
+    sure = f"Over all {m} cells the {percent} interval of the paired difference lies {sides}"
     far = cells[cells["mean"] > FAR]
     many = f"{len(far) or 'none'} of {m} cells{_region(far, keys)}"
     top = largest(known)
@@ -110,7 +122,8 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
     if not keys:
         return [f"{a} minus {b}, paired: the {value} differs by {most}."]
     return [
-        f"{a}'s {value} exceeds {b}'s by more than {FAR:g} in {many}; {sure}.",
+        f"{a}'s {value} exceeds {b}'s by more than {FAR:g} in {many}.",
+        f"{sure}.",
         f"The largest paired difference ({a} minus {b}) is {most}.",
         *_caveats(cells),
     ]
@@ -122,27 +135,57 @@ def _region(cells: pd.DataFrame, keys: list[str]) -> str:
         return ""
     ends = [(key, number(cells[key].min()), number(cells[key].max())) for key in keys]
     told = [f"{key} = {low}" if low == high else f"{key} from {low} to {high}" for key, low, high in ends]
-    return f" ({' and '.join(told)})"
+    return f", all within {' and '.join(told)}"
 
 
-def error_sentences(cells: pd.DataFrame) -> list[str]:
-    """In how many cells each optimizer generalizes, and in how many all do; of cells with the facet `optimizer`."""
+def _named(cells: pd.DataFrame, keys: list[str]) -> str:
+    """The names of some cells, where they are few."""
+    names = [where(cell, keys) for _, cell in cells.iterrows()]
+    return f" ({'; '.join(names)})" if 0 < len(names) <= FEW and keys else ""
+
+
+def floor(runs: pd.DataFrame) -> float:
+    """The least mean test error of any classifier: the share of test labels that are flipped; 0 where it varies."""
+    if not {"flip", "flip_test"} <= set(runs.columns):
+        return 0.0
+    shares = runs["flip"].where(runs["flip_test"].eq(True), 0.0).fillna(0.0)
+    return float(shares.iloc[0]) if shares.nunique() == 1 else 0.0
+
+
+def error_sentences(cells: pd.DataFrame, floor: float = 0.0) -> list[str]:
+    """In how many cells each optimizer generalizes, and in how many all do; of cells with the facet `optimizer`.
+
+    Test errors are compared with the `floor`, the best that there is.
+    """
     keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
     names = [str(name) for name in levels(cells, "optimizer")]
     if not keys:
         values = [f"{c.optimizer} {interval(c.mean, c.low, c.high)}" for c in cells.itertuples()]
         return [f"Mean {label(cells.attrs['of'])}: {'; '.join(values)}."]
-    good = cells.assign(good=cells["mean"] <= NEAR).groupby(keys, dropna=False)["good"]
-    each = [f"{name} in {(cells.loc[cells['optimizer'] == name, 'mean'] <= NEAR).sum()}" for name in names]
+    near = cells["mean"] <= floor + NEAR
+    good = cells.assign(good=near).groupby(keys, dropna=False)["good"]
+    each = [f"{name} in {near[cells['optimizer'] == name].sum()}" for name in names]
     every = (good.sum() == len(names)).sum()
     together = f"; {'both' if len(names) == 2 else 'all'} in {every}" if len(names) > 1 else ""
-    return [f"Of {good.ngroups} cells, a mean test error of at most {NEAR:g}: {', '.join(each)}{together}."]
+    best = f"within {NEAR:g} of the best possible, {floor:g} (so many test labels are flipped)"
+    what = best if floor else f"of at most {NEAR:g}"
+    return [f"Of {good.ngroups} cells, a mean test error {what}: {', '.join(each)}{together}."]
 
 
-def fit_sentence(runs: pd.DataFrame) -> str:
-    """How many runs of each optimizer end with no training error."""
-    fits = [(name, own["train_error"] == 0) for name, own in runs.groupby("optimizer")]
-    return f"Training error 0: {', '.join(f'{name} in {fit.sum()} of {len(fit)} runs' for name, fit in fits)}."
+def fit_sentence(runs: pd.DataFrame, keys: list[str]) -> str:
+    """How many runs of each optimizer end with no training error, and in how many cells some do not."""
+    told, rest = [], []
+    for name, own in runs.groupby("optimizer"):
+        bad = own[own["train_error"] != 0]
+        told.append(f"{name} in {len(own) - len(bad)} of {len(own)} runs")
+        cells = len(bad[keys].drop_duplicates()) if keys else 1
+        within = f" in {cells} cell{'s' if cells > 1 else ''}" if keys else ""
+        rest += [f"{len(bad)} of {name}{within}"] if len(bad) else []
+    others = (
+        f" The others ({' and '.join(rest)}) are in the means as they ended: their test error is that of a network "
+    )
+    others += "that did not learn its training data either."
+    return f"Training error 0 at the end: {', '.join(told)}.{others if rest else ''}"
 
 
 def range_sentence(table: pd.DataFrame) -> str:

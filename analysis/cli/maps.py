@@ -10,7 +10,7 @@ import analysis
 from analysis.cli.shared import Confidence, Folder, More, Out, Tune, Value, Where, Width, X, Y, look, read, show, write
 from analysis.curves import FIGURE
 from analysis.exhibits import draw, telling
-from analysis.words import error_sentences, gap_sentences
+from analysis.words import error_sentences, floor, gap_sentences
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def phase(
     """Phase diagram: the mean over seeds in each cell of a plane, for each optimizer."""
     shown = look(read(folder, more, where), x, y, facet, tune)
     cells = analysis.Cells(shown.x, shown.y, value, facet, confidence)(shown.runs)
-    show(cells, error_sentences(cells) if (value, facet) == ("test_error", "optimizer") else [])
+    show(cells, error_sentences(cells, floor(shown.runs)) if (value, facet) == ("test_error", "optimizer") else [])
     write(folder, f"phase-{value}", cells, draw(cells, width), out)
 
 

@@ -22,8 +22,8 @@ seed: {range: [0, 4]}
 """
 
 INTEGERS = ("n", "d", "sparsity", "width", "power", "batch_size", "max_steps")
-FLOATS = ("snr", "noise", "feature_noise", "l2", "lr", "b1", "weight_decay", "target_loss")
-FIELDS: dict[str, type] = {**dict.fromkeys(INTEGERS, int), **dict.fromkeys(FLOATS, float)}
+FLOATS = ("flip", "snr", "noise", "feature_noise", "l2", "lr", "b1", "weight_decay", "target_loss")
+FIELDS: dict[str, type] = {**dict.fromkeys(INTEGERS, int), **dict.fromkeys(FLOATS, float), "flip_test": bool}
 SETTING = {"data": "feature_noise", "model": "cnn", "objective": "logistic", "coordinates": "ambient"}
 SETTING |= {"n": 20, "d": 100, "sparsity": 10, "feature_noise": 0.2, "width": 10, "power": 3, "l2": 1e-5}
 SETTING |= {"batch_size": 20, "max_steps": 100, "steps": 100, "status": "out_of_steps", "train_error": 0.0}

@@ -145,7 +145,7 @@ def test_nothing_is_loaded_and_nothing_goes_wrong(browser: Browser, folder: Path
 
 
 def test_the_pointer_reads_the_number_whose_colour_is_under_it(visit: Any, folder: Path):
-    page = visit(viewport={"width": 1200, "height": 3000})
+    page = visit(viewport={"width": 1200, "height": 4000})
     picture = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"), float)
     read = {}
     for name, x, y in places(page, "phase-test_error", (0.12, 0.2)):  # beside the number that stands in the cell
@@ -166,14 +166,14 @@ def test_the_pointer_reads_the_number_whose_colour_is_under_it(visit: Any, folde
 
 
 def test_cells_say_what_is_missing_and_what_diverged(visit: Any, folder: Path):
-    page = visit(viewport={"width": 1200, "height": 3000})
+    page = visit(viewport={"width": 1200, "height": 4000})
     cell = [(x, y) for _, x, y in places(page, "paired-adam-gd")]
     page.mouse.move(*cell[0])
     broken = told(folder, "paired-adam-gd", snr=0.1, feature_noise=0.1)
     expected = f"snr = 0.1, feature_noise = 0.1: {broken}, 3 seeds; 1 without a finite value"
     assert readout(page, "paired-adam-gd") == expected
     page.mouse.move(*cell[1])
-    assert readout(page, "paired-adam-gd").endswith("], 3 seeds; 1 still missing")
+    assert readout(page, "paired-adam-gd").endswith(", 3 seeds; 1 still missing")
 
 
 @pytest.mark.parametrize(

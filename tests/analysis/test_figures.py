@@ -164,7 +164,7 @@ def test_numbers_as_people_read_them():
     ]
     assert ticks([0.1, 0.101, 0.2]) == ["0.1", "0.101", "0.2"]
     assert interval(0.5312, 0.4912, 0.5712) == "0.531 [0.491, 0.571]"
-    assert interval(0.5, 0.5, 0.5, "+") == "+0.500 [0.500, 0.500]"
+    assert interval(0.5, 0.5, 0.5, "+") == "+0.500 (all seeds alike)"
     assert interval(0.5, float("nan"), float("nan")) == "0.500"
 
 

@@ -48,6 +48,7 @@ def test_boundary_exponent_and_theory_stand_on_the_page(make: Any, tmp_path: Pat
     caption = " ".join(text.get_text() for text in figure.texts).replace("\xa0", " ")
     assert "n snr^q = const" in caption and "test error = 0.25" in caption
     assert [line.split(":")[0] for line in found["boundary"].said] == ["adam", "gd"]
+    assert all("are one in snr n^" in line for line in found["collapse"].said)
     scaling = found["collapse"].table.set_index("optimizer")["exponent"]
     assert scaling["gd"] == pytest.approx(1 / 3, abs=0.03) and scaling["adam"] == pytest.approx(0, abs=0.03)
 
@@ -60,9 +61,11 @@ def test_the_level_is_the_readers(make: Any, tmp_path: Path):
 
 def test_exponents_at_other_values_of_what_is_kept_at_one(make: Any, tmp_path: Path):
     rows = fallen(make, 2) + fallen(make, 3, 10_000) + fallen(make, 4, 20_000)
-    table = shown(make.write_store(tmp_path / "s", rows))["exponents-power"].table
+    found = shown(make.write_store(tmp_path / "s", rows))["exponents-power"]
+    table, (said,) = found.table, found.said
     gd = table[table["optimizer"] == "gd"].set_index("power")
     for q in (2, 3, 4):
+        assert f"power = {q}: " in said and f"theory {-1 / q:.3g}".rstrip("0") in said
         assert gd.loc[q, "slope"] == pytest.approx(-1 / q, abs=0.03)
         assert gd.loc[q, "theory"] == pytest.approx(-1 / q) and not gd.loc[q, "fails"]
 
@@ -95,8 +98,50 @@ def test_a_flip_is_told_with_its_step(make: Any, tmp_path: Path):
         for step, value in ((0, 0.1), (10, 0.3), (50, -0.2), (100, -0.4))
     ]
     found = shown(make.write_store(tmp_path / "s", rows, curves))["flips"]
-    adam, gd = found.said
-    assert "5 of 5 runs" in adam and "at step 50" in adam and "0 of 5 runs" in gd
+    (said,) = found.said
+    adam, gd = said.split("; ")
+    assert adam.startswith("Feature learning turns negative in 5 of 5 runs of adam") and "at step 50" in adam
+    assert gd.startswith("in 0 of 5 runs of gd")
     assert pd.isna(found.table.set_index("optimizer").loc["gd", "after"]) or np.isinf(
         found.table.set_index("optimizer").loc["gd", "after"]
+    )
+
+
+def test_curves_that_do_not_collapse_give_no_exponent(make: Any, tmp_path: Path):
+    """Errors that fall at other places and from other heights for each n, the same in all seeds but for little."""
+    rows = fallen(make)
+    for row in rows:
+        row["test_error"] = row["test_error"] * (0.4 + 0.6 * SIZES.index(row["n"]) / 3) + 0.001 * row["seed"]
+    said = " ".join(shown(make.write_store(tmp_path / "s", rows))["collapse"].said)
+    assert "no power of n makes the curves of all n one" in said and "takes no exponent" in said
+
+
+def test_an_exponent_of_rows_without_ends_is_not_told(make: Any, tmp_path: Path):
+    """Two seeds that disagree about the side of every row: each interval reaches beyond the grid."""
+    rows = [row for row in fallen(make) if row["seed"] < 2]
+    for row in rows:
+        row["test_error"] = 0.02 if row["seed"] == 0 and row["optimizer"] == "gd" else row["test_error"]
+    said = shown(make.write_store(tmp_path / "s", rows))["boundary"].said[1]
+    assert said.startswith("gd: ") and "no exponent, since the interval reaches beyond the grid in" in said
+
+
+def test_the_best_possible_error_is_that_of_flipped_labels(make: Any, tmp_path: Path):
+    """A tenth of the test labels is flipped: 0.12 is near the best there is, 0.2 is not."""
+    rows = fallen(make, flip=0.1, flip_test=True)
+    for row in rows:
+        row["test_error"] = 0.12 if row["optimizer"] == "gd" else 0.2
+    (said,) = shown(make.write_store(tmp_path / "s", rows))["phase-test_error"].said
+    assert "within 0.05 of the best possible, 0.1" in said and "adam in 0, gd in 52" in said
+
+
+def test_a_flip_names_the_cell_it_was_looked_for_in(make: Any, tmp_path: Path):
+    rows = fallen(make)
+    curves = [
+        {"trial": row["trial"], "step": step, "feature": value, "noise_min": 0.1}
+        for row in rows
+        for step, value in ((0, 0.1), (10, 0.3), (50, -0.2))
+    ]
+    (said,) = shown(make.write_store(tmp_path / "s", rows, curves))["flips"].said
+    assert (
+        said.startswith("At snr = ") and "the cell with the largest paired difference, adam minus gd: feature" in said
     )

@@ -116,3 +116,24 @@ def test_a_single_cell_has_no_keys(make: Any):
 def test_missing_keys_make_a_cell_of_their_own(make: Any):
     rows = [make.row(i, i, "gd", seed=i % 2, batch_size=(None, 2)[i // 2], test_error=0.1) for i in range(4)]
     assert len(Cells("batch_size")(make.runs(rows))) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"), [("test_error", 0.0, 1.0), ("generalization_gap", -1.0, 1.0), ("train_loss", 0.0, np.inf)]
+)
+def test_intervals_end_where_values_do(make: Any, value: str, low: float, high: float):
+    """Two seeds at the ends of what is possible: Student's interval would go far beyond."""
+    top = min(high, 1.0)
+    runs = make.runs([make.row(s, s, "gd", seed=s, **{value: (low, top)[s]}) for s in range(2)])
+    found = Cells(None, None, value)(runs).iloc[0]
+    assert found["low"] == low and (found["high"] == high or found["high"] > 1)
+
+
+def test_the_interval_of_a_difference_ends_where_differences_do(make: Any):
+    rows = [
+        make.row(2 * s + k, s, name, seed=s, test_error=float(s * k))
+        for s in range(2)
+        for k, name in enumerate(("gd", "adam"))
+    ]
+    found = Cells(None, None, "difference")(PairedGap("adam", "gd")(make.runs(rows))).iloc[0]
+    assert (found["mean"], found["low"], found["high"]) == (0.5, -1.0, 1.0)

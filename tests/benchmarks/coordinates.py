@@ -73,7 +73,7 @@ def _lanes(number: int, what: str) -> Callable[[], Any]:
         lanes = programs.fill(programs.empty(trials), trials, due) if what == "all" else jax.tree.map(np.copy, filled)
         lanes, told = programs.advance(lanes, np.int32(CASES[number].steps))
         if what == "all":
-            jax.block_until_ready(programs.look(lanes, due))
+            jax.block_until_ready(programs.look(lanes, due, None, np.zeros(1, np.int32)))
         jax.block_until_ready(told)
         return {"bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(lanes) if hasattr(leaf, "nbytes"))}
 
