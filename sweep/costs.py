@@ -11,14 +11,16 @@ from sweep.optimizers.base import AbstractOptimizer
 from sweep.trainer import batch_size
 from sweep.trial import Trial
 
-COMPILE = 4.0
+COMPILE = 5.0
 """Seconds to compile the programs of a bucket."""
-STEP, FLOPS, FLOATS = 6.5e-6, 9e10, 1.5e9
-"""A step: overhead in seconds, operations a second, trained numbers and moments a second."""
+STEP, FLOPS, FLOATS = 4e-6, 9e10, 2e9
+"""A step: overhead of a block in seconds, operations a second, trained numbers and moments a second."""
 SPAN_ALONE, AMBIENT_ALONE = 6e4, 3e5
 """Operations of a step from which a lane is faster alone than under vmap."""
-TRIAL, DRAW, SPARSE = 3e-4, 1e-8, 7e-8
-"""A trial besides its steps; a random number; a coordinate of a sparse vector."""
+TRIAL, DRAW = 1e-4, 1e-8
+"""A trial besides its steps; a random number."""
+LAW, SPARSE = 5e-9, 1.3e-8
+"""What a fresh point costs, its random numbers being there: a filter by its law, a coordinate of a sparse vector."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def estimate(trial: Trial, steps: float, measured: int) -> Cost:
         rows, products, draws, units = system.rows(source), system.products, system.draws(source), source.units
     tokens = batch_size(trial) * trial.data.noise_vectors
     flops = 2.0 * products * tokens * rows * units
-    step = STEP + flops / FLOPS + rows * units * (1 + moments(trial.optimizer)) / FLOATS
     block = 8 if flops < 1e4 else 4 if flops < (SPAN_ALONE, AMBIENT_ALONE)[products - 1] else 1
+    step = STEP / block + flops / FLOPS + rows * units * (1 + moments(trial.optimizer)) / FLOATS
     return Cost(flops, step, TRIAL + draws * DRAW + steps * step + measured * point(trial), block)
 
 
@@ -57,11 +59,11 @@ def moments(optimizer: AbstractOptimizer) -> int:
 
 
 def point(trial: Trial) -> float:
-    """Seconds to draw a fresh point and what filters give on it."""
+    """Seconds for what filters give on a fresh point."""
     data, model = trial.data, trial.model
     sparsity = getattr(data, "sparsity", None)
     if sparsity is not None:
         return int(sparsity) * SPARSE
     if isinstance(data, AbstractGaussian) and isinstance(model, AbstractFiltered):
-        return (feature_count(data) + int(model.units())) * DRAW
+        return (feature_count(data) + int(model.units())) * LAW
     return int(data.d) * DRAW
