@@ -31,7 +31,7 @@ from sweep.store import Claims, Store, owner
 from sweep.work import Worker
 from sweep.writer import Writer
 
-WORTH_A_WORKER = 10.0
+WORTH_A_WORKER = 12.0
 """Seconds of work for which a further worker is started by default: each imports jax and reads the programs anew."""
 
 

@@ -88,8 +88,9 @@ Interrupts._hear = lambda interrupts, number, frame: os._exit(75)
 
 
 def slow(seconds: float, grid: Path, store: Path, fault: str = "", **env: str) -> subprocess.Popen[str]:
-    """Start the slow command."""
-    return start("-c", fault + SLOW, seconds, grid, "--out", store, "--quiet", cwd=grid.parent, **env)
+    """Start the slow command, which trains in its own process."""
+    options = ("--out", store, "--quiet", "--workers", "1")
+    return start("-c", fault + SLOW, seconds, grid, *options, cwd=grid.parent, **env)
 
 
 def parts(store: Path) -> int:
@@ -163,7 +164,7 @@ def test_a_run_that_forgets_what_is_done_would_be_seen(home: Path, whole: Path, 
     store = home / "forgetful"
     shutil.copytree(killed, store)
     had = rows(store).num_rows
-    answer = finish(start("-c", FORGETFUL, home / "grid.yaml", "--out", store))
+    answer = finish(start("-c", FORGETFUL, home / "grid.yaml", "--out", store, "--workers", "1"))
     assert answer.code == 0, answer.err
     assert table(store)["trial"].duplicated().sum() == had
     assert stores_differ(store, whole).startswith(f"runs: {TRIALS + had} rows and {TRIALS} rows")
