@@ -84,16 +84,12 @@ def boundary_exhibits(found: Front) -> Iterator[Exhibit]:
     x, y, level = found.table.attrs["x"], found.table.attrs["y"], found.table.attrs["level"]
     percent = f"{100 * found.table.attrs['confidence']:g} %"
     caption = (
-        f"Where the mean test error crosses {level:g} along {label(x)}, in each row of {label(y)}: the crossing of "
+        f"Where the mean test error crosses {level:g} along {label(x)}, in each row of {label(y)}: the crossing of a "
+        "monotone curve fitted to the means of the row, so where the error rises first and falls then, its main course "
+        f"counts. The {percent} interval comes from drawing the seeds again and again; where the error jumps between "
+        "two neighbours, the interval is all that gap. ∞ and -∞: the whole row is on one side. Rows share their seeds, "
+        "so they err together."
     )
-    caption += (
-        "a monotone curve fitted to the means of the row, so where the error rises first and falls then, its main "
-    )
-    caption += f"course counts. The {percent} interval comes from drawing the seeds again and again; where the error "
-    caption += (
-        "jumps between two neighbours, the interval is all that gap. ∞ and -∞: the whole row is on one side. Rows "
-    )
-    caption += "share their seeds, so they err together."
     said = boundary_sentences(found.table, found.slopes)
     yield Exhibit("boundary", f"Boundary: test error {level:g}", caption, found.table, said=said)
     if found.slopes is not None and found.slopes["slope"].notna().any():

@@ -210,10 +210,11 @@ def _top_level(grid: str) -> dict[str, Any]:
 
 def _commands(folder: Path, options: Mapping[str, Any]) -> list[str]:
     """The commands that make the rows, one for each grid, and the page."""
-    dtype = _other(manifest(folder).get("dtype", "float32"), "float32")
+    made = manifest(folder)
+    dtype = _other(made.get("dtype", "float32"), "float32")
     runs = [["sweep.run", path, "--out", folder, *_given({"--dtype": dtype})] for path in _grids(folder)]
     page = ["analysis", "report", folder, *_given(options)]
-    info = manifest(folder).get("info")
+    info = made.get("info")
     commit = info.get("commit") if isinstance(info, Mapping) else None
     code = [f"# code at commit {commit}"] if commit else []
     return [*code, *(shlex.join(["python", "-m", *map(str, words)]) for words in (*runs, page))]

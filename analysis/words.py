@@ -152,23 +152,23 @@ def floor(runs: pd.DataFrame) -> float:
     return float(shares.iloc[0]) if shares.nunique() == 1 else 0.0
 
 
-def error_sentences(cells: pd.DataFrame, floor: float = 0.0) -> list[str]:
+def error_sentences(cells: pd.DataFrame, best: float = 0.0) -> list[str]:
     """In how many cells each optimizer generalizes, and in how many all do; of cells with the facet `optimizer`.
 
-    Test errors are compared with the `floor`, the best that there is.
+    Test errors are compared with the `best` that there is.
     """
     keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
     names = [str(name) for name in levels(cells, "optimizer")]
     if not keys:
         values = [f"{c.optimizer} {interval(c.mean, c.low, c.high)}" for c in cells.itertuples()]
         return [f"Mean {label(cells.attrs['of'])}: {'; '.join(values)}."]
-    near = cells["mean"] <= floor + NEAR
+    near = cells["mean"] <= best + NEAR
     good = cells.assign(good=near).groupby(keys, dropna=False)["good"]
     each = [f"{name} in {near[cells['optimizer'] == name].sum()}" for name in names]
     every = (good.sum() == len(names)).sum()
     together = f"; {'both' if len(names) == 2 else 'all'} in {every}" if len(names) > 1 else ""
-    best = f"within {NEAR:g} of the best possible, {floor:g} (so many test labels are flipped)"
-    what = best if floor else f"of at most {NEAR:g}"
+    near_best = f"within {NEAR:g} of the best possible, {best:g} (so many test labels are flipped)"
+    what = near_best if best else f"of at most {NEAR:g}"
     return [f"Of {good.ngroups} cells, a mean test error {what}: {', '.join(each)}{together}."]
 
 
