@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from sweep.data.base import feature_count
 from sweep.draws import Purpose, stream
-from sweep.filters import Network, Scene, network, scene
+from sweep.filters import Network, Scene, network, scene, upright
 from sweep.rarely import rarely
 from sweep.spec import Scalar, inside
 from sweep.status import Status
@@ -48,7 +48,7 @@ def start(trial: Trial) -> tuple[Scene, State]:
     _, params, rest = nnx.split(network(trial.source, trial.coordinates), nnx.Param, ...)
     order = None if batch_size(trial) == trial.data.n else jnp.arange(trial.data.n)
     status = _status(trial.train.steps <= 0, Status.OUT_OF_STEPS, Status.RUNNING)
-    moments = trial.optimizer.transform().init(params)
+    moments = rule(trial).init(params)
     return scene(trial.source, trial.coordinates), State(params, rest, moments, order, jnp.zeros((), jnp.int32), status)
 
 
@@ -64,9 +64,7 @@ def advance(trial: Trial, seen: Scene, state: State) -> State:
     reached = _reached(trial, seen, state, value, grads)
     norm = merge(trial, state.params, state.rest, training=False).squared_norm(seen)
     objective = value + 0.5 * trial.objective.l2 * norm
-    updates, moments = optax.with_extra_args_support(trial.optimizer.transform()).update(
-        grads, state.moments, state.params, value=objective, grad=grads
-    )
+    updates, moments = rule(trial).update(grads, state.moments, state.params, value=objective, grad=grads)
     params = optax.apply_updates(state.params, updates)
     step = state.step + 1
     ended = _status(step >= trial.train.steps, Status.OUT_OF_STEPS, Status.RUNNING)
@@ -74,6 +72,12 @@ def advance(trial: Trial, seen: Scene, state: State) -> State:
     outcome = _status(reached, Status.CONVERGED, state.status)
     outcome = _status(jnp.isfinite(value), outcome, Status.NONFINITE)
     return freeze(state._replace(status=_status(state.status == Status.RUNNING, outcome, state.status)), after)
+
+
+def rule(trial: Trial) -> optax.GradientTransformationExtraArgs:
+    """What makes updates of gradients: the optimizer, on the weights as they stand where their shapes say nothing."""
+    made = optax.with_extra_args_support(trial.optimizer.transform())
+    return made if trial.optimizer.elementwise or trial.optimizer.linear else upright(made)
 
 
 def freeze(before: State, after: State) -> State:

@@ -143,7 +143,7 @@ class TestSupport:
     ) -> None:
         ambient, support = in_both("support", data, model, optimizer, **more)
         same(support, ambient)
-        first = np.asarray(ambient.first["filters"]["weights"][...])
+        first = np.asarray(ambient.first["filters"]["weights"][...]).T
         np.testing.assert_allclose(weights(support, first), weights(ambient), rtol=0, atol=1e-11)
 
     def test_norms_know_the_rows_that_no_data_touches(self) -> None:
@@ -188,7 +188,7 @@ class TestMemory:
         """1 + n sparsity rows of W and its moments, whatever d; first weights of others are drawn a few at a time."""
         one = both(SPARSE, CNN, "adam", "support", d=10**6)
         (weights,) = jax.tree.leaves(jax.eval_shape(trainer.start, one)[1].params["filters"]["weights"])
-        assert weights.shape == (1 + 6 * 3, 4)
+        assert weights.shape == (4, 1 + 6 * 3)
         small, large = (self.shapes(SPARSE, "support", d) for d in (10**4, 10**6))
         assert small[0] == large[0]
         assert max(np.prod(shape, dtype=int) for shape in large[0]) == 19 * 7

@@ -62,7 +62,7 @@ def written(one: Trial, fresh: int = 0) -> Written:
 
 def weights(state: State) -> np.ndarray:
     """First weights (d, units)."""
-    return np.asarray(state.params["filters"]["weights"][...])
+    return np.asarray(state.params["filters"]["weights"][...]).T
 
 
 def cnn_margin(one: Trial, w: np.ndarray, bias: np.ndarray | float, x: np.ndarray) -> np.ndarray:

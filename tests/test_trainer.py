@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
+import optax.contrib
 import pytest
 from jax.flatten_util import ravel_pytree
 
@@ -31,7 +33,7 @@ def run(trial: Trial, updates: Any) -> tuple[State, State]:
 
 def weights(state: State) -> np.ndarray:
     """All weights of a network without bias, (d, units)."""
-    return np.asarray(state.params["filters"]["weights"][...])
+    return np.asarray(state.params["filters"]["weights"][...]).T
 
 
 @dataclass
@@ -71,7 +73,8 @@ class Reference:
     def path(self, first: np.ndarray, updates: int) -> list[np.ndarray]:
         """Weights after 0, 1, ..., `updates` updates."""
         n, size = self.trial.data.n, self.trial.train.batch_size or self.trial.data.n
-        step = {"Adam": self._adam, "GradientDescent": self._descent}[type(self.trial.optimizer).__name__]()
+        steps = {"Adam": self._adam, "GradientDescent": self._descent, "optax_contrib_muon": self._muon}
+        step = steps[type(self.trial.optimizer).__name__]()
         found, order = [first], np.arange(n)
         per_epoch = -(-n // size)
         for t in range(updates):
@@ -100,6 +103,18 @@ class Reference:
 
         return step
 
+    def _muon(self) -> Callable[[np.ndarray], np.ndarray]:
+        """That of optax on W (d, units), inputs by outputs as flax has them: its step knows one from the other."""
+        rule, state = optax.contrib.muon(learning_rate=float(self.trial.optimizer.lr)), None
+        update = jax.jit(rule.update)
+
+        def step(g: np.ndarray) -> np.ndarray:
+            nonlocal state
+            moved, state = update(g, rule.init(g) if state is None else state, g)
+            return -np.asarray(moved)
+
+        return step
+
 
 UPDATES = 200
 NEVER = {"target_loss": 0.0, "target_grad": 0.0, "steps": 10**6}
@@ -122,10 +137,16 @@ def batched_adam(**changes: Any) -> Trial:
     return trial({"optimizer": "adam"}, **{**given, **changes})
 
 
+def full_muon(**changes: Any) -> Trial:
+    """An optimizer that takes the weights for a matrix."""
+    given = {"n": 6, "d": 5, "width": 4, "power": 2, "lr": 0.002, "steps": 10**6}
+    return trial({"optimizer": "optax.contrib.muon"}, **{**given, **changes})
+
+
 TRAININGS = [pytest.param(each, id=each.__name__) for each in (full_adam, batched_sgd, batched_adam)]
 
 
-@pytest.mark.parametrize("make", TRAININGS)
+@pytest.mark.parametrize("make", [*TRAININGS, pytest.param(full_muon, id="full_muon")])
 def test_a_whole_training_is_that_of_numpy(make: Callable[..., Trial]) -> None:
     """200 updates; rounding errors are the only difference. The loss has to have moved, or nothing was tested."""
     one = make()

@@ -80,7 +80,7 @@ def weights(trained: Trained, start: np.ndarray | None = None) -> np.ndarray:
     if "along" in filters:
         kept, along = filters["kept"][...], filters["along"][...]
         return np.asarray(kept * frame.first + frame.vectors.T @ along)
-    found = np.asarray(filters["weights"][...])
+    found = np.asarray(filters["weights"][...]).T
     if "kept" not in filters:
         return found
     assert start is not None

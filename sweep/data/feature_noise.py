@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis, sign
+from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis, outer, sign
 from sweep.draws import distinct
 from sweep.spec import Alternative, Check, Scalar, cut, here, inside, lane, part, static
 
@@ -71,5 +71,5 @@ class FeatureNoise(AbstractData):
         truth: Float[Array, " points"],
     ) -> Float[Array, "points 2 units"]:
         """[y v, xi]: patch 1 is the noise patch with its feature noise."""
-        feature = truth[:, None] * on_features[0]
+        feature = outer(truth, on_features[0])
         return jnp.stack([feature, on_noise[:, 0] - self.feature_noise * feature], axis=1)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractGaussian, Made, Vectors, axis, sign
+from sweep.data.base import AbstractGaussian, Made, Vectors, axis, outer, sign
 from sweep.spec import Alternative, Scalar, lane, part, static
 
 
@@ -58,4 +58,4 @@ class SignalNoise(AbstractGaussian):
         truth: Float[Array, " points"],
     ) -> Float[Array, "points 2 units"]:
         """[y mu, xi]."""
-        return jnp.stack([self.signal * truth[:, None] * on_features[0], on_noise[:, 0]], axis=1)
+        return jnp.stack([outer(self.signal * truth, on_features[0]), on_noise[:, 0]], axis=1)

@@ -6,7 +6,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
@@ -75,6 +77,26 @@ class Scene(NamedTuple):
     truth: Float[Array, " points"]
     label: Float[Array, " points"]
     frame: Any
+
+
+class Rows(nnx.Param):
+    """W^T: a filter a row, where flax and optax have it a column."""
+
+
+def upright(rule: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
+    """The rule on W instead of W^T, for one that asks what rows and columns of a matrix are, such as Muon."""
+
+    def turn(tree: Any) -> Any:
+        def one(leaf: Any) -> Any:
+            return leaf.replace(leaf[...].T) if isinstance(leaf, Rows) else leaf
+
+        return jax.tree.map(one, tree, is_leaf=lambda leaf: isinstance(leaf, Rows))
+
+    def update(updates: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+        found, state = rule.update(turn(updates), state, turn(params), **turn(more))
+        return turn(found), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: rule.init(turn(params)), update)
 
 
 class AbstractFilters(nnx.Module):

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from sweep.data.base import Sparse
 from sweep.filters.ambient import Written, respond, written
-from sweep.filters.base import AbstractFilters, Scene, Source
+from sweep.filters.base import AbstractFilters, Rows, Scene, Source
 from sweep.spec import Scalar
 
 CHUNK = 4096
@@ -31,20 +31,22 @@ class Frame(NamedTuple):
 
 
 class Support(AbstractFilters):
-    """`weights` (touched, units) are rows of W; every other row is `kept` times its first value."""
+    """`weights` (units, touched) are rows of W, transposed; every other row is `kept` times its first value."""
 
-    def __init__(self, weights: Float[Array, "touched units"]) -> None:
-        self.weights = nnx.Param(weights)
+    def __init__(self, weights: Float[Array, "units touched"]) -> None:
+        self.weights = Rows(weights)
         self.kept = nnx.Param(jnp.ones(()))
 
     def __call__(self, tokens: Written) -> Float[Array, "tokens units"]:
         return respond(self.weights[...], tokens)
 
     def projector(self, source: Source, frame: Frame) -> Callable[[Sparse], Float[Array, "*rows units"]]:
+        weights = self.weights[...].T
+
         def rows(index: Int[Array, " r"]) -> Float[Array, "r units"]:
             place = jnp.minimum(jnp.searchsorted(frame.rows, index), len(frame.rows) - 1)
             touched = (frame.rows[place] == index)[:, None]
-            return jnp.where(touched, self.weights[...][place], self.kept[...] * source.first_weights(index))
+            return jnp.where(touched, weights[place], self.kept[...] * source.first_weights(index))
 
         def project(vectors: Sparse) -> Float[Array, "*rows units"]:
             found = rows(vectors.index.reshape(-1)).reshape(*vectors.index.shape, -1)
@@ -65,7 +67,7 @@ class Support(AbstractFilters):
 
 def filters(source: Source) -> Support:
     """The first layer before training."""
-    return Support(_first_weights(source, _touched(source)))
+    return Support(_first_weights(source, _touched(source)).T)
 
 
 def scene(source: Source) -> Scene:

@@ -99,29 +99,28 @@ def whole_run(trial: Trial, loss: Callable[[Any, Trial, jax.Array, jax.Array], j
     xi, y = points.noise.dense(trial.data.d)[:, 0], points.label[:, None]
     optimizer = trial.optimizer.transform()
     vectors = jax.lax.optimization_barrier((xi, y))
+    first = state.params["filters"]["weights"][...].T
 
-    def step(_: int, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        params, moments = carry
-        gradient = jax.grad(loss)(params, trial, *vectors)
-        grads = jax.tree.map(lambda g, w: g + trial.objective.l2 * w, gradient, params)
-        updates, moments = optimizer.update(grads, moments, params)
-        return optax.apply_updates(params, updates), moments
+    def step(_: int, carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        weights, moments = carry
+        gradient = jax.grad(loss)(weights, trial, *vectors) + trial.objective.l2 * weights
+        updates, moments = optimizer.update(gradient, moments, weights)
+        return optax.apply_updates(weights, updates), moments
 
-    params, _ = jax.lax.fori_loop(0, trial.train.steps, step, (state.params, state.moments))
+    weights, _ = jax.lax.fori_loop(0, trial.train.steps, step, (first, optimizer.init(first)))
+    params = jax.tree.map(lambda _: weights.T, state.params)
     return measure(trial, scene, state._replace(params=params), TEST_POINTS).observables["train_loss"]
 
 
-def on_filters(params: Any, trial: Trial, xi: jax.Array, y: jax.Array) -> jax.Array:
+def on_filters(weights: jax.Array, trial: Trial, xi: jax.Array, y: jax.Array) -> jax.Array:
     """The loss as we would write it by hand: a product with the noise alone, since the feature is one coordinate."""
-    weights = params["filters"]["weights"][...]
     feature = y * weights[0]
     noise = xi @ weights - trial.data.feature_noise * feature
     return _loss(trial, feature, noise, y)
 
 
-def on_patches(params: Any, trial: Trial, xi: jax.Array, y: jax.Array) -> jax.Array:
+def on_patches(weights: jax.Array, trial: Trial, xi: jax.Array, y: jax.Array) -> jax.Array:
     """The loss as the definition reads: both patches (n, 2, d) go through the filters."""
-    weights = params["filters"]["weights"][...]
     v = jnp.zeros_like(xi).at[:, 0].set(y[:, 0])
     patches = jax.lax.optimization_barrier(jnp.stack([v, xi - trial.data.feature_noise * v], axis=1))
     responses = patches @ weights
