@@ -17,6 +17,7 @@ from __future__ import annotations
 from analysis.arrays import labelled
 from analysis.boundary import Boundary
 from analysis.canvas import save
+from analysis.collapsed import collapse_figure
 from analysis.curves import Bands
 from analysis.heat import phase_diagram
 from analysis.live import picture
@@ -29,7 +30,7 @@ from analysis.plot import curves_figure, gap_figure
 from analysis.refine import Refinement
 from analysis.report import report
 from analysis.rounds import refine
-from analysis.scaling import Collapse, collapse_figure
+from analysis.scaling import Collapse
 from analysis.survival import FitTime, SignFlips, survival_figure
 from analysis.tables import plane, problem_axes, swept, training_axes
 from analysis.theory import THEORIES, Theory, Within

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.boundary import Boundary
+from analysis.collapsed import collapse_figure
 from analysis.exhibit import Exhibit
 from analysis.overlay import Overlay, overlay_sentences
-from analysis.scaling import Collapse, collapse_figure
+from analysis.scaling import Collapse
 from analysis.tables import finite, levels
 from analysis.theory import THEORIES, Theory
 from analysis.words import label, number

@@ -83,7 +83,8 @@ def test_assembly_is_linear(row: Example) -> None:
     data = row.part()
     drawn = draw(data)
     weights = np.random.default_rng(0).normal(size=(data.d, 5)).astype(np.float32)
-    assembled = data.assemble(drawn.features @ weights, drawn.noise @ weights, drawn.truth)
+    on_vectors = map(jnp.asarray, (drawn.features @ weights, drawn.noise @ weights, drawn.truth))
+    assembled = data.assemble(*on_vectors)
     np.testing.assert_allclose(assembled, drawn.patches @ weights, atol=1e-5)
 
 

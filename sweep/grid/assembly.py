@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweep import schema, spec, trial
+from sweep import trial
 from sweep.grid import expressions, fieldmodels
-from sweep.grid.block import Column, Role
+from sweep.grid.block import Column
 from sweep.grid.expressions import Expression, ExpressionError
 from sweep.grid.fieldmodels import choose
-from sweep.grid.members import Member, kind_of, order_of
+from sweep.grid.members import Member
+from sweep.grid.names import Name, Names
 from sweep.grid.reader import Document, Path, dotted
 from sweep.grid.space import (
     MAX_POINTS,
@@ -34,20 +35,6 @@ from sweep.grid.values import DTYPES, Computed, Given, Source
 
 
 @dataclass(frozen=True, eq=False)
-class Name:
-    """What a block knows of one of its names before it has values."""
-
-    field: spec.Field
-    role: Role
-    part: str
-    path: Path
-    source: Source = None
-    given: bool = False
-    setter: spec.Alternative | None = None
-    usual: str = ""
-
-
-@dataclass(frozen=True, eq=False)
 class Doubt:
     """Values of an expression that are not allowed, should `where` keep them."""
 
@@ -62,15 +49,11 @@ class Failed(Exception):
     """There are no values; why has been said already."""
 
 
-class Assembly:
+class Assembly(Names):
     """One block in the making: names, axes, then a table for each name."""
 
     def __init__(self, document: Document, members: Sequence[Member], seeds: Source) -> None:
-        self.document, self.members = document, members
-        self.names: dict[str, Name] = {}
-        self.kinds: dict[str, str] = {}
-        self.words: dict[str, str] = {}
-        self.order: list[str] = []
+        super().__init__(document, members, seeds)
         self.axes: dict[str, int] = {}
         self.space = Space(())
         self.tables: dict[str, Table | None] = {}
@@ -78,47 +61,6 @@ class Assembly:
         self.open: list[str] = []
         self.doubts: list[Doubt] = []
         self.tainted: dict[str, Mask] = {}
-        for member in members:
-            self._declare(member, member.family, member.family, "")
-            self.order += order_of(member)
-        self._add(Name(fieldmodels.seed_field(), "lane", "seed", ("seed",), seeds, given=True))
-        self.order.append("seed")
-
-    def _declare(self, member: Member, part: str, name: str, usual: str) -> None:
-        """Add the names of a member: its kind, its fields with those of nested members, its alternatives."""
-        if member.family in self.kinds:
-            what = f"a second {member.family} stands beside that of another part"
-            self.document.complain(member.path, what, "Take another kind, or use a family of its own in the plugin")
-        if member.family != "train":
-            kind = spec.Field(name, "static", str, "", default=member.kind, column=name)
-            self._add(Name(kind, "kind", part, member.path, usual=usual))
-            self.words[name] = self.kinds[member.family] = member.kind
-        setters = {each.field: each for each in spec.alternatives(member.cls) if each.name in member.given}
-        for inner, field in spec.fields(member.cls).items():
-            if field.role == "nested":
-                self._declare(member.nested[inner], part, inner, kind_of(field))
-            else:
-                self._declare_field(member, part, field, field.role, setters.get(inner))
-        for each in spec.alternatives(member.cls):
-            self._declare_field(member, part, fieldmodels.alternative_field(each), "alternative", each)
-
-    def _declare_field(
-        self, member: Member, part: str, field: spec.Field, role: Role, setter: spec.Alternative | None
-    ) -> None:
-        given = field.name in member.given
-        path = (*member.path, setter.name if setter and not given else field.name)
-        self._add(Name(field, role, part, path, member.given.get(field.name), given, setter))
-
-    def _add(self, name: Name) -> None:
-        columns = {each.field.column for each in self.names.values()} | schema.FIXED - {"seed", *schema.KINDS}
-        if name.field.name in self.names or name.field.column in columns:
-            what = f"the name {name.field.name} is taken, by another part or by a column of the results"
-            self.document.complain(name.path, what, "Take another kind, or rename the field in the plugin")
-        self.names[name.field.name] = name
-
-    def title(self) -> str:
-        """The kinds of the block in words."""
-        return ", ".join(f"{name}: {kind}" for name, kind in self.words.items())
 
     def lay_axes(self, zips: Sequence[tuple[Path, list[str]]]) -> None:
         """Give every list of values an axis, and those of a zip the same one."""

@@ -5,46 +5,27 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import math
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, create_model
-from pydantic import Field as Declared
-
-from sweep import schema, spec, trial
+from sweep import schema, trial
 from sweep.errors import GridError, Problem
-from sweep.filters import COORDINATES
-from sweep.grid import coordinates, expressions, fieldmodels
+from sweep.grid import coordinates, expressions, fieldmodels, overlaps
 from sweep.grid.assembly import Assembly, Failed
-from sweep.grid.block import Block, text
+from sweep.grid.block import Block
 from sweep.grid.expressions import ExpressionError
 from sweep.grid.fieldmodels import choose, shown
-from sweep.grid.members import Member, family_members, flat
-from sweep.grid.reader import MAX_BYTES, Document, Path, Stopped, dotted, read
+from sweep.grid.members import Member, family_members
+from sweep.grid.reader import MAX_BYTES, Document, Path, Stopped, read
+from sweep.grid.settings import Settings, read_description, read_name, read_settings, value_of
 from sweep.grid.space import MAX_TABLE, TooManyPoints
 from sweep.grid.values import Computed, Given, Source, sources
 from sweep.grid.verdict import Tally, judge
 
-WORDS = ("auto", *COORDINATES)
-"""What a grid may ask for as coordinates of the first layer."""
-
 MAX_BLOCKS = 1_000
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What belongs to a sweep and not to a trial."""
-
-    coordinates: str = "auto"
-    record_points: int = 32
-    record_test: bool = True
-    test_points: int = 2000
 
 
 @dataclass(frozen=True)
@@ -88,12 +69,6 @@ def _parse(content: str | bytes, file: str) -> Grid:
 
 
 _KEYS = ("name", "description", "seed", *trial.PARTS, "where", "zip", "coordinates", "record", "test_points")
-_POINTS = spec.Field("points", "static", int, "points of the recorded curves", default=32, at_least=0)
-_TEST = spec.Field("test", "static", bool, "record test observables too", default=True)
-_TEST_POINTS = spec.Field(
-    "test_points", "static", int, "fresh points that measure a test error", default=2000, at_least=0
-)
-_COORDINATES = spec.Field("coordinates", "static", str, "how the first layer is stored", default="auto")
 
 
 def _read_grid(document: Document, content: str | bytes) -> Grid | None:
@@ -104,8 +79,8 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
     for key in raw:
         if key not in _KEYS:
             document.complain((key,), "is not a key of a grid", choose(key, _KEYS), key=True)
-    name, description = _name(document, raw), _description(document, raw)
-    settings = _settings(document, raw)
+    name, description = read_name(document, raw), read_description(document, raw)
+    settings = read_settings(document, raw)
     seeds = sources(document, {"seed": fieldmodels.seed_field()}, {"seed": raw.get("seed", 0)}, ())["seed"]
     unions = [family_members(document, family, raw) for family in trial.PARTS]
     wheres, zips = _wheres(document, raw), _zips(document, raw)
@@ -113,54 +88,6 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
     columns = _columns(document, blocks)
     written = content if isinstance(content, str) else content.decode("utf-8-sig")
     return Grid(name, description, tuple(blocks), settings, written, sum(block.size for block in blocks), columns)
-
-
-def _given(raw: Mapping[str, Any], key: str, default: Any) -> Any:
-    return default if raw.get(key) is None else raw[key]
-
-
-def _name(document: Document, raw: Mapping[str, Any]) -> str:
-    name = raw.get("name")
-    if isinstance(name, str) and re.fullmatch(NAME, name):
-        return name
-    what = "is missing" if name is None else f"{shown(name)} cannot name a folder"
-    cure = "Write name: with up to 100 letters, digits, dots, _ and -, a letter or digit first"
-    document.complain(("name",), what, cure)
-    return ""
-
-
-def _description(document: Document, raw: Mapping[str, Any]) -> str:
-    description = _given(raw, "description", "")
-    if not isinstance(description, str):
-        document.complain(
-            ("description",), f"expected text, got {shown(description)}", "Write text, in quotes if need be"
-        )
-    return str(description)
-
-
-def _settings(document: Document, raw: Mapping[str, Any]) -> Settings:
-    record = _given(raw, "record", {})
-    if not isinstance(record, dict):
-        document.complain(
-            ("record",), f"expected a mapping, got {shown(record)}", "Write record: {points: 32, test: true}"
-        )
-        record = {}
-    for key in record:
-        if key not in ("points", "test"):
-            document.complain(("record", key), "is not a key of record", choose(key, ("points", "test")), key=True)
-    return Settings(
-        coordinates=_setting(document, replace(_COORDINATES, choices=WORDS), raw, ()),
-        record_points=_setting(document, _POINTS, record, ("record",)),
-        record_test=_setting(document, _TEST, record, ("record",)),
-        test_points=_setting(document, _TEST_POINTS, raw, ()),
-    )
-
-
-def _setting(document: Document, field: spec.Field, raw: Mapping[str, Any], path: Path) -> Any:
-    given, faults = fieldmodels.check({field.name: field}, {field.name: [raw.get(field.name, field.default)]})
-    for fault in faults:
-        document.complain((*path, field.name), fault.what, fault.cure)
-    return given.get(field.name, [field.default])[0]
 
 
 def _texts(document: Document, path: Path, raw: Any, cure: str) -> list[tuple[Path, str]]:
@@ -175,7 +102,7 @@ def _texts(document: Document, path: Path, raw: Any, cure: str) -> list[tuple[Pa
 def _wheres(document: Document, raw: Mapping[str, Any]) -> list[Computed]:
     found = []
     for path, condition in _texts(
-        document, ("where",), _given(raw, "where", []), "Write a condition in quotes, or a list of them"
+        document, ("where",), value_of(raw, "where", []), "Write a condition in quotes, or a list of them"
     ):
         document.spend(2_500 * len(condition), path)
         try:
@@ -186,7 +113,7 @@ def _wheres(document: Document, raw: Mapping[str, Any]) -> list[Computed]:
 
 
 def _zips(document: Document, raw: Mapping[str, Any]) -> list[tuple[Path, list[str]]]:
-    given, cure = _given(raw, "zip", []), "Write zip: [n, d] or a list of such lists"
+    given, cure = value_of(raw, "zip", []), "Write zip: [n, d] or a list of such lists"
     groups: list[tuple[Path, Any]] = [(("zip",), given)]
     if isinstance(given, list) and all(isinstance(each, list) for each in given):
         groups = [(("zip", at), each) for at, each in enumerate(given)]
@@ -230,7 +157,7 @@ def _blocks(
         return []
     if not kept:
         document.complain(("where",), "keeps no point of the grid", "Loosen the conditions or change the values")
-    _overlaps(document, kept)
+    overlaps.judge(document, kept)
     coordinates.judge(document, [block for _, block in kept])
     return [block for _, block in kept]
 
@@ -283,53 +210,6 @@ def _zipped(document: Document, assemblies: Sequence[Assembly], zips: list[tuple
                 )
 
 
-_Made = tuple[Assembly, Block]
-
-
-def _overlaps(document: Document, kept: Sequence[_Made]) -> None:
-    """Complain where two blocks of a union contain the same trial."""
-    groups: dict[tuple[tuple[str, str], ...], list[_Made]] = {}
-    for each in kept:
-        groups.setdefault(tuple(each[1].kinds.items()), []).append(each)
-    for group in groups.values():
-        for (one, first), (other, second) in _pairs(document, group):
-            try:
-                example = first.meets(second, document.spend)
-                said = ", ".join(f"{name}={text(value)}" for name, value in (example or {}).items())
-                how, more = "makes a trial that {} makes too", f", with {said}" if said else ""
-                cure = "Take it out of one of them, or join the two"
-            except TooManyPoints:
-                example, how = {}, "may repeat a trial of {}"
-                more = f": to tell it, more than {MAX_TABLE} points have to be looked at together"
-                cure = "Give fewer values to the fields of conditions and expressions"
-            if example is not None:
-                pairs = zip(flat(one.members), flat(other.members), strict=True)
-                before, path = next(((a.path, b.path) for a, b in pairs if a.path != b.path), ((), ()))
-                twin = f"{dotted(before)} in line {document.place(before)[0]}"
-                document.complain(path, how.format(twin) + more, cure)
-
-
-def _pairs(document: Document, group: list[_Made]) -> Iterator[tuple[_Made, _Made]]:
-    """Pairs of blocks that have a value in common in the field that keeps most of them apart."""
-    if len(group) < 2:
-        return
-    document.spend(400 * sum(block.places for _, block in group))
-    fewest = math.comb(len(group), 2)
-    pairs: Iterable[tuple[int, int]] = itertools.combinations(range(len(group)), 2)
-    for name in group[0][1].found:
-        owners: dict[Any, list[int]] = {}
-        for place, (_, block) in enumerate(group):
-            for value in block.found[name]:
-                owners.setdefault(value, []).append(place)
-        count = sum(math.comb(len(each), 2) for each in owners.values())
-        if count < fewest:
-            fewest = count
-            pairs = (pair for each in owners.values() for pair in itertools.combinations(each, 2))
-    for one, other in dict.fromkeys(pairs):
-        document.spend(5_000)
-        yield group[one], group[other]
-
-
 def _columns(document: Document, blocks: Sequence[Block]) -> dict[str, type]:
     """Every column beside the fixed ones with its type, part by part."""
     found: dict[str, type] = {}
@@ -343,36 +223,3 @@ def _columns(document: Document, blocks: Sequence[Block]) -> dict[str, type]:
                 document.complain((part,), what, "Put the two kinds into two grids")
             found[column.column] = float if len(kinds) > 1 else column.type
     return found
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of grid files, with the kinds that are registered now."""
-    return file_model().model_json_schema()
-
-
-def file_model() -> type[BaseModel]:
-    """The pydantic model of grid files as they are written, without what only the points can tell."""
-    condition, names = Annotated[str, Declared(description="a condition on fields")], list[str]
-    parts = {
-        "name": (
-            Annotated[str, Declared(pattern=f"^{NAME}$")],
-            Declared(description="names the folder of the results"),
-        ),
-        "description": (str, Declared("", description="what the grid is for")),
-        "seed": (fieldmodels.written(fieldmodels.seed_field()), Declared(0, description=fieldmodels.seed_field().doc)),
-        "data": (fieldmodels.family_model("data"), Declared(description="distribution of the points")),
-        "model": (fieldmodels.family_model("model"), Declared(description="network")),
-        "objective": (
-            fieldmodels.family_model("objective"),
-            Declared({"kind": "logistic"}, description="loss and l2 term"),
-        ),
-        "optimizer": (fieldmodels.family_model("optimizer"), Declared(description="rule of the updates")),
-        "train": (fieldmodels.family_model("train"), Declared({}, description="how long and on what batches")),
-        "where": (condition | list[condition], Declared([], description="keeps the points where it holds")),
-        "zip": (names | list[names], Declared([], description="fields that vary together")),
-        "coordinates": (Literal[WORDS], Declared("auto", description=_COORDINATES.doc)),
-        "record": (fieldmodels.settings_model("Record", (_POINTS, _TEST)), Declared({}, description="recorded curves")),
-        "test_points": (int, Declared(2000, ge=0, description=_TEST_POINTS.doc)),
-    }
-    attributes: dict[str, Any] = parts
-    return create_model("Grid", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **attributes)

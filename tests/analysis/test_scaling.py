@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.scaling import Collapse, collapse_figure
+from analysis.collapsed import collapse_figure
+from analysis.scaling import Collapse
 from sweep.errors import SweepError
 
 X, N, A = np.geomspace(0.1, 10, 12), np.geomspace(10, 160, 5), 1 / 3
