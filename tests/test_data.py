@@ -13,6 +13,7 @@ import pytest
 from sweep.data import base
 from sweep.data.base import AbstractGaussian, Dense, Sparse
 from tests.parts import Example, named, of
+from tests.trainings import quick
 
 MANY = 4000
 
@@ -27,7 +28,7 @@ class Drawn(NamedTuple):
     patches: np.ndarray
 
 
-@functools.partial(jax.jit, static_argnames="fresh")
+@functools.partial(quick, static_argnames="fresh")
 def _draw(data: Any, seed: Any, fresh: bool) -> tuple[Any, ...]:
     directions = base.features(data, seed)
     if fresh:
@@ -103,7 +104,7 @@ def test_more_points_leave_the_old_ones_as_they_are(row: Example) -> None:
     """A row of the training set does not depend on n."""
     small, large = row.part(n=3), row.part(n=9)
 
-    @jax.jit
+    @quick
     def both(seed: Any) -> tuple[Any, Any]:
         directions = base.features(small, seed)
         return base.training_points(small, seed, directions), base.training_points(large, seed, directions)
@@ -245,7 +246,7 @@ class TestSeparable:
     def test_teachers_are_uniform_unit_vectors(self) -> None:
         """u u^T has mean I / d; an entry of u has variance 1/d and fourth moment 3 / (d (d + 2))."""
         data = example("separable_teacher")
-        u = np.asarray(jax.jit(jax.vmap(lambda seed: base.features(data, seed).dense(6)[0]))(jnp.arange(2000)))
+        u = np.asarray(quick(jax.vmap(lambda seed: base.features(data, seed).dense(6)[0]))(jnp.arange(2000)))
         for place in range(6):
             near(u[:, place], 0, np.sqrt(1 / 6))
             near(u[:, place] ** 2, 1 / 6, np.sqrt(3 / 48 - 1 / 36))
@@ -260,7 +261,7 @@ class TestSeparable:
 GAUSSIAN = [each for each in of("data") if issubclass(each.cls, AbstractGaussian)]
 
 
-@functools.partial(jax.jit, static_argnames="rows")
+@functools.partial(quick, static_argnames="rows")
 def _respond(data: Any, on_features: Any, root: Any, rows: int) -> Any:
     drawn = data.draw_responses(jax.random.key(5), rows, root.shape[0])
     return data.responses(drawn, jnp.arange(rows), on_features, root)

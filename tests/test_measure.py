@@ -21,11 +21,12 @@ from sweep.status import Status
 from sweep.trainer import State
 from sweep.trial import Trial
 from tests.parts import trial
+from tests.trainings import quick
 
 POINTS, MANY = 20, 20_000
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@functools.partial(quick, static_argnums=1)
 def look(trial: Trial, points: int) -> tuple[State, Measurement]:
     """A lane at its first step, measured."""
     world, state = trainer.start(trial)
@@ -44,7 +45,7 @@ class Written(NamedTuple):
 def written(one: Trial, fresh: int = 0) -> Written:
     """The training set, or so many fresh points, as the papers define them; only the draws come from the program."""
 
-    @jax.jit
+    @quick
     def draw() -> Any:
         v = base.features(one.data, one.seed)
         if fresh:
@@ -77,7 +78,7 @@ def margins_by_law(one: Trial, w: np.ndarray, points: int, chunk: int) -> np.nda
     """Margins of fresh signal-noise points, of which only the inner products with the filters are drawn."""
     root = np.linalg.cholesky(w[1:].T @ w[1:]).T
 
-    @jax.jit
+    @quick
     def draw(first: Any) -> Any:
         key, rows = jax.random.fold_in(stream(one.seed, Purpose.TEST), first), first + jnp.arange(min(chunk, points))
         drawn = one.data.draw_responses(key, len(rows), w.shape[1])
@@ -99,7 +100,7 @@ def margins_by_definition(one: Trial, w: np.ndarray) -> np.ndarray:
         flipped = rng.random(MANY) < (data.flip if data.flip_test else 0.0)
         return np.where(flipped, -y, y) * cnn_margin(one, w, 0.0, patches)
     if data.labels == "teacher":
-        u = np.asarray(jax.jit(lambda: base.features(data, one.seed).dense(data.d))())[0]
+        u = np.asarray(quick(lambda: base.features(data, one.seed).dense(data.d))())[0]
         y = np.sign(x @ u)
         x = x + data.margin * y[:, None] * u
     return y * cnn_margin(one, w, 0.0, x[:, None])
@@ -202,7 +203,7 @@ class TestFiltered:
     def test_the_feature_of_a_teacher_is_its_direction(self) -> None:
         one = trial({"data": "separable", "model": "linear"}, labels="teacher", margin=0.3)
         state, found = look(one, 0)
-        u = np.asarray(jax.jit(lambda: base.features(one.data, one.seed).dense(12))())[0]
+        u = np.asarray(quick(lambda: base.features(one.data, one.seed).dense(12))())[0]
         assert values(found)["feature"] == pytest.approx(float(u @ weights(state)[:, 0]), rel=1e-11)
 
     def test_where_nothing_is_the_feature_nothing_is_told_of_it(self) -> None:
@@ -220,7 +221,7 @@ class TestFreshPoints:
         """Twenty points in chunks of eight, where four of the last one count, and in a chunk of their own."""
         monkeypatch.setattr(fresh, "CHUNK", chunk)
         one = trial(noise=2.0)
-        state, found = jax.jit(lambda one: look.__wrapped__(one, POINTS))(one)
+        state, found = quick(lambda one: look.__wrapped__(one, POINTS))(one)
         points = written(one, fresh=POINTS)
         margin = points.label * cnn_margin(one, weights(state), 0.0, points.x)
         assert 0 < np.sum(margin <= 0) < POINTS
@@ -236,7 +237,7 @@ class TestFreshPoints:
         monkeypatch.setattr(fresh, "CHUNK", chunk)
         more = {"flip": 0.3, "flip_test": True, "power": 1, "orthogonal": orthogonal}
         one = trial({"data": "signal_noise"}, noise=2.0, **more)
-        state, found = jax.jit(lambda one: look.__wrapped__(one, POINTS))(one)
+        state, found = quick(lambda one: look.__wrapped__(one, POINTS))(one)
         margin = margins_by_law(one, weights(state), POINTS, chunk)
         assert 0 < np.sum(margin <= 0) < POINTS
         assert int(found.test_wrong) == np.sum(margin <= 0)
@@ -380,7 +381,7 @@ def as_used(state: State, x: np.ndarray) -> np.ndarray:
     return (np.maximum(hidden, 0) @ last["kernel"] + last["bias"])[:, 0]
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@functools.partial(quick, static_argnums=1)
 def finish(trial: Trial, points: int) -> tuple[State, State, Measurement]:
     """First and last state of a training, and the last one measured."""
     world, first = trainer.start(trial)

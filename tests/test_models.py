@@ -16,6 +16,7 @@ from sweep.filters.ambient import written
 from sweep.filters.network import Patches, patch_count
 from sweep.models import CNN, Linear
 from tests.parts import Example, named, of
+from tests.trainings import quick
 
 POINTS, PATCHES, D = 5, 2, 12
 
@@ -85,7 +86,7 @@ def test_raising_a_filter_of_a_class_raises_its_logit_alone() -> None:
         assert float(head(jnp.asarray(pre[None, None]))[0]) == (4.0 if positive > negative else -4.0)
 
 
-@jax.jit
+@quick
 def _first(model: Any, key: jax.Array, rows: jax.Array) -> jax.Array:
     return model.first_weights(key, rows, 500)
 
@@ -141,7 +142,7 @@ def test_a_bias_is_drawn_from_the_seed_and_not_from_the_weights_stream() -> None
     """Adding a bias changes no first weight."""
     data, plain, biased = of("data")[0].part(), CNN(width=2), CNN(width=2, bias=True)
 
-    @jax.jit
+    @quick
     def both(seed: Any) -> tuple[Any, Any]:
         one, other = (network(Source(data, model, seed), "ambient") for model in (plain, biased))
         return nnx.state(one, nnx.Param), nnx.state(other, nnx.Param)

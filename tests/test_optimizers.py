@@ -18,6 +18,7 @@ from sweep import optimizers, spec, trial
 from sweep.optimizers import from_optax
 from sweep.optimizers.schedules import Constant, Cosine, Power, Warmup
 from tests.parts import Example, named, of
+from tests.trainings import quick
 
 STEPS, SHAPE = 20, (4, 3)
 RNG = np.random.default_rng(0)
@@ -40,7 +41,7 @@ def run(make: Callable[[], Any]) -> np.ndarray:
     return jax.lax.scan(step, (w, transform.init(w)), jnp.asarray(GRADS))[1]
 
 
-ours = jax.jit(lambda part: run(part.transform))
+ours = quick(lambda part: run(part.transform))
 """Weights after each step of a part whose numbers are traced, as in a lane."""
 
 
@@ -148,7 +149,7 @@ def test_an_optimizer_is_its_formula(example: Example) -> None:
 def test_an_optimizer_is_optax_with_plain_numbers(example: Example) -> None:
     """Numbers that are traced give what Python numbers give, over the whole path."""
     given = {name: value for name, value in numbers(example).items() if name != "lr"}
-    plain = jax.jit(lambda: run(lambda: ALIASES[example.kind](learning_rate=0.05, **given)))()
+    plain = quick(lambda: run(lambda: ALIASES[example.kind](learning_rate=0.05, **given)))()
     np.testing.assert_allclose(ours(example.part()), plain, rtol=1e-12, atol=1e-12)
 
 
@@ -162,7 +163,7 @@ def test_every_number_counts(example: Example) -> None:
         assert np.abs(changed - base).max() > 1e-9, name
 
 
-@jax.jit
+@quick
 def path(part: Any, start: Any, grads: Any) -> jax.Array:
     """Weights after each step from any start and gradients."""
     transform = part.transform()
@@ -268,7 +269,7 @@ class TestSchedules:
     def factors(self, schedule: Any) -> list[float]:
         """The factors of the step size, in the types that they have in a lane: optax counts updates in int32."""
         lane = jax.tree.map(lambda leaf: np.asarray(leaf, np.int32 if isinstance(leaf, int) else np.float64), schedule)
-        sizes = jax.jit(lambda schedule, t: jax.vmap(schedule.of(0.5))(t) / 0.5)(lane, self.t.astype(np.int32))
+        sizes = quick(lambda schedule, t: jax.vmap(schedule.of(0.5))(t) / 0.5)(lane, self.t.astype(np.int32))
         return np.asarray(sizes).tolist()
 
     def test_constant_is_the_number_itself(self) -> None:

@@ -19,6 +19,7 @@ from sweep.plan import Host
 from sweep.spec import here
 from sweep.status import Status
 from tests.test_measure import Own
+from tests.trainings import quick
 
 with mock.patch.dict(data.KINDS), mock.patch.dict(models.KINDS):
     from tests.plugins import own as plugin
@@ -282,7 +283,7 @@ def test_the_packing_is_the_same_whatever_the_share_and_what_is_done(steps: int)
 # A padded training is the training.
 
 
-@functools.partial(jax.jit, static_argnames="points")
+@functools.partial(quick, static_argnames="points")
 def train(one: trial.Trial, points: int) -> measure.Measurement:
     """All steps of a trial, measured at the end."""
     lane = engine.begin(one)

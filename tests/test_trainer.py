@@ -20,11 +20,12 @@ from sweep.status import Status
 from sweep.trainer import Batch, State
 from sweep.trial import Trial
 from tests.parts import trial
+from tests.trainings import quick
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-@jax.jit
+@quick
 def run(trial: Trial, updates: Any) -> tuple[State, State]:
     """The first state of a trial and the one after so many calls of `advance`."""
     world, first = trainer.start(trial)
@@ -106,7 +107,7 @@ class Reference:
     def _muon(self) -> Callable[[np.ndarray], np.ndarray]:
         """That of optax on W (d, units), inputs by outputs as flax has them: its step knows one from the other."""
         rule, state = optax.contrib.muon(learning_rate=float(self.trial.optimizer.lr)), None
-        update = jax.jit(rule.update)
+        update = quick(rule.update)
 
         def step(g: np.ndarray) -> np.ndarray:
             nonlocal state
@@ -170,8 +171,8 @@ def test_a_whole_training_is_that_of_numpy(make: Callable[..., Trial]) -> None:
 def test_gradients_are_finite_differences(kinds: dict[str, str], values: dict[str, Any]) -> None:
     """Of the mean loss plus (l2/2) ||all weights||^2, in every coordinate; h^2 and rounding leave 1e-8."""
     one = trial(kinds, **{"l2": 0.3, **values})
-    world, state = jax.jit(trainer.start)(one)
-    evaluate = jax.jit(
+    world, state = quick(trainer.start)(one)
+    evaluate = quick(
         lambda params: trainer.loss_and_grads(one, state._replace(params=params), Batch(world, None), training=True)[:2]
     )
     start, unravel = ravel_pytree(state.params)
