@@ -14,7 +14,7 @@ from sweep.trial import Trial
 COMPILE = 5.0
 """Seconds to compile the programs of a bucket."""
 STEP, FLOPS, FLOATS = 4e-6, 9e10, 2e9
-"""A step: overhead of a block in seconds, operations a second, trained numbers and moments a second."""
+"""A step: overhead of up to 8 lanes in seconds, operations a second, trained numbers and moments a second."""
 SPAN_ALONE, AMBIENT_ALONE = 6e4, 3e5
 """Operations of a step from which a lane is faster alone than under vmap."""
 TRIAL, DRAW = 1e-4, 1e-8
@@ -48,8 +48,8 @@ def estimate(trial: Trial, steps: float, measured: int) -> Cost:
         rows, products, draws, units = system.rows(source), system.products, system.draws(source), source.units
     tokens = batch_size(trial) * trial.data.noise_vectors
     flops = 2.0 * products * tokens * rows * units
-    block = 8 if flops < 1e4 else 4 if flops < (SPAN_ALONE, AMBIENT_ALONE)[products - 1] else 1
-    step = STEP / block + flops / FLOPS + rows * units * (1 + moments(trial.optimizer)) / FLOATS
+    block = 16 if flops < 1e4 else 4 if flops < (SPAN_ALONE, AMBIENT_ALONE)[products - 1] else 1
+    step = STEP / min(block, 8) + flops / FLOPS + rows * units * (1 + moments(trial.optimizer)) / FLOATS
     return Cost(flops, step, TRIAL + draws * DRAW + steps * step + measured * point(trial), block)
 
 

@@ -89,7 +89,7 @@ def programs(block: int, test_points: int) -> Programs:
 
     def advance(lanes: Lanes, steps: jax.Array) -> tuple[Lanes, Told]:
         one = trainer.advance if block == 1 else jax.vmap(trainer.advance)
-        states = each_block(functools.partial(_advance, steps=steps, one=one, early=is_early(block)), lanes, block)
+        states = each_block(functools.partial(_advance, steps=steps, one=one, few=few(block)), lanes, block)
         return lanes._replace(states=states), Told(states.step + 0, states.status + 0)
 
     def table(trial: Trial) -> Any:
@@ -130,13 +130,16 @@ def begin(trial: Trial) -> Lanes:
     return Lanes(trial, *trainer.start(trial))
 
 
-def _advance(lanes: Lanes, steps: jax.Array, one: Callable[..., trainer.State], early: bool) -> trainer.State:
-    """At most `steps` steps `one` of a block of lanes; where `early`, only until the first of them ends."""
-    running = lanes.states.status == Status.RUNNING
+def _advance(lanes: Lanes, steps: jax.Array, one: Callable[..., trainer.State], few: int) -> trainer.State:
+    """At most `steps` steps `one` of a block of lanes, until `few` more of them have ended, or all where `few` is 0."""
+
+    def running(states: trainer.State) -> jax.Array:
+        return jnp.sum(states.status == Status.RUNNING)
+
+    least = jnp.maximum(running(lanes.states) - few, 0) if few else 0
 
     def going(carry: tuple[jax.Array, trainer.State]) -> jax.Array:
-        still = carry[1].status == Status.RUNNING
-        return (carry[0] < steps) & (jnp.all(still == running) & jnp.any(still) if early else jnp.any(still))
+        return (carry[0] < steps) & (running(carry[1]) > least)
 
     def step(carry: tuple[jax.Array, trainer.State]) -> tuple[jax.Array, trainer.State]:
         return carry[0] + 1, one(lanes.trials, lanes.scenes, carry[1])
@@ -144,12 +147,13 @@ def _advance(lanes: Lanes, steps: jax.Array, one: Callable[..., trainer.State], 
     return jax.lax.while_loop(going, step, (jnp.zeros_like(steps), lanes.states))[1]
 
 
-def is_early(block: int) -> bool:
-    """Does a chunk of such a block end with the first lane that ends, so that it is refilled at once?
+def few(block: int) -> int:
+    """How many lanes of such a block may end before its chunk does, so that they are refilled at once; 0 for all.
 
-    On a CPU, where a call costs as little as a few steps; a single lane ends by itself.
+    An eighth, on a CPU, where a call costs as much as some hundred steps of so small a network. A single lane ends by
+    itself.
     """
-    return block > 1 and jax.default_backend() == "cpu"
+    return max(1, block // 8) if block > 1 and jax.default_backend() == "cpu" else 0
 
 
 def _where_due(fn: Callable[[Any], T], due: jax.Array, args: Any, otherwise: T) -> T:

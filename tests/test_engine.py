@@ -188,6 +188,18 @@ def test_lanes_that_diverge_otherwise_would_be_seen(
         check_divergence(paired, block=2)
 
 
+@pytest.mark.parametrize(("block", "few"), [(4, 1), (16, 2)])
+def test_a_block_on_a_cpu_goes_on_until_an_eighth_of_it_has_ended(block: int, few: int) -> None:
+    """So often is the host asked for new trials: lanes that end after 3, 4, 5, ... steps are told `few` at a time."""
+    trials = batch([trial(seed=i, steps=3 + i) for i in range(block)])
+    programs, due = engine.programs(block, 0), np.ones(block, bool)
+    lanes = programs.fill(programs.empty(trials), trials, due)
+    for ended in range(few, block + 1, few):
+        lanes, told = programs.advance(lanes, np.int32(100))
+        assert np.sum(np.asarray(told.status) != Status.RUNNING) == ended
+        assert np.max(told.step) == 2 + ended
+
+
 @pytest.mark.slow
 def test_refill_with_a_heavy_tail() -> None:
     """Trials that end at very different steps come out once each, at the step at which they end alone."""

@@ -44,12 +44,12 @@ def _cache() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of two grids and two programs, the first in blocks of one lane and the second of eight. Read only."""
+    """A store of two grids and two programs, the first in blocks of one lane and the second of sixteen. Read only."""
     home = tmp_path_factory.mktemp("replay")
     with jax_as_it_was():
         sweep(write_grid(home, GRID), home / "store", workers=1, lanes=1, quiet=True)
         found = sweep(write_grid(home, FINER, "finer.yaml"), home / "store", workers=1, quiet=True)
-    assert sorted(Store(found).blocks().values()) == [1, 8]
+    assert sorted(Store(found).blocks().values()) == [1, 16]
     return found
 
 

@@ -209,7 +209,7 @@ def test_shares_go_into_one_store_and_the_plan_counts_them(one: Path, home: Path
 
 def test_a_share_is_trained_in_the_blocks_of_the_whole(home: Path) -> None:
     """The block is part of the bits, so a cut of the plan among workers must not choose another one."""
-    assert {blocks(plan_of(home / "one.yaml", shard=(0, count))) for count in (1, 2, 3, 8)} == {"8"}
+    assert {blocks(plan_of(home / "one.yaml", shard=(0, count))) for count in (1, 2, 3, 8)} == {"16"}
 
 
 @pytest.mark.promise(10)

@@ -144,8 +144,8 @@ def trained(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 def test_where_memory_is_short_the_sweep_goes_on_with_fewer_lanes(trained: Callable[..., Path], whole: Path) -> None:
     """Fewer lanes in the same blocks are the same bits; smaller blocks are not, and the store remembers them."""
     blocks = Store(whole).blocks()
-    assert set(blocks.values()) == {8}
-    store = trained(lambda lanes, block: lanes <= 8)
+    assert set(blocks.values()) == {16}
+    store = trained(lambda lanes, block: lanes <= 16)
     assert stores_differ(store, whole) == ""
     store = trained(lambda lanes, block: lanes <= 2, "halved")
     assert len(table(store)) == TRIALS and table(store)["trial"].is_unique
