@@ -91,7 +91,7 @@ class Drive:
         self.stop = stop or threading.Event()
         self.keeper, self.every = keeper, every
         self.programs = engine.programs(block, records.test_points)
-        self.early = engine.few(block) > 0
+        self.early = engine.awaited_ends(block) > 0
         self.on_the_way = self.programs if records.test else engine.programs(block, 0)
         self.tables = tables_for(queue.trials, self.programs)
         limit = engine.memory_limit()

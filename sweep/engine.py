@@ -89,7 +89,7 @@ def programs(block: int, test_points: int) -> Programs:
 
     def advance(lanes: Lanes, steps: jax.Array) -> tuple[Lanes, Told]:
         one = trainer.advance if block == 1 else jax.vmap(trainer.advance)
-        states = each_block(functools.partial(_advance, steps=steps, one=one, few=few(block)), lanes, block)
+        states = each_block(functools.partial(_advance, steps=steps, one=one, few=awaited_ends(block)), lanes, block)
         return lanes._replace(states=states), Told(states.step + 0, states.status + 0)
 
     def table(trial: Trial) -> Any:
@@ -147,8 +147,8 @@ def _advance(lanes: Lanes, steps: jax.Array, one: Callable[..., trainer.State], 
     return jax.lax.while_loop(going, step, (jnp.zeros_like(steps), lanes.states))[1]
 
 
-def few(block: int) -> int:
-    """How many lanes of such a block may end before its chunk does, so that they are refilled at once; 0 for all.
+def awaited_ends(block: int) -> int:
+    """How many lanes of such a block have to end before its chunk does, so that they are refilled; 0 for all of them.
 
     An eighth, on a CPU, where a call costs as much as some hundred steps of so small a network. A single lane ends by
     itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -62,28 +63,37 @@ def advance(trial: Trial, seen: Scene, state: State) -> State:
     batch = _batch(trial, seen, state.step, order)
     value, grads, rest = loss_and_grads(trial, state, batch, training=True)
     reached = _reached(trial, seen, state, value, grads)
+    outcome = _status(jnp.isfinite(value), _status(reached, Status.CONVERGED, state.status), Status.NONFINITE)
+    status = _status(state.status == Status.RUNNING, outcome, state.status)
+
+    moved = state._replace(rest=rest, order=order)
+    return go_on(
+        status == Status.RUNNING, lambda: _update(trial, seen, moved, value, grads), state._replace(status=status)
+    )
+
+
+def go_on(running: Bool[Array, ""], update: Callable[[], State], ended: State) -> State:
+    """`update()` of a lane that is running, else how it has `ended`.
+
+    A branch rather than a choice between two results: then XLA changes weights and moments of a lane alone where they
+    lie, and copies none of them first. Under vmap it becomes the choice.
+    """
+    return jax.lax.cond(running, update, lambda: ended)
+
+
+def _update(trial: Trial, seen: Scene, state: State, value: Scalar, grads: nnx.State) -> State:
     norm = merge(trial, state.params, state.rest, training=False).squared_norm(seen)
     objective = value + 0.5 * trial.objective.l2 * norm
     updates, moments = rule(trial).update(grads, state.moments, state.params, value=objective, grad=grads)
-    params = optax.apply_updates(state.params, updates)
-    step = state.step + 1
-    ended = _status(step >= trial.train.steps, Status.OUT_OF_STEPS, Status.RUNNING)
-    after = State(params, rest, moments, order, step, ended)
-    outcome = _status(reached, Status.CONVERGED, state.status)
-    outcome = _status(jnp.isfinite(value), outcome, Status.NONFINITE)
-    return freeze(state._replace(status=_status(state.status == Status.RUNNING, outcome, state.status)), after)
+    params, step = optax.apply_updates(state.params, updates), state.step + 1
+    status = _status(step >= trial.train.steps, Status.OUT_OF_STEPS, Status.RUNNING)
+    return state._replace(params=params, moments=moments, step=step, status=status)
 
 
 def rule(trial: Trial) -> optax.GradientTransformationExtraArgs:
     """What makes updates of gradients: the optimizer, on the weights as they stand where their shapes say nothing."""
     made = optax.with_extra_args_support(trial.optimizer.transform())
     return made if trial.optimizer.elementwise or trial.optimizer.linear else upright(made)
-
-
-def freeze(before: State, after: State) -> State:
-    """`after` where `before` is still running, else `before`."""
-    running = before.status == Status.RUNNING
-    return jax.tree.map(lambda new, old: jnp.where(running, new, old), after, before)
 
 
 def _status(condition: Any, yes: Any, no: Any) -> Count:

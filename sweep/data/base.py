@@ -123,26 +123,6 @@ class AbstractData(ABC):
         """What the patches of the points give on `units` filters, from what their vectors give."""
 
 
-@jax.custom_vjp
-def outer(rows: Float[Array, " points"], columns: Float[Array, " units"]) -> Float[Array, "points units"]:
-    """rows columns^T, whose gradient in `columns` is a product with `rows`.
-
-    Left to itself XLA makes it a sum, which takes up to twenty times as long on a CPU.
-    """
-    return rows[:, None] * columns
-
-
-def _outer_forward(rows: Array, columns: Array) -> tuple[Array, Array]:
-    return outer(rows, columns), rows
-
-
-def _outer_backward(rows: Array, cotangent: Array) -> tuple[None, Array]:
-    return None, rows @ cotangent
-
-
-outer.defvjp(_outer_forward, _outer_backward)
-
-
 class Drawn(NamedTuple):
     """Random numbers of one point, or of several: standard Gaussians along the last axis, and luck."""
 
@@ -259,3 +239,23 @@ def test_points(data: AbstractData, drawn: Any, features: Vectors, rows: Int[Arr
 def sign(luck: Float[Array, ""], row: Int[Array, ""], balanced: bool) -> Float[Array, ""]:
     """A label: +1 on even and -1 on odd rows where `balanced`, else either with probability 1/2 by a uniform number."""
     return jnp.where((row % 2 == 0) if balanced else (luck < 0.5), 1.0, -1.0)
+
+
+@jax.custom_vjp
+def outer(rows: Float[Array, " points"], columns: Float[Array, " units"]) -> Float[Array, "points units"]:
+    """rows columns^T, whose gradient in `columns` is a product with `rows`.
+
+    Left to itself XLA makes it a sum, which takes up to twenty times as long on a CPU.
+    """
+    return rows[:, None] * columns
+
+
+def _outer_forward(rows: Array, columns: Array) -> tuple[Array, Array]:
+    return outer(rows, columns), rows
+
+
+def _outer_backward(rows: Array, cotangent: Array) -> tuple[None, Array]:
+    return None, rows @ cotangent
+
+
+outer.defvjp(_outer_forward, _outer_backward)
