@@ -103,7 +103,7 @@ def test_shares_make_the_whole(small: Path, home: Path) -> None:
         (TEXT.replace("test_points: 40", "test_points: 41"), (), ("test_points 40 -> 41",)),
         (TEXT.replace("name: small", "name: other"), (), ('name "small" -> "other"',)),
         (TEXT, ("--dtype", "float64"), ('dtype "float32" -> "float64"',)),
-        (TEXT, ("--lanes", "4"), ("with --lanes 8",)),
+        (TEXT, ("--lanes", "4"), ("with --lanes 16",)),
     ],
 )
 def test_another_sweep_is_refused(
