@@ -1,4 +1,4 @@
-"""One block in the making: its names, its axes, and a table of values for each name."""
+"""One block in the making: the axes of its names, and a table of values for each of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Failed(Exception):
 
 
 class Assembly(Names):
-    """One block in the making: names, axes, then a table for each name."""
+    """Names with axes, then a table for each of them, some of it from tables of others."""
 
     def __init__(self, document: Document, members: Sequence[Member], seeds: Source) -> None:
         super().__init__(document, members, seeds)

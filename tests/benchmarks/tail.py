@@ -38,6 +38,7 @@ Train = Callable[[Trial], dict[str, np.ndarray]]
 def trials() -> Trial:
     """The trials, in an order that tells nothing of their length."""
     (bucket,) = plan.make(grid.parse(GRID), plan.Host("cpu", 1)).buckets
+    assert (bucket.lanes, bucket.block) == (LANES, BLOCK), "the engine is timed as the command runs it"
     return engine.take(bucket.trials(), np.random.default_rng(0).permutation(TRIALS))
 
 
@@ -145,7 +146,7 @@ def lane_steps(name: str, steps: np.ndarray) -> int:
 
 
 def _counted(train: Train) -> int:
-    """Counted while it runs: a block goes on until the last of its lanes ends or the chunk does."""
+    """Counted while it runs, at most a step too many a chunk: a block goes on until enough of its lanes have ended."""
     programs, count = engine.programs, [0]
 
     def counting(block: int, test_points: int) -> engine.Programs:
