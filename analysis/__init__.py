@@ -14,26 +14,26 @@ Importing this imports no jax, and pandas, scipy, matplotlib and seaborn only wh
 
 from __future__ import annotations
 
-from analysis.arrays import labelled
-from analysis.boundary import Boundary
-from analysis.canvas import save
-from analysis.collapsed import collapse_figure
-from analysis.curves import Bands
-from analysis.heat import phase_diagram
-from analysis.live import picture
-from analysis.load import load, load_curves
-from analysis.margins import Margins, best_margins, max_margin_l2, max_margin_linf
-from analysis.overlay import Overlay
-from analysis.pair import PairedGap, pairs, tuned
-from analysis.phase import Cells
-from analysis.plot import curves_figure, gap_figure
-from analysis.refine import Refinement
-from analysis.report import report
-from analysis.rounds import refine
-from analysis.scaling import Collapse
-from analysis.survival import FitTime, SignFlips, survival_figure
-from analysis.tables import plane, problem_axes, swept, training_axes
-from analysis.theory import THEORIES, Theory, Within
+from analysis.figures.collapse import collapse_figure
+from analysis.figures.lines import curves_figure, gap_figure
+from analysis.figures.phase_diagram import phase_diagram
+from analysis.figures.style import save
+from analysis.refinement.proposal import Refinement
+from analysis.refinement.rounds import refine
+from analysis.reporting.page import report
+from analysis.reporting.terminal import picture
+from analysis.stats.bands import Bands
+from analysis.stats.boundary import Boundary
+from analysis.stats.cells import Cells
+from analysis.stats.collapse import Collapse
+from analysis.stats.margins import Margins, best_margins, max_margin_l2, max_margin_linf
+from analysis.stats.overlay import Overlay
+from analysis.stats.paired_gap import PairedGap, pairs, tuned
+from analysis.stats.survival import FitTime, SignFlips, survival_figure
+from analysis.stats.theories import THEORIES, Theory, Within
+from analysis.tables.arrays import labelled
+from analysis.tables.axes import plane, problem_axes, swept, training_axes
+from analysis.tables.load import load, load_curves
 
 __all__ = [
     "THEORIES",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from sweep.replay import Replayed
+    from sweep.commands.replay import Replayed
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -33,10 +33,10 @@ def main() -> None:
 def schema(plugin: Plugin = None) -> None:
     """Print the JSON Schema of grid files, for the completion and checks of an editor."""
     with _errors():
-        from sweep import session
+        from sweep.commands import train
         from sweep.grid import json_schema
 
-        session.load_plugins(plugin or ())
+        train.load_plugins(plugin or ())
         typer.echo(json.dumps(json_schema(), indent=2))
 
 
@@ -108,20 +108,20 @@ def status(
 ) -> None:
     """Say how many trials of a grid are done in DIR and how they ended, and who is at work there. Writes nothing."""
     with _errors(as_json):
-        from sweep import inspection, session
+        from sweep.commands import status_report, train
 
-        session.load_plugins(plugin or ())
-        found = inspection.standing(folder, grid)
+        train.load_plugins(plugin or ())
+        found = status_report.standing(folder, grid)
         _say([str(found)], found.json(), as_json)
 
 
 def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[Replayed]:
     """Rows trained again, in this process, set up as the sweep was."""
-    from sweep import replay, session
+    from sweep.commands import replay, train
     from sweep.store import Store
 
-    session.load_plugins(plugin or ())
-    session.configure(Store(folder).read_manifest()["dtype"])
+    train.load_plugins(plugin or ())
+    train.configure(Store(folder).read_manifest()["dtype"])
     return list(replay.replay(folder, count))
 
 

@@ -42,9 +42,9 @@ def sweep(
     Raises:
         GridError: the file is wrong. StoreConflict: `out` holds another sweep. Interrupted: SIGTERM or Ctrl-C came.
     """
-    from sweep import session
+    from sweep.commands import train
 
-    return session.run(session.Request(Path(grid), out, workers, shard, lanes, dtype, plugins, quiet, checkpoint))
+    return train.run(train.Request(Path(grid), out, workers, shard, lanes, dtype, plugins, quiet, checkpoint))
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -83,19 +83,19 @@ def main(
     """
     if dtype not in ("float32", "float64"):
         raise typer.BadParameter(f"--dtype {dtype} is neither float32 nor float64.")
-    from sweep import session
+    from sweep.commands import train
     from sweep.errors import SweepError
 
     share, plugins = _shard(shard), tuple(plugin or ())
     number = _shard(turn) if turn else None
-    request = session.Request(
+    request = train.Request(
         grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint, number, place
     )
     try:
         if dry_run:
-            typer.echo(session.preview(request))
+            typer.echo(train.preview(request))
             return
-        folder = session.run(request)
+        folder = train.run(request)
         if turn is None:
             typer.echo(f"All rows are in {folder / 'runs'}")
     except SweepError as error:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 import analysis
-from analysis.boundary import FITS
 from analysis.cli.shared import (
     Confidence,
     Fit,
@@ -27,8 +26,9 @@ from analysis.cli.shared import (
     show,
     write,
 )
-from analysis.refine import Refinement
-from analysis.rounds import refine as refined
+from analysis.refinement.proposal import Refinement
+from analysis.refinement.rounds import refine as refined
+from analysis.stats.boundary import FITS
 from sweep.errors import SweepError
 
 

@@ -8,9 +8,9 @@ import typer
 
 import analysis
 from analysis.cli.shared import Confidence, Folder, More, Out, Tune, Value, Where, Width, X, Y, look, read, show, write
-from analysis.curves import FIGURE
-from analysis.exhibits import draw, telling
-from analysis.words import error_sentences, floor, gap_sentences
+from analysis.reporting.sections import draw, telling
+from analysis.stats.bands import FIGURE
+from analysis.tables.labels import error_sentences, floor, gap_sentences
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:

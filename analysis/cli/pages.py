@@ -8,7 +8,7 @@ import typer
 
 import analysis
 from analysis.cli.shared import Confidence, Folder, Level, Where, X, Y
-from analysis.live import looks
+from analysis.reporting.terminal import looks
 
 
 def report(

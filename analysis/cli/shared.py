@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import analysis
-from analysis.tables import keep
-from analysis.view import View, view
-from analysis.words import number, state
+from analysis.reporting.view import View, view
+from analysis.tables.axes import keep
+from analysis.tables.labels import number, state
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep import spec
-from sweep.draws import Purpose, each_row, stream
+from sweep.prng import Purpose, each_row, stream
 from sweep.spec import Scalar, cut, inside
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis, outer, sign
-from sweep.draws import distinct
+from sweep.prng import distinct
 from sweep.spec import Alternative, Check, Scalar, cut, here, inside, lane, part, static
 
 

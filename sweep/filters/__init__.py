@@ -7,7 +7,7 @@ and first weights are drawn from their law. `support`: the rows of W that traini
 from __future__ import annotations
 
 from sweep.filters.base import AbstractFilters, Scene, Source, upright
-from sweep.filters.network import COORDINATES, Network, automatic, network, scene, unfit
+from sweep.filters.first_layer import COORDINATES, Network, automatic, network, scene, unfit
 
 __all__ = [
     "COORDINATES", "AbstractFilters", "Network", "Scene", "Source", "automatic", "network", "scene", "unfit", "upright",

@@ -13,8 +13,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from sweep.data.base import AbstractData, Points, Vectors, feature_count, features, training_points
-from sweep.draws import Purpose, stream
 from sweep.models.base import AbstractFiltered, AbstractModel
+from sweep.prng import Purpose, stream
 from sweep.spec import Scalar, cut, here, inside
 
 Index = Int[Array, " some"] | slice

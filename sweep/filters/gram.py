@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sweep.data.base import AbstractGaussian, feature_count
-from sweep.draws import Purpose, each_row, stream
 from sweep.filters import span
 from sweep.filters.ambient import written
 from sweep.filters.base import Scene, Source
 from sweep.models.base import AbstractFiltered
+from sweep.prng import Purpose, each_row, stream
 from sweep.spec import Scalar, cut, here, inside
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sweep.filters import COORDINATES
-from sweep.grid.block import Block
-from sweep.grid.jsonschema import file_model, json_schema
-from sweep.grid.parsing import Grid, load, parse
-from sweep.grid.settings import Settings
+from sweep.grid.fields.json_schema import file_model, json_schema
+from sweep.grid.fields.settings import Settings
+from sweep.grid.loader import Grid, load, parse
+from sweep.grid.product.block import Block
 
 __all__ = ["COORDINATES", "Block", "Grid", "Settings", "file_model", "json_schema", "load", "parse"]

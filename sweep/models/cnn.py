@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.draws import each_row
 from sweep.models.base import AbstractFiltered
+from sweep.prng import each_row
 from sweep.spec import Scalar, cut, here, inside, lane, part, static, times
 
 

@@ -10,9 +10,9 @@ DIR/
   broken/         what a repair moved aside
 """
 
+from sweep.store.atomic_files import owner
 from sweep.store.claims import Claims, at_work
-from sweep.store.files import owner
+from sweep.store.maintenance.repair import compact, repair, survey, verify
 from sweep.store.store import Store
-from sweep.store.upkeep import compact, repair, survey, verify
 
 __all__ = ["Claims", "Store", "at_work", "compact", "owner", "repair", "survey", "verify"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from sweep.errors import StoreError
-from sweep.store.files import gone, is_owner, owner, writing
+from sweep.store.atomic_files import gone, is_owner, owner, writing
 
 ALONE = "alone"
 _WORKER = "worker-"

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweep.store.files import reading
+from sweep.store.atomic_files import reading
 
 _NAME = re.compile(r"part-(\d{8})\.parquet")
 

@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from sweep.errors import StoreConflict
 from sweep.schema import CURVES, RUNS
+from sweep.store.atomic_files import MANIFEST, abandoned, put, reading, replace, writing
 from sweep.store.claims import Claims
-from sweep.store.files import MANIFEST, abandoned, put, reading, replace, writing
-from sweep.store.log import Log, settle
-from sweep.store.rewrite import resume, rewrite
+from sweep.store.commit_log import Log, settle
+from sweep.store.compaction import resume, rewrite
 
 INFO = "info"
 """What stands under this key of a manifest is recorded and never compared."""

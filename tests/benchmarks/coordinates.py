@@ -10,7 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from sweep import engine, grid, plan
+from sweep import grid
+from sweep.engine import programs
+from sweep.planning import plan
 from tests.benchmarks.teams import race
 
 
@@ -66,7 +68,7 @@ def whole(number: int, index: int, count: int) -> Callable[[], Any]:
 def _lanes(number: int, what: str) -> Callable[[], Any]:
     (bucket,) = plan.make(grid.parse(CASES[number].grid), plan.Host("cpu", 1)).buckets
     trials, due = bucket.trials(), np.ones(1, bool)
-    programs = engine.programs(1, 1000)
+    programs = programs.programs(1, 1000)
     filled = programs.fill(programs.empty(trials), trials, due)
 
     def run() -> Any:

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 import analysis
-from analysis.refine import Refinement
-from analysis.rounds import refine
+from analysis.refinement.proposal import Refinement
+from analysis.refinement.rounds import refine
 
 ROWS, ACROSS, SEEDS, SHARE = 64, 64, 16, 0.15
 DENSE = ROWS * ACROSS * SEEDS

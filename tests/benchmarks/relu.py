@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-CONFIG = Path(__file__).parents[2] / "configs" / "benign_relu.yaml"
+from tests import ROOT
+
+CONFIG = ROOT / "configs" / "benign_relu.yaml"
 TRIALS = 100_000
 PARTS = """
 import math, sys, time

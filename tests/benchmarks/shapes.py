@@ -9,9 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from sweep import costs, grid, packing, plan
-from sweep.drive import Drive, Queue
-from sweep.records import Records
+from sweep import grid
+from sweep.engine.driver import Drive, Queue
+from sweep.engine.recorder import Records
+from sweep.planning import cost_model, packing, plan
 from tests.benchmarks.teams import Team
 
 SEEDS = 40
@@ -41,11 +42,11 @@ def one(groups: Callable[..., Any]) -> Callable[..., Any]:
 
 def _at(seconds: float, groups: Callable[..., Any]) -> Callable[..., Any]:
     def packed(source: Any, settings: Any) -> Any:
-        before, costs.COMPILE = costs.COMPILE, seconds
+        before, cost_model.COMPILE = cost_model.COMPILE, seconds
         try:
             return groups(source, settings)
         finally:
-            costs.COMPILE = before
+            cost_model.COMPILE = before
 
     return packed
 

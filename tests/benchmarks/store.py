@@ -15,7 +15,7 @@ import numpy as np
 
 from sweep import grid, schema
 from sweep.store import Store
-from sweep.writer import Writer
+from sweep.store.writer import Writer
 
 ROWS, BATCH = 1_000_000, 500
 GRID = """

@@ -10,10 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from sweep import engine, grid, plan, trainer
-from sweep.drive import Drive, Queue
-from sweep.records import Records
+from sweep import grid
+from sweep.engine import programs
+from sweep.engine.driver import Drive, Queue
+from sweep.engine.recorder import Records
+from sweep.planning import plan
 from sweep.status import Status
+from sweep.training import step
 from sweep.trial import Trial
 from tests.benchmarks.teams import race
 
@@ -39,7 +42,7 @@ def trials() -> Trial:
     """The trials, in an order that tells nothing of their length."""
     (bucket,) = plan.make(grid.parse(GRID), plan.Host("cpu", 1)).buckets
     assert (bucket.lanes, bucket.block) == (LANES, BLOCK), "the engine is timed as the command runs it"
-    return engine.take(bucket.trials(), np.random.default_rng(0).permutation(TRIALS))
+    return programs.take(bucket.trials(), np.random.default_rng(0).permutation(TRIALS))
 
 
 def refilled(batch: Trial) -> dict[str, np.ndarray]:
@@ -55,28 +58,28 @@ def waiting(batch: Trial) -> dict[str, np.ndarray]:
 def _driven(batch: Trial, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
     found = {"steps": np.zeros(TRIALS, int), "loss": np.zeros(TRIALS)}
     for rows in parts:
-        for ended in Drive(Queue(engine.take(batch, rows)), LANES, BLOCK, RECORDS):
+        for ended in Drive(Queue(programs.take(batch, rows)), LANES, BLOCK, RECORDS):
             found["steps"][rows[ended.index]] = ended.runs["steps"]
             found["loss"][rows[ended.index]] = ended.runs["train_loss"]
     return found
 
 
-def _answer(trial: Trial, scene: Any, state: trainer.State) -> tuple[jax.Array, jax.Array]:
-    value, _, _ = trainer.loss_and_grads(trial, state, trainer.whole(trial, scene), training=False)
+def _answer(trial: Trial, scene: Any, state: step.State) -> tuple[jax.Array, jax.Array]:
+    value, _, _ = step.loss_and_grads(trial, state, step.whole(trial, scene), training=False)
     return state.step, value
 
 
 def until_done(trial: Trial) -> tuple[jax.Array, jax.Array]:
     """A whole run that ends at the target."""
-    scene, state = trainer.start(trial)
-    step = functools.partial(trainer.advance, trial, scene)
+    scene, state = step.start(trial)
+    step = functools.partial(step.advance, trial, scene)
     return _answer(trial, scene, jax.lax.while_loop(lambda s: s.status == Status.RUNNING, step, state))
 
 
 def to_the_cap(trial: Trial) -> tuple[jax.Array, jax.Array]:
     """A whole run of a fixed number of steps, frozen at the target."""
-    scene, state = trainer.start(trial)
-    return _answer(trial, scene, jax.lax.fori_loop(0, CAP, lambda _, s: trainer.advance(trial, scene, s), state))
+    scene, state = step.start(trial)
+    return _answer(trial, scene, jax.lax.fori_loop(0, CAP, lambda _, s: step.advance(trial, scene, s), state))
 
 
 def batched(run: Callable[[Trial], Any], width: int, ordered: bool = False) -> Train:
@@ -85,7 +88,7 @@ def batched(run: Callable[[Trial], Any], width: int, ordered: bool = False) -> T
 
     def train(batch: Trial) -> dict[str, np.ndarray]:
         order = np.argsort(train.steps) if ordered else np.arange(TRIALS)  # type: ignore[attr-defined]
-        answers = [compiled(engine.take(batch, rows)) for rows in np.split(order, TRIALS // width)]
+        answers = [compiled(programs.take(batch, rows)) for rows in np.split(order, TRIALS // width)]
         steps, losses = (
             np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*answers, strict=True)
         )
@@ -147,12 +150,12 @@ def lane_steps(name: str, steps: np.ndarray) -> int:
 
 def _counted(train: Train) -> int:
     """Counted while it runs, at most a step too many a chunk: a block goes on until enough of its lanes have ended."""
-    programs, count = engine.programs, [0]
+    programs, count = programs.programs, [0]
 
-    def counting(block: int, test_points: int) -> engine.Programs:
+    def counting(block: int, test_points: int) -> programs.Programs:
         real = programs(block, test_points)
 
-        def advance(lanes: engine.Lanes, steps: Any) -> Any:
+        def advance(lanes: programs.Lanes, steps: Any) -> Any:
             before = np.asarray(lanes.states.step)
             after, told = real.advance(lanes, steps)
             made = (np.asarray(told.step) - before).reshape(-1, block).max(axis=1)
@@ -163,11 +166,11 @@ def _counted(train: Train) -> int:
 
         return real._replace(advance=advance)
 
-    engine.programs = counting  # type: ignore[assignment]
+    programs.programs = counting  # type: ignore[assignment]
     try:
         train(trials())
     finally:
-        engine.programs = programs
+        programs.programs = programs
     return count[0]
 
 

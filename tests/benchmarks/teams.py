@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-
-from sweep import session
 from sweep.launch import cores
+
+from sweep.commands import train
 
 Contender = Callable[[int, int, int], Callable[[], Any]]
 """Prepares case `number` for member `index` of `count` and returns what runs it: a function of nothing to results."""
@@ -71,7 +71,7 @@ def serve(module: str, name: str, member: str) -> None:
     races = importlib.import_module(module)
     contenders: Mapping[str, Contender] = races.CONTENDERS
     if name not in getattr(races, "PLAIN", ()):
-        session.configure("float32")
+        train.configure("float32")
         jax.config.update("jax_enable_compilation_cache", False)
     ready: dict[int, Callable[[], Any]] = {}
     for line in sys.stdin:

@@ -12,14 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-
-from sweep import grid, plan
-from sweep.data.base import features, training_points
-from sweep.drive import Drive, Queue
 from sweep.launch import cores
-from sweep.measure import measure
-from sweep.records import Records
-from sweep.trainer import start
+
+from sweep import grid
+from sweep.data.base import features, training_points
+from sweep.engine.driver import Drive, Queue
+from sweep.engine.recorder import Records
+from sweep.planning import plan
+from sweep.training.measure import measure
+from sweep.training.step import start
 from sweep.trial import Trial
 from tests.benchmarks.teams import race
 

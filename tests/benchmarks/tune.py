@@ -24,10 +24,12 @@ import jax
 import numpy as np
 
 import analysis
-from sweep import grid, plan, session
+from sweep import grid
+from sweep.commands import train
+from sweep.planning import plan
+from tests import ROOT
 from tests.benchmarks.throughput import TEST_POINTS, on_filters, whole_run
 
-ROOT = Path(__file__).parents[2]
 SEEDS = 16
 OPTIMIZERS = {"adam": "{kind: adam, lr: 5.0e-5}", "gd": "{kind: gd, lr: 0.02}"}
 TRIALS = SEEDS * len(OPTIMIZERS)
@@ -78,7 +80,7 @@ record: {{points: 0}}
 @functools.cache
 def prepared(optimizer: str) -> tuple[Callable[[Any], jax.Array], Any]:
     """What a process of Ray makes once: the jitted whole run and the trials of an optimizer."""
-    session.configure("float32")
+    train.configure("float32")
     text = grid_text(OPTIMIZERS[optimizer], "ambient")
     (bucket,) = plan.make(grid.parse(text), plan.Host("cpu", 1)).buckets
     return jax.jit(functools.partial(whole_run, loss=on_filters)), bucket.trials()

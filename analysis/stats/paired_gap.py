@@ -1,0 +1,98 @@
+"""Two optimizers on the same problems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from analysis.tables.axes import finite, problem_axes, require, training_axes
+from sweep.errors import SweepError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEEN = ("train_loss", "train_error", "grad_norm", "fit_step", "steps")
+"""Columns by which a hyperparameter may be chosen: all that a learner sees who has no test data. Less is better."""
+
+BASELINES = ("gd", "sgd", "momentum", "nesterov")
+"""Optimizers that others are compared with, the first one that was run."""
+
+
+def tuned(runs: pd.DataFrame, tune: str = "train_loss", by: Sequence[str] = ()) -> pd.DataFrame:
+    """The run with the least `tune` of each problem, optimizer and value of the columns `by`.
+
+    Diverged runs come last, ties go to the smaller trial id. `attrs["tuned"]` lists the columns that were chosen over.
+    Raises SweepError where `tune` depends on test data.
+    """
+    check_tune(tune)
+    over = [name for name in training_axes(runs) if name not in by]
+    ranked = runs.assign(_rank=finite(runs, tune) if over else 0.0).sort_values(["_rank", "trial"])
+    best = ranked.drop_duplicates(["problem", "optimizer", *by]).drop(columns="_rank").sort_index()
+    best.attrs = {**runs.attrs, "tuned": [*runs.attrs.get("tuned", ()), *over]}
+    return best
+
+
+def check_tune(tune: str) -> None:
+    """Raises SweepError where a hyperparameter must not be chosen by this column."""
+    if tune not in SEEN:
+        what = f"A hyperparameter must not be chosen by {tune!r}, which a learner does not see before the test"
+        raise SweepError(f"{what}. Choose by {', '.join(SEEN[:-1])} or {SEEN[-1]}.")
+
+
+@dataclass(frozen=True)
+class PairedGap:
+    """`value` under optimizer `a` minus `value` under `b` on the same problem: same data, same first weights.
+
+    Where an optimizer has several runs of a problem (step sizes, batch sizes), the one with the least `tune` stands
+    for it; columns in `by` are not chosen over but paired as well: the result has a row for each of their values.
+    With one run each, this is `runs.pivot(index="problem", columns="optimizer", values="test_error")` and a difference.
+    """
+
+    a: str
+    b: str
+    value: str = "test_error"
+    tune: str = "train_loss"
+    by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_tune(self.tune)
+
+    def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """One row a problem: its swept columns and seed, `a`, `b`, `difference`, and the ids `trial_a`, `trial_b`.
+
+        Values of diverged runs are NaN. `attrs` count `nonfinite` rows and `unpaired` problems, which only one of the
+        two optimizers has. Raises SweepError where an optimizer or a column is missing.
+        """
+        require(runs, ["problem", "optimizer", "trial", self.value, *self.by])
+        both = runs[runs["optimizer"].isin([self.a, self.b])]
+        chosen = tuned(both, self.tune, self.by)
+        chosen = chosen.assign(_value=finite(chosen, self.value))
+        keys = ["problem", *self.by]
+        hidden = (*keys, *chosen.attrs["tuned"])
+        named = [name for name in ("seed", *problem_axes(both)) if name not in hidden]
+        left = self._side(chosen, self.a)[[*keys, *named, "_value", "trial"]]
+        right = self._side(chosen, self.b)[[*keys, "_value", "trial"]]
+        left = left.rename(columns={"_value": "a", "trial": "trial_a"})
+        table = left.merge(right.rename(columns={"_value": "b", "trial": "trial_b"}), on=keys)
+        table = table.assign(difference=table["a"] - table["b"])
+        table.attrs = {**runs.attrs, "pair": (self.a, self.b), "value": self.value, "tuned": chosen.attrs["tuned"]}
+        table.attrs["unpaired"] = len(left) + len(right) - 2 * len(table)
+        table.attrs["nonfinite"] = int(table["difference"].isna().sum())
+        return table[[*keys, *named, "a", "b", "difference", "trial_a", "trial_b"]]
+
+    def _side(self, runs: pd.DataFrame, optimizer: str) -> pd.DataFrame:
+        side = runs[runs["optimizer"] == optimizer]
+        if side.empty:
+            raise SweepError(f"No run has the optimizer {optimizer!r}. Look at runs['optimizer'].unique().")
+        return side
+
+
+def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """The pairs of optimizers (a, b) that a reader wants compared: each with gd or sgd, or all where neither ran."""
+    names = sorted(runs["optimizer"].dropna().unique())
+    baseline = next((name for name in BASELINES if name in names), None)
+    if baseline is None:
+        return list(combinations(names, 2))
+    return [(name, baseline) for name in names if name != baseline]

@@ -1,0 +1,83 @@
+"""The names of one block: what its parts declare, and what the grid gives each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweep import schema, spec
+from sweep.grid.fields import validation
+from sweep.grid.fields.parts import Member, kind_of, order_of
+from sweep.grid.fields.values import Source
+from sweep.grid.product.block import Role
+from sweep.grid.syntax.yaml_reader import Document, Path
+
+
+@dataclass(frozen=True, eq=False)
+class Name:
+    """What a block knows of one of its names before it has values."""
+
+    field: spec.Field
+    role: Role
+    part: str
+    path: Path
+    source: Source = None
+    given: bool = False
+    setter: spec.Alternative | None = None
+    usual: str = ""
+
+
+class Names:
+    """The names of a block, part by part.
+
+    `kinds` are those of all families, nested ones included, `words` those that conditions may ask for. `order` are the
+    fields as the file has them, which is the order of their axes.
+    """
+
+    def __init__(self, document: Document, members: Sequence[Member], seeds: Source) -> None:
+        self.document, self.members = document, members
+        self.names: dict[str, Name] = {}
+        self.kinds: dict[str, str] = {}
+        self.words: dict[str, str] = {}
+        self.order: list[str] = []
+        for member in members:
+            self._declare(member, member.family, member.family, "")
+            self.order += order_of(member)
+        self._add(Name(validation.seed_field(), "lane", "seed", ("seed",), seeds, given=True))
+        self.order.append("seed")
+
+    def _declare(self, member: Member, part: str, name: str, usual: str) -> None:
+        """Add the names of a member: its kind, its fields with those of nested members, its alternatives."""
+        if member.family in self.kinds:
+            what = f"a second {member.family} stands beside that of another part"
+            self.document.complain(member.path, what, "Take another kind, or use a family of its own in the plugin")
+        if member.family != "train":
+            kind = spec.Field(name, "static", str, "", default=member.kind, column=name)
+            self._add(Name(kind, "kind", part, member.path, usual=usual))
+            self.words[name] = self.kinds[member.family] = member.kind
+        setters = {each.field: each for each in spec.alternatives(member.cls) if each.name in member.given}
+        for inner, field in spec.fields(member.cls).items():
+            if field.role == "nested":
+                self._declare(member.nested[inner], part, inner, kind_of(field))
+            else:
+                self._declare_field(member, part, field, field.role, setters.get(inner))
+        for each in spec.alternatives(member.cls):
+            self._declare_field(member, part, validation.alternative_field(each), "alternative", each)
+
+    def _declare_field(
+        self, member: Member, part: str, field: spec.Field, role: Role, setter: spec.Alternative | None
+    ) -> None:
+        given = field.name in member.given
+        path = (*member.path, setter.name if setter and not given else field.name)
+        self._add(Name(field, role, part, path, member.given.get(field.name), given, setter))
+
+    def _add(self, name: Name) -> None:
+        columns = {each.field.column for each in self.names.values()} | schema.FIXED - {"seed", *schema.KINDS}
+        if name.field.name in self.names or name.field.column in columns:
+            what = f"the name {name.field.name} is taken, by another part or by a column of the results"
+            self.document.complain(name.path, what, "Take another kind, or rename the field in the plugin")
+        self.names[name.field.name] = name
+
+    def title(self) -> str:
+        """The kinds of the block in words."""
+        return ", ".join(f"{name}: {kind}" for name, kind in self.words.items())

@@ -1,0 +1,89 @@
+"""What belongs to a sweep and not to a trial: its name and description, what is recorded and measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sweep import spec
+from sweep.filters import COORDINATES
+from sweep.grid.fields import validation
+from sweep.grid.fields.validation import choose, shown
+from sweep.grid.syntax.yaml_reader import Document, Path
+
+WORDS = ("auto", *COORDINATES)
+"""What a grid may ask for as coordinates of the first layer."""
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+"""Names of grids, which are names of folders."""
+
+POINTS = spec.Field("points", "static", int, "points of the recorded curves", default=32, at_least=0)
+TEST = spec.Field("test", "static", bool, "record test observables too", default=True)
+TEST_POINTS = spec.Field(
+    "test_points", "static", int, "fresh points that measure a test error", default=2000, at_least=0
+)
+SYSTEM = spec.Field("coordinates", "static", str, "how the first layer is stored", default="auto")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What belongs to a sweep and not to a trial."""
+
+    coordinates: str = "auto"
+    record_points: int = 32
+    record_test: bool = True
+    test_points: int = 2000
+
+
+def value_of(raw: Mapping[str, Any], key: str, default: Any) -> Any:
+    """The value of a key, its default where nothing stands there."""
+    return default if raw.get(key) is None else raw[key]
+
+
+def read_name(document: Document, raw: Mapping[str, Any]) -> str:
+    """The name of the sweep."""
+    name = raw.get("name")
+    if isinstance(name, str) and re.fullmatch(NAME, name):
+        return name
+    what = "is missing" if name is None else f"{shown(name)} cannot name a folder"
+    cure = "Write name: with up to 100 letters, digits, dots, _ and -, a letter or digit first"
+    document.complain(("name",), what, cure)
+    return ""
+
+
+def read_description(document: Document, raw: Mapping[str, Any]) -> str:
+    """What the sweep is for."""
+    description = value_of(raw, "description", "")
+    if not isinstance(description, str):
+        document.complain(
+            ("description",), f"expected text, got {shown(description)}", "Write text, in quotes if need be"
+        )
+    return str(description)
+
+
+def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
+    """Everything else; what is wrong is complained about and has its default."""
+    record = value_of(raw, "record", {})
+    if not isinstance(record, dict):
+        document.complain(
+            ("record",), f"expected a mapping, got {shown(record)}", "Write record: {points: 32, test: true}"
+        )
+        record = {}
+    for key in record:
+        if key not in ("points", "test"):
+            document.complain(("record", key), "is not a key of record", choose(key, ("points", "test")), key=True)
+    return Settings(
+        coordinates=_setting(document, replace(SYSTEM, choices=WORDS), raw, ()),
+        record_points=_setting(document, POINTS, record, ("record",)),
+        record_test=_setting(document, TEST, record, ("record",)),
+        test_points=_setting(document, TEST_POINTS, raw, ()),
+    )
+
+
+def _setting(document: Document, field: spec.Field, raw: Mapping[str, Any], path: Path) -> Any:
+    given, faults = validation.check({field.name: field}, {field.name: [raw.get(field.name, field.default)]})
+    for fault in faults:
+        document.complain((*path, field.name), fault.what, fault.cure)
+    return given.get(field.name, [field.default])[0]

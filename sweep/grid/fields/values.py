@@ -1,0 +1,193 @@
+"""Values as a grid file gives them to fields: scalars, lists, log, lin, range and expressions, typed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sweep import spec
+from sweep.grid.fields.validation import EXPECTED, Fault, check, integral, shown
+from sweep.grid.product.space import MAX_TABLE, canonical
+from sweep.grid.syntax.expressions import Expression, ExpressionError, parse
+from sweep.grid.syntax.yaml_reader import Document, Path
+
+MAX_VALUES = 2**20
+"""Most values of one log, lin or range of floats."""
+
+FULL = "full"
+"""The word for a missing value that an expression stands for (`batch_size: full`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Values that a file gives to a field, typed; `null` marks those that are left open."""
+
+    path: Path
+    values: np.ndarray
+    null: np.ndarray
+
+
+@dataclass(frozen=True)
+class Computed:
+    """An expression that a file gives to a field."""
+
+    path: Path
+    expression: Expression
+
+
+Source = Given | Computed | None
+"""Where the values of a field come from; None where the file gives something that is not allowed."""
+
+DTYPES: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, str: object}
+
+
+def sources(
+    document: Document, fields: Mapping[str, spec.Field], raw: Mapping[str, Any], path: Path
+) -> dict[str, Source]:
+    """What a mapping of the file gives to fields, with complaints about what is not allowed."""
+    drafts = {name: _draft(document, fields[name], value, (*path, name)) for name, value in raw.items()}
+    lists = {name: draft for name, draft in drafts.items() if isinstance(draft, _Draft)}
+    good, faults = check(fields, {name: draft.tested() for name, draft in lists.items()})
+    for name, draft in lists.items():
+        _report(document, draft, [fault for fault in faults if fault.name == name])
+    return {
+        name: draft.typed(fields[name], good) if isinstance(draft, _Draft) else draft for name, draft in drafts.items()
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """Values of the file before they are checked: those that are not null, and which are."""
+
+    path: Path
+    values: list[Any] | np.ndarray
+    null: np.ndarray
+    listed: bool = False
+
+    def tested(self) -> list[Any]:
+        """What stands for all values in a check: the ends of an ascending or descending array."""
+        return self.values if isinstance(self.values, list) else [self.values[0].item(), self.values[-1].item()]
+
+    def place(self, index: int) -> Path:
+        """Where a tested value stands in the file."""
+        return (*self.path, int(np.flatnonzero(~self.null)[index])) if self.listed else self.path
+
+    def typed(self, field: spec.Field, good: Mapping[str, list[Any]]) -> Given | None:
+        """The values in the field's own type, or None where they were found to be wrong."""
+        if field.name not in good:
+            return None
+        values = np.zeros(self.null.shape, DTYPES[field.type])
+        values[~self.null] = self.values if isinstance(self.values, np.ndarray) else good[field.name]
+        return Given(self.path, values, self.null)
+
+
+def _report(document: Document, draft: _Draft, faults: list[Fault], most: int = 3) -> None:
+    for fault in faults[:most]:
+        document.complain(draft.place(fault.index), fault.what, fault.cure)
+    if len(faults) > most:
+        document.complain(draft.path, f"{len(faults) - most} more of its values are not allowed", faults[most].cure)
+
+
+def _draft(document: Document, field: spec.Field, raw: Any, path: Path) -> _Draft | Computed | None:
+    if isinstance(raw, dict):
+        array = _spaced(document, field, raw, path)
+        return None if array is None else _Draft(path, array, np.zeros(len(array), bool))
+    if isinstance(raw, str) and raw.startswith("="):
+        return _computed(document, raw[1:], path)
+    values = raw if isinstance(raw, list) else [raw]
+    words = (None, FULL) if field.null else (None,) if field.optional else ()
+    null = np.array([any(value == word for word in words) for value in values], bool)
+    if not values:
+        document.complain(path, "an empty list makes no trials", "Give at least one value")
+    elif null.any() and not null.all() and not field.null:
+        cure = "Write the part as a list of two mappings, one with null and one with the numbers"
+        document.complain(path, "null and values stand in one list", cure)
+    else:
+        return _Draft(
+            path, [value for value, left in zip(values, null, strict=True) if not left], null, isinstance(raw, list)
+        )
+    return None
+
+
+def _computed(document: Document, text: str, path: Path) -> Computed | None:
+    document.spend(2_500 * len(text), path)
+    try:
+        return Computed(path, parse(text))
+    except ExpressionError as error:
+        document.complain(path, error.what, error.cure)
+    return None
+
+
+_FORMS = {
+    "log": "{log: [first, last, count]}",
+    "lin": "{lin: [first, last, count]}",
+    "range": "{range: [first, end, step]}",
+}
+
+
+def _spaced(document: Document, field: spec.Field, raw: dict[str, Any], path: Path) -> np.ndarray | None:
+    """Values of {log: ..}, {lin: ..} or {range: ..}."""
+    form = next(iter(raw)) if len(raw) == 1 else ""
+    if form not in _FORMS:
+        what = "expected one of log, lin and range" + (f", got {', '.join(raw)}" if raw else "")
+        place = (*path, *raw) if len(raw) == 1 else path
+        document.complain(place, what, f"Write {', '.join(_FORMS.values())}", key=len(raw) == 1)
+        return None
+    if field.type not in (int, float):
+        document.complain(path, f"{form} makes numbers, expected {EXPECTED[field.type]}", "Write a list")
+        return None
+    try:
+        return _numbers(document, form, raw[form], field.type is int)
+    except ValueError as error:
+        document.complain((*path, form), str(error), f"Write {_FORMS[form]}")
+        return None
+
+
+def _numbers(document: Document, form: str, given: Any, whole: bool) -> np.ndarray:
+    lengths = (2, 3) if form == "range" else (3,)
+    if not isinstance(given, list) or len(given) not in lengths:
+        raise ValueError(f"{form} takes a list of {' or '.join(map(str, lengths))} numbers, got {shown(given)}")
+    for value in given:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            raise ValueError(f"expected a number, got {shown(value)}")
+    with np.errstate(all="ignore"):
+        values = _range(document, given, whole) if form == "range" else _steps(document, form, given, whole)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError("the numbers become too large")
+    return values
+
+
+def _steps(document: Document, form: str, given: list[Any], whole: bool) -> np.ndarray:
+    low, high, count = (integral(value) for value in given)
+    if not isinstance(count, int) or not 1 <= count <= MAX_VALUES:
+        raise ValueError(f"the count has to be a whole number from 1 to {MAX_VALUES}, got {shown(count)}")
+    if form == "log" and not (low > 0 and high > 0):
+        raise ValueError(f"log needs ends above 0, got {shown(low)} and {shown(high)}")
+    document.spend(100 * count)
+    spaced = (np.geomspace if form == "log" else np.linspace)(low, high, count, dtype=np.float64)
+    values = canonical(spaced, document.spend)
+    if whole and np.all(np.abs(values) < 2.0**63):
+        return np.rint(values).astype(np.int64)
+    return values
+
+
+def _range(document: Document, given: list[Any], whole: bool) -> np.ndarray:
+    low, high, step = (integral(value) for value in (*given, 1)[:3])
+    if step == 0:
+        raise ValueError("the step is 0")
+    ints = all(isinstance(value, int) for value in (low, high, step))
+    if whole and not ints:
+        raise ValueError("a range of whole numbers needs whole numbers")
+    count = -((low - high) // step) if ints else np.ceil((high - low) / step)
+    most = MAX_TABLE if whole else MAX_VALUES
+    if not 1 <= count <= most:
+        raise ValueError("the range is empty" if count < 1 else f"the range has more than {most} values")
+    document.spend(40 * count)
+    if ints:
+        values = low + step * np.arange(count, dtype=np.int64)
+        return values if whole else values.astype(np.float64)
+    values = canonical(low + step * np.arange(int(count)), document.spend)
+    return values[values < high] if step > 0 else values[values > high]

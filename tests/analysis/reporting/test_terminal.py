@@ -1,0 +1,82 @@
+"""The picture in the terminal: what stands in its cells, and that it follows the store."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import analysis
+from analysis.reporting.terminal import looks, picture
+from sweep.errors import SweepError
+
+SNRS, ALPHAS = (0.1, 0.3, 1.0), (0.1, 0.2)
+
+
+def lines(shown: Any) -> list[str]:
+    """A picture as plain text."""
+    console = Console(width=160, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(shown)
+    return captured.get().splitlines()
+
+
+def test_each_cell_shows_its_mean_and_y_grows_upwards(make: Any):
+    def error(name: str, snr: float, alpha: float, seed: int) -> float:
+        return SNRS.index(snr) / 10 + ALPHAS.index(alpha) / 4 + 0.01 * (name == "gd")
+
+    said = lines(picture(make.runs(make.plane(error))))
+    numbers = [re.findall(r"0\.\d+", line) for line in said]
+    assert [row for row in numbers if len(row) == 8] == [
+        ["0.2", "0.25", "0.35", "0.45", "0.2", "0.26", "0.36", "0.46"],
+        ["0.1", "0.00", "0.10", "0.20", "0.1", "0.01", "0.11", "0.21"],
+    ]
+    assert any("test error, adam" in line and "test error, gd" in line for line in said)
+
+
+def test_the_difference_is_the_paired_one(make: Any):
+    said = "\n".join(lines(picture(make.runs(make.plane(make.planted)), value="difference")))
+    assert "adam minus gd" in said and said.count("+0.50") == 4
+    with pytest.raises(SweepError, match="one optimizer only"):
+        picture(make.runs(make.plane(make.planted, optimizers=["gd"])), value="difference")
+
+
+def test_a_diverged_cell_has_a_cross(make: Any):
+    rows = make.plane(make.planted, seeds=1)
+    rows[0] |= {"status": "nonfinite"}
+    assert sum(line.count("×") for line in lines(picture(make.runs(rows)))) == 1
+
+
+def test_a_large_plane_is_thinned(make: Any):
+    rows = make.plane(make.planted, snrs=[float(i) for i in range(1, 101)], seeds=1, optimizers=["gd"])
+    assert max(len(re.findall(r"\d\.\d\d", line)) for line in lines(picture(make.runs(rows)))) == 20
+
+
+def test_it_follows_the_store_until_all_is_there(make: Any, tmp_path: Path):
+    """A look for each change of the parts, none for a look at the same ones, and the last one when all is there."""
+    rows = make.plane(make.planted)
+    store = make.write_store(tmp_path / "store", rows[:20], trials=len(rows), parts=1)
+    found = looks(store, every=0.01)
+    assert "28 of 48 trials are missing" in "\n".join(lines(next(found)))
+    (store / "runs" / "part-0.parquet").rename(store / "runs" / "_aside")
+    assert next(found) == f"{store} has no runs yet."
+    (store / "runs" / "_aside").rename(store / "runs" / "part-0.parquet")
+    make.write_store(tmp_path / "rest", rows[20:], parts=1)
+    (tmp_path / "rest" / "runs" / "part-0.parquet").rename(store / "runs" / "part-1.parquet")
+    rest = list(itertools.islice(found, 9))
+    assert len(rest) == 1 and "Complete: all 48" in "\n".join(lines(rest[0]))
+    assert len(analysis.load(store)) == 48
+
+
+def test_the_watch_command_ends_with_the_sweep(make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    from analysis.__main__ import main
+
+    rows = make.plane(make.planted)
+    with pytest.raises(SystemExit) as ended:
+        main(["watch", str(make.write_store(tmp_path / "store", rows, trials=len(rows)))])
+    assert ended.value.code == 0 and "Complete: all 48" in capsys.readouterr().out

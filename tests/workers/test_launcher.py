@@ -1,0 +1,315 @@
+"""Workers of one machine: what they tell, how they end, and that none is left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import jax
+import pytest
+from sweep.launch import Local, cores
+
+from sweep.commands import train
+from sweep.errors import WorkerFailed
+from sweep.run import sweep
+from sweep.workers.progress import Reports, Silent, relay
+from tests.shell import (
+    command,
+    difference,
+    finish,
+    jax_as_it_was,
+    of_trials,
+    rows,
+    start,
+    stores_differ,
+    wait,
+    write_grid,
+)
+
+SCRIPT = """
+import pathlib, sys, time
+folder, kind, options = pathlib.Path(sys.argv[1]), sys.argv[2], dict(zip(sys.argv[3::2], sys.argv[4::2]))
+index = int(options["--turn"].split("/")[0])
+tries = folder / f"tries-{index}"
+tries.write_text(tries.read_text() + "." if tries.exists() else ".")
+print("hello from", options["--turn"], flush=True)
+"""
+"""A worker that counts its starts and says its turn; what follows is what this one does."""
+
+ENDS = {
+    "well": "",
+    "killed": "if index == 1: import os; os.kill(os.getpid(), 9)",
+    "killed_once": "if index == 1 and len(tries.read_text()) == 1: import os; os.kill(os.getpid(), 9)",
+    "interrupted_once": "if index == 1 and len(tries.read_text()) == 1: sys.exit(75)",
+    "failed": "if index == 1: sys.exit('I have no memory')",
+    "sleeps": "time.sleep(60)",
+}
+WORK = "\n(folder / f'done-{index}').touch()"
+"""The share of a worker that comes to its end."""
+
+
+def workers(folder: Path, kind: str, count: int = 2) -> Local:
+    """Workers that end in some way."""
+    return Local([sys.executable, "-c", SCRIPT + ENDS[kind] + WORK, str(folder), kind], count)
+
+
+def run(local: Local, stop: threading.Event | None = None) -> tuple[list[str], list[str]]:
+    """What workers print and what is said of them."""
+    heard: list[str] = []
+    said: list[str] = []
+    local.run(heard.append, said.append, stop or threading.Event())
+    return sorted(heard), said
+
+
+def starts(folder: Path) -> list[int]:
+    """How often each worker was started."""
+    return [len(path.read_text()) for path in sorted(folder.glob("tries-*"))]
+
+
+def test_every_worker_has_its_turn(tmp_path: Path) -> None:
+    heard, said = run(workers(tmp_path, "well", count=3))
+    assert heard == [f"hello from {i}/3\n" for i in range(3)]
+    assert said == []
+
+
+def test_every_worker_has_a_core() -> None:
+    """The i-th worker settles on the i-th core, and from the first on again where there are fewer."""
+    ask = "import os; from sweep.launch import settle; settle({}); print(os.sched_getaffinity(0))"
+    places = cores()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    for number in (0, len(places) - 1, len(places)):
+        with subprocess.Popen([sys.executable, "-c", ask.format(number)], text=True, **pipes) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == f"{{{places[number % len(places)]}}}\n"
+
+
+def test_a_worker_of_a_gpu_keeps_all_cores() -> None:
+    ask = "import os; from sweep.launch import settle; settle(0, pin=False); print(len(os.sched_getaffinity(0)))"
+    with subprocess.Popen([sys.executable, "-c", ask], text=True, stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{len(cores())}\n"
+
+
+def end(folder: Path, kind: str) -> str:
+    """How the work of two workers ends: all of it is `done`, or it is `told` who failed; `lost` is never right."""
+    try:
+        run(workers(folder, kind))
+    except WorkerFailed as error:
+        return "told" if "Worker 2 of 2" in str(error) else "lost"
+    return "done" if len(list(folder.glob("done-*"))) == 2 else "lost"
+
+
+@pytest.mark.promise(14)
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [("well", "done"), ("killed_once", "done"), ("interrupted_once", "done"), ("killed", "told"), ("failed", "told")],
+)
+def test_all_work_is_done_or_it_is_told_whose_is_not(tmp_path: Path, kind: str, how: str) -> None:
+    assert end(tmp_path, kind) == how
+
+
+@pytest.mark.promise(14, mutant=True)
+@pytest.mark.parametrize("kind", ["killed_once", "interrupted_once", "killed", "failed"])
+def test_a_launcher_that_does_not_care_would_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The mutant starts nobody again and keeps failures to itself."""
+    wait_for = Local._wait
+    monkeypatch.setattr("sweep.workers.launcher.RESTARTS", 0)
+    monkeypatch.setattr(Local, "_wait", lambda *given: wait_for(*given)[:0])
+    assert end(tmp_path, kind) == "lost"
+
+
+@pytest.mark.promise(14)
+@pytest.mark.parametrize(
+    ("kind", "how"), [("killed_once", "was ended by SIGKILL"), ("interrupted_once", "failed with exit code 75")]
+)
+def test_a_killed_worker_is_told_of_and_started_again(tmp_path: Path, kind: str, how: str) -> None:
+    _, said = run(workers(tmp_path, kind))
+    assert starts(tmp_path) == [1, 2]
+    assert said == [f"Worker 2 of 2 {how}. It is started again: only what it had not written runs again."]
+
+
+@pytest.mark.promise(14)
+def test_a_worker_that_is_killed_again_and_again_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 was ended by SIGKILL\."):
+        run(workers(tmp_path, "killed"))
+    assert starts(tmp_path) == [1, 3]
+
+
+@pytest.mark.promise(14)
+def test_a_worker_is_not_given_up_while_the_sweep_comes_on(tmp_path: Path) -> None:
+    """The first four deaths were not in vain, two more end it."""
+    news = iter([True] * 4)
+    with pytest.raises(WorkerFailed):
+        workers(tmp_path, "killed").run(print, print, threading.Event(), lambda: next(news, False))
+    assert starts(tmp_path) == [1, 6]
+
+
+@pytest.mark.promise(14)
+def test_a_failure_is_raised_with_its_words_and_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 failed with exit code 1\. I have no memory"):
+        run(workers(tmp_path, "failed"))
+    assert starts(tmp_path) == [1, 1]
+
+
+@pytest.mark.promise(13)
+def test_all_workers_end_soon_when_told_to_stop(tmp_path: Path) -> None:
+    stop, local = threading.Event(), workers(tmp_path, "sleeps")
+    threading.Timer(1.0, stop.set).start()
+    began = time.monotonic()
+    run(local, stop)
+    assert time.monotonic() - began < 10
+    assert all(worker.process.poll() == -signal.SIGTERM for worker in local.workers)
+
+
+def test_an_error_of_the_parent_leaves_no_worker(tmp_path: Path) -> None:
+    local = workers(tmp_path, "sleeps")
+
+    def broken(*_: object) -> list[str]:
+        raise MemoryError
+
+    local._wait = broken  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        run(local)
+    assert all(worker.process.wait(10) == -signal.SIGTERM for worker in local.workers)
+
+
+def test_reports_are_told_on() -> None:
+    """What workers report adds up, sentences come through, and a stray line is not lost."""
+    lines: list[str] = []
+
+    class Stream:
+        def write(self, text: str) -> None:
+            lines.append(text)
+
+        def flush(self) -> None: ...
+
+    now = [0.0]
+    reports = Reports(Stream(), every=1.0, clock=lambda: now[0])  # type: ignore[arg-type]
+    for _ in range(5):
+        now[0] += 0.4
+        reports.advance(2, 300, compiles=1)
+    reports.say("A sentence.")
+    reports.close()
+    told = Silent()
+    for line in "".join([*lines, "a stray line\n"]).splitlines():
+        relay(line, told)
+    assert (told.tally.trials, told.tally.lane_steps, told.tally.compiles) == (10, 1500, 5)
+    assert told.said == ["A sentence.", "a stray line"]
+
+
+# The command.
+
+GRID = """
+name: shared
+seed: {range: [0, 6]}
+data: {kind: feature_noise, n: 8, d: 16, sparsity: 4, snr: [0.5, 2], feature_noise: 0.2}
+model: {kind: cnn, width: 2, init_scale: 0.1}
+optimizer: [{kind: adam, lr: 0.01}, {kind: gd, lr: 0.2}]
+train: {steps: [50, 20000]}
+test_points: 32
+record: {points: 6}
+"""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of one worker. Read only."""
+    home = tmp_path_factory.mktemp("launch")
+    write_grid(home, GRID)
+    answer = command(home / "grid.yaml", "--out", home / "whole", "--workers", "1")
+    assert answer.code == 0, answer.err
+    return home / "whole"
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Process numbers of the workers of a parent."""
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(each) for each in path.read_text().split()]
+
+
+def alive(number: int) -> bool:
+    """Is a process there, and not only waiting to be told of?"""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_two_workers_leave_what_one_leaves(whole: Path) -> None:
+    answer = command(whole.parent / "grid.yaml", "--out", whole.parent / "two", "--workers", "2")
+    assert answer.code == 0, answer.err
+    assert "48 trials trained, 48 rows" in answer.err and "48 of 48 trials" in answer.err
+    assert stores_differ(whole.parent / "two", whole) == ""
+
+
+@pytest.mark.parametrize(("asked", "count"), [(2, 2), (4, 2)])
+def test_every_gpu_has_a_worker_and_none_has_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, count: int
+) -> None:
+    """On a machine with two; what workers are told is what makes jax see one of them."""
+    started: list[tuple[list[str], int]] = []
+
+    class Recorded:
+        def __init__(self, command: list[str], count: int) -> None:
+            started.append((command, count))
+
+        def run(self, *given: object) -> None: ...
+
+    monkeypatch.setattr(session, "_platform", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    monkeypatch.setattr(train.launch, "Local", Recorded)
+    with jax_as_it_was():
+        sweep(write_grid(tmp_path, GRID), tmp_path / "store", workers=asked, quiet=True)
+        ((told, number),) = started
+        assert number == count and told[told.index("--place") + 1] == "gpu"
+        train.configure("float32", gpu=1)
+        assert {jax.config.values[f"jax_{kind}_visible_devices"] for kind in ("cuda", "rocm")} == {"1"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks the system for the children of a process")
+class TestFaults:
+    @pytest.mark.promise(13)
+    @pytest.mark.promise(14)
+    @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+    def test_a_killed_worker_changes_nothing(self, whole: Path, how: signal.Signals) -> None:
+        store = whole.parent / f"worker-{how.name}"
+        process = start("-m", "sweep.run", whole.parent / "grid.yaml", "--out", store, "--workers", "2")
+        wait(lambda: len(children(process)) == 2 and (store / "grid.yaml").exists())
+        time.sleep(2)
+        os.kill(children(process)[0], how)
+        answer = finish(process)
+        assert answer.code == 0, answer.err
+        ended = "was ended by SIGKILL" if how == signal.SIGKILL else "(was ended by SIGTERM|failed with exit code 75)"
+        assert re.search(rf"{ended}\. It is started again", answer.err)
+        assert stores_differ(store, whole) == ""
+
+    @pytest.mark.promise(13)
+    @pytest.mark.promise(14)
+    @pytest.mark.parametrize(
+        "number",
+        [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGKILL))],
+    )
+    def test_no_worker_outlives_the_parent(self, whole: Path, number: signal.Signals) -> None:
+        """A polite end writes what has ended, after a brutal one workers see that nobody listens; nothing is wrong."""
+        store = whole.parent / number.name
+        process = start("-m", "sweep.run", whole.parent / "grid.yaml", "--out", store, "--workers", "2")
+        wait(lambda: len(children(process)) == 2)
+        members = children(process)
+        time.sleep(2)
+        process.send_signal(number)
+        answer = finish(process)
+        assert answer.code == (-number if number == signal.SIGKILL else 75), answer.err
+        wait(lambda: not any(map(alive, members)))
+        if list(store.glob("runs/part-*")):
+            found = rows(store)
+            assert difference(of_trials(rows(whole), found["trial"]), found) == ""
+        assert command(whole.parent / "grid.yaml", "--out", store, "--workers", "2").code == 0
+        assert stores_differ(store, whole) == ""
