@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key
 
-from sweep.spec import Scalar, here, inside
+from sweep.padding import actual_size, valid_mask
+from sweep.spec import Scalar
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def distinct(key: Key[Array, ""], count: int, low: int, high: Scalar, beyond: in
     Where `count` is padded, the rest is filled with `beyond`. Floyd's algorithm (Bentley and Floyd 1987): its cost is
     count^2 and does not depend on high - low.
     """
-    tops = jnp.asarray(high - here(count), jnp.int32) + jnp.arange(count)
+    tops = jnp.asarray(high - actual_size(count), jnp.int32) + jnp.arange(count)
     offers = jax.random.randint(key, (int(count),), low, tops + 1)
 
     def step(chosen: Array, index: Array) -> tuple[Array, None]:
@@ -56,5 +57,5 @@ def distinct(key: Key[Array, ""], count: int, low: int, high: Scalar, beyond: in
 
     nothing = jnp.full((int(count),), low - 1, tops.dtype)
     chosen = jax.lax.scan(step, nothing, jnp.arange(count))[0]
-    kept = inside(count)
+    kept = valid_mask(count)
     return chosen if kept is None else jnp.where(kept, chosen, beyond)

@@ -19,57 +19,12 @@ from types import MappingProxyType, NoneType
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Real
 
-Scalar = Real[Array, ""] | np.number | float | int
-"""A number of one lane: a Python number in user code, a traced scalar inside a compiled program."""
+from sweep.padding import Scalar as Scalar  # plugins take it from here
+from sweep.padding import Size
 
 Role = Literal["static", "lane", "nested"]
 T = TypeVar("T")
-
-
-class Size(int):
-    """A count. As a number it is what arrays are made for; `own` is what this trial has of it where that may be less.
-
-    A part that declares a `padded` count takes shapes from it as from any int, and `here` of it where the number itself
-    counts; what lies beyond has to be inert: a point without weight, a coordinate or a filter that is zero.
-    """
-
-    own: Any
-
-    def __new__(cls, most: int, own: Any = None) -> Size:
-        """`most` places, of which a trial uses `own`, or all of them."""
-        size = super().__new__(cls, most)
-        size.own = own
-        return size
-
-
-jax.tree_util.register_pytree_node(Size, lambda size: ((size.own,), int(size)), lambda most, own: Size(most, *own))
-
-
-def here(size: int) -> Scalar:
-    """What the trial at hand has of a size: the number itself where nothing is padded."""
-    own = size.own if isinstance(size, Size) else None
-    return int(size) if own is None else own
-
-
-def times(size: int, factor: int) -> int:
-    """A multiple of a size."""
-    own = size.own if isinstance(size, Size) else None
-    return Size(size * factor, None if own is None else own * factor)
-
-
-def inside(size: int) -> Bool[Array, " size"] | None:
-    """Which places of a size the trial at hand has; None for all of them, so that what is not padded costs nothing."""
-    own = size.own if isinstance(size, Size) else None
-    return None if own is None else jnp.arange(int(size)) < own
-
-
-def cut(value: Real[Array, "... places"], kept: Bool[Array, " places"] | None) -> Real[Array, "... places"]:
-    """An array with zeros where its last axis is padded."""
-    return value if kept is None else jnp.where(kept, value, 0)
 
 
 @dataclass(frozen=True)

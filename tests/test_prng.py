@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sweep.padding import Size
 from sweep.prng import Purpose, distinct, each_row, stream
-from sweep.spec import Size
 
 KEY = jax.random.key(7)
 LOW, HIGH = 2, 7

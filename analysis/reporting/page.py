@@ -118,7 +118,7 @@ ENDED = [status for status in Status if status is not Status.RUNNING]
 def _template() -> Template:
     from jinja2 import Environment
 
-    text = resources.files("analysis").joinpath("report.html.j2").read_text(encoding="utf-8")
+    text = resources.files("analysis.reporting").joinpath("page.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment.from_string(text)

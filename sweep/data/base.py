@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep import spec
+from sweep.padding import mask_padding, valid_mask
 from sweep.prng import Purpose, each_row, stream
-from sweep.spec import Scalar, cut, inside
+from sweep.spec import Scalar
 
 
 class Dense(NamedTuple):
@@ -164,7 +165,7 @@ class AbstractGaussian(AbstractData):
     def draw(self, key: Key[Array, ""]) -> Drawn:
         """Standard Gaussian vectors and luck."""
         gaussian, luck = jax.random.split(key)
-        g = cut(jax.random.normal(gaussian, (self.noise_vectors, int(self.d))), inside(self.d))
+        g = mask_padding(jax.random.normal(gaussian, (self.noise_vectors, int(self.d))), valid_mask(self.d))
         return Drawn(g, self.luck(luck))
 
     def point(self, drawn: Drawn, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:

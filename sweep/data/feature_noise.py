@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis, outer, sign
+from sweep.padding import actual_size, mask_padding, valid_mask
 from sweep.prng import distinct
-from sweep.spec import Alternative, Check, Scalar, cut, here, inside, lane, part, static
+from sweep.spec import Alternative, Check, Scalar, lane, part, static
 
 
 @part
@@ -54,8 +55,8 @@ class FeatureNoise(AbstractData):
     def draw(self, key: Key[Array, ""]) -> tuple[Sparse, Float[Array, ""]]:
         """Sparse noise of standard deviation 1, and luck for the label."""
         places, values, label = jax.random.split(key, 3)
-        index = distinct(places, self.sparsity, 1, here(self.d), beyond=int(self.d))
-        value = cut(jax.random.normal(values, (int(self.sparsity),)), inside(self.sparsity))
+        index = distinct(places, self.sparsity, 1, actual_size(self.d), beyond=int(self.d))
+        value = mask_padding(jax.random.normal(values, (int(self.sparsity),)), valid_mask(self.sparsity))
         return Sparse(index[None], value[None]), jax.random.uniform(label)
 
     def point(self, drawn: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep.data.base import AbstractGaussian, Dense, Made, Vectors, sign
-from sweep.spec import Scalar, cut, inside, lane, part, static
+from sweep.padding import mask_padding, valid_mask
+from sweep.spec import Scalar, lane, part, static
 
 
 @part
@@ -29,7 +30,7 @@ class Separable(AbstractGaussian):
         """The teacher u, a uniformly random unit vector; none where labels are free."""
         if self.labels == "free":
             return Dense(jnp.zeros((0, int(self.d))))
-        u = cut(jax.random.normal(key, (1, int(self.d))), inside(self.d))
+        u = mask_padding(jax.random.normal(key, (1, int(self.d))), valid_mask(self.d))
         return Dense(u / jnp.linalg.norm(u))
 
     def make(self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "1 K"], fresh: bool) -> Made:

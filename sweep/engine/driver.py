@@ -15,7 +15,7 @@ import numpy as np
 from sweep.engine import programs
 from sweep.engine.draw_cache import NoTables, tables_for
 from sweep.engine.recorder import NEVER, Book, Ended, Records, borders
-from sweep.spec import here
+from sweep.padding import actual_size
 from sweep.status import Status
 from sweep.training.measure import Measurement, columns
 from sweep.trial import Trial
@@ -99,7 +99,7 @@ class Drive:
             raise MemoryError(f"{lanes} lanes take {needed:,} bytes, and the device has {limit:,}.")
         blank = self.programs.empty(programs.take(queue.trials, np.zeros(lanes, np.int64)))
         self.lanes = jax.device_put(blank, programs.placement(lanes))
-        self.n = np.broadcast_to(here(queue.trials.data.n), queue.count)
+        self.n = np.broadcast_to(actual_size(queue.trials.data.n), queue.count)
         self.borders, self.kind = borders(queue.trials, records)
         self.ticket = np.full(lanes, EMPTY)
         self.step, self.pointer = np.zeros((2, lanes), np.int64)

@@ -14,8 +14,9 @@ from jaxtyping import Array, Float, Int
 
 from sweep.data.base import AbstractData, Points, Vectors, feature_count, features, training_points
 from sweep.models.base import AbstractFiltered, AbstractModel
+from sweep.padding import actual_size, mask_padding, valid_mask
 from sweep.prng import Purpose, stream
-from sweep.spec import Scalar, cut, here, inside
+from sweep.spec import Scalar
 
 Index = Int[Array, " some"] | slice
 
@@ -41,19 +42,23 @@ class Source(NamedTuple):
     def first_weights(self, rows: Int[Array, " r"]) -> Float[Array, "r units"]:
         """Rows of the first weights W0 (d, units), zero where the dimension or the filters are padded."""
         assert isinstance(self.model, AbstractFiltered)
-        drawn = self.model.first_weights(stream(self.seed, Purpose.INIT), rows, here(self.data.d))
-        drawn = cut(drawn, inside(self.model.units()))
-        return drawn if inside(self.data.d) is None else jnp.where(rows[:, None] < here(self.data.d), drawn, 0.0)
+        drawn = self.model.first_weights(stream(self.seed, Purpose.INIT), rows, actual_size(self.data.d))
+        drawn = mask_padding(drawn, valid_mask(self.model.units()))
+        return (
+            drawn
+            if valid_mask(self.data.d) is None
+            else jnp.where(rows[:, None] < actual_size(self.data.d), drawn, 0.0)
+        )
 
     def training_set(self) -> tuple[Vectors, Points]:
         """The feature directions and the training points; those beyond a padded n are zero, labels included."""
         directions = features(self.data, self.seed)
         points = training_points(self.data, self.seed, directions)
-        kept = inside(self.data.n)
+        kept = valid_mask(self.data.n)
         if kept is None:
             return directions, points
         noise = points.noise._replace(value=jnp.where(kept[:, None, None], points.noise.value, 0.0))
-        return directions, Points(noise, cut(points.truth, kept), cut(points.label, kept))
+        return directions, Points(noise, mask_padding(points.truth, kept), mask_padding(points.label, kept))
 
     @property
     def units(self) -> int:

@@ -16,8 +16,9 @@ from sweep.filters import ambient, gram, span, support
 from sweep.filters.base import AbstractFilters, Scene, Source
 from sweep.models.base import AbstractFiltered, AbstractModel
 from sweep.optimizers.base import AbstractOptimizer
+from sweep.padding import actual_size
 from sweep.prng import Purpose, stream
-from sweep.spec import Scalar, here
+from sweep.spec import Scalar
 
 
 class System(NamedTuple):
@@ -90,7 +91,7 @@ def network(source: Source, coordinates: str) -> Network:
     data, model, rngs = source.data, source.model, nnx.Rngs(stream(source.seed, Purpose.HEAD))
     if not isinstance(model, AbstractFiltered):
         return Network(Patches(int(data.d)), model.head(patch_count(data), int(data.d), rngs))
-    return Network(COORDINATES[coordinates].filters(source), model.head(patch_count(data), here(data.d), rngs))
+    return Network(COORDINATES[coordinates].filters(source), model.head(patch_count(data), actual_size(data.d), rngs))
 
 
 def scene(source: Source, coordinates: str) -> Scene:

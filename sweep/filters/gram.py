@@ -14,8 +14,9 @@ from sweep.filters import span
 from sweep.filters.ambient import written
 from sweep.filters.base import Scene, Source
 from sweep.models.base import AbstractFiltered
+from sweep.padding import actual_size, mask_padding, valid_mask
 from sweep.prng import Purpose, each_row, stream
-from sweep.spec import Scalar, cut, here, inside
+from sweep.spec import Scalar
 
 
 def scene(source: Source) -> Scene:
@@ -34,13 +35,13 @@ def scene(source: Source) -> Scene:
     made = jax.vmap(lambda luck, row, g: data.make(luck, row, g[:, :K], False))(luck, rows, noise)
     axes = jnp.eye(K, noise.shape[-1])
     vectors = made.scale[..., None] * noise.at[..., :K].set(made.along)
-    kept = inside(data.n)
+    kept = valid_mask(data.n)
     vectors = vectors if kept is None else jnp.where(kept[:, None, None], vectors, 0.0)
     tokens = jnp.concatenate([axes, vectors.reshape(data.n * N, -1)])
     scale = model.first_scale()
     assert scale is not None
-    drawn = Scene(written(tokens), cut(made.truth, kept), cut(made.label, kept), None)
-    return span.of(drawn, cut(scale * first.T, inside(model.units())))
+    drawn = Scene(written(tokens), mask_padding(made.truth, kept), mask_padding(made.label, kept), None)
+    return span.of(drawn, mask_padding(scale * first.T, valid_mask(model.units())))
 
 
 def coordinates(source: Source) -> tuple[Float[Array, "nN D"], Float[Array, "units D"]]:
@@ -56,13 +57,13 @@ def coordinates(source: Source) -> tuple[Float[Array, "nN D"], Float[Array, "uni
     def vector(name: Array, place: Scalar) -> Float[Array, " D"]:
         gaussian, diagonal = jax.random.split(jax.random.fold_in(stream(source.seed, Purpose.LAW), name))
         g = jax.random.normal(gaussian, (K + beyond,))
-        room = jnp.asarray(here(data.d), g.dtype) - K
+        room = jnp.asarray(actual_size(data.d), g.dtype) - K
         chi = jnp.sqrt(2 * jax.random.gamma(diagonal, jnp.maximum(room - place, 1.0) / 2))
         axis = jnp.arange(K + beyond) - K
         inner = jnp.where(axis == place, chi, jnp.where(axis < place, g, 0.0))
         return jnp.where(axis < room, inner, 0.0)
 
-    own = here(data.n) * data.noise_vectors
+    own = actual_size(data.n) * data.noise_vectors
     noise = jax.vmap(lambda i: vector(2 * i, i))(jnp.arange(count))
     first = jax.vmap(lambda j: vector(2 * j + 1, own + j))(jnp.arange(units))
     return noise, first

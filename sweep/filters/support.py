@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from sweep.data.base import Sparse
+from sweep.data.base import Sparse, Vectors
 from sweep.filters.ambient import Written, respond, written
 from sweep.filters.base import AbstractFilters, Rows, Scene, Source
 from sweep.spec import Scalar

@@ -10,8 +10,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from sweep.models.base import AbstractFiltered
+from sweep.padding import actual_size, mask_padding, scale_size, valid_mask
 from sweep.prng import each_row
-from sweep.spec import Scalar, cut, here, inside, lane, part, static, times
+from sweep.spec import Scalar, lane, part, static
 
 
 @part
@@ -36,7 +37,7 @@ class CNN(AbstractFiltered):
 
     def units(self) -> int:
         """Filters of both classes."""
-        return times(self.width, 2)
+        return scale_size(self.width, 2)
 
     def first_scale(self) -> Scalar | None:
         """init_scale, where first weights are Gaussian."""
@@ -50,18 +51,18 @@ class CNN(AbstractFiltered):
 
     def head(self, patches: int, d: Scalar, rngs: nnx.Rngs) -> nnx.Module:
         """The activation and the fixed second layer."""
-        kept = inside(self.units())
-        bias = nnx.Param(cut(_uniform(rngs.params(), self.units(), d), kept)) if self.bias else None
-        signs = cut(jnp.tile(jnp.array([1.0, -1.0]), int(self.width)), kept)
+        kept = valid_mask(self.units())
+        bias = nnx.Param(mask_padding(_uniform(rngs.params(), self.units(), d), kept)) if self.bias else None
+        signs = mask_padding(jnp.tile(jnp.array([1.0, -1.0]), int(self.width)), kept)
         return SecondLayer(self.power, self._share(patches) * signs, bias)
 
     def _share(self, patches: int) -> Scalar:
-        by_filter = 1.0 / here(self.width) if self.readout == "mean" else 1.0
+        by_filter = 1.0 / actual_size(self.width) if self.readout == "mean" else 1.0
         return by_filter / patches if self.patches == "mean" else by_filter
 
     def by_class(self, on_filters: Float[Array, "*rows units"]) -> Float[Array, "*rows 2"]:
         """Best filter of each class."""
-        kept = inside(self.units())
+        kept = valid_mask(self.units())
         known = on_filters if kept is None else jnp.where(kept, on_filters, -jnp.inf)
         return jnp.max(known.reshape(*on_filters.shape[:-1], int(self.width), 2), axis=-2)
 

@@ -17,9 +17,9 @@ import numpy as np
 from sweep import spec, trial
 from sweep.grid import Block, Settings
 from sweep.models.base import AbstractFiltered
+from sweep.padding import Size
 from sweep.planning import cost_model
 from sweep.planning.cost_model import Cost
-from sweep.spec import Size
 from sweep.trial import Trial
 
 MOST_PAIRED = 32

@@ -17,8 +17,9 @@ from sweep import spec
 from sweep.data.base import AbstractGaussian, feature_count, features, test_draws, test_points
 from sweep.filters import AbstractFilters, Network, Scene
 from sweep.models.base import AbstractFiltered
+from sweep.padding import actual_size
 from sweep.prng import Purpose, stream
-from sweep.spec import Scalar, here
+from sweep.spec import Scalar
 from sweep.trial import Trial
 
 CHUNK = 512
@@ -35,7 +36,7 @@ def origin(trial: Trial) -> tuple[Scalar, ...]:
     if has_law(trial):
         return (trial.seed,)
     counts = [name for name, field in spec.fields(type(trial.data)).items() if field.padded and name != "n"]
-    return trial.seed, *(here(getattr(trial.data, name)) for name in counts)
+    return trial.seed, *(actual_size(getattr(trial.data, name)) for name in counts)
 
 
 def draw(trial: Trial, first: Scalar, count: int) -> Any:

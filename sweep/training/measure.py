@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float, Int
 from sweep.data.base import feature_count
 from sweep.filters import Network, Scene
 from sweep.models.base import AbstractFiltered
-from sweep.spec import Scalar, cut, here, inside
+from sweep.padding import actual_size, mask_padding, valid_mask
+from sweep.spec import Scalar
 from sweep.status import Status
 from sweep.training import evaluation
 from sweep.training.step import State, at_target, gradient_norm, loss_and_grads, margins, merge, whole
@@ -72,13 +73,13 @@ def columns(measured: Measurement, n: np.ndarray, points: int) -> dict[str, np.n
 
 def wrong(trial: Trial, margin: Float[Array, " points"]) -> Int[Array, ""]:
     """How many training points have a margin <= 0; one that is not a number counts as wrong."""
-    kept = inside(trial.data.n)
+    kept = valid_mask(trial.data.n)
     return jnp.sum(~(margin > 0) if kept is None else ~(margin > 0) & kept)
 
 
 def least(trial: Trial, each: Float[Array, " points"]) -> Scalar:
     """The smallest of a number of each training point."""
-    kept = inside(trial.data.n)
+    kept = valid_mask(trial.data.n)
     return jnp.min(each if kept is None else jnp.where(kept, each, jnp.inf))
 
 
@@ -88,7 +89,7 @@ def alignment(trial: Trial, net: Network, seen: Scene, patches: Float[Array, "n 
         return {}
     on_noise = trial.model.by_class(patches[:, -trial.data.noise_vectors :])
     own = jnp.where(seen.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]).max(axis=-1)
-    mean = jnp.sum(cut(own, inside(trial.data.n))) / here(trial.data.n)
+    mean = jnp.sum(mask_padding(own, valid_mask(trial.data.n))) / actual_size(trial.data.n)
     found = {"noise_min": least(trial, own), "noise_mean": mean, "noise_max": -least(trial, -own)}
     if feature_count(trial.data) == 0:
         return found

@@ -12,9 +12,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from sweep.data.base import feature_count
-from sweep.filters import Network, Scene, scene, upright
+from sweep.filters import Network, Scene, network, scene, upright
+from sweep.padding import valid_mask
 from sweep.prng import Purpose, stream
-from sweep.spec import Scalar, inside
+from sweep.spec import Scalar
 from sweep.status import Status
 from sweep.training.lazy_cond import rarely
 from sweep.trial import Trial
@@ -169,7 +170,7 @@ def _batch(trial: Trial, seen: Scene, step: Count, order: Int[Array, " n"] | Non
 
 def whole(trial: Trial, seen: Scene) -> Batch:
     """The batch of all points; those beyond a padded n have no weight."""
-    kept = inside(trial.data.n)
+    kept = valid_mask(trial.data.n)
     return Batch(seen, None if kept is None else kept.astype(seen.truth.dtype))
 
 

@@ -18,7 +18,8 @@ train: {steps: 100}
 """
 MEASURE = """
 import json, resource, sys, time
-from sweep import grid, plan
+from sweep import grid
+from sweep.planning import plan
 def memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before, began = memory(), time.perf_counter()

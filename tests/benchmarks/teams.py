@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-from sweep.launch import cores
 
 from sweep.commands import train
+from sweep.workers.launcher import cores
 
 Contender = Callable[[int, int, int], Callable[[], Any]]
 """Prepares case `number` for member `index` of `count` and returns what runs it: a function of nothing to results."""

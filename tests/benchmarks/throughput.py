@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from sweep.launch import cores
 
 from sweep import grid
 from sweep.data.base import features, training_points
@@ -22,6 +21,7 @@ from sweep.planning import plan
 from sweep.training.measure import measure
 from sweep.training.step import start
 from sweep.trial import Trial
+from sweep.workers.launcher import cores
 from tests.benchmarks.teams import race
 
 TEST_POINTS = 1000

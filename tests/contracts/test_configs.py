@@ -160,9 +160,9 @@ def test_the_sizes_of_the_published_figures() -> None:
 
 def test_every_config_has_a_plan_without_a_device() -> None:
     code = (
-        "from pathlib import Path\nfrom sweep import session\n"
+        "from pathlib import Path\nfrom sweep.commands import train\n"
         "for path in sorted(Path('configs').glob('*.yaml')):\n"
-        "    assert 'trials' in session.preview(session.Request(path, Path('nowhere') / path.stem))\n"
+        "    assert 'trials' in train.preview(train.Request(path, Path('nowhere') / path.stem))\n"
         "from jax._src import xla_bridge\nassert not xla_bridge._backends"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)

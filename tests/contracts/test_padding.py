@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweep import spec
-from sweep.spec import Size
+from sweep.padding import Size
 from sweep.trial import Trial
 from tests.contracts.parts import Example, named, of, trial
 from tests.training_cases import Trained, same, told, train, weights

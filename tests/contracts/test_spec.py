@@ -17,7 +17,8 @@ from sweep import schema, spec, trial
 from sweep.grid.syntax import expressions
 from sweep.optimizers import from_optax
 from sweep.optimizers.schedules import Constant
-from sweep.spec import Scalar, Size, cut, here, inside, lane, nested, part, static, times
+from sweep.padding import Size, actual_size, mask_padding, scale_size, valid_mask
+from sweep.spec import Scalar, lane, nested, part, static
 from tests.contracts.parts import PARTS, Example, named, of
 
 ALL_ALIASES = [kind for name in dir(optax) if from_optax(kind := f"optax.{name}")]
@@ -225,27 +226,31 @@ class TestSize:
     @pytest.mark.parametrize("size", [5, Size(5)])
     def test_without_padding_it_costs_nothing(self, size: int) -> None:
         """Python numbers and None, so that a program is what it would be without sizes."""
-        assert here(size) == 5 and type(here(size)) is int
-        assert inside(size) is None
+        assert actual_size(size) == 5 and type(actual_size(size)) is int
+        assert valid_mask(size) is None
         value = jnp.arange(5.0)
-        assert cut(value, inside(size)) is value
-        assert times(size, 3) == 15 and here(times(size, 3)) == 15 and inside(times(size, 3)) is None
+        assert mask_padding(value, valid_mask(size)) is value
+        assert (
+            scale_size(size, 3) == 15
+            and actual_size(scale_size(size, 3)) == 15
+            and valid_mask(scale_size(size, 3)) is None
+        )
 
     @pytest.mark.parametrize("own", [0, 1, 3, 5])
     def test_what_a_trial_has_of_it(self, own: int) -> None:
         size = Size(5, own)
-        assert here(size) == own
-        assert np.asarray(inside(size)).tolist() == [place < own for place in range(5)]
+        assert actual_size(size) == own
+        assert np.asarray(valid_mask(size)).tolist() == [place < own for place in range(5)]
         rows = jnp.arange(1.0, 11.0).reshape(2, 5)
         expected = [[value if place < own else 0.0 for place, value in enumerate(row)] for row in rows.tolist()]
-        assert cut(rows, inside(size)).tolist() == expected
-        twice = times(size, 2)
-        assert (int(twice), here(twice)) == (10, 2 * own)
-        assert int(np.sum(inside(twice))) == 2 * own
+        assert mask_padding(rows, valid_mask(size)).tolist() == expected
+        twice = scale_size(size, 2)
+        assert (int(twice), actual_size(twice)) == (10, 2 * own)
+        assert int(np.sum(valid_mask(twice))) == 2 * own
 
     def test_cut_hides_what_is_no_number(self) -> None:
         """A product with 0 would let it through."""
-        assert cut(jnp.array([1.0, jnp.nan, jnp.inf]), inside(Size(3, 1))).tolist() == [1, 0, 0]
+        assert mask_padding(jnp.array([1.0, jnp.nan, jnp.inf]), valid_mask(Size(3, 1))).tolist() == [1, 0, 0]
 
     def test_only_what_is_padded_is_a_leaf(self) -> None:
         assert jax.tree.leaves(Size(5)) == [] and jax.tree.leaves(Size(5, 3)) == [3]
@@ -253,7 +258,7 @@ class TestSize:
         assert jax.tree.structure(Size(5, 3)) == jax.tree.structure(Size(5, 4))
         assert jax.tree.structure(Size(5, 3)) != jax.tree.structure(Size(6, 3)) != jax.tree.structure(Size(6))
         again = jax.tree.map(lambda own: own + 1, Size(5, 3))
-        assert type(again) is Size and (again, again.own) == (5, 4)
+        assert type(again) is Size and (again, again.actual) == (5, 4)
 
     def test_a_program_knows_the_most_and_is_told_its_own(self) -> None:
         """One compilation serves all trials: the number itself is no tracer inside."""
@@ -262,7 +267,7 @@ class TestSize:
         @jax.jit
         def ones(size: Size) -> jax.Array:
             traced.append(int(size))
-            return cut(jnp.ones(size), inside(size)) * here(size)
+            return mask_padding(jnp.ones(size), valid_mask(size)) * actual_size(size)
 
         assert ones(Size(4, 2)).tolist() == [2, 2, 0, 0]
         assert ones(Size(4, 3)).tolist() == [3, 3, 3, 0]
@@ -271,13 +276,13 @@ class TestSize:
         assert traced == [4, 4, 5]
 
     def test_vmap_takes_a_size_of_its_own_for_each_trial(self) -> None:
-        kept = jax.vmap(lambda size: inside(size).sum())(Size(4, jnp.array([1, 4, 2])))
+        kept = jax.vmap(lambda size: valid_mask(size).sum())(Size(4, jnp.array([1, 4, 2])))
         assert kept.tolist() == [1, 4, 2]
 
     def test_a_padded_field_of_a_part_is_a_size(self) -> None:
         """A part takes a number or a size; other counts stay as they are, and None stays None."""
         plain, padded = Padded(size=3), Padded(size=Size(3, 2))
-        assert type(plain.size) is Size and plain.size.own is None and type(plain.other) is int
+        assert type(plain.size) is Size and plain.size.actual is None and type(plain.other) is int
         assert plain == Padded(size=Size(3))
         assert jax.tree.leaves(plain) == [] and jax.tree.leaves(padded) == [2]
         assert jax.tree.structure(plain) != jax.tree.structure(padded)

@@ -183,7 +183,7 @@ def test_lanes_that_diverge_otherwise_would_be_seen(
     what: str,
 ) -> None:
     """Each mutant is right as long as nothing diverges."""
-    monkeypatch.setattr(trainer, "go_on", mutant)
+    monkeypatch.setattr(step, "go_on", mutant)
     monkeypatch.setattr(programs.jax, "vmap", functools.partial(jax.vmap, axis_name="block"))
     same(train(batch(members()), lanes=2, block=2), paired)
     with pytest.raises(AssertionError, match=what):
@@ -320,7 +320,7 @@ def test_memory_is_known_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -
     lanes = made.empty(trials)
     assert more > sum(leaf.nbytes for leaf in jax.tree.leaves(lanes) if hasattr(leaf, "nbytes")) > 0
     assert some < more
-    monkeypatch.setattr(engine, "memory_limit", lambda: more - 1)
+    monkeypatch.setattr(programs, "memory_limit", lambda: more - 1)
     with pytest.raises(MemoryError, match=f"4 lanes take {more:,} bytes, and the device has {more - 1:,}"):
         Drive(Queue(trials), 4, 1, Records(points=0, test_points=8))
 

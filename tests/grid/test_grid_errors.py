@@ -422,7 +422,7 @@ def test_everything_at_once_in_the_order_of_the_file():
 
 @pytest.mark.promise(8, mutant=True)
 def test_a_reader_that_stops_at_the_first_mistake_would_be_seen(monkeypatch):
-    monkeypatch.setattr(reader, "MAX_PROBLEMS", 1)
+    monkeypatch.setattr(yaml_reader, "MAX_PROBLEMS", 1)
     assert len(untold()) == len(MISTAKES) - 1
 
 
@@ -536,7 +536,7 @@ def test_an_unsafe_loader_would_be_seen(tmp_path, monkeypatch, kind):
         yaml.load(text, yaml.UnsafeLoader)
         return compose(text)
 
-    monkeypatch.setattr(reader, "_compose", unsafe)
+    monkeypatch.setattr(yaml_reader, "_compose", unsafe)
     monkeypatch.syspath_prepend(tmp_path)
     assert runs(EVIL[kind], tmp_path)
 

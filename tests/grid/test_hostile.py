@@ -65,7 +65,7 @@ def size(text: str) -> int:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are given up after a tenth of the usual work, to save time in tests."""
-    monkeypatch.setattr(reader, "MAX_EFFORT", yaml_reader.MAX_EFFORT // 10)
+    monkeypatch.setattr(yaml_reader, "MAX_EFFORT", yaml_reader.MAX_EFFORT // 10)
 
 
 # Edits of good grids.

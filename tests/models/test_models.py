@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from sweep.filters import Source
+from sweep.filters import Source, network
 from sweep.filters.ambient import written
 from sweep.filters.first_layer import Patches, patch_count
 from sweep.models import CNN, Linear

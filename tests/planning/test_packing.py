@@ -15,10 +15,10 @@ import yaml
 
 from sweep import data, grid, models, trial
 from sweep.engine import programs
+from sweep.padding import actual_size
 from sweep.planning import cost_model, packing, plan
 from sweep.planning.packing import Group
 from sweep.planning.plan import Host
-from sweep.spec import here
 from sweep.status import Status
 from sweep.training import measure, step
 from tests.training.test_measure import Own
@@ -82,13 +82,13 @@ def test_groups_are_joined_where_a_compilation_costs_more_than_the_waste(
     useful, padded = seconds(found, small), seconds(found, small, n=12)
     assert padded > useful
     for compile_seconds, count in ((1.01 * (padded - useful), 1), (0.99 * (padded - useful), 2)):
-        monkeypatch.setattr(costs, "COMPILE", compile_seconds)
+        monkeypatch.setattr(cost_model, "COMPILE", compile_seconds)
         assert len(packing.groups(source, found.settings)) == count
 
 
 def test_more_trials_waste_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """One program for few trainings, one for each size where there are many."""
-    monkeypatch.setattr(costs, "COMPILE", 0.05)
+    monkeypatch.setattr(cost_model, "COMPILE", 0.05)
     assert [len(pack(seed={"range": [0, count]}, steps=10_000)) for count in (1, 10, 1000)] == [1, 1, 2]
 
 
@@ -117,7 +117,7 @@ def test_many_groups_are_joined_with_their_neighbours(most: int, monkeypatch: py
 
 def test_like_sizes_are_joined_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 10, 11, 500 and 510 points the two small and the two large ones make a group each."""
-    monkeypatch.setattr(costs, "COMPILE", 0.5)
+    monkeypatch.setattr(cost_model, "COMPILE", 0.5)
     found = pack({"n": [500, 10, 510, 11], "d": 1000}, {"width": 20}, steps=10_000)
     assert sorted(group.statics["n"] for group in found) == [11, 510]
     assert all(group.sizes == ("n",) for group in found)
@@ -148,9 +148,9 @@ def test_trials_of_a_joined_group_keep_their_own_sizes() -> None:
     values = found.blocks[0].values(group.rows)
     made = packing.batch(found.blocks[0], group.statics, group.sizes, group.rows)
     for name, size in (("n", made.data.n), ("sparsity", made.data.sparsity), ("width", made.model.width)):
-        np.testing.assert_array_equal(here(size), values[name])
-        assert int(size) == max(values[name]) and here(size).dtype == np.int32
-    assert here(made.data.d) == 30
+        np.testing.assert_array_equal(actual_size(size), values[name])
+        assert int(size) == max(values[name]) and actual_size(size).dtype == np.int32
+    assert actual_size(made.data.d) == 30
 
 
 def test_waste_is_the_share_of_work_that_padding_adds() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sweep import grid
+from sweep.padding import actual_size
 from sweep.planning import plan
 from sweep.planning.plan import Host, Plan
-from sweep.spec import here
 from tests import ROOT
 
 TEXT = """
@@ -83,7 +83,7 @@ def test_a_bucket_becomes_a_batch_of_its_trials(text: str) -> None:
     np.testing.assert_array_equal(trials.seed, values["seed"])
     assert trials.seed.dtype == np.uint32 and trials.train.steps.dtype == np.int32
     for name, size in (("n", trials.data.n), ("d", trials.data.d), ("width", trials.model.width)):
-        np.testing.assert_array_equal(np.broadcast_to(here(size), len(bucket.rows)), values[name])
+        np.testing.assert_array_equal(np.broadcast_to(actual_size(size), len(bucket.rows)), values[name])
     assert {leaf.shape for leaf in jax.tree.leaves(trials)} == {(len(bucket.rows),)}
 
 
@@ -197,7 +197,7 @@ def test_an_estimate_grows_with_the_work() -> None:
 @pytest.mark.parametrize("text", [TEXT, f"{CHEAP}coordinates: support"], ids=["exact", "joined"])
 def test_planning_touches_no_device(text: str) -> None:
     code = (
-        "from sweep import grid, plan\n"
+        "from sweep import grid\nfrom sweep.planning import plan\n"
         f"print(plan.describe(plan.make(grid.parse({text!r}), plan.Host('cpu', 2))))\n"
         "from jax._src import xla_bridge\nassert not xla_bridge._backends"
     )

@@ -269,10 +269,10 @@ record: {points: 12}
 
 
 TELLING = """
-from sweep import drive
+from sweep.engine import driver
 from sweep.run import app
 
-advance, drive.SOME = drive.Drive._advance, 0.0
+advance, driver.SOME = driver.Drive._advance, 0.0
 
 def telling(driven):
     answer = advance(driven)

@@ -34,7 +34,7 @@ from sweep.planning.manifest import identity
 from sweep.run import sweep
 from sweep.store import Claims, Store, at_work, atomic_files, compact, parts, repair, verify
 from sweep.store.atomic_files import owner
-from sweep.store.maintenance import repair
+from sweep.store.maintenance import repair as maintenance
 from tests import ROOT, shell
 
 COLUMNS = {"n": "int", "lr": "float", "schedule": "str"}
@@ -479,14 +479,14 @@ def test_a_compaction_gives_the_room_back_where_the_disk_is_full(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     before = state(store)
-    rewrite = repair.rewrite
+    rewrite = maintenance.rewrite
 
     def rewriting(*arguments: Any) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(os, call_, full)
             rewrite(*arguments)
 
-    monkeypatch.setattr(upkeep, "rewrite", rewriting)
+    monkeypatch.setattr(maintenance, "rewrite", rewriting)
     with pytest.raises(StoreError, match=r"cannot be written: .*Free some space.*what is committed stays"):
         compact(store)
     assert state(store) == before and sorted(path.name for path in store.iterdir()) == [
@@ -518,11 +518,11 @@ def test_a_compaction_that_was_cut_off_is_a_finding(store: Path) -> None:
 def runs_first(folder: Path, move: Any, said: Any) -> Iterator[Path]:
     """A mutant of a repair: it takes the runs away before their curves."""
     for kind in ("runs", "curves"):
-        if path := repair._keep(folder, part(folder, kind, move.number)):
+        if path := maintenance._keep(folder, part(folder, kind, move.number)):
             part(folder, kind, move.number).unlink()
             yield path
         if kind == "runs":
-            atomic_files.put(part(folder, kind, move.number), repair._empty(move.span, move.why, said))
+            atomic_files.put(part(folder, kind, move.number), maintenance._empty(move.span, move.why, said))
 
 
 def without_empty_parts(path: Path, content: object) -> None:
@@ -546,7 +546,7 @@ def too_soon(folder: Path, columns: Any) -> None:
     rewrite(folder, columns)
 
 
-rewrite = repair.rewrite
+rewrite = maintenance.rewrite
 COMMANDS: dict[str, Callable[[Path], object]] = {"repair": repair, "compact": compact}
 MUTANTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "runs first": ("_mend", runs_first),
@@ -620,7 +620,7 @@ def kill(command: str, mutant: str, what: str, stride: int, store: Path, folder:
     """Print what is wrong by the operation at which the command was killed, up to the first `what`."""
     found, want = dict[str, list[str]](), whole(folder.with_name("whole"))  # what pyarrow imports late, no child has to
     if mutant:
-        setattr(upkeep, *MUTANTS[mutant])
+        setattr(maintenance, *MUTANTS[mutant])
     kill_at_each_operation(command, store, folder, stride)
     *copies, _ = sorted(folder.iterdir(), key=lambda path: int(path.name))
     for path in copies:

@@ -16,7 +16,7 @@ from sweep.engine import programs
 from sweep.engine.draw_cache import NoTables, Tables, _origins, tables_for
 from sweep.engine.driver import Drive, Queue
 from sweep.engine.recorder import Records
-from sweep.spec import Size
+from sweep.padding import Size
 from sweep.training import evaluation, step
 from sweep.training.measure import measure
 from sweep.trial import Trial
@@ -77,7 +77,7 @@ class TestTables:
         self, row: Example, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """In three chunks, of which the last is filled up."""
-        monkeypatch.setattr(fresh, "CHUNK", 8)
+        monkeypatch.setattr(evaluation, "CHUNK", 8)
 
         @quick
         def look(one: Trial) -> Any:

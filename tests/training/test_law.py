@@ -14,7 +14,7 @@ from scipy import stats
 
 from sweep import filters
 from sweep.filters import Scene
-from sweep.spec import Size
+from sweep.padding import Size
 from sweep.training import evaluation, measure, step
 from sweep.trial import Trial
 from tests.contracts.parts import trial
@@ -230,7 +230,7 @@ class TestFreshPoints:
                 state = jax.lax.fori_loop(0, STEPS, lambda _, state: step.advance(mine, scene, state), state)
                 net = step.merge(mine, state.params, state.rest, training=False)
                 law = evaluation.on_fresh_points(mine, net, scene, FRESH)
-                with mock.patch.object(fresh, "has_law", return_value=False):
+                with mock.patch.object(evaluation, "has_law", return_value=False):
                     return *law, *evaluation.on_fresh_points(mine, net, scene, FRESH)
 
             return jax.lax.map(lane, seeds)

@@ -14,8 +14,9 @@ from flax import nnx
 from sweep import schema
 from sweep.data import base
 from sweep.models.base import AbstractModel
+from sweep.padding import Size
 from sweep.prng import Purpose, stream
-from sweep.spec import Size, part, static
+from sweep.spec import part, static
 from sweep.status import Status
 from sweep.training import evaluation, measure, step
 from sweep.training.measure import Measurement
@@ -50,7 +51,7 @@ def written(one: Trial, fresh: int = 0) -> Written:
     def draw() -> Any:
         v = base.features(one.data, one.seed)
         if fresh:
-            rows = jnp.arange(fresh)
+            rows = jnp.arange(evaluation)
             points = base.test_points(one.data, base.test_draws(one.data, one.seed, rows), v, rows)
         else:
             points = base.training_points(one.data, one.seed, v)
@@ -220,7 +221,7 @@ class TestFreshPoints:
     @pytest.mark.parametrize("chunk", [8, 512], ids=["a_short_last_chunk", "less_than_a_chunk"])
     def test_errors_and_losses_are_those_of_the_drawn_points(self, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """Twenty points in chunks of eight, where four of the last one count, and in a chunk of their own."""
-        monkeypatch.setattr(fresh, "CHUNK", chunk)
+        monkeypatch.setattr(evaluation, "CHUNK", chunk)
         one = trial(noise=2.0)
         state, found = quick(lambda one: look.__wrapped__(one, POINTS))(one)
         points = written(one, fresh=POINTS)
@@ -235,7 +236,7 @@ class TestFreshPoints:
         self, chunk: int, orthogonal: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """W^T xi is Gaussian: NumPy makes its root from W, and each chunk of the test set has its own key."""
-        monkeypatch.setattr(fresh, "CHUNK", chunk)
+        monkeypatch.setattr(evaluation, "CHUNK", chunk)
         more = {"flip": 0.3, "flip_test": True, "power": 1, "orthogonal": orthogonal}
         one = trial({"data": "signal_noise"}, noise=2.0, **more)
         state, found = quick(lambda one: look.__wrapped__(one, POINTS))(one)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import jax
 import pytest
-from sweep.launch import Local, cores
 
 from sweep.commands import train
 from sweep.errors import WorkerFailed
 from sweep.run import sweep
+from sweep.workers.launcher import Local, cores
 from sweep.workers.progress import Reports, Silent, relay
 from tests.shell import (
     command,
@@ -80,7 +80,7 @@ def test_every_worker_has_its_turn(tmp_path: Path) -> None:
 
 def test_every_worker_has_a_core() -> None:
     """The i-th worker settles on the i-th core, and from the first on again where there are fewer."""
-    ask = "import os; from sweep.launch import settle; settle({}); print(os.sched_getaffinity(0))"
+    ask = "import os; from sweep.workers.launcher import settle; settle({}); print(os.sched_getaffinity(0))"
     places = cores()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     for number in (0, len(places) - 1, len(places)):
@@ -90,7 +90,7 @@ def test_every_worker_has_a_core() -> None:
 
 
 def test_a_worker_of_a_gpu_keeps_all_cores() -> None:
-    ask = "import os; from sweep.launch import settle; settle(0, pin=False); print(len(os.sched_getaffinity(0)))"
+    ask = "import os; from sweep.workers.launcher import settle; settle(0, pin=False); print(len(os.sched_getaffinity(0)))"
     with subprocess.Popen([sys.executable, "-c", ask], text=True, stdin=-1, stdout=-1) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == f"{len(cores())}\n"
@@ -263,7 +263,7 @@ def test_every_gpu_has_a_worker_and_none_has_two(
 
         def run(self, *given: object) -> None: ...
 
-    monkeypatch.setattr(session, "_platform", lambda: "gpu")
+    monkeypatch.setattr(train, "_platform", lambda: "gpu")
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)
     monkeypatch.setattr(train.launch, "Local", Recorded)
     with jax_as_it_was():

@@ -32,7 +32,7 @@ TRIALS = 2 * 2 * 16
 
 SLOW = """
 import functools, os, sys, time
-from sweep import session
+from sweep.commands import train
 from sweep.run import app
 from sweep.writer import Writer
 
@@ -43,7 +43,7 @@ class Telling(Writer):
         time.sleep(float(os.environ.get("PAUSE", 0.05)))
 
 seconds = float(sys.argv.pop(1))
-session.Writer = functools.partial(Telling, min_seconds=seconds, max_seconds=seconds)
+train.Writer = functools.partial(Telling, min_seconds=seconds, max_seconds=seconds)
 app()
 """
 """The command, committing after so many seconds, that says which trials have ended and takes its time afterwards."""

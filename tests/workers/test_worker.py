@@ -133,7 +133,7 @@ def trained(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
     def train(fits: Callable[[int, int], bool], name: str = "store") -> Path:
         with jax_as_it_was(), monkeypatch.context() as patch:
-            patch.setattr(engine, "programs", small(fits))
+            patch.setattr(programs, "programs", small(fits))
             patch.setenv("JAX_COMPILATION_CACHE_DIR", environment()["JAX_COMPILATION_CACHE_DIR"])
             return sweep(whole.parent / "grid.yaml", tmp_path / name, workers=1, quiet=True)
 
@@ -169,9 +169,9 @@ def test_lanes_that_will_not_fit_are_never_tried(whole: Path, tmp_path: Path, mo
         return made._replace(advance=advance)
 
     with jax_as_it_was(), monkeypatch.context() as patch:
-        patch.setattr(engine, "programs", programs)
-        patch.setattr(engine, "memory", lambda programs, trials, lanes: lanes)
-        patch.setattr(engine, "memory_limit", lambda: 5)
+        patch.setattr(programs, "programs", programs)
+        patch.setattr(programs, "memory", lambda programs, trials, lanes: lanes)
+        patch.setattr(programs, "memory_limit", lambda: 5)
         patch.setenv("JAX_COMPILATION_CACHE_DIR", environment()["JAX_COMPILATION_CACHE_DIR"])
         store = sweep(whole.parent / "grid.yaml", tmp_path / "store", workers=1, quiet=True)
     assert set(tried) == {4}
