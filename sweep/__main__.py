@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from sweep.commands.replay import Replayed
+    from sweep.commands.replay import ReplayResult
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -111,11 +111,11 @@ def status(
         from sweep.commands import status_report, train
 
         train.load_plugins(plugin or ())
-        found = status_report.standing(folder, grid)
+        found = status_report.sweep_status(folder, grid)
         _say([str(found)], found.json(), as_json)
 
 
-def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[Replayed]:
+def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[ReplayResult]:
     """Rows trained again, in this process, set up as the sweep was."""
     from sweep.commands import replay, train
     from sweep.store import Store

@@ -42,7 +42,7 @@ def each_row(draw: Callable[[Key[Array, ""], Int[Array, ""]], T], key: Key[Array
     return jax.vmap(lambda row: draw(jax.random.fold_in(key, row), row))(rows)
 
 
-def distinct(key: Key[Array, ""], count: int, low: int, high: Scalar, beyond: int) -> Int[Array, " count"]:
+def sample_distinct(key: Key[Array, ""], count: int, low: int, high: Scalar, beyond: int) -> Int[Array, " count"]:
     """A uniformly random set of `count` distinct integers in [low, high), in no particular order.
 
     Where `count` is padded, the rest is filled with `beyond`. Floyd's algorithm (Bentley and Floyd 1987): its cost is

@@ -50,12 +50,12 @@ def runs(fields: Mapping[str, type]) -> pa.Schema:
     return pa.schema(list({**IDS, **KINDS, "seed": pa.int64(), **own, **OUTCOME, **observed}.items()))
 
 
-def named(fields: Mapping[str, type]) -> dict[str, str]:
+def columns_to_text(fields: Mapping[str, type]) -> dict[str, str]:
     """Fields as words that a file can hold."""
     return {name: kind.__name__ for name, kind in fields.items()}
 
 
-def read(words: Mapping[str, str]) -> dict[str, type]:
+def columns_from_text(words: Mapping[str, str]) -> dict[str, type]:
     """Fields from such words."""
     kinds = {kind.__name__: kind for kind in _TYPES}
     return {name: kinds[word] for name, word in words.items()}

@@ -80,7 +80,7 @@ PROBLEM = ("data", "model", "objective", "seed")
 def defaults(kinds: Iterable[Mapping[str, str]]) -> dict[str, dict[str, Any]]:
     """The defaults of all fields of such kinds, by family and kind; a store refuses others."""
     used = {(family, kind) for each in kinds for family, kind in (*each.items(), ("train", "train"))}
-    parts = {f"{family} {kind}": find(family, kind) for family, kind in sorted(used)}
+    parts = {f"{family} {kind}": find_kind(family, kind) for family, kind in sorted(used)}
     return {name: _defaults(cls) for name, cls in parts.items() if cls is not None}
 
 
@@ -88,13 +88,13 @@ def _defaults(cls: type) -> dict[str, Any]:
     return {name: field.default for name, field in fields(cls).items() if field.role != "nested" and not field.required}
 
 
-def find(family: str, kind: str) -> type | None:
+def find_kind(family: str, kind: str) -> type | None:
     """The class of a kind, or None where the family has none of that name."""
     own = FAMILIES[family].get(kind)
     return optimizers.from_optax(kind) if own is None and family == "optimizer" else own
 
 
-def build(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
+def build_trial(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
     """A trial, or a batch of them where the values of lane fields are arrays, from kinds and values by field name.
 
     `kinds` names the kind of each family that occurs (`{"data": "feature_noise", ..., "schedule": "constant"}`);
@@ -105,7 +105,7 @@ def build(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
 
 
 def _build_part(family: str, kinds: Mapping[str, str], values: Mapping[str, Any]) -> Any:
-    cls = find(family, kinds.get(family, family))
+    cls = find_kind(family, kinds.get(family, family))
     assert cls is not None, f"{family} has no kind {kinds.get(family)!r}"
     given = {}
     for name, field in fields(cls).items():

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from sweep.filters import Scene
+from sweep.filters import TrainingInputs
 from sweep.optimizers.gradient import GradientDescent
 from sweep.training import measure, step
 from sweep.training.measure import Measurement
@@ -26,7 +26,7 @@ quick: Callable[..., Any] = functools.partial(jax.jit, compiler_options={"xla_ba
 class Trained(NamedTuple):
     """A lane before and after some updates. The status of `measured` knows of no target; that of `state` does."""
 
-    scene: Scene
+    scene: TrainingInputs
     first: Any
     state: State
     measured: Measurement
@@ -41,19 +41,19 @@ def train(one: Trial, updates: int, points: int = POINTS) -> Trained:
 
 
 @quick
-def _start(one: Trial) -> tuple[Scene, Any]:
+def _start(one: Trial) -> tuple[TrainingInputs, Any]:
     scene, state = step.start(one)
     return scene, state.params
 
 
 @quick
-def _advance(one: Trial, scene: Scene, params: Any, updates: Any) -> State:
+def _advance(one: Trial, scene: TrainingInputs, params: Any, updates: Any) -> State:
     state = step.start(one)[1]._replace(params=params)
     return jax.lax.fori_loop(0, updates, lambda _, state: step.advance(one, scene, state), state)
 
 
 @functools.partial(quick, static_argnums=3)
-def _measure(one: Trial, scene: Scene, state: State, points: int) -> Measurement:
+def _measure(one: Trial, scene: TrainingInputs, state: State, points: int) -> Measurement:
     return measure.measure(one, scene, state, points)
 
 
@@ -76,7 +76,7 @@ def same(found: Trained, expected: Trained) -> None:
 
 def weights(trained: Trained, start: np.ndarray | None = None) -> np.ndarray:
     """W (d, units). Coordinates that keep some rows alone need the first weights."""
-    filters, frame = trained.state.params["filters"], trained.scene.frame
+    filters, frame = trained.state.params["filters"], trained.inputs.frame
     if "along" in filters:
         kept, along = filters["kept"][...], filters["along"][...]
         return np.asarray(kept * frame.first + frame.vectors.T @ along)

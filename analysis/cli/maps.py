@@ -8,9 +8,9 @@ import typer
 
 import analysis
 from analysis.cli.shared import Confidence, Folder, More, Out, Tune, Value, Where, Width, X, Y, look, read, show, write
-from analysis.reporting.sections import draw, telling
+from analysis.reporting.sections import draw_cells, most_informative_cell
 from analysis.stats.bands import FIGURE
-from analysis.tables.labels import error_sentences, floor, gap_sentences
+from analysis.tables.labels import best_possible_error, error_sentences, gap_sentences
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def gap(
         raise SweepError(f"{a} and {b} share no problem yet. Let the sweep run on, or compare other optimizers.")
     cells = analysis.Cells(shown.x, shown.y, "difference", level=confidence)(paired)
     show(cells, gap_sentences(cells))
-    write(folder, f"gap-{a}-{b}", cells, draw(cells, width), out)
+    write(folder, f"gap-{a}-{b}", cells, draw_cells(cells, width), out)
 
 
 def phase(
@@ -61,8 +61,13 @@ def phase(
     """Phase diagram: the mean over seeds in each cell of a plane, for each optimizer."""
     shown = look(read(folder, more, where), x, y, facet, tune)
     cells = analysis.Cells(shown.x, shown.y, value, facet, confidence)(shown.runs)
-    show(cells, error_sentences(cells, floor(shown.runs)) if (value, facet) == ("test_error", "optimizer") else [])
-    write(folder, f"phase-{value}", cells, draw(cells, width), out)
+    show(
+        cells,
+        error_sentences(cells, best_possible_error(shown.runs))
+        if (value, facet) == ("test_error", "optimizer")
+        else [],
+    )
+    write(folder, f"phase-{value}", cells, draw_cells(cells, width), out)
 
 
 def curves(
@@ -75,7 +80,7 @@ def curves(
     out: Out = None,
 ) -> None:
     """Observables over steps with bands over seeds, in one cell: by default that of the largest paired difference."""
-    cell, place = telling(look(read(folder, None, where), None, None, None, tune), confidence)
+    cell, place = most_informative_cell(look(read(folder, None, where), None, None, None, tune), confidence)
     found = analysis.load_curves(folder, trials=cell["trial"].tolist())
     found.attrs["tuned"] = cell.attrs.get("tuned", ())
     bands = analysis.Bands(tuple(value), level=confidence)(found)

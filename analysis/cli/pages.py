@@ -8,7 +8,7 @@ import typer
 
 import analysis
 from analysis.cli.shared import Confidence, Folder, Level, Where, X, Y
-from analysis.reporting.terminal import looks
+from analysis.reporting.terminal import watch_frames
 
 
 def report(
@@ -36,5 +36,5 @@ def watch(
     from rich.live import Live
 
     with Live(auto_refresh=False) as live:
-        for picture in looks(folder, x, y, value, where, every):
+        for picture in watch_frames(folder, x, y, value, where, every):
             live.update(picture, refresh=True)

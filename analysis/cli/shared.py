@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import analysis
-from analysis.reporting.view import View, view
-from analysis.tables.axes import keep
-from analysis.tables.labels import number, state
+from analysis.reporting.view import View, make_view
+from analysis.tables.axes import filter_rows
+from analysis.tables.labels import completeness_sentence, format_number
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ ROWS = 20
 def read(folder: Path, more: list[Path] | None, where: str | None) -> pd.DataFrame:
     """The runs of a store, or of several, with a word on whether they are all there."""
     runs = analysis.load(folder, *(more or []))
-    typer.echo(state(runs))
-    return keep(runs, where)
+    typer.echo(completeness_sentence(runs))
+    return filter_rows(runs, where)
 
 
 def look(runs: pd.DataFrame, x: str | None, y: str | None, facet: str | None, tune: str) -> View:
     """One plane of the runs; what was left out is said."""
-    shown = view(runs, x, y, facet, tune)
+    shown = make_view(runs, x, y, facet, tune)
     for note in shown.notes:
         typer.echo(note)
     return shown
@@ -68,7 +68,7 @@ def show(table: pd.DataFrame, sentences: list[str]) -> None:
         typer.echo(sentence)
     shown = Table(*map(str, table.columns), box=None, header_style="bold")
     for row in table.head(ROWS).itertuples(index=False):
-        shown.add_row(*(number(value, 4) for value in row))
+        shown.add_row(*(format_number(value, 4) for value in row))
     Console(width=None if sys.stdout.isatty() else 200).print(shown)
     if len(table) > ROWS:
         typer.echo(f"These are the first {ROWS} of {len(table)} rows; --out FILE.csv writes all.")

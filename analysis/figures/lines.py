@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analysis.figures.style import counts, finish, new_figure, styled, thin, value_label
-from analysis.tables.axes import levels
-from analysis.tables.labels import label, number, ticks
+from analysis.figures.style import count_sentence, finish_figure, in_style, new_figure, thin_ticks, value_label
+from analysis.tables.axes import sorted_unique
+from analysis.tables.labels import axis_label, format_number, ticks
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ MEANING = {
 """Observables as formulas."""
 
 
-@styled
+@in_style
 def gap_figure(cells: pd.DataFrame, title: str = "", width: str | None = None) -> Figure:
     """Lines of a table of Cells over x with bands of their intervals: one line a facet, one panel a value of y.
 
@@ -39,19 +39,19 @@ def gap_figure(cells: pd.DataFrame, title: str = "", width: str | None = None) -
     x, y, facet = (cells.attrs.get(key) for key in ("x", "y", "facet"))
     if x is None:
         raise SweepError("gap_figure takes a table of Cells with x. Read the numbers from the table itself.")
-    panels = list(levels(cells, y)) if y else [None]
+    panels = list(sorted_unique(cells, y)) if y else [None]
     figure, axes = new_figure(len(panels), sharey=True, width=width)
     for ax, name in zip(axes, panels, strict=True):
         part = cells if name is None else cells[cells[y] == name]
-        _lines(ax, part, x, facet, list(levels(cells, facet)) if facet else [None], marks=True)
-        ax.set(title="" if name is None else f"{label(y or '')} = {number(name)}", xlabel=label(x))
+        _lines(ax, part, x, facet, list(sorted_unique(cells, facet)) if facet else [None], marks=True)
+        ax.set(title="" if name is None else f"{axis_label(y or '')} = {format_number(name)}", xlabel=axis_label(x))
         ax.set_ylabel(value_label(cells) if ax.get_subplotspec().is_first_col() else "")  # type: ignore[union-attr]
-        _value_ticks(ax, list(levels(cells, x)))
+        _value_ticks(ax, list(sorted_unique(cells, x)))
     _legend(figure, axes[0], facet)
-    return finish(figure, title, _caption(cells))
+    return finish_figure(figure, title, _caption(cells))
 
 
-@styled
+@in_style
 def curves_figure(bands: pd.DataFrame, title: str = "", width: str | None = None) -> Figure:
     """Observables over steps from a table of Bands: one panel an observable, one line and band a facet.
 
@@ -61,13 +61,13 @@ def curves_figure(bands: pd.DataFrame, title: str = "", width: str | None = None
     figure, axes = new_figure(len(names), width=width)
     for ax, name in zip(axes, names, strict=True):
         part = bands[bands["observable"] == name]
-        _lines(ax, part, "step", facet, list(levels(bands, facet)), marks=False)
-        ax.set(title=label(name), xlabel="step", ylabel=MEANING.get(name, label(name)))
+        _lines(ax, part, "step", facet, list(sorted_unique(bands, facet)), marks=False)
+        ax.set(title=axis_label(name), xlabel="step", ylabel=MEANING.get(name, axis_label(name)))
         ax.set_xscale("symlog", linthresh=1, linscale=0.3) if (part["step"] <= 0).any() else ax.set_xscale("log")
         ax.set_xlim(left=part["step"].min())
         ax.minorticks_off()
     _legend(figure, axes[0], facet)
-    return finish(figure, title, _caption(bands))
+    return finish_figure(figure, title, _caption(bands))
 
 
 def _lines(ax: Axes, table: pd.DataFrame, x: str, facet: str | None, names: list[Any], marks: bool) -> None:
@@ -111,7 +111,7 @@ def _value_ticks(ax: Axes, values: list[Any]) -> None:
         ax.set_xscale("log")
     elif values[0] == 0 and len(values) > 2 and values[-1] / values[1] >= 100:
         ax.set_xscale("symlog", linthresh=values[1])
-    shown = [values[i] for i in thin(len(values), 6)]
+    shown = [values[i] for i in thin_ticks(len(values), 6)]
     ax.set_xticks(shown, ticks(shown))
     ax.minorticks_off()
 
@@ -123,7 +123,7 @@ def _legend(figure: Figure, ax: Axes, facet: str | None) -> None:
 
 
 def _caption(table: pd.DataFrame) -> str:
-    marks = [counts(table), f"bands: {100 * table.attrs['level']:g} % intervals of the mean"]
+    marks = [count_sentence(table), f"bands: {100 * table.attrs['level']:g} % intervals of the mean"]
     marks += ["hollow: runs are missing"] if table["incomplete"].any() and "observable" not in table else []
     broken = (table["nonfinite"] > 0).any()
     marks += [f"{'' if 'observable' in table else '×: '}some runs have no finite value"] if broken else []

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from analysis.figures.style import PANEL, counts, finish, new_figure, styled, thin, value_label
-from analysis.tables.axes import levels
-from analysis.tables.labels import label, number, ticks
+from analysis.figures.style import PANEL, count_sentence, finish_figure, in_style, new_figure, thin_ticks, value_label
+from analysis.tables.axes import sorted_unique
+from analysis.tables.labels import axis_label, format_number, ticks
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ TEXT_CELLS, RASTER_CELLS = 120, 2500
 """Most cells in which numbers fit, and most that are drawn as vectors."""
 
 
-class Scale(NamedTuple):
+class ColorScale(NamedTuple):
     """Colours of a figure."""
 
     cmap: str
@@ -54,7 +54,7 @@ class Scale(NamedTuple):
 
     def word(self, mean: float) -> str:
         """A value in a cell."""
-        return f"{mean:{'+' if self.signed else ''}.2f}" if abs(mean) < 10 else number(mean)
+        return f"{mean:{'+' if self.signed else ''}.2f}" if abs(mean) < 10 else format_number(mean)
 
     def dark(self, means: np.ndarray) -> np.ndarray:
         """Where the colour of a value is so dark that marks on it must be light."""
@@ -64,7 +64,7 @@ class Scale(NamedTuple):
         return (rgb @ (0.299, 0.587, 0.114) < 0.45) & ~np.isnan(means)
 
 
-@styled
+@in_style
 def phase_diagram(
     cells: pd.DataFrame, title: str = "", lines: Sequence[pd.DataFrame] = (), width: str | None = None
 ) -> Figure:
@@ -84,11 +84,11 @@ def phase_diagram(
     if x is None or y is None:
         raise SweepError("A phase diagram takes a table of Cells with x and y. Use gap_figure for one axis.")
     _check(cells, lines)
-    xs, ys = list(levels(cells, x)), list(levels(cells, y))
-    panels = list(levels(cells, facet)) if facet else [None]
+    xs, ys = list(sorted_unique(cells, x)), list(sorted_unique(cells, y))
+    panels = list(sorted_unique(cells, facet)) if facet else [None]
     shown = (*PER_CELL, "censored") if "censored" in cells else PER_CELL
     figure, axes = new_figure(len(panels), width=width)
-    scale = colours(cells)
+    scale = color_scale(cells)
     for ax, name in zip(axes, panels, strict=True):
         part = cells if name is None else cells[cells[facet] == name]
         table = part.set_index([y, x])
@@ -101,7 +101,7 @@ def phase_diagram(
         ax.set_title("" if name is None else str(name))
         _label(ax, x, xs, y, ys)
     figure.colorbar(axes[0].collections[0], ax=axes, label=value_label(cells), pad=0.02, extend=_extend(cells, scale))
-    return finish(figure, title, _caption(cells, lines))
+    return finish_figure(figure, title, _caption(cells, lines))
 
 
 def _check(cells: pd.DataFrame, lines: Sequence[pd.DataFrame]) -> None:
@@ -109,24 +109,24 @@ def _check(cells: pd.DataFrame, lines: Sequence[pd.DataFrame]) -> None:
     for line in lines:
         axes = [(each.attrs["x"], each.attrs["y"]) for each in (cells, line)]
         if axes[0] != axes[1]:
-            told = [f"{label(across)} and {label(up or 'nothing')}" for across, up in axes]
+            told = [f"{axis_label(across)} and {axis_label(up or 'nothing')}" for across, up in axes]
             raise SweepError(f"The diagram is over {told[0]}, the line over {told[1]}. Give both the same x and y.")
         if line.attrs["facet"] not in (None, cells.attrs["facet"]):
             cure = f"Make the panels by {line.attrs['facet']}, or keep one value of it in the line"
             raise SweepError(f"The line has a {line.attrs['facet']} and the panels do not. {cure}.")
 
 
-def colours(cells: pd.DataFrame) -> Scale:
+def color_scale(cells: pd.DataFrame) -> ColorScale:
     """The scale of a table of Cells: errors have fixed limits, so that figures of the same kind can be compared."""
     of = cells.attrs["of"]
     largest = float(np.nanmax(cells["mean"].abs().to_numpy(float), initial=0)) or 1.0
     bounded = of.endswith("error") or of == "generalization_gap"
     limit = (0.5 if largest <= CHANCE else 1.0) if bounded else largest
     signed = cells.attrs["column"] in SIGNED or bool((cells["mean"] < 0).any())
-    return Scale("RdBu_r", -limit, limit) if signed else Scale("cividis", 0.0, limit)
+    return ColorScale("RdBu_r", -limit, limit) if signed else ColorScale("cividis", 0.0, limit)
 
 
-def _extend(cells: pd.DataFrame, scale: Scale) -> Literal["max", "neither"]:
+def _extend(cells: pd.DataFrame, scale: ColorScale) -> Literal["max", "neither"]:
     return "max" if (cells["mean"] > scale.high).any() else "neither"
 
 
@@ -134,7 +134,7 @@ def _matrix(column: pd.Series, ys: list[Any], xs: list[Any]) -> np.ndarray:
     return column.unstack().reindex(index=ys, columns=xs).to_numpy(float)
 
 
-def _heat(ax: Axes, cell: dict[str, np.ndarray], scale: Scale, marked: bool) -> None:
+def _heat(ax: Axes, cell: dict[str, np.ndarray], scale: ColorScale, marked: bool) -> None:
     import seaborn as sns
 
     down, across = cell["mean"].shape
@@ -225,12 +225,12 @@ def _places(values: pd.Series, axis: list[Any], ends: tuple[float, float] = (np.
 
 
 def _label(ax: Axes, x: str, xs: list[Any], y: str, ys: list[Any]) -> None:
-    across, up = thin(len(xs), 8), thin(len(ys), 12)
+    across, up = thin_ticks(len(xs), 8), thin_ticks(len(ys), 12)
     first = ax.get_subplotspec().is_first_col()  # type: ignore[union-attr]
     ax.set_xticks([i + 0.5 for i in across], ticks([xs[i] for i in across]), rotation=0)
     ax.set_yticks([i + 0.5 for i in up], ticks([ys[i] for i in up]) if first else [], rotation=0)
-    ax.set_xlabel(label(x) + _spacing(xs))
-    ax.set_ylabel(label(y) + _spacing(ys) if first else "")
+    ax.set_xlabel(axis_label(x) + _spacing(xs))
+    ax.set_ylabel(axis_label(y) + _spacing(ys) if first else "")
     ax.tick_params(length=2)
 
 
@@ -252,7 +252,7 @@ def _marked(cells: pd.DataFrame) -> bool:
 
 
 def _caption(cells: pd.DataFrame, lines: Sequence[pd.DataFrame]) -> str:
-    marks = [counts(cells)]
+    marks = [count_sentence(cells)]
     marks += [f"▲ ▼: the {100 * cells.attrs['level']:g} % interval lies above / below 0"] if _marked(cells) else []
     nowhere = int(cells[[cells.attrs["x"], cells.attrs["y"]]].isna().any(axis=1).sum())
     marks += [f"{nowhere} cells without a value on an axis are not drawn"] if nowhere else []
@@ -267,6 +267,6 @@ def _words(lines: Sequence[pd.DataFrame]) -> Iterator[str]:
     """What each line is."""
     for line, words in zip(lines, cycle(DASHES.values()), strict=False):
         value, level, confidence = (line.attrs[key] for key in ("value", "level", "confidence"))
-        yield f"solid: {label(value)} = {number(level)}, with its {100 * confidence:g} % interval"
+        yield f"solid: {axis_label(value)} = {format_number(level)}, with its {100 * confidence:g} % interval"
         if "predicted" in line:
             yield f"{words}: {line.attrs['theory']}".replace(" ", "\N{NO-BREAK SPACE}")

@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from analysis.tables.labels import label, number
+from analysis.tables.labels import axis_label, format_number
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ WIDTHS = {"single": 3.4, "double": 7.0}
 
 _DATE: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
 
-Plot = TypeVar("Plot", bound=Callable[..., Any])
+PlotFunction = TypeVar("PlotFunction", bound=Callable[..., Any])
 
 
-def styled(plot: Plot) -> Plot:
+def in_style(plot: PlotFunction) -> PlotFunction:
     """Make a function draw in STYLE and leave matplotlib's settings as they were."""
 
     @wraps(plot)
@@ -97,7 +97,7 @@ def new_figure(panels: int, sharey: bool = False, width: str | None = None) -> t
     return figure, axes[:panels]
 
 
-def finish(figure: Figure, title: str, caption: str) -> Figure:
+def finish_figure(figure: Figure, title: str, caption: str) -> Figure:
     """Set title and caption, and lay the figure out for good: each file format would do it a little differently."""
     figure.suptitle(title, fontsize="medium", x=0.01, ha="left")
     lines = textwrap.wrap(caption, int(figure.get_figwidth() * 17))
@@ -113,22 +113,22 @@ def sparse_log_ticks(ax: Axes) -> None:
 
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(lambda value, _: number(value))
+    ax.xaxis.set_major_formatter(lambda value, _: format_number(value))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def value_label(cells: pd.DataFrame) -> str:
     """What the numbers of a table of Cells are."""
-    value, pair = label(cells.attrs["of"]), cells.attrs.get("pair")
+    value, pair = axis_label(cells.attrs["of"]), cells.attrs.get("pair")
     return f"{value}, {pair[0]} minus {pair[1]}" if pair and cells.attrs["column"] == "difference" else value
 
 
-def counts(table: pd.DataFrame) -> str:
+def count_sentence(table: pd.DataFrame) -> str:
     """How many seeds stand behind each number of a table."""
     least, most = table["count"].min(), table["count"].max()
     return f"{most} seeds each" if least == most else f"{least} to {most} seeds"
 
 
-def thin(count: int, most: int) -> list[int]:
+def thin_ticks(count: int, most: int) -> list[int]:
     """At most so many positions, evenly spaced from the first."""
     return list(range(0, count, -(-count // most)))

@@ -15,7 +15,7 @@ FIELDS = {"max_steps": "steps"}
 """Column -> the field of a grid that it shows, where the names differ."""
 
 
-def with_cells(
+def grid_with_cells(
     text: str, name: str, cells: Mapping[str, Sequence[Any]], seeds: Sequence[int], where: str | None = None
 ) -> str:
     """The grid of a text, called `name`, at some cells and seeds instead of its own.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.tables.axes import finite
+from analysis.tables.axes import finite_values
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Refinement:
         """What each row with a crossing wants, best first."""
         b, axis, needs = self.boundary, _Axis.of(runs, self.boundary.x), {}
         names = [key for key in (b.facet, b.y) if key is not None]
-        values = runs.assign(_value=finite(runs, b.value)).groupby([*names, b.x])["_value"]
+        values = runs.assign(_value=finite_values(runs, b.value)).groupby([*names, b.x])["_value"]
         cells = values.agg(["mean", "count"]).query("count > 0").reset_index()
         for one in b(runs).to_dict("records"):
             own = cells[np.logical_and.reduce([cells[name] == one[name] for name in names])] if names else cells

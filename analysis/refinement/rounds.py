@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.refinement.grid_edit import with_cells
+from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import Refinement
-from analysis.tables.axes import keep
-from analysis.tables.labels import number
-from analysis.tables.load import load, manifest
+from analysis.tables.axes import filter_rows
+from analysis.tables.labels import format_number
+from analysis.tables.load import load, read_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def refine(
 
 
 def _load(folder: Path, out: Path, where: str | None) -> pd.DataFrame:
-    return keep(load(folder, *([out] if (out / "runs").is_dir() else [])), where)
+    return filter_rows(load(folder, *([out] if (out / "runs").is_dir() else [])), where)
 
 
 def _path(out: Path, turn: int) -> Path:
@@ -83,7 +83,9 @@ def _write(
     rows = f" of {cells[boundary.y].nunique()} rows" if boundary.y else ""
     what = f"{len(cells):,} cells{rows} at {len(seeds):,} new seeds"
     why = f"where {boundary.value} crosses {boundary.level:g} along {boundary.x}"
-    made = with_cells(text, f"{manifest(folder).get('name', folder.name)}-refined"[-100:], columns, seeds, where)
+    made = grid_with_cells(
+        text, f"{read_manifest(folder).get('name', folder.name)}-refined"[-100:], columns, seeds, where
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     head = f"# {what}:\n# by {len(runs):,} runs of {folder.name} they say most of {why}.\n"
     path.write_text(head + made, encoding="utf-8")
@@ -106,7 +108,7 @@ def _run(folder: Path, path: Path, out: Path) -> None:
 
 def _command(folder: Path, path: Path, out: Path) -> list[str]:
     """The command of a round, with the options of the sweep on which its results depend."""
-    made = manifest(folder)
+    made = read_manifest(folder)
     given = list(map(str, made.get("info", {}).get("command", [])))
     plugins = [word for at, name in enumerate(given[:-1]) if name == "--plugin" for word in given[at : at + 2]]
     return ["-m", "sweep.run", str(path), "--out", str(out), "--dtype", str(made.get("dtype", "float32")), *plugins]
@@ -120,5 +122,5 @@ def _widths(found: pd.DataFrame) -> str:
         return rows
     if (inside["low"] > 0).all():
         factor = np.exp(np.log(inside["high"] / inside["low"]).mean())
-        return f"{rows}, their intervals are a factor of {number(factor)} wide in the mean"
-    return f"{rows}, their intervals are {number((inside['high'] - inside['low']).mean())} wide in the mean"
+        return f"{rows}, their intervals are a factor of {format_number(factor)} wide in the mean"
+    return f"{rows}, their intervals are {format_number((inside['high'] - inside['low']).mean())} wide in the mean"

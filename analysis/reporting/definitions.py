@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.tables.axes import levels, swept
-from analysis.tables.labels import number
+from analysis.tables.axes import sorted_unique, swept
+from analysis.tables.labels import format_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,12 +50,12 @@ REGULARIZED = (
 TESTED = "A point with y F(x) ≤ 0 counts as an error."
 
 
-def setting(runs: pd.DataFrame) -> list[str]:
+def training_setting(runs: pd.DataFrame) -> list[str]:
     """Sentences that define data, network and loss of these runs, then what they have in common and what was varied."""
     told = [
         text + (REGULARIZED if family == "objective" else "")
         for family, texts in KINDS.items()
-        for name in levels(runs, family)
+        for name in sorted_unique(runs, family)
         if (text := texts.get(str(name)))
     ]
     return [*told, TESTED, *_numbers(runs)]
@@ -65,7 +65,7 @@ def _numbers(runs: pd.DataFrame) -> list[str]:
     """The values of all fields: one where it is the same in all runs, else from where to where."""
     varied = swept(runs)
     fields = [name for name in PARAMETERS if name in runs and runs[name].notna().any()]
-    same = [f"{name} = {number(runs[name].dropna().iloc[0])}" for name in fields if runs[name].nunique() == 1]
+    same = [f"{name} = {format_number(runs[name].dropna().iloc[0])}" for name in fields if runs[name].nunique() == 1]
     ranges = [_range(runs, name) for name in [*(name for name in varied if name not in FAMILIES), "seed"]]
     told = [f"The same in all runs: {', '.join(same)}."] if same else []
     return [*told, f"Varied: {'; '.join(ranges)}."]
@@ -80,7 +80,7 @@ PARAMETERS = (
 
 
 def _range(runs: pd.DataFrame, name: str) -> str:
-    values = list(levels(runs, name))
+    values = list(sorted_unique(runs, name))
     if len(values) <= 4:
-        return f"{name} {', '.join(map(number, values))}"
-    return f"{name} from {number(values[0])} to {number(values[-1])} ({len(values)} values)"
+        return f"{name} {', '.join(map(format_number, values))}"
+    return f"{name} from {format_number(values[0])} to {format_number(values[-1])} ({len(values)} values)"

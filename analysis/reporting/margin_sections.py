@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from analysis.figures.lines import curves_figure
-from analysis.reporting.section import Exhibit
+from analysis.reporting.section import Section
 from analysis.stats.bands import Bands
 from analysis.stats.margins import Margins, best_margins
 from analysis.tables.axes import training_axes
-from analysis.tables.labels import interval, number
-from analysis.tables.load import load_curves, parts
+from analysis.tables.labels import format_interval, format_number
+from analysis.tables.load import load_curves, part_files
 from sweep.schema import CURVES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SHARES = {"margin_l2": "best_l2", "margin_linf": "best_linf"}
 """Columns of the runs, and of `best_margins` what they are shares of."""
 
 
-def margin_exhibits(folder: Path, runs: pd.DataFrame, confidence: float) -> Iterator[Exhibit]:
+def margin_sections(folder: Path, runs: pd.DataFrame, confidence: float) -> Iterator[Section]:
     """Margins of linear classifiers beside the exact maximum margins of their data; nothing for other sweeps."""
     known = runs[(runs["data"] == "separable") & (runs["coordinates"] != "gram") & runs["margin_l2"].notna()]
     if known.empty:
@@ -35,13 +35,13 @@ def margin_exhibits(folder: Path, runs: pd.DataFrame, confidence: float) -> Iter
     table = Margins(facet="run", level=confidence)(named, best)
     order = named.sort_values(["optimizer", *axes])["run"].drop_duplicates().tolist()
     table = _with_attrs(table.set_index("run").loc[order].reset_index(), table)
-    curves = _shares(folder, named, best) if parts(folder, CURVES) else None
+    curves = _shares(folder, named, best) if part_files(folder, CURVES) else None
     moves = {} if curves is None else _moves(curves)
     caption = "Margins at the end as shares of the largest margins that any linear classifier has on the same points, "
     caption += (
         "found by quadratic and linear programming: mean over seeds. lead: l-infinity share minus l2 share, paired."
     )
-    yield Exhibit("margins", "Implicit bias: margins", caption, table, said=margin_sentences(table, moves))
+    yield Section("margins", "Implicit bias: margins", caption, table, said=margin_sentences(table, moves))
     if curves is not None:
         yield _course(curves, confidence)
 
@@ -55,7 +55,7 @@ def margin_sentences(table: pd.DataFrame, moves: Mapping[str, str] = MappingProx
     }
     told = []
     for row in table.to_dict("records"):
-        l2, linf = (interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in ("l2", "linf"))
+        l2, linf = (format_interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in ("l2", "linf"))
         largest = f"{l2} of the largest l2 margin and {linf} of the largest l-infinity margin"
         told.append(f"{row['run']}: {largest}; {ahead[row['bias']]}{moves.get(row['run'], '')}.")
     return told
@@ -79,7 +79,7 @@ def _moving(means: pd.DataFrame) -> str:
     ]
     told = f"; over the last half of the steps still {' and '.join(still)}" if still else "; neither moves any more"
     peaks = [
-        f"the {name} share had been {means[key].max():.2f} at step {number(means[key].idxmax())}"
+        f"the {name} share had been {means[key].max():.2f} at step {format_number(means[key].idxmax())}"
         for key, name in named.items()
         if means[key].max() - last[key] >= 2 * STILL
     ]
@@ -96,7 +96,7 @@ def _named(runs: pd.DataFrame, axes: list[str]) -> pd.Series:
     import pandas as pd
 
     def name(row: pd.Series) -> str:
-        own = [f"{axis} = {number(row[axis])}" for axis in axes if pd.notna(row[axis])]
+        own = [f"{axis} = {format_number(row[axis])}" for axis in axes if pd.notna(row[axis])]
         return ", ".join([str(row["optimizer"]), *own])
 
     return runs.apply(name, axis=1)
@@ -111,8 +111,8 @@ def _shares(folder: Path, named: pd.DataFrame, best: pd.DataFrame) -> pd.DataFra
     return curves
 
 
-def _course(curves: pd.DataFrame, confidence: float) -> Exhibit:
+def _course(curves: pd.DataFrame, confidence: float) -> Section:
     bands = Bands(tuple(SHARES), "run", confidence)(curves)
     caption = "Both margins over the steps, as shares of the largest ones; 1 is the best classifier, "
     caption += "0 one that does not yet fit all points."
-    return Exhibit("margin-curves", "Margins over steps", caption, bands, curves_figure(bands))
+    return Section("margin-curves", "Margins over steps", caption, bands, curves_figure(bands))

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from analysis.figures.style import save
-from analysis.reporting.definitions import setting
-from analysis.reporting.sections import Exhibit, exhibits
-from analysis.reporting.tooltips import pointer
-from analysis.reporting.view import view
-from analysis.tables.axes import keep, levels
-from analysis.tables.labels import fit_sentence, number, state
-from analysis.tables.load import Folder, load, manifest, parts
+from analysis.reporting.definitions import training_setting
+from analysis.reporting.section import Section
+from analysis.reporting.sections import report_sections
+from analysis.reporting.tooltips import tooltip_data
+from analysis.reporting.view import make_view
+from analysis.tables.axes import filter_rows, sorted_unique
+from analysis.tables.labels import completeness_sentence, fit_sentence, format_number
+from analysis.tables.load import Folder, load, part_files, read_manifest
 from sweep.schema import RUNS
 from sweep.status import Status
 
@@ -79,13 +80,13 @@ def report(
     Returns the path of the page. Raises StoreError where the folder cannot be read, SweepError on a bad condition.
     """
     runs, folder = load(folder), Path(folder)
-    shown = view(keep(runs, condition), x, y)
-    found = list(exhibits(folder, shown, confidence, level))
+    shown = make_view(filter_rows(runs, condition), x, y)
+    found = list(report_sections(folder, shown, confidence, level))
     page = folder / "report" / "index.html"
     entries = [_entry(each, page.parent / "figures") for each in found]
     text = _template().render(
         **_setting(folder),
-        state=state(runs),
+        state=completeness_sentence(runs),
         incomplete=runs.attrs["complete"] is False,
         condition=condition,
         notes=shown.notes,
@@ -93,14 +94,14 @@ def report(
             *(sentence for each in found if each.headline for sentence in each.said),
             fit_sentence(shown.runs, shown.keys),
         ],
-        defined=setting(runs),
+        defined=training_setting(runs),
         percent=f"{100 * confidence:g}",
         chance=f"{100 - 100 * confidence:.3g}",
         glossary=dict(words for name, words in GLOSSARY.items() if name in runs and runs[name].notna().any()),
         statuses=_statuses(runs),
         meanings={status.label: status.sentence for status in ENDED},
         exhibits=entries,
-        optimizers=list(levels(runs, "optimizer")),
+        optimizers=list(sorted_unique(runs, "optimizer")),
         commands=_commands(folder, _options(x, y, condition, confidence, level)),
     )
     page.write_text(text, encoding="utf-8")
@@ -124,7 +125,7 @@ def _template() -> Template:
     return environment.from_string(text)
 
 
-def _entry(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
+def _entry(exhibit: Section, folder: Path) -> dict[str, Any]:
     """What the page shows of an exhibit, whose files are written on the way."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / exhibit.name
@@ -140,7 +141,7 @@ def _entry(exhibit: Exhibit, folder: Path) -> dict[str, Any]:
     # An image cannot clash with the ids of other figures, as inline SVG would.
     image = base64.b64encode(Path(f"{path}.svg").read_bytes()).decode()
     told |= {"image": f"data:image/svg+xml;base64,{image}", "alt": exhibit.alt}
-    return told | {"panels": pointer(exhibit.figure, exhibit.shown)}
+    return told | {"panels": tooltip_data(exhibit.figure, exhibit.shown)}
 
 
 def _csv(table: pd.DataFrame, path: Path) -> str:
@@ -157,7 +158,7 @@ def _setting(folder: Path) -> dict[str, Any]:
     top = _top_level(first)
     opening = re.match(r"(?:[ \t]*(?:#.*)?\n)*", first)
     comments = re.findall(r"^[ \t]*#[ \t]?(.*)", opening.group() if opening else "", re.MULTILINE)
-    made = manifest(folder)
+    made = read_manifest(folder)
     return {
         "name": str(top.get("name") or folder.resolve().name),
         "question": str(top.get("description") or ""),
@@ -174,7 +175,9 @@ def _grids(folder: Path) -> list[Path]:
 
 def _provenance(folder: Path, made: Mapping[str, Any]) -> dict[str, str]:
     """What made the rows and when, as far as the store says."""
-    last = datetime.fromtimestamp(max(path.stat().st_mtime for path in parts(folder, RUNS)), UTC).replace(microsecond=0)
+    last = datetime.fromtimestamp(max(path.stat().st_mtime for path in part_files(folder, RUNS)), UTC).replace(
+        microsecond=0
+    )
     info = made.get("info")
     known = {name: made[name] for name in ("dtype", "platform", "versions") if name in made}
     known |= {str(name): value for name, value in info.items() if name != "store"} if isinstance(info, Mapping) else {}
@@ -210,7 +213,7 @@ def _top_level(grid: str) -> dict[str, Any]:
 
 def _commands(folder: Path, options: Mapping[str, Any]) -> list[str]:
     """The commands that make the rows, one for each grid, and the page."""
-    made = manifest(folder)
+    made = read_manifest(folder)
     dtype = _other(made.get("dtype", "float32"), "float32")
     runs = [["sweep.run", path, "--out", folder, *_given({"--dtype": dtype})] for path in _grids(folder)]
     page = ["analysis", "report", folder, *_given(options)]
@@ -231,7 +234,7 @@ def _other(value: Any, default: Any) -> Any:
 def _statuses(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """For each optimizer: trials, how many fit the training data, how many ended how."""
     rows = []
-    for name in levels(runs, "optimizer"):
+    for name in sorted_unique(runs, "optimizer"):
         own = runs[runs["optimizer"] == name]
         ended = {status.label: int((own["status"] == status.label).sum()) for status in ENDED}
         rows.append({"optimizer": name, "trials": len(own), "fit": int((own["train_error"] == 0).sum()), **ended})
@@ -243,5 +246,5 @@ def _rows(table: pd.DataFrame) -> dict[str, Any] | None:
     if table.empty or len(table) > ROWS:
         return None
     values = table.astype(object).where(table.notna(), None)
-    rows = [[number(value, 4) for value in row] for row in values.itertuples(index=False)]
+    rows = [[format_number(value, 4) for value in row] for row in values.itertuples(index=False)]
     return {"header": list(map(str, table.columns)), "rows": rows}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class Section:
     """A table of the page, its figure if it has one, and what they say. `name` is that of its files.
 
     `cells` are what the figure draws where that is not the table itself. What a `headline` says stands at the top of

@@ -8,17 +8,29 @@ from typing import TYPE_CHECKING
 
 from analysis.figures.lines import curves_figure, gap_figure
 from analysis.figures.phase_diagram import phase_diagram
-from analysis.reporting.boundary_sections import boundary_exhibits, collapse_exhibit, elsewhere_exhibits, front
-from analysis.reporting.margin_sections import margin_exhibits
-from analysis.reporting.section import Exhibit
-from analysis.reporting.survival_sections import fit_exhibit, flip_exhibit
+from analysis.reporting.boundary_sections import (
+    boundary_sections,
+    collapse_sections,
+    fit_boundary,
+    other_boundary_sections,
+)
+from analysis.reporting.margin_sections import margin_sections
+from analysis.reporting.section import Section
+from analysis.reporting.survival_sections import fit_time_sections, sign_flip_sections
 from analysis.reporting.view import View
 from analysis.stats.bands import FIGURE, Bands
 from analysis.stats.cells import Cells
 from analysis.stats.paired_gap import PairedGap, pairs
-from analysis.tables.axes import largest, levels
-from analysis.tables.labels import error_sentences, floor, gap_sentences, interval, label, where
-from analysis.tables.load import load_curves, parts
+from analysis.tables.axes import largest_cell, sorted_unique
+from analysis.tables.labels import (
+    axis_label,
+    best_possible_error,
+    cell_sentence,
+    error_sentences,
+    format_interval,
+    gap_sentences,
+)
+from analysis.tables.load import load_curves, part_files
 from sweep.schema import CURVES, OBSERVABLES
 
 if TYPE_CHECKING:
@@ -35,22 +47,22 @@ PANELS = 4
 """Most panels of a figure of lines."""
 
 
-def exhibits(folder: Path, shown: View, confidence: float, level: float = 0.25) -> Iterator[Exhibit]:
+def report_sections(folder: Path, shown: View, confidence: float, level: float = 0.25) -> Iterator[Section]:
     """All that a page shows, the paired difference first; `level` is the test error whose boundary is looked for.
 
     Raises StoreError where the curves cannot be read.
     """
     if _measured(shown.runs) == TESTED:
         yield from _gaps(shown, confidence)
-    yield from margin_exhibits(folder, shown.runs, confidence)
+    yield from margin_sections(folder, shown.runs, confidence)
     if shown.x is None:
         yield _means(shown.runs, confidence)
     elif shown.y is None:
         yield from _lines(shown, confidence)
     else:
         yield from _planes(shown, confidence, level)
-    yield from fit_exhibit(shown, confidence)
-    if parts(folder, CURVES):
+    yield from fit_time_sections(shown, confidence)
+    if part_files(folder, CURVES):
         yield from _curves(folder, shown, confidence)
 
 
@@ -59,7 +71,7 @@ def _measured(runs: pd.DataFrame) -> tuple[str, ...]:
     return TESTED if runs["test_error"].notna().any() else ("train_loss",)
 
 
-def _gaps(shown: View, confidence: float) -> Iterator[Exhibit]:
+def _gaps(shown: View, confidence: float) -> Iterator[Section]:
     """Paired differences: a map, a line or a number."""
     for a, b in pairs(shown.runs):
         paired = PairedGap(a, b, by=shown.by)(shown.runs)
@@ -67,47 +79,47 @@ def _gaps(shown: View, confidence: float) -> Iterator[Exhibit]:
         title, name = f"Test error, {a} minus {b}, on the same problems", f"paired-{a}-{b}"
         caption = f"Same data and same first weights: above 0, {b} generalizes better. "
         caption += f"{len(paired)} problems were run with both; {paired.attrs['unpaired']} with one of the two only."
-        yield Exhibit(name, title, caption, cells, draw(cells), gap_sentences(cells))
+        yield Section(name, title, caption, cells, draw_cells(cells), gap_sentences(cells))
 
 
-def draw(cells: pd.DataFrame, width: str | None = None) -> Figure | None:
+def draw_cells(cells: pd.DataFrame, width: str | None = None) -> Figure | None:
     """The figure that fits a table of Cells: a map, lines, or None for a single cell or none at all."""
     if cells.empty or cells.attrs["x"] is None:
         return None
     return gap_figure(cells, width=width) if cells.attrs["y"] is None else phase_diagram(cells, width=width)
 
 
-def _planes(shown: View, confidence: float, level: float) -> Iterator[Exhibit]:
-    found = front(shown, level, confidence)
+def _planes(shown: View, confidence: float, level: float) -> Iterator[Section]:
+    found = fit_boundary(shown, level, confidence)
     for value in _measured(shown.runs):
         cells = Cells(shown.x, shown.y, value, "optimizer", confidence)(shown.runs)
-        said = error_sentences(cells, floor(shown.runs)) if value == "test_error" else []
+        said = error_sentences(cells, best_possible_error(shown.runs)) if value == "test_error" else []
         caption = f"{_meaning(value)} Mean over seeds in each cell."
         figure = phase_diagram(cells, lines=found.lines if found and value == "test_error" else ())
-        yield Exhibit(f"phase-{value}", label(value).capitalize(), caption, cells, figure, said)
+        yield Section(f"phase-{value}", axis_label(value).capitalize(), caption, cells, figure, said)
         if found and value == "test_error":
-            yield from boundary_exhibits(found)
-            yield from elsewhere_exhibits(shown, level, confidence)
-            yield from collapse_exhibit(shown, confidence)
+            yield from boundary_sections(found)
+            yield from other_boundary_sections(shown, level, confidence)
+            yield from collapse_sections(shown, confidence)
     yield from _lines(shown, confidence)
 
 
-def _lines(shown: View, confidence: float) -> Iterator[Exhibit]:
+def _lines(shown: View, confidence: float) -> Iterator[Section]:
     """Lines over x; where there is a plane, of the last value alone and at some of the y."""
     runs, values = shown.runs, _measured(shown.runs)
     if shown.y is not None:
-        ys = list(levels(runs, shown.y))
+        ys = list(sorted_unique(runs, shown.y))
         some = [ys[round(i * (len(ys) - 1) / (PANELS - 1))] for i in range(PANELS)]
         runs, values = runs[runs[shown.y].isin(some)], values[-1:]
     for value in values:
         cells = Cells(shown.x, shown.y, value, "optimizer", confidence)(runs)
-        said = error_sentences(cells, floor(runs)) if shown.y is None and value == "test_error" else []
-        title = f"{label(value).capitalize()} against {label(shown.x or '')}"
-        few = f" At some values of {label(shown.y)}." if shown.y else ""
-        yield Exhibit(f"lines-{value}", title, f"{_meaning(value)}{few}", cells, gap_figure(cells), said)
+        said = error_sentences(cells, best_possible_error(runs)) if shown.y is None and value == "test_error" else []
+        title = f"{axis_label(value).capitalize()} against {axis_label(shown.x or '')}"
+        few = f" At some values of {axis_label(shown.y)}." if shown.y else ""
+        yield Section(f"lines-{value}", title, f"{_meaning(value)}{few}", cells, gap_figure(cells), said)
 
 
-def _means(runs: pd.DataFrame, confidence: float) -> Exhibit:
+def _means(runs: pd.DataFrame, confidence: float) -> Section:
     """Nothing but the seed varies: a table of means instead of a picture."""
     import pandas as pd
 
@@ -126,15 +138,15 @@ def _means(runs: pd.DataFrame, confidence: float) -> Exhibit:
     counted = ", ".join(f"{count} of {name}" for name, count in zip(errors["optimizer"], errors["count"], strict=True))
     caption = f"Mean over seeds with its {100 * confidence:g} % interval. Finite runs: {counted}."
     table = pd.DataFrame({"mean over seeds": values, **columns})
-    return Exhibit("means", "Means", caption, table, said=error_sentences(errors))
+    return Section("means", "Means", caption, table, said=error_sentences(errors))
 
 
 def _told(cells: pd.DataFrame) -> str:
-    return "none" if cells.empty else interval(*cells[["mean", "low", "high"]].iloc[0])
+    return "none" if cells.empty else format_interval(*cells[["mean", "low", "high"]].iloc[0])
 
 
-def _curves(folder: Path, shown: View, confidence: float) -> Iterator[Exhibit]:
-    cell, place = telling(shown, confidence)
+def _curves(folder: Path, shown: View, confidence: float) -> Iterator[Section]:
+    cell, place = most_informative_cell(shown, confidence)
     curves = load_curves(folder, trials=cell["trial"].tolist())
     recorded = [name for name in OBSERVABLES if curves.loc[curves[name].notna(), "step"].nunique() > 1]
     values = FIGURE if set(FIGURE) <= set(recorded) else tuple(name for name in OTHERWISE if name in recorded)
@@ -143,25 +155,25 @@ def _curves(folder: Path, shown: View, confidence: float) -> Iterator[Exhibit]:
     curves.attrs["tuned"] = shown.runs.attrs.get("tuned", ())
     bands = Bands(values, level=confidence)(curves)
     caption = f"{place}A run that has ended keeps its last value."
-    yield Exhibit("curves", " and ".join(map(label, values)).capitalize(), caption, bands, curves_figure(bands))
-    yield from flip_exhibit(curves, place, confidence)
+    yield Section("curves", " and ".join(map(axis_label, values)).capitalize(), caption, bands, curves_figure(bands))
+    yield from sign_flip_sections(curves, place, confidence)
 
 
-def telling(shown: View, confidence: float) -> tuple[pd.DataFrame, str]:
+def most_informative_cell(shown: View, confidence: float) -> tuple[pd.DataFrame, str]:
     """The runs of the cell with the largest paired difference, or test error, and its name in words."""
     if not shown.keys:
         return shown.runs, ""
     value, compared = _measured(shown.runs)[0], pairs(shown.runs)
     table = PairedGap(*compared[0], value, by=shown.by)(shown.runs) if compared else shown.runs
     cells = Cells(shown.x, shown.y, "difference", level=confidence)(table) if compared else None
-    what = f"paired difference, {compared[0][0]} minus {compared[0][1]}" if compared else label(value)
+    what = f"paired difference, {compared[0][0]} minus {compared[0][1]}" if compared else axis_label(value)
     if cells is None or cells["mean"].isna().all():
-        cells, what = Cells(shown.x, shown.y, value, "optimizer", confidence)(shown.runs), label(value)
-    top = largest(cells.dropna(subset=shown.keys))
+        cells, what = Cells(shown.x, shown.y, value, "optimizer", confidence)(shown.runs), axis_label(value)
+    top = largest_cell(cells.dropna(subset=shown.keys))
     inside = (shown.runs[shown.keys] == top[shown.keys]).all(axis=1)
     among = f" of the runs that have {' and '.join(shown.keys)}" if shown.runs[shown.keys].isna().any(axis=None) else ""
-    return shown.runs[inside], f"At {where(top, shown.keys)}, the cell with the largest {what}{among}. "
+    return shown.runs[inside], f"At {cell_sentence(top, shown.keys)}, the cell with the largest {what}{among}. "
 
 
 def _meaning(value: str) -> str:
-    return f"{label(value).capitalize()}: {OBSERVABLES[value]}."
+    return f"{axis_label(value).capitalize()}: {OBSERVABLES[value]}."

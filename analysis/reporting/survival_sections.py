@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.figures.phase_diagram import phase_diagram
-from analysis.reporting.section import Exhibit
+from analysis.reporting.section import Section
 from analysis.stats.survival import FitTime, SignFlips, survival_figure
-from analysis.tables.axes import levels
-from analysis.tables.labels import interval, number
+from analysis.tables.axes import sorted_unique
+from analysis.tables.labels import format_interval, format_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from analysis.reporting.view import View
 
 
-def fit_exhibit(shown: View, confidence: float) -> Iterator[Exhibit]:
+def fit_time_sections(shown: View, confidence: float) -> Iterator[Section]:
     """When the training set is first fitted, with what is censored; nothing where only the last step was looked at."""
     fits = shown.runs["fit_step"].dropna()
     if fits.empty or (fits == shown.runs.loc[fits.index, "steps"]).all():
@@ -34,11 +34,11 @@ def fit_exhibit(shown: View, confidence: float) -> Iterator[Exhibit]:
     )
     title, cells = "Steps until the training data is fitted", None if shown.y is None else _cells(table)
     figure = None if cells is None else phase_diagram(cells)
-    yield Exhibit("fit-step", title, caption, table, figure, _fits_told(table), cells, headline=False)
+    yield Section("fit-step", title, caption, table, figure, _fits_told(table), cells, headline=False)
     if shown.x is None:
         shares = fit.shares(shown.runs)
         caption = "Share of the runs that fit their training data by each step."
-        yield Exhibit("fit-share", "Runs that fit by each step", caption, shares, survival_figure(shares))
+        yield Section("fit-share", "Runs that fit by each step", caption, shares, survival_figure(shares))
 
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
     return cells
 
 
-def flip_exhibit(curves: pd.DataFrame, place: str, confidence: float) -> Iterator[Exhibit]:
+def sign_flip_sections(curves: pd.DataFrame, place: str, confidence: float) -> Iterator[Section]:
     """How many runs unlearn the feature, and when; nothing without a feature."""
     if "feature" not in curves or curves["feature"].isna().all():
         return
@@ -60,14 +60,14 @@ def flip_exhibit(curves: pd.DataFrame, place: str, confidence: float) -> Iterato
         f"{place}A run flips where feature learning, once above 0, falls to 0 or below: between the steps after and "
     )
     caption += "median, the recorded ones before and at the flip (medians over seeds)."
-    yield Exhibit("flips", "Sign flips of feature learning", caption, table, said=[_flips_told(table, place)])
+    yield Section("flips", "Sign flips of feature learning", caption, table, said=[_flips_told(table, place)])
 
 
 def _fits_told(table: pd.DataFrame) -> list[str]:
     """For each optimizer of which some runs do not fit, how those end."""
     homes = ("capped", "diverged", "converged", "unfinished")
     told = []
-    for name in levels(table, "optimizer"):
+    for name in sorted_unique(table, "optimizer"):
         own = table[table["optimizer"] == name]
         rest = [f"{count} {home}" for home in homes if (count := int(own[home].sum()))]
         if rest:
@@ -79,8 +79,8 @@ def _flips_told(table: pd.DataFrame, place: str) -> str:
     """For all optimizers in one sentence, which says where."""
     told = []
     for row in table.to_dict("records"):
-        share = interval(row["share"], row["share_low"], row["share_high"])
-        when = f", at step {number(row['median'])} in the median" if np.isfinite(row["median"]) else ""
+        share = format_interval(row["share"], row["share_low"], row["share_high"])
+        when = f", at step {format_number(row['median'])} in the median" if np.isfinite(row["median"]) else ""
         many = f"{row['flipped']:.0f} of {row['runs']:.0f} runs of {row['optimizer']}"
         told.append(f"in {many} (a share of {share}){when}")
     what = f"feature learning turns negative {'; '.join(told)}."

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.phase_diagram import Scale, colours
-from analysis.figures.style import thin, value_label
-from analysis.reporting.view import View, view
+from analysis.figures.phase_diagram import ColorScale, color_scale
+from analysis.figures.style import thin_ticks, value_label
+from analysis.reporting.view import View, make_view
 from analysis.stats.cells import Cells
 from analysis.stats.paired_gap import PairedGap, pairs
-from analysis.tables.axes import keep, levels
-from analysis.tables.labels import label, state, ticks
-from analysis.tables.load import load, parts
+from analysis.tables.axes import filter_rows, sorted_unique
+from analysis.tables.labels import axis_label, completeness_sentence, ticks
+from analysis.tables.load import load, part_files
 from sweep.errors import SweepError
 from sweep.schema import RUNS
 
@@ -32,7 +32,7 @@ WIDTH = 7
 """Characters of a cell."""
 
 
-def looks(
+def watch_frames(
     folder: Path,
     x: str | None = None,
     y: str | None = None,
@@ -47,14 +47,14 @@ def looks(
     """
     seen: list[str] | None = None
     while True:
-        names = [path.name for path in parts(folder, RUNS)]
+        names = [path.name for path in part_files(folder, RUNS)]
         if names != seen:
             seen = names
             if not names:
                 yield f"{folder} has no runs yet."
             else:
                 runs = load(folder)
-                yield picture(keep(runs, where), x, y, value)
+                yield picture(filter_rows(runs, where), x, y, value)
                 if runs.attrs["complete"]:
                     return
         time.sleep(every)
@@ -70,10 +70,12 @@ def picture(
     from rich.columns import Columns
     from rich.console import Group
 
-    shown = view(runs, x, y, "optimizer")
+    shown = make_view(runs, x, y, "optimizer")
     cells = _difference(shown) if value == "difference" else Cells(shown.x, shown.y, value, "optimizer")(shown.runs)
-    names = [None] if value == "difference" else list(levels(cells, "optimizer"))
-    return Group(state(runs), *shown.notes, Columns([_panel(cells, name) for name in names], padding=(1, 4)))
+    names = [None] if value == "difference" else list(sorted_unique(cells, "optimizer"))
+    return Group(
+        completeness_sentence(runs), *shown.notes, Columns([_panel(cells, name) for name in names], padding=(1, 4))
+    )
 
 
 def _difference(shown: View) -> pd.DataFrame:
@@ -92,7 +94,7 @@ def _panel(cells: pd.DataFrame, name: object) -> RenderableType:
     x, y = cells.attrs["x"], cells.attrs["y"]
     xs, ys = _some(cells, x, ACROSS), _some(cells, y, DOWN)
     part = cells if name is None else cells[cells["optimizer"] == name]
-    scale = colours(cells)
+    scale = color_scale(cells)
     found = {(row.get(y), row.get(x)): _cell(row, scale) for row in part.to_dict("records")}
     table = Table(box=None, padding=0, show_header=False)
     for value, tick in reversed(list(zip(ys, ticks(ys) if y else [""], strict=True))):
@@ -103,11 +105,11 @@ def _panel(cells: pd.DataFrame, name: object) -> RenderableType:
 
 
 def _some(cells: pd.DataFrame, key: str | None, most: int) -> list[object]:
-    values: list[object] = list(levels(cells, key)) if key else [None]
-    return [values[i] for i in thin(len(values), most)]
+    values: list[object] = list(sorted_unique(cells, key)) if key else [None]
+    return [values[i] for i in thin_ticks(len(values), most)]
 
 
-def _cell(row: dict[Hashable, Any], scale: Scale) -> Text:
+def _cell(row: dict[Hashable, Any], scale: ColorScale) -> Text:
     from matplotlib import colormaps
     from rich.color import Color
     from rich.style import Style
@@ -122,5 +124,5 @@ def _cell(row: dict[Hashable, Any], scale: Scale) -> Text:
 
 
 def _axes(x: str | None, y: str | None) -> str:
-    across = f"→ {label(x)}" if x else ""
-    return f"{across}   ↑ {label(y)}" if y else across
+    across = f"→ {axis_label(x)}" if x else ""
+    return f"{across}   ↑ {axis_label(y)}" if y else across

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.tables.axes import levels
-from analysis.tables.labels import interval, label, number, ticks
+from analysis.tables.axes import sorted_unique
+from analysis.tables.labels import axis_label, format_interval, format_number, ticks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,11 +26,11 @@ TOLD = ("mean", "low", "high", "count", "nonfinite", "expected")
 """Columns of a table of Cells or Bands that a pointer reads."""
 
 
-def pointer(figure: Figure | None, table: pd.DataFrame) -> list[dict[str, Any]]:
+def tooltip_data(figure: Figure | None, table: pd.DataFrame) -> list[dict[str, Any]]:
     """The panels of a phase_diagram, gap_figure or curves_figure of this table, as plain JSON values.
 
     Of each panel `name`, the names of its `columns` and `rows`, and `at`: left, top, width and height in fractions of
-    the picture. Row after row, numbers as `interval` words them: `mean`, `below` and `above` (how far the ends of the
+    the picture. Row after row, numbers as `format_interval` words them: `mean`, `below` and `above` (how far the ends of the
     interval are from it) in units of 10^-`digits`; `count`, `nonfinite`, `missing`. A number stands for a list of equal
     ones, null for what there is not; one null end of two is an infinite one. In fractions of the panel, downwards, `x`
     of each column and `y` of each row (of a map) or point (of `lines`).
@@ -60,22 +60,22 @@ def _panels(table: pd.DataFrame, key: str | None) -> Iterator[tuple[str, pd.Data
     if key is None:
         yield "", table
         return
-    values = list(dict.fromkeys(table[key]) if key == "observable" else levels(table, key))
+    values = list(dict.fromkeys(table[key]) if key == "observable" else sorted_unique(table, key))
     for value, name in zip(values, _names(key, values), strict=True):
         yield name, table[table[key] == value]
 
 
 def _levels(table: pd.DataFrame, key: str | None) -> list[Any]:
-    return [None] if key is None else list(levels(table, key))
+    return [None] if key is None else list(sorted_unique(table, key))
 
 
 def _names(key: str | None, values: Sequence[Any]) -> list[str]:
     """`snr = 0.5`, `adam`, `feature learning`, or nothing."""
     if key == "observable":
-        return [label(value) for value in values]
+        return [axis_label(value) for value in values]
     if key is None:
         return [""] * len(values)
-    short = [number(value) for value in values]
+    short = [format_number(value) for value in values]
     known = short if len(set(short)) == len(short) else ticks(list(values))
     return known if key == "optimizer" else [f"{key} = {text}" for text in known]
 
@@ -133,7 +133,7 @@ def _rectangle(ax: Axes) -> list[float]:
 
 
 def _numbers(cell: dict[str, Floats]) -> dict[str, Any]:
-    """The numbers of all cells, digit by digit those that `interval` words."""
+    """The numbers of all cells, digit by digit those that `format_interval` words."""
     words = [_digits(*each) for each in zip(*(cell[name].ravel() for name in ("mean", "low", "high")), strict=True)]
     told = dict(zip(("digits", "mean", "below", "above"), map(list, zip(*words, strict=True)), strict=True))
     count, broken = cell["count"].ravel(), cell["nonfinite"].ravel()
@@ -149,7 +149,7 @@ def _digits(mean: float, low: float, high: float) -> tuple[int | None, ...]:
     if endless.any():  # as many digits as the end that is known has
         near = np.nan if endless.all() else reach.min()
         low, high = mean - near, mean + near
-    found = re.findall(r"(-?\d+)\.?(\d*)", interval(mean, low, high))
+    found = re.findall(r"(-?\d+)\.?(\d*)", format_interval(mean, low, high))
     whole = [int(before + after) for before, after in found]
     if not whole:
         return (None,) * 4

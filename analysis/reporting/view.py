@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.stats.paired_gap import tuned
-from analysis.tables.axes import determined, levels, plane, problem_axes, require, swept, training_axes
-from analysis.tables.labels import label, number
+from analysis.tables.axes import (
+    is_determined_by,
+    plane,
+    problem_axes,
+    require_columns,
+    sorted_unique,
+    swept,
+    training_axes,
+)
+from analysis.tables.labels import axis_label, format_number
 from sweep.schema import KINDS
 
 if TYPE_CHECKING:
@@ -40,7 +48,7 @@ class View:
         for name in self.fixed:
             others = [(other, value) for other, value in self.fixed.items() if other != name]
             near = _at(self.whole, others)
-            values = list(levels(near, name))
+            values = list(sorted_unique(near, name))
             if 1 < len(values) <= most and not isinstance(values[0], str):
                 for value in values:
                     runs = tuned(_at(near, [(name, value)]), by=self.keys)
@@ -49,10 +57,10 @@ class View:
     @property
     def by(self) -> tuple[str, ...]:
         """The axes that are not of the problem."""
-        return tuple(key for key in self.keys if not determined(self.runs, key, ["problem"]))
+        return tuple(key for key in self.keys if not is_determined_by(self.runs, key, ["problem"]))
 
 
-def view(
+def make_view(
     runs: pd.DataFrame, x: str | None = None, y: str | None = None, facet: str | None = None, tune: str = "train_loss"
 ) -> View:
     """Reduce a table to one plane without averaging: other columns are kept at one value, hyperparameters tuned.
@@ -65,7 +73,7 @@ def view(
     fixed: dict[str, Any] = {}
     kinds = [name for name in KINDS if name != "optimizer"]
     shown = _fix(runs, [name for name in swept(runs) if name in kinds], [], notes, fixed)
-    require(shown, [name for name in (x, y, facet) if name is not None])
+    require_columns(shown, [name for name in (x, y, facet) if name is not None])
     panel = shown if facet in (None, "optimizer") else _fix(shown, [facet], [], [], {})
     x, y = plane(panel, x, y)
     keys = [key for key in (x, y, facet) if key is not None]
@@ -74,7 +82,7 @@ def view(
     shown = _fix(shown, [name for name in rest if name not in keys], keys, notes, fixed)
     if chosen := [name for name in training_axes(shown) if name not in keys]:
         shown = tuned(shown, tune, keys)
-        what = f"for each problem and optimizer the run with the least {label(tune)} is shown"
+        what = f"for each problem and optimizer the run with the least {axis_label(tune)} is shown"
         notes.append(f"Over {', '.join(chosen)}, {what}; test data had no part in the choice.")
     return View(shown, x, y, tuple(notes), fixed, runs)
 
@@ -83,11 +91,11 @@ def _fix(
     runs: pd.DataFrame, names: list[str], keys: list[str], notes: list[str], fixed: dict[str, Any]
 ) -> pd.DataFrame:
     for name in names:
-        if not determined(runs, name, ["optimizer", *keys]):
+        if not is_determined_by(runs, name, ["optimizer", *keys]):
             value, count = _usual(runs, name), runs[name].nunique(dropna=False)
             runs = _at(runs, [(name, value)])
             fixed[name] = value
-            notes.append(f"Shown at {name} = {number(value)}, one of {count} values that were run.")
+            notes.append(f"Shown at {name} = {format_number(value)}, one of {count} values that were run.")
     return runs
 
 
@@ -103,5 +111,5 @@ def _usual(runs: pd.DataFrame, name: str) -> Any:
     counts = runs[name].value_counts()
     if counts.empty or runs[name].isna().sum() > counts.max():
         return None
-    frequent = list(levels(runs[runs[name].isin(counts.index[counts == counts.max()])], name))
+    frequent = list(sorted_unique(runs[runs[name].isin(counts.index[counts == counts.max()])], name))
     return frequent[len(frequent) // 2]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.stats.cells import Cells
-from analysis.tables.axes import require
+from analysis.tables.axes import require_columns
 from sweep.errors import SweepError
 from sweep.status import Status
 
@@ -39,7 +39,7 @@ class Bands:
         """
         import pandas as pd
 
-        require(curves, ["trial", "step", "status", self.facet, *self.values])
+        require_columns(curves, ["trial", "step", "status", self.facet, *self.values])
         bands = [self._band(curves, value).assign(observable=value) for value in self.values]
         table = pd.concat(bands, ignore_index=True)
         table.attrs = {**curves.attrs, "x": "step", "y": None, "facet": self.facet, "level": self.level}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from analysis.stats.crossing import logistic_crossing, monotone_crossing
-from analysis.stats.intervals import percentile
-from analysis.tables.axes import finite, levels, refuse_mixture, require
+from analysis.stats.intervals import percentile_interval
+from analysis.tables.axes import finite_values, require_columns, require_one_run_per_seed, sorted_unique
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Boundary:
             at, drawn = self._crossings(cube)
             for place, (y, seeds) in enumerate(zip(cube.ys, cube.seeds_of_rows, strict=True)):
                 keys = {key: each for key, each in ((self.facet, name), (self.y, y)) if key is not None}
-                low, high = percentile(drawn[:, place], seeds, self.confidence)
+                low, high = percentile_interval(drawn[:, place], seeds, self.confidence)
                 rows.append({**keys, "at": at[place], "low": low, "high": high, "seeds": seeds})
         table = pd.DataFrame(rows)
         table.attrs = {**runs.attrs, "x": self.x, "y": self.y, "facet": self.facet, "value": self.value}
@@ -85,24 +85,24 @@ class Boundary:
                 raise SweepError(f"An exponent wants {self.y} above 0. Keep such runs with a condition.")
             at, drawn = self._crossings(cube)
             slopes = _slopes(np.log(np.asarray(cube.ys, float)), np.concatenate([at[None], drawn]))
-            low, high = percentile(slopes[1:], cube.seeds, self.confidence)
+            low, high = percentile_interval(slopes[1:], cube.seeds, self.confidence)
             inside = int((np.isfinite(at) & (at > 0)).sum())
             key = {} if self.facet is None else {self.facet: name}
             found.append({**key, "slope": slopes[0], "low": low, "high": high, "rows": inside, "seeds": cube.seeds})
         return pd.DataFrame(found)
 
-    def _cubes(self, runs: pd.DataFrame) -> list[tuple[object, Cube]]:
+    def _cubes(self, runs: pd.DataFrame) -> list[tuple[object, SeedCube]]:
         keys = [key for key in (self.facet, self.y, self.x) if key is not None]
-        require(runs, [*keys, self.value, "seed"])
-        refuse_mixture(runs, keys)
-        table = runs.assign(_value=finite(runs, self.value)).dropna(subset=["_value"])
+        require_columns(runs, [*keys, self.value, "seed"])
+        require_one_run_per_seed(runs, keys)
+        table = runs.assign(_value=finite_values(runs, self.value)).dropna(subset=["_value"])
         if table.empty:
             raise SweepError(f"No run has a finite {self.value}.")
-        names = list(levels(table, self.facet)) if self.facet else [None]
+        names = list(sorted_unique(table, self.facet)) if self.facet else [None]
         parts = [table if name is None else table[table[self.facet] == name] for name in names]
-        return [(name, Cube.of(part, self.x, self.y)) for name, part in zip(names, parts, strict=True)]
+        return [(name, SeedCube.of(part, self.x, self.y)) for name, part in zip(names, parts, strict=True)]
 
-    def _crossings(self, cube: Cube) -> tuple[Floats, Floats]:
+    def _crossings(self, cube: SeedCube) -> tuple[Floats, Floats]:
         """Crossing of each row (rows,), and of each resample of the seeds (resamples, rows)."""
         random = np.random.default_rng(0)
         drawn = random.multinomial(cube.seeds, np.full(cube.seeds, 1 / cube.seeds), self.resamples)
@@ -126,7 +126,7 @@ class Boundary:
 
 
 @dataclass(frozen=True)
-class Cube:
+class SeedCube:
     """Values by seed, y and x; `there` says which runs there are. `positions` are the x where one interpolates."""
 
     xs: list[float]
@@ -136,7 +136,7 @@ class Cube:
     logarithmic: bool
 
     @classmethod
-    def of(cls, table: pd.DataFrame, x: str, y: str | None) -> Cube:
+    def of(cls, table: pd.DataFrame, x: str, y: str | None) -> SeedCube:
         """From a table of runs, one for each seed in a cell."""
         xs, ys = _numbers(table, x), _numbers(table, y) if y else [0.0]
         seeds = _numbers(table, "seed")
@@ -191,7 +191,7 @@ def _numbers(table: pd.DataFrame, name: str) -> list[float]:
     return [float(each) for each in np.unique(table[name].dropna())]
 
 
-def _rises(cube: Cube) -> bool:
+def _rises(cube: SeedCube) -> bool:
     """Does the value rise along the rows, on the whole: from the first to the last x that each has runs at?"""
     rise = 0.0
     for values, there in zip(cube.values.swapaxes(0, 1), cube.there.swapaxes(0, 1), strict=True):

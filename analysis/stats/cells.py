@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.tables.axes import DERIVED, finite, refuse_mixture, require
+from analysis.tables.axes import DERIVED, finite_values, require_columns, require_one_run_per_seed
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class Cells:
         `expected`: the most that any cell has, unless the table is known to be complete.
         Raises SweepError where something else than the seed varies within a cell.
         """
-        require(table, [*self.keys, self.value])
+        require_columns(table, [*self.keys, self.value])
         if len(set(self.keys)) < len(self.keys):
             raise SweepError(f"x, y and facet are {', '.join(self.keys)}. Give them different columns.")
-        refuse_mixture(table, self.keys)
+        require_one_run_per_seed(table, self.keys)
         # A key is grouped through a copy, so that a column can be a key and the value, or have any name.
-        groups = table.assign(_value=finite(table, self.value)).groupby(self.keys or (lambda _: 0), dropna=False)
+        groups = table.assign(_value=finite_values(table, self.value)).groupby(self.keys or (lambda _: 0), dropna=False)
         cells = groups.agg(
             mean=("_value", "mean"), _std=("_value", "std"), count=("_value", "count"), _rows=("_value", "size")
         )

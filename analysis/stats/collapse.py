@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.stats.boundary import Cube
+from analysis.stats.boundary import SeedCube
 from analysis.stats.cells import Cells
-from analysis.stats.intervals import percentile
-from analysis.stats.master_curve import Points
-from analysis.tables.axes import finite, levels, refuse_mixture, require
+from analysis.stats.intervals import percentile_interval
+from analysis.stats.master_curve import ScaledCurves
+from analysis.tables.axes import finite_values, require_columns, require_one_run_per_seed, sorted_unique
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Collapse:
         rows = []
         for name, cube in self._cubes(runs):
             key = {} if self.facet is None else {self.facet: name}
-            rows.append({**key, **self._row(Points.of(cube)), "sizes": len(cube.ys), "seeds": cube.seeds})
+            rows.append({**key, **self._row(ScaledCurves.of(cube)), "sizes": len(cube.ys), "seeds": cube.seeds})
         table = pd.DataFrame(rows)
         table.attrs = {**runs.attrs, "x": self.x, "size": self.size, "facet": self.facet, "value": self.value}
         table.attrs |= {"confidence": self.confidence}
@@ -90,11 +90,11 @@ class Collapse:
         table.attrs = {**cells.attrs, "size": self.size}
         return table
 
-    def _cubes(self, runs: pd.DataFrame) -> list[tuple[object, Cube]]:
+    def _cubes(self, runs: pd.DataFrame) -> list[tuple[object, SeedCube]]:
         keys = [key for key in (self.facet, self.size, self.x) if key is not None]
-        require(runs, [*keys, self.value, "seed"])
-        refuse_mixture(runs, keys)
-        table = runs.assign(_value=finite(runs, self.value)).dropna(subset=["_value"])
+        require_columns(runs, [*keys, self.value, "seed"])
+        require_one_run_per_seed(runs, keys)
+        table = runs.assign(_value=finite_values(runs, self.value)).dropna(subset=["_value"])
         if table.empty:
             raise SweepError(f"No run has a finite {self.value}.")
         for name in (self.x, self.size):
@@ -102,27 +102,27 @@ class Collapse:
                 raise SweepError(
                     f"A collapse wants {name} above 0. Keep such runs with a condition, or take another axis."
                 )
-        names = list(levels(table, self.facet)) if self.facet else [None]
+        names = list(sorted_unique(table, self.facet)) if self.facet else [None]
         parts = [table if name is None else table[table[self.facet] == name] for name in names]
-        return [(name, Cube.of(part, self.x, self.size)) for name, part in zip(names, parts, strict=True)]
+        return [(name, SeedCube.of(part, self.x, self.size)) for name, part in zip(names, parts, strict=True)]
 
-    def _row(self, points: Points) -> dict[str, float]:
+    def _row(self, points: ScaledCurves) -> dict[str, float]:
         names = ["exponent", "low", "high", *(("width", "width_low", "width_high", "middle") if self.width else ())]
         row = {**dict.fromkeys(names, np.nan), "quality": np.nan, "quality_unscaled": points.quality(np.zeros(3))}
         theta = self._fit(points)
         if np.isfinite(theta[0, 0]):
             row["exponent"] = theta[0, 0]
-            row["low"], row["high"] = map(float, percentile(theta[1:, 0], points.seeds, self.confidence))
+            row["low"], row["high"] = map(float, percentile_interval(theta[1:, 0], points.seeds, self.confidence))
             row["quality"] = points.quality(theta[0])
             if self.width:
                 row["width"] = theta[0, 1]
                 row["width_low"], row["width_high"] = map(
-                    float, percentile(theta[1:, 1], points.seeds, self.confidence)
+                    float, percentile_interval(theta[1:, 1], points.seeds, self.confidence)
                 )
                 row["middle"] = np.exp(theta[0, 2] + theta[0, 0] * points.centre)
         return row
 
-    def _fit(self, points: Points) -> Floats:
+    def _fit(self, points: ScaledCurves) -> Floats:
         """The best (a, b, c) of the runs and of each resample (resamples + 1, 3)."""
         random, seeds = np.random.default_rng(0), points.seeds
         drawn = random.multinomial(seeds, np.full(seeds, 1 / seeds), self.resamples).astype(float)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-def percentile(drawn: Floats, seeds: int, confidence: float) -> tuple[Floats, Floats]:
+def percentile_interval(drawn: Floats, seeds: int, confidence: float) -> tuple[Floats, Floats]:
     """Both ends over the first axis, expanded for few seeds; NaN where there is one seed only, or nothing is known.
 
     A resample that is NaN says nothing.

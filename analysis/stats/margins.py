@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from analysis.stats.cells import Cells
-from analysis.tables.axes import require
-from analysis.tables.load import manifest
+from analysis.tables.axes import require_columns
+from analysis.tables.load import read_manifest
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def best_margins(runs: pd.DataFrame, dtype: str | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    require(runs, ["problem", "seed", "data", "coordinates"])
+    require_columns(runs, ["problem", "seed", "data", "coordinates"])
     own = runs[runs["data"] == "separable"].drop_duplicates("problem")
     if own.empty:
         raise SweepError("No run has the data separable. Margins are those of linearly separable data.")
@@ -119,7 +119,7 @@ class Margins:
         the first, paired; `bias` is "linf" where its interval lies above 0, "l2" where it lies below, else "none".
         `best` is a table of `best_margins`. Raises SweepError where something else than the seed varies within a cell.
         """
-        require(runs, ["problem", "margin_l2", "margin_linf"])
+        require_columns(runs, ["problem", "margin_l2", "margin_linf"])
         own = runs[runs["problem"].isin(best["problem"])]
         ideal = best.set_index("problem").loc[own["problem"]].set_index(own.index)
         l2, linf = own["margin_l2"] / ideal["best_l2"], own["margin_linf"] / ideal["best_linf"]
@@ -139,15 +139,15 @@ def _points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
     import jax
 
     from sweep.data import Separable
-    from sweep.data.base import features, training_points
+    from sweep.data.base import feature_directions, training_points
 
     @jax.jit
     def draw(data: Separable, seed: Any) -> Any:
-        points = training_points(data, seed, features(data, seed))
+        points = training_points(data, seed, feature_directions(data, seed))
         return points.label[:, None] * points.noise.dense(int(data.d))[:, 0]
 
     names = list(Separable.__dataclass_fields__)
-    require(rows, names)
+    require_columns(rows, names)
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
         for row in rows.to_dict("records"):
             data = Separable(**{name: row[name] for name in names})
@@ -157,7 +157,7 @@ def _points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
 def _dtype(runs: pd.DataFrame) -> str:
     """The dtype of the sweep that the runs were loaded from."""
     folders = [folder for folder in str(runs.attrs.get("folder", "")).split(", ") if folder]
-    found = {manifest(folder).get("dtype") for folder in folders}
+    found = {read_manifest(folder).get("dtype") for folder in folders}
     if len(found) == 1 and (known := found.pop()):
         return known
     raise SweepError("The dtype in which the sweep drew its points is not known. Give best_margins the dtype.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.stats.boundary import Cube
+from analysis.stats.boundary import SeedCube
 from analysis.stats.crossing import monotone_crossing
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ HALVINGS, PIECE = 10, 64
 
 
 @dataclass(frozen=True)
-class Points:
+class ScaledCurves:
     """The cells of a facet that have runs as points, N of them over `seeds` S, with what an exponent makes of them.
 
     `log_size` is relative to its mean over sizes, `centre`. `curves` (S + 1, N) are the means, and for each seed what
@@ -41,7 +41,7 @@ class Points:
     curves: Floats
 
     @classmethod
-    def of(cls, cube: Cube) -> Points:
+    def of(cls, cube: SeedCube) -> ScaledCurves:
         """From a cube with sizes for its rows."""
         size, x = np.nonzero(cube.there.any(axis=0))
         there = cube.there[:, size, x]

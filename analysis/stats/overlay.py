@@ -9,9 +9,9 @@ import numpy as np
 
 from analysis.stats.boundary import Boundary
 from analysis.stats.cells import Cells
-from analysis.stats.theories import Theory, claimed
-from analysis.tables.axes import levels
-from analysis.tables.labels import number
+from analysis.stats.theories import Theory, applicable_rows
+from analysis.tables.axes import sorted_unique
+from analysis.tables.labels import format_number
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Overlay:
             raise SweepError(
                 f"{self.theory.title} is a bound, not a boundary. Count the runs that keep it with Within."
             )
-        return claimed(self.theory, runs, self.boundary.facet)
+        return applicable_rows(self.theory, runs, self.boundary.facet)
 
     @property
     def _rows(self) -> list[str]:
@@ -170,11 +170,11 @@ class Overlay:
 def overlay_sentences(table: pd.DataFrame, slopes: pd.DataFrame | None = None) -> list[str]:
     """What an Overlay says, one sentence a facet: what its slope says of the theory if given, then its rows."""
     facet = table.attrs["facet"]
-    names = list(levels(table, facet)) if facet else [None]
+    names = list(sorted_unique(table, facet)) if facet else [None]
     told = []
     for name in names:
         part = table if name is None else table[table[facet] == name]
-        who = "" if name is None else f" for {number(name)}"
+        who = "" if name is None else f" for {format_number(name)}"
         own = None if slopes is None else slopes if name is None else slopes[slopes[facet] == name]
         told.append(
             f"Theory{who}, {table.attrs['theory']}: {_slope_told(own)}{_rows_told(part, table.attrs['confidence'])}."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from analysis.tables.axes import finite, problem_axes, require, training_axes
+from analysis.tables.axes import finite_values, problem_axes, require_columns, training_axes
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def tuned(runs: pd.DataFrame, tune: str = "train_loss", by: Sequence[str] = ()) 
     """
     check_tune(tune)
     over = [name for name in training_axes(runs) if name not in by]
-    ranked = runs.assign(_rank=finite(runs, tune) if over else 0.0).sort_values(["_rank", "trial"])
+    ranked = runs.assign(_rank=finite_values(runs, tune) if over else 0.0).sort_values(["_rank", "trial"])
     best = ranked.drop_duplicates(["problem", "optimizer", *by]).drop(columns="_rank").sort_index()
     best.attrs = {**runs.attrs, "tuned": [*runs.attrs.get("tuned", ()), *over]}
     return best
@@ -65,10 +65,10 @@ class PairedGap:
         Values of diverged runs are NaN. `attrs` count `nonfinite` rows and `unpaired` problems, which only one of the
         two optimizers has. Raises SweepError where an optimizer or a column is missing.
         """
-        require(runs, ["problem", "optimizer", "trial", self.value, *self.by])
+        require_columns(runs, ["problem", "optimizer", "trial", self.value, *self.by])
         both = runs[runs["optimizer"].isin([self.a, self.b])]
         chosen = tuned(both, self.tune, self.by)
-        chosen = chosen.assign(_value=finite(chosen, self.value))
+        chosen = chosen.assign(_value=finite_values(chosen, self.value))
         keys = ["problem", *self.by]
         hidden = (*keys, *chosen.attrs["tuned"])
         named = [name for name in ("seed", *problem_axes(both)) if name not in hidden]

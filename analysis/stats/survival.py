@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.figures.style import counts, finish, new_figure, styled
+from analysis.figures.style import count_sentence, finish_figure, in_style, new_figure
 from analysis.stats.cells import Cells
-from analysis.tables.axes import levels, refuse_mixture, require
-from analysis.tables.labels import label, number
+from analysis.tables.axes import require_columns, require_one_run_per_seed, sorted_unique
+from analysis.tables.labels import axis_label, format_number
 from sweep.errors import SweepError
 from sweep.status import Status
 
@@ -94,7 +94,7 @@ class FitTime:
 
     def _times(self, runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The table of Cells, and for each run that tells something its status, when it fits, whether, and its cell."""
-        require(runs, ["fit_step", "steps", "status"])
+        require_columns(runs, ["fit_step", "steps", "status"])
         cells = self._cells(runs)
         cells.attrs["column"] = "median"
         fits, codes = runs["fit_step"].astype(float), _codes(runs, self._cells.keys)
@@ -124,18 +124,18 @@ class SignFlips:
         the seed varies within a facet, or `value` has no values.
         """
         keys = [] if self.facet is None else [self.facet]
-        require(curves, ["trial", "step", "status", self.value, *keys])
+        require_columns(curves, ["trial", "step", "status", self.value, *keys])
         records = curves[np.isfinite(curves[self.value].astype(float))].sort_values(["trial", "step"])
         if records.empty:
             raise SweepError(f"The curves have no values of {self.value!r}. Choose an observable that this sweep has.")
         trials = records.drop_duplicates("trial")
-        refuse_mixture(trials, keys)
+        require_one_run_per_seed(trials, keys)
         times = self._flips(records).assign(cell=_codes(trials.set_index("trial"), keys))
         found = _medians(times, times["cell"].nunique(), self.confidence)
         cell = times.groupby("cell")
         found = found.assign(flipped=cell["event"].sum(), stayed=cell["stayed"].sum(), after=_moved(times))
         found["share"] = found["flipped"] / found["runs"]
-        found["share_low"], found["share_high"] = wilson(found["flipped"], found["runs"], self.confidence)
+        found["share_low"], found["share_high"] = wilson_interval(found["flipped"], found["runs"], self.confidence)
         table = trials.set_index(times["cell"].to_numpy())[keys]
         table = table[~table.index.duplicated()].join(found).sort_index()[[*keys, *FLIPS]]
         table.attrs = {**curves.attrs, "x": None, "y": None, "facet": self.facet, "level": self.confidence}
@@ -180,7 +180,7 @@ def product_limit(times: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
     return curve[np.isfinite(curve["step"])].drop(columns="_ended").reset_index(drop=True)
 
 
-def wilson(count: pd.Series, total: pd.Series, confidence: float = 0.95) -> tuple[pd.Series, pd.Series]:
+def wilson_interval(count: pd.Series, total: pd.Series, confidence: float = 0.95) -> tuple[pd.Series, pd.Series]:
     """Wilson's interval of a share (Journal of the American Statistical Association 22 (1927), 209-212): low, high."""
     from scipy.special import ndtri
 
@@ -190,7 +190,7 @@ def wilson(count: pd.Series, total: pd.Series, confidence: float = 0.95) -> tupl
     return (centre - half).clip(lower=0), (centre + half).clip(upper=1)
 
 
-@styled
+@in_style
 def survival_figure(shares: pd.DataFrame, title: str = "") -> Figure:
     """Share of the runs that fit by each step, from the table of FitTime.shares: a step curve and band a facet.
 
@@ -200,23 +200,27 @@ def survival_figure(shares: pd.DataFrame, title: str = "") -> Figure:
 
     x, y, facet = (shares.attrs[key] for key in ("x", "y", "facet"))
     if y is not None:
-        raise SweepError(f"The figure has a panel for each {label(x)} and none for {label(y)}. Make it without y.")
-    panels = list(levels(shares, x)) if x else [None]
-    names = list(levels(shares, facet)) if facet else [None]
+        raise SweepError(
+            f"The figure has a panel for each {axis_label(x)} and none for {axis_label(y)}. Make it without y."
+        )
+    panels = list(sorted_unique(shares, x)) if x else [None]
+    names = list(sorted_unique(shares, facet)) if facet else [None]
     figure, axes = new_figure(len(panels), sharey=True)
     for ax, at in zip(axes, panels, strict=True):
         part = shares if at is None else shares[shares[x] == at]
         for i, (name, colour) in enumerate(zip(names, sns.color_palette("colorblind", len(names)), strict=True)):
             own = part if name is None else part[part[facet] == name]
             _stairs(ax, own, {"color": colour, "linestyle": ("-", "--", "-.", ":")[i % 4], "label": name})
-        ax.set(title="" if at is None else f"{label(x)} = {number(at)}", xlabel="step", ylim=(-0.02, 1.02))
+        ax.set(title="" if at is None else f"{axis_label(x)} = {format_number(at)}", xlabel="step", ylim=(-0.02, 1.02))
         ax.set_ylabel("share of runs that fit" if ax.get_subplotspec().is_first_col() else "")  # type: ignore[union-attr]
         ax.set_xscale("symlog", linthresh=1, linscale=0.3)
         ax.set_xlim(left=0)
         ax.minorticks_off()
     if facet:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=min(len(names), 6))
-    return finish(figure, title, f"{counts(shares)}; bands: {100 * shares.attrs['level']:g} % intervals of the share.")
+    return finish_figure(
+        figure, title, f"{count_sentence(shares)}; bands: {100 * shares.attrs['level']:g} % intervals of the share."
+    )
 
 
 def _stairs(ax: Axes, own: pd.DataFrame, style: dict) -> None:

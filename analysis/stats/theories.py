@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis.tables.axes import finite, refuse_mixture, require
+from analysis.tables.axes import finite_values, require_columns, require_one_run_per_seed
 from sweep.errors import SweepError
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ class Within:
         if self.theory.bound is None:
             raise SweepError(f"{self.theory.title} bounds nothing. Look for its boundary with Overlay.")
         keys = [key for key in (self.facet, self.x, self.y) if key is not None]
-        own = claimed(self.theory, runs, self.facet)
-        require(own, keys)
-        refuse_mixture(own, keys)
-        ratio = finite(own.assign(_ratio=self.theory.index(own) / self.theory.bound), "_ratio")
+        own = applicable_rows(self.theory, runs, self.facet)
+        require_columns(own, keys)
+        require_one_run_per_seed(own, keys)
+        ratio = finite_values(own.assign(_ratio=self.theory.index(own) / self.theory.bound), "_ratio")
         within = (ratio <= 1).where(ratio.notna()).astype(float)
         groups = own.assign(_ratio=ratio, _within=within).groupby(keys or (lambda _: 0), dropna=False)
         cells = groups.agg(
@@ -70,12 +70,12 @@ class Within:
         return cells
 
 
-def claimed(theory: Theory, runs: pd.DataFrame, facet: str | None = None) -> pd.DataFrame:
+def applicable_rows(theory: Theory, runs: pd.DataFrame, facet: str | None = None) -> pd.DataFrame:
     """The runs of the values of `facet` that a theory is about, all runs without a facet.
 
     Raises SweepError where it is about none.
     """
-    require(runs, [] if facet is None else [facet])
+    require_columns(runs, [] if facet is None else [facet])
     parts = [(None, runs)] if facet is None else list(runs.groupby(facet))
     names = [name for name, part in parts if theory.applies(part)]
     if not names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.tables.axes import refuse_mixture, require
+from analysis.tables.axes import require_columns, require_one_run_per_seed
 from sweep.errors import SweepError
 from sweep.schema import OBSERVABLES
 
@@ -20,9 +20,9 @@ def labelled(runs: pd.DataFrame, *dims: str, values: tuple[str, ...] = ("test_er
     say what it is, those of the set whether the sweep is complete. Raises SweepError where a column is missing or
     two runs share a place.
     """
-    require(runs, [*dims, *values])
+    require_columns(runs, [*dims, *values])
     if runs.duplicated(list(dims)).any():
-        refuse_mixture(runs, [name for name in dims if name != "seed"])
+        require_one_run_per_seed(runs, [name for name in dims if name != "seed"])
         raise SweepError(f"Several runs share one place of {', '.join(dims)}. Name seed among them.")
     made = runs.set_index(list(dims))[list(values)].to_xarray()
     for name in values:

@@ -37,17 +37,17 @@ def swept(runs: pd.DataFrame) -> list[str]:
     given = ["optimizer"] if "optimizer" in runs else []
     skipped = (FIXED - set(KINDS)) | DERIVED | {"optimizer"}
     fields = [name for name in runs if name not in skipped]
-    return [str(name) for name in fields if _varies(runs[name]) and not determined(runs, str(name), given)]
+    return [str(name) for name in fields if _varies(runs[name]) and not is_determined_by(runs, str(name), given)]
 
 
 def problem_axes(runs: pd.DataFrame) -> list[str]:
     """The swept columns that belong to the problem, not to how it is trained; in the order figures take them."""
-    return [name for name in _ordered(swept(runs)) if determined(runs, name, ["problem"])]
+    return [name for name in _ordered(swept(runs)) if is_determined_by(runs, name, ["problem"])]
 
 
 def training_axes(runs: pd.DataFrame) -> list[str]:
     """The swept columns that differ between runs of one problem and optimizer: step sizes, batch sizes, ..."""
-    return [name for name in _ordered(swept(runs)) if not determined(runs, name, ["problem", "optimizer"])]
+    return [name for name in _ordered(swept(runs)) if not is_determined_by(runs, name, ["problem", "optimizer"])]
 
 
 def plane(runs: pd.DataFrame, x: str | None = None, y: str | None = None) -> tuple[str | None, str | None]:
@@ -69,7 +69,7 @@ def plane(runs: pd.DataFrame, x: str | None = None, y: str | None = None) -> tup
     return (best[1], best[0]) if x is None and y is None and best[1] in ALONG and best[0] not in ALONG else best
 
 
-def determined(table: pd.DataFrame, column: str, by: Sequence[str]) -> bool:
+def is_determined_by(table: pd.DataFrame, column: str, by: Sequence[str]) -> bool:
     """Whether `column` has one value wherever all of `by` have one value; missing values count as a value."""
     keys = [name for name in by if name != column]
     if len(keys) < len(by):
@@ -77,23 +77,23 @@ def determined(table: pd.DataFrame, column: str, by: Sequence[str]) -> bool:
     return len(table[[*keys, column]].drop_duplicates()) <= max(len(table[keys].drop_duplicates()) if keys else 1, 1)
 
 
-def finite(runs: pd.DataFrame, value: str) -> pd.Series:
+def finite_values(runs: pd.DataFrame, value: str) -> pd.Series:
     """`value` of each run as float, NaN where it is infinite or the run ended `nonfinite`.
 
     The error of a diverged run is no number: no comparison holds for NaN margins, so it would count as no error.
     """
-    require(runs, [value])
+    require_columns(runs, [value])
     values = runs[value].astype(float)
     values = values.where(values.abs() != float("inf"))
     return values.where(runs["status"] != Status.NONFINITE.label) if "status" in runs else values
 
 
-def largest(cells: pd.DataFrame) -> pd.Series:
+def largest_cell(cells: pd.DataFrame) -> pd.Series:
     """The cell with the largest absolute mean, the first one where no cell has a mean."""
     return cells.iloc[int(cells["mean"].abs().fillna(-1).to_numpy(float).argmax())]
 
 
-def keep(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
+def filter_rows(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     """The rows for which the pandas query `where` holds; all of them for None. Raises SweepError on a bad query."""
     if not where:
         return table
@@ -109,11 +109,11 @@ def keep(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     return kept
 
 
-def refuse_mixture(table: pd.DataFrame, keys: Sequence[str]) -> None:
+def require_one_run_per_seed(table: pd.DataFrame, keys: Sequence[str]) -> None:
     """Raises SweepError where something else than the seed varies within a cell of some columns."""
     chosen = table.attrs.get("tuned", ())
-    others = [name for name in swept(table) if name not in chosen and not determined(table, name, keys)]
-    if "optimizer" in table and not determined(table, "optimizer", keys):
+    others = [name for name in swept(table) if name not in chosen and not is_determined_by(table, name, keys)]
+    if "optimizer" in table and not is_determined_by(table, "optimizer", keys):
         others = ["optimizer", *others]
     if others:
         names = ", ".join(others)
@@ -122,12 +122,12 @@ def refuse_mixture(table: pd.DataFrame, keys: Sequence[str]) -> None:
         raise SweepError(f"The cells would average over {names}, not only over seeds. {cure}.")
 
 
-def levels(table: pd.DataFrame, name: str) -> Iterator[object]:
+def sorted_unique(table: pd.DataFrame, name: str) -> Iterator[object]:
     """The distinct values of a column, ascending, without missing ones."""
     yield from sorted(table[name].dropna().unique())
 
 
-def require(table: pd.DataFrame, names: Iterable[str]) -> None:
+def require_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
     """Raises SweepError on the first name that is no column, with the nearest ones."""
     for name in names:
         if name not in table:

@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from analysis.tables.axes import largest, levels
+from analysis.tables.axes import largest_cell, sorted_unique
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,12 +43,12 @@ FEW = 3
 """So many cells are named, more are counted."""
 
 
-def label(name: str) -> str:
+def axis_label(name: str) -> str:
     """The words for a column."""
     return LABELS.get(name, name.replace("_", " "))
 
 
-def number(value: Any, digits: int = 3) -> str:
+def format_number(value: Any, digits: int = 3) -> str:
     """A value of a column, short: three significant digits, whole numbers whole."""
     if isinstance(value, str):
         return value
@@ -65,11 +65,11 @@ def number(value: Any, digits: int = 3) -> str:
 
 def ticks(values: list[Any]) -> list[str]:
     """Labels of the values of one axis, with as many digits as it takes to tell them apart."""
-    shortest = [[number(value, digits) for value in values] for digits in range(2, 8)]
+    shortest = [[format_number(value, digits) for value in values] for digits in range(2, 8)]
     return next((labels for labels in shortest if len(set(labels)) == len(values)), shortest[-1])
 
 
-def interval(mean: Any, low: Any, high: Any, sign: str = "") -> str:
+def format_interval(mean: Any, low: Any, high: Any, sign: str = "") -> str:
     """`0.53 [0.49, 0.57]`, with two digits of the half width; the mean alone where there is no interval.
 
     An interval without width is none: then all seeds are alike.
@@ -85,12 +85,12 @@ def interval(mean: Any, low: Any, high: Any, sign: str = "") -> str:
     return text if math.isnan(half) else f"{text} [{low:.{places}f}, {high:.{places}f}]"
 
 
-def where(cell: pd.Series, keys: list[str]) -> str:
+def cell_sentence(cell: pd.Series, keys: list[str]) -> str:
     """`snr = 0.3, n = 20`: the cell as a condition for people."""
-    return ", ".join(f"{key} = {number(cell[key])}" for key in keys)
+    return ", ".join(f"{key} = {format_number(cell[key])}" for key in keys)
 
 
-def state(runs: pd.DataFrame) -> str:
+def completeness_sentence(runs: pd.DataFrame) -> str:
     """How many of the trials are there, in a sentence; begins with INCOMPLETE where some are missing."""
     have, expected = len(runs), runs.attrs.get("trials")
     if runs.attrs.get("complete") is False and expected is not None:
@@ -103,7 +103,7 @@ def state(runs: pd.DataFrame) -> str:
 
 def gap_sentences(cells: pd.DataFrame) -> list[str]:
     """What the cells of a paired difference say: how many, how sure, and the largest."""
-    (a, b), value, m = cells.attrs["pair"], label(cells.attrs["of"]), len(cells)
+    (a, b), value, m = cells.attrs["pair"], axis_label(cells.attrs["of"]), len(cells)
     known = cells[cells["mean"].notna()]
     if cells.empty:
         return [f"{a} and {b} were run on no common problem: their data, model, objective or seeds differ."]
@@ -116,9 +116,9 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
     sure = f"Over all {m} cells the {percent} interval of the paired difference lies {sides}"
     far = cells[cells["mean"] > FAR]
     many = f"{len(far) or 'none'} of {m} cells{_region(far, keys)}"
-    top = largest(known)
-    size = interval(top["mean"], top["low"], top["high"], "+")
-    most = f"{size} (over {top['count']:.0f} seeds)" + (f", at {where(top, keys)}" if keys else "")
+    top = largest_cell(known)
+    size = format_interval(top["mean"], top["low"], top["high"], "+")
+    most = f"{size} (over {top['count']:.0f} seeds)" + (f", at {cell_sentence(top, keys)}" if keys else "")
     if not keys:
         return [f"{a} minus {b}, paired: the {value} differs by {most}."]
     return [
@@ -133,18 +133,18 @@ def _region(cells: pd.DataFrame, keys: list[str]) -> str:
     """From where to where some cells lie on each axis."""
     if cells.empty:
         return ""
-    ends = [(key, number(cells[key].min()), number(cells[key].max())) for key in keys]
+    ends = [(key, format_number(cells[key].min()), format_number(cells[key].max())) for key in keys]
     told = [f"{key} = {low}" if low == high else f"{key} from {low} to {high}" for key, low, high in ends]
     return f", all within {' and '.join(told)}"
 
 
 def _named(cells: pd.DataFrame, keys: list[str]) -> str:
     """The names of some cells, where they are few."""
-    names = [where(cell, keys) for _, cell in cells.iterrows()]
+    names = [cell_sentence(cell, keys) for _, cell in cells.iterrows()]
     return f" ({'; '.join(names)})" if 0 < len(names) <= FEW and keys else ""
 
 
-def floor(runs: pd.DataFrame) -> float:
+def best_possible_error(runs: pd.DataFrame) -> float:
     """The least mean test error of any classifier: the share of test labels that are flipped; 0 where it varies."""
     if not {"flip", "flip_test"} <= set(runs.columns):
         return 0.0
@@ -158,10 +158,10 @@ def error_sentences(cells: pd.DataFrame, best: float = 0.0) -> list[str]:
     Test errors are compared with the `best` that there is.
     """
     keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
-    names = [str(name) for name in levels(cells, "optimizer")]
+    names = [str(name) for name in sorted_unique(cells, "optimizer")]
     if not keys:
-        values = [f"{c.optimizer} {interval(c.mean, c.low, c.high)}" for c in cells.itertuples()]
-        return [f"Mean {label(cells.attrs['of'])}: {'; '.join(values)}."]
+        values = [f"{c.optimizer} {format_interval(c.mean, c.low, c.high)}" for c in cells.itertuples()]
+        return [f"Mean {axis_label(cells.attrs['of'])}: {'; '.join(values)}."]
     near = cells["mean"] <= best + NEAR
     good = cells.assign(good=near).groupby(keys, dropna=False)["good"]
     each = [f"{name} in {near[cells['optimizer'] == name].sum()}" for name in names]
@@ -194,8 +194,8 @@ def range_sentence(table: pd.DataFrame) -> str:
         return ""
     groups = [name for name in ("observable", table.attrs.get("facet")) if name and name in table]
     parts = table.groupby(groups)["mean"] if groups else [((), table["mean"])]
-    ranges = [(" ".join(label(str(name)) for name in key), part.min(), part.max()) for key, part in parts]
-    told = [f"{name} from {number(low)} to {number(high)}".strip() for name, low, high in ranges]
+    ranges = [(" ".join(axis_label(str(name)) for name in key), part.min(), part.max()) for key, part in parts]
+    told = [f"{name} from {format_number(low)} to {format_number(high)}".strip() for name, low, high in ranges]
     return f"Means: {'; '.join(told)}."
 
 

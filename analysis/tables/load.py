@@ -54,7 +54,7 @@ def load_curves(*folders: Folder, trials: Collection[int] | None = None) -> pd.D
     return joined
 
 
-def manifest(folder: Folder) -> dict[str, Any]:
+def read_manifest(folder: Folder) -> dict[str, Any]:
     """What the store's manifest.json says; nothing where there is none. Raises StoreError where it is broken."""
     path = Path(folder) / "manifest.json"
     try:
@@ -73,15 +73,15 @@ def expected_trials(folder: Folder) -> int | None:
     """
     import pyarrow.parquet as pq
 
-    info = manifest(folder).get("info")
+    info = read_manifest(folder).get("info")
     counts = [info.get("trials") if isinstance(info, dict) else None]
-    for path in parts(folder, RUNS):
+    for path in part_files(folder, RUNS):
         said = (pq.read_schema(path).metadata or {}).get(b"trials", b"")
         counts.append(int(said) if said.isdigit() else None)
     return max((count for count in counts if isinstance(count, int)), default=None)
 
 
-def parts(folder: Folder, table: str) -> list[Path]:
+def part_files(folder: Folder, table: str) -> list[Path]:
     """The committed parquet parts of one table of a store, by name."""
     found = (Path(folder) / table).glob("*.parquet")
     return sorted(path for path in found if not path.name.startswith(("_", ".")))
@@ -98,7 +98,7 @@ def _read(folder: Path, name: str, trials: Collection[int] | None = None) -> pa.
 
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder. Run `python -m sweep.run GRID --out {folder}` first.")
-    found = parts(folder, name)
+    found = part_files(folder, name)
     if not found:
         cure = "Let the sweep run on until it commits its first part"
         cure = cure if name == RUNS else f"{cure}, or give its grid `record: {{points: 32}}`"

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from sweep import grid as grids
-from sweep.engine.driver import Drive, Queue
-from sweep.engine.programs import take
-from sweep.engine.recorder import Records
+from sweep.engine.driver import Driver, TrialList
+from sweep.engine.programs import take_trials
+from sweep.engine.recorder import RecordSchedule
 from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.planning import plan as plans
@@ -26,7 +26,7 @@ APART = ("alone", "beside", "block")
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """One row trained again. Distances are in units of the last place of float32 (float64 where the store has it).
 
     `alone` is the largest distance with no other trial in the program, `beside` that in another lane beside other
@@ -64,7 +64,7 @@ class Candidate:
     trials: np.ndarray
 
 
-def replay(folder: Path, count: int, seed: int = 0) -> Iterator[Replayed]:
+def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
     """Train `count` random rows of a store again, one after the other, in the programs that they were trained in.
 
     A joined part may name several programs that have a trial, of grids that were packed otherwise: the nearest counts.
@@ -101,8 +101,8 @@ def _units(distance: float) -> str:
 
 def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
     for path in store.grids():
-        grid = grids.load(path)
-        for bucket in plans.make(grid, host).buckets:
+        grid = grids.load_grid(path)
+        for bucket in plans.make_plan(grid, host).buckets:
             yield Candidate(grid, bucket, bucket.source.ids(bucket.rows)[0])
 
 
@@ -111,7 +111,9 @@ def _distinct(own: list[Candidate]) -> list[Candidate]:
     return list({each.bucket.id: each for each in own}.values())
 
 
-def _replayed(own: Candidate, row: dict[str, object], block: int, random: np.random.Generator, kind: type) -> Replayed:
+def _replayed(
+    own: Candidate, row: dict[str, object], block: int, random: np.random.Generator, kind: type
+) -> ReplayResult:
     place = int(np.flatnonzero(own.trials == row["trial"])[0])
     others = random.permutation(np.delete(np.arange(len(own.trials)), place))[: 2 * block - 1]
     company = (
@@ -120,14 +122,14 @@ def _replayed(own: Candidate, row: dict[str, object], block: int, random: np.ran
         (np.array([place]), *([1, 1] if block > 1 else [4, 4])),
     )
     apart = [_distance(row, _train(own, places, lanes, size, place), kind) for places, lanes, size in company]
-    return Replayed(int(own.trials[place]), own.bucket.title, *apart)
+    return ReplayResult(int(own.trials[place]), own.bucket.title, *apart)
 
 
 def _train(own: Candidate, places: np.ndarray, lanes: int, block: int, place: int) -> dict[str, object]:
     """Outcome and observables of the trial at `place`, trained with others."""
     settings = own.grid.settings
-    records = Records(settings.record_points, settings.record_test, settings.test_points)
-    for ended in Drive(Queue(take(own.bucket.trials(), places)), lanes, block, records):
+    records = RecordSchedule(settings.record_points, settings.record_test, settings.test_points)
+    for ended in Driver(TrialList(take_trials(own.bucket.trials(), places)), lanes, block, records):
         at = np.flatnonzero(places[ended.index] == place)
         if len(at):
             return {name: values[at].tolist()[0] for name, values in ended.runs.items()}

@@ -18,19 +18,19 @@ from sweep import grid as grids
 from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.planning import plan as plans
-from sweep.planning.manifest import identity
+from sweep.planning.manifest import results_identity
 from sweep.planning.plan import Bucket, Host
 from sweep.schema import RUNS
 from sweep.status import Status
 from sweep.store import Store, at_work, parts
-from sweep.store.compaction import SWAP
+from sweep.store.compaction import SWAP_FOLDERS
 
 ENDS = tuple(status for status in Status if status is not Status.RUNNING)
 _SHOWN = {Status.NONFINITE: "diverged"}
 
 
 @dataclass(frozen=True)
-class Tally:
+class TrialCounts:
     """Trials of one bucket: how many there are, and how those that are done have ended."""
 
     bucket: str
@@ -51,7 +51,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SweepStatus:
     """What a store holds of the grid in `file`; `grids` has the sizes of all grids that are kept in the store.
 
     `others` counts rows of trials that the grid does not have, `conflict` says why the store would refuse the grid.
@@ -60,18 +60,18 @@ class Standing:
     folder: Path
     file: Path
     grids: Mapping[str, int]
-    buckets: tuple[Tally, ...]
+    buckets: tuple[TrialCounts, ...]
     others: int
     workers: tuple[str, ...]
     checkpoints: int
     conflict: str = ""
 
     @property
-    def total(self) -> Tally:
+    def total(self) -> TrialCounts:
         """All buckets together."""
         trials, done = (sum(getattr(each, name) for each in self.buckets) for name in ("trials", "done"))
         ended = {status: sum(each.ended[status] for each in self.buckets) for status in ENDS}
-        return Tally("", "all", trials, done, ended)
+        return TrialCounts("", "all", trials, done, ended)
 
     def json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -100,35 +100,35 @@ class Standing:
             yield self.conflict
 
 
-def standing(folder: Path, file: Path | None = None) -> Standing:
+def sweep_status(folder: Path, file: Path | None = None) -> SweepStatus:
     """How far the sweep in `folder` has come with a grid: that of `file`, or the largest that the folder keeps.
 
     Raises GridError where the grid is wrong, StoreError where there is no store or a part is broken.
     """
     manifest = _manifest(folder)
-    found = {path: grids.load(path) for path in ([file] if file else _kept(folder))}
+    found = {path: grids.load_grid(path) for path in ([file] if file else _kept(folder))}
     largest = max(found, key=lambda path: (found[path].size, path.stat().st_mtime_ns))
     trials, ends = _rows(folder)
     known = np.zeros(len(trials), bool)
-    plan = plans.make(found[largest], Host(str(manifest.get("platform", "cpu")), 1))
+    plan = plans.make_plan(found[largest], Host(str(manifest.get("platform", "cpu")), 1))
     buckets = tuple(_tally(bucket, trials, ends, known) for bucket in plan.buckets)
     sizes = {path.name: grid.size for path, grid in found.items()}
     others = int(np.count_nonzero(~known))
     asked = Store(folder).conflict(_wanted(found[largest], manifest)) if file else ""
-    return Standing(folder, largest, sizes, buckets, others, tuple(at_work(folder)), _checkpoints(folder), asked)
+    return SweepStatus(folder, largest, sizes, buckets, others, tuple(at_work(folder)), _checkpoints(folder), asked)
 
 
 def _wanted(grid: Grid, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The identity of the grid here; on the platform of the store where the environment names none."""
     named = os.environ.get("JAX_PLATFORMS", "").split(",")[0]
     platform = {"": manifest.get("platform", "cpu"), "cuda": "gpu", "rocm": "gpu"}.get(named, named)
-    return identity(grid, manifest.get("dtype", "float32"), platform)
+    return results_identity(grid, manifest.get("dtype", "float32"), platform)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder. Give the folder of a sweep, such as results/quickstart.")
-    if (folder / SWAP).exists():
+    if (folder / SWAP_FOLDERS).exists():
         raise StoreError(
             f"{folder} is being compacted, or a compaction was cut off. Wait for it if it is under way; otherwise "
             f"`python -m sweep repair {folder}` finishes it."
@@ -160,14 +160,14 @@ def _ends(labels: pa.ChunkedArray) -> np.ndarray:
     return found
 
 
-def _tally(bucket: Bucket, trials: np.ndarray, ends: np.ndarray, known: np.ndarray) -> Tally:
+def _tally(bucket: Bucket, trials: np.ndarray, ends: np.ndarray, known: np.ndarray) -> TrialCounts:
     """Count the rows of a bucket, and note in `known` which rows of the store those are."""
     wanted, _ = bucket.source.ids(bucket.rows)
     place = np.searchsorted(trials, wanted)
     place = place[np.take(trials, place, mode="clip") == wanted] if len(trials) else place[:0]
     known[place] = True
     ended = {status: int(np.count_nonzero(ends[place] == number)) for number, status in enumerate(ENDS)}
-    return Tally(bucket.id, bucket.title, bucket.planned, len(place), ended)
+    return TrialCounts(bucket.id, bucket.title, bucket.planned, len(place), ended)
 
 
 def _checkpoints(folder: Path) -> int:
@@ -177,7 +177,7 @@ def _checkpoints(folder: Path) -> int:
     return sum(path.is_dir() and "orbax-checkpoint-tmp" not in path.name for path in found)
 
 
-def _table(tallies: list[Tally]) -> str:
+def _table(tallies: list[TrialCounts]) -> str:
     """Tallies as aligned text of the width of the terminal, 80 to 120 columns."""
     from rich.console import Console
     from rich.table import Table

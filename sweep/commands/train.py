@@ -23,13 +23,13 @@ from sweep import schema
 from sweep.errors import StoreConflict, SweepError
 from sweep.grid import Grid
 from sweep.planning import plan as plans
-from sweep.planning.manifest import identity
+from sweep.planning.manifest import results_identity
 from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, owner
 from sweep.store.writer import Writer
 from sweep.workers import launcher
-from sweep.workers.progress import Progress, Reports, Silent, for_terminal, relay
-from sweep.workers.signals import Interrupts
+from sweep.workers.progress import PipeProgress, Progress, SilentProgress, relay_line, terminal_progress
+from sweep.workers.signals import StopSignals
 from sweep.workers.worker import Worker
 
 WORTH_A_WORKER = 12.0
@@ -74,15 +74,15 @@ def preview(request: Request) -> str:
     grid = _load(request)
     store = Store(request.folder(grid))
     platform = _wanted_platform()
-    host = _host(request, platform, len(launcher.cores()) if platform == "cpu" else 1)
-    return plans.describe(_plan(request, grid, store, host))
+    host = _host(request, platform, len(launcher.available_cores()) if platform == "cpu" else 1)
+    return plans.describe_plan(_plan(request, grid, store, host))
 
 
 def run(request: Request) -> Path:
     """Train what is missing and return the folder of the tables."""
     if request.turn is not None:
-        launcher.settle(request.turn[0], pin=request.place == "cpu")
-    with Interrupts() as interrupts:
+        launcher.bind_to_parent(request.turn[0], pin=request.place == "cpu")
+    with StopSignals() as interrupts:
         grid = _load(request)
         configure(request.dtype, request.turn[0] if request.turn and request.place == "gpu" else None)
         store = Store(request.folder(grid))
@@ -92,7 +92,7 @@ def run(request: Request) -> Path:
     return store.folder
 
 
-def _train(request: Request, grid: Grid, store: Store, claims: Claims, interrupts: Interrupts) -> None:
+def _train(request: Request, grid: Grid, store: Store, claims: Claims, interrupts: StopSignals) -> None:
     """Train what is missing, in this process or in workers."""
     platform = _platform()
     plan = _plan(request, grid, store, _host(request, platform, _places(platform)))
@@ -116,7 +116,7 @@ def _host(request: Request, platform: str, places: int) -> Host:
 
 def _places(platform: str) -> int:
     """Where workers of this machine can be: cores, gpus, or one process for all local chips of a tpu."""
-    return {"cpu": len(launcher.cores()), "gpu": jax.local_device_count()}.get(platform, 1)
+    return {"cpu": len(launcher.available_cores()), "gpu": jax.local_device_count()}.get(platform, 1)
 
 
 def _platform() -> str:
@@ -131,12 +131,12 @@ def _platform() -> str:
 
 def _load(request: Request) -> Grid:
     load_plugins(request.plugins)
-    return grids.load(request.grid)
+    return grids.load_grid(request.grid)
 
 
 def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
     recorded = store.blocks()
-    plan = plans.make(grid, host, request.shard, store.done(), recorded)
+    plan = plans.make_plan(grid, host, request.shard, store.done(), recorded)
     plan = replace(plan, host=Host(host.platform, _workers(plan, request)))
     if request.lanes is None:
         return plan
@@ -147,7 +147,7 @@ def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
                 f"of lanes is part of the bits of a result. Leave --lanes {request.lanes} out or use another --out."
             )
     fixed = {bucket.id: request.lanes for bucket in plan.buckets}
-    return plans.make(grid, plan.host, request.shard, store.done(), fixed)
+    return plans.make_plan(grid, plan.host, request.shard, store.done(), fixed)
 
 
 def _workers(plan: Plan, request: Request) -> int:
@@ -158,8 +158,8 @@ def _workers(plan: Plan, request: Request) -> int:
 
 def _launch(plan: Plan, request: Request, store: Store, progress: Progress, stop: threading.Event) -> None:
     """Let workers train the plan."""
-    workers = launcher.Local([*_command(request), "--place", plan.host.platform], plan.host.workers)
-    workers.run(lambda line: relay(line, progress), progress.say, stop, store.log.read)
+    workers = launcher.LocalWorkers([*_command(request), "--place", plan.host.platform], plan.host.workers)
+    workers.run(lambda line: relay_line(line, progress), progress.say, stop, store.log.read)
 
 
 def _command(request: Request) -> list[str]:
@@ -173,7 +173,7 @@ def _command(request: Request) -> list[str]:
 
 def _writer(request: Request, store: Store, grid: Grid) -> Writer:
     metadata = {"shard": _shard(request), "trials": str(grid.size), "grid": grid.name, "worker": owner()}
-    columns = grid.columns | schema.read(store.manifest["columns"])
+    columns = grid.columns | schema.columns_from_text(store.manifest["columns"])
     return Writer(store, schema.runs(columns), schema.curves(), metadata)
 
 
@@ -183,8 +183,8 @@ def _shard(request: Request) -> str:
 
 def _progress(request: Request) -> Progress:
     if request.turn is not None:
-        return Reports(sys.stdout)
-    return Silent() if request.quiet else for_terminal()
+        return PipeProgress(sys.stdout)
+    return SilentProgress() if request.quiet else terminal_progress()
 
 
 def configure(dtype: str, gpu: int | None = None) -> None:
@@ -225,7 +225,7 @@ def _wanted_platform() -> str:
 
 
 def _manifest(request: Request, grid: Grid) -> dict[str, Any]:
-    depends = identity(grid, request.dtype, _platform())
+    depends = results_identity(grid, request.dtype, _platform())
     info = {
         "trials": grid.size,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -68,7 +68,7 @@ class Sparse(NamedTuple):
 Vectors = Dense | Sparse
 
 
-def axis(index: int) -> Sparse:
+def axis_direction(index: int) -> Sparse:
     """The unit vector of one coordinate, as K = 1 feature direction."""
     return Sparse(jnp.full((1, 1), index), jnp.ones((1, 1)))
 
@@ -124,14 +124,14 @@ class AbstractData(ABC):
         """What the patches of the points give on `units` filters, from what their vectors give."""
 
 
-class Drawn(NamedTuple):
+class RandomDraws(NamedTuple):
     """Random numbers of one point, or of several: standard Gaussians along the last axis, and luck."""
 
     gaussian: Float[Array, "*rows N some"]
     luck: Float[Array, "*rows 2"]
 
 
-class Made(NamedTuple):
+class NoiseParams(NamedTuple):
     """How noise vectors are made of standard Gaussian ones g: what g has along the directions F (K, d) is replaced.
 
     xi = scale (g - (g F^T) F + along F).
@@ -151,7 +151,9 @@ class AbstractGaussian(AbstractData):
     """
 
     @abstractmethod
-    def make(self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "N K"], fresh: bool) -> Made:
+    def make(
+        self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "N K"], fresh: bool
+    ) -> NoiseParams:
         """What row `row` makes of Gaussian vectors whose inner products with the feature directions are `seen`.
 
         `luck` are two uniform random numbers in [0, 1) for whatever else it needs.
@@ -162,19 +164,19 @@ class AbstractGaussian(AbstractData):
         """The luck of one training point, the same in all coordinates."""
         return jax.random.uniform(key, (2,))
 
-    def draw(self, key: Key[Array, ""]) -> Drawn:
+    def draw(self, key: Key[Array, ""]) -> RandomDraws:
         """Standard Gaussian vectors and luck."""
         gaussian, luck = jax.random.split(key)
         g = mask_padding(jax.random.normal(gaussian, (self.noise_vectors, int(self.d))), valid_mask(self.d))
-        return Drawn(g, self.luck(luck))
+        return RandomDraws(g, self.luck(luck))
 
-    def point(self, drawn: Drawn, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+    def point(self, drawn: RandomDraws, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """The vectors of one point, written out."""
         made = self.make(drawn.luck, row, features.project(drawn.gaussian.T).T, fresh)
         noise = made.scale[:, None] * features.replace(drawn.gaussian, made.along)
         return Points(Dense(noise), made.truth, made.label)
 
-    def draw_responses(self, key: Key[Array, ""], rows: int, units: int) -> Drawn:
+    def draw_responses(self, key: Key[Array, ""], rows: int, units: int) -> RandomDraws:
         """The random numbers of `responses` of `units` filters on so many points.
 
         Gaussians (rows, N, K + units), with a key for each direction and filter, so that more filters change no draw.
@@ -182,11 +184,11 @@ class AbstractGaussian(AbstractData):
         gaussian, luck = jax.random.split(key)
         each = jnp.arange(feature_count(self) + units)
         drawn = each_row(lambda key, _: jax.random.normal(key, (rows, self.noise_vectors)), gaussian, each)
-        return Drawn(jnp.moveaxis(drawn, 0, -1), jax.random.uniform(luck, (rows, 2)))
+        return RandomDraws(jnp.moveaxis(drawn, 0, -1), jax.random.uniform(luck, (rows, 2)))
 
     def responses(
         self,
-        drawn: Drawn,
+        drawn: RandomDraws,
         rows: Int[Array, " rows"],
         on_features: Float[Array, "K units"],
         root: Float[Array, "units units"],
@@ -203,7 +205,7 @@ class AbstractGaussian(AbstractData):
         return noise, made.truth, made.label
 
 
-def features(data: AbstractData, seed: Scalar) -> Vectors:
+def feature_directions(data: AbstractData, seed: Scalar) -> Vectors:
     """The feature directions of a seed."""
     return data.features(stream(seed, Purpose.WORLD))
 
@@ -214,7 +216,7 @@ def feature_count(data: AbstractData) -> int:
     words = tuple(getattr(data, field.name) for field in declared if field.role == "static" and not field.padded)
     key = type(data), words
     if key not in _COUNTS:
-        _COUNTS[key] = jax.eval_shape(lambda: features(data, 0)).value.shape[0]
+        _COUNTS[key] = jax.eval_shape(lambda: feature_directions(data, 0)).value.shape[0]
     return _COUNTS[key]
 
 
@@ -237,13 +239,13 @@ def test_points(data: AbstractData, drawn: Any, features: Vectors, rows: Int[Arr
     return jax.vmap(lambda drawn, row: data.point(drawn, row, features, True))(drawn, rows)
 
 
-def sign(luck: Float[Array, ""], row: Int[Array, ""], balanced: bool) -> Float[Array, ""]:
+def random_label(luck: Float[Array, ""], row: Int[Array, ""], balanced: bool) -> Float[Array, ""]:
     """A label: +1 on even and -1 on odd rows where `balanced`, else either with probability 1/2 by a uniform number."""
     return jnp.where((row % 2 == 0) if balanced else (luck < 0.5), 1.0, -1.0)
 
 
 @jax.custom_vjp
-def outer(rows: Float[Array, " points"], columns: Float[Array, " units"]) -> Float[Array, "points units"]:
+def outer_product(rows: Float[Array, " points"], columns: Float[Array, " units"]) -> Float[Array, "points units"]:
     """rows columns^T, whose gradient in `columns` is a product with `rows`.
 
     Left to itself XLA makes it a sum, which takes up to twenty times as long on a CPU.
@@ -252,11 +254,11 @@ def outer(rows: Float[Array, " points"], columns: Float[Array, " units"]) -> Flo
 
 
 def _outer_forward(rows: Array, columns: Array) -> tuple[Array, Array]:
-    return outer(rows, columns), rows
+    return outer_product(rows, columns), rows
 
 
 def _outer_backward(rows: Array, cotangent: Array) -> tuple[None, Array]:
     return None, rows @ cotangent
 
 
-outer.defvjp(_outer_forward, _outer_backward)
+outer_product.defvjp(_outer_forward, _outer_backward)

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis, outer, sign
+from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis_direction, outer_product, random_label
 from sweep.padding import actual_size, mask_padding, valid_mask
-from sweep.prng import distinct
+from sweep.prng import sample_distinct
 from sweep.spec import Alternative, Check, Scalar, lane, part, static
 
 
@@ -50,19 +50,19 @@ class FeatureNoise(AbstractData):
 
     def features(self, key: Key[Array, ""]) -> Vectors:
         """v = e_1."""
-        return axis(0)
+        return axis_direction(0)
 
     def draw(self, key: Key[Array, ""]) -> tuple[Sparse, Float[Array, ""]]:
         """Sparse noise of standard deviation 1, and luck for the label."""
         places, values, label = jax.random.split(key, 3)
-        index = distinct(places, self.sparsity, 1, actual_size(self.d), beyond=int(self.d))
+        index = sample_distinct(places, self.sparsity, 1, actual_size(self.d), beyond=int(self.d))
         value = mask_padding(jax.random.normal(values, (int(self.sparsity),)), valid_mask(self.sparsity))
         return Sparse(index[None], value[None]), jax.random.uniform(label)
 
     def point(self, drawn: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """Sparse noise of one point and its label."""
         noise, luck = drawn
-        y = sign(luck, row, self.balanced)
+        y = random_label(luck, row, self.balanced)
         return Points(noise._replace(value=self.noise * noise.value), y, y)
 
     def assemble(
@@ -72,5 +72,5 @@ class FeatureNoise(AbstractData):
         truth: Float[Array, " points"],
     ) -> Float[Array, "points 2 units"]:
         """[y v, xi]: patch 1 is the noise patch with its feature noise."""
-        feature = outer(truth, on_features[0])
+        feature = outer_product(truth, on_features[0])
         return jnp.stack([feature, on_noise[:, 0] - self.feature_noise * feature], axis=1)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractGaussian, Dense, Made, Vectors, sign
+from sweep.data.base import AbstractGaussian, Dense, NoiseParams, Vectors, random_label
 from sweep.padding import mask_padding, valid_mask
 from sweep.spec import Scalar, lane, part, static
 
@@ -33,13 +33,15 @@ class Separable(AbstractGaussian):
         u = mask_padding(jax.random.normal(key, (1, int(self.d))), valid_mask(self.d))
         return Dense(u / jnp.linalg.norm(u))
 
-    def make(self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "1 K"], fresh: bool) -> Made:
+    def make(
+        self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "1 K"], fresh: bool
+    ) -> NoiseParams:
         """x = g and its label. With a teacher, x and -x are equally likely, so the label is drawn first."""
-        y = sign(luck[0], row, self.balanced)
+        y = random_label(luck[0], row, self.balanced)
         if self.labels == "free":
-            return Made(jnp.ones(1, seen.dtype), seen, y, y)
+            return NoiseParams(jnp.ones(1, seen.dtype), seen, y, y)
         side = jnp.sign(seen)
-        return Made(y * side[:, 0], seen + side * self.margin, y, y)
+        return NoiseParams(y * side[:, 0], seen + side * self.margin, y, y)
 
     def assemble(
         self,

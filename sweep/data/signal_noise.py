@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractGaussian, Made, Vectors, axis, outer, sign
+from sweep.data.base import AbstractGaussian, NoiseParams, Vectors, axis_direction, outer_product, random_label
 from sweep.spec import Alternative, Scalar, lane, part, static
 
 
@@ -41,15 +41,17 @@ class SignalNoise(AbstractGaussian):
 
     def features(self, key: Key[Array, ""]) -> Vectors:
         """The direction of mu: e_1."""
-        return axis(0)
+        return axis_direction(0)
 
-    def make(self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "1 1"], fresh: bool) -> Made:
+    def make(
+        self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "1 1"], fresh: bool
+    ) -> NoiseParams:
         """xi = noise g, without its part along the signal where `orthogonal`; the label that is seen may be flipped."""
-        y = sign(luck[0], row, self.balanced)
+        y = random_label(luck[0], row, self.balanced)
         flipped = luck[1] < self.flip
         shown = jnp.where(flipped, -y, y) if self.flip_test or not fresh else y
         along = jnp.zeros_like(seen) if self.orthogonal else seen
-        return Made(jnp.full(1, self.noise, seen.dtype), along, y, shown)
+        return NoiseParams(jnp.full(1, self.noise, seen.dtype), along, y, shown)
 
     def assemble(
         self,
@@ -58,4 +60,4 @@ class SignalNoise(AbstractGaussian):
         truth: Float[Array, " points"],
     ) -> Float[Array, "points 2 units"]:
         """[y mu, xi]."""
-        return jnp.stack([outer(self.signal * truth, on_features[0]), on_noise[:, 0]], axis=1)
+        return jnp.stack([outer_product(self.signal * truth, on_features[0]), on_noise[:, 0]], axis=1)

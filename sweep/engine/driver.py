@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sweep.engine import programs
-from sweep.engine.draw_cache import NoTables, tables_for
-from sweep.engine.recorder import NEVER, Book, Ended, Records, borders
+from sweep.engine.draw_cache import NoDrawCache, draw_cache_for
+from sweep.engine.recorder import NEVER, FinishedTrials, Recorder, RecordSchedule, recorded_steps
 from sweep.padding import actual_size
 from sweep.status import Status
 from sweep.training.measure import Measurement, columns
@@ -26,7 +26,7 @@ SOME = 5.0
 """Seconds of training that are worth a checkpoint when a run is stopped."""
 
 
-class Supply(Protocol):
+class TrialSource(Protocol):
     """Hands out the trials of a bucket: `trials` is a batch of all of them, leaves (count,)."""
 
     count: int
@@ -41,7 +41,7 @@ class Supply(Protocol):
         ...
 
 
-class Queue:
+class TrialList:
     """The trials of a bucket, handed out in order."""
 
     def __init__(self, trials: Trial) -> None:
@@ -55,7 +55,7 @@ class Queue:
         return np.arange(first, self._given)
 
 
-class Keeper(Protocol):
+class CheckpointStore(Protocol):
     """Keeps the state of trials that take long, as columns of arrays with one row a trial."""
 
     def save(self, places: np.ndarray, columns: dict[str, np.ndarray]) -> None:
@@ -67,8 +67,8 @@ class Keeper(Protocol):
         ...
 
 
-class Drive:
-    """Iterate over it to train trials of a queue in `lanes` lanes until none is left; yields `Ended`.
+class Driver:
+    """Iterate over it to train trials of a queue in `lanes` lanes until none is left; yields `FinishedTrials`.
 
     The host knows each lane's next recorded step, so a chunk ends where the first lane is due; only trials that reach a
     target or stop being finite end unannounced. They are seen one chunk later, since the host reads a chunk while the
@@ -79,38 +79,38 @@ class Drive:
 
     def __init__(
         self,
-        queue: Supply,
+        queue: TrialSource,
         lanes: int,
         block: int,
-        records: Records,
+        records: RecordSchedule,
         stop: threading.Event | None = None,
-        keeper: Keeper | None = None,
+        keeper: CheckpointStore | None = None,
         every: float = 300.0,
     ) -> None:
         self.queue, self.records = queue, records
         self.stop = stop or threading.Event()
         self.keeper, self.every = keeper, every
-        self.programs = programs.programs(block, records.test_points)
+        self.programs = programs.compiled_programs(block, records.test_points)
         self.early = programs.awaited_ends(block) > 0
-        self.on_the_way = self.programs if records.test else programs.programs(block, 0)
-        self.tables = tables_for(queue.trials, self.programs)
+        self.on_the_way = self.programs if records.test else programs.compiled_programs(block, 0)
+        self.tables = draw_cache_for(queue.trials, self.programs)
         limit = programs.memory_limit()
-        if limit is not None and (needed := programs.memory(self.programs, queue.trials, lanes)) > limit:
+        if limit is not None and (needed := programs.memory_needed(self.programs, queue.trials, lanes)) > limit:
             raise MemoryError(f"{lanes} lanes take {needed:,} bytes, and the device has {limit:,}.")
-        blank = self.programs.empty(programs.take(queue.trials, np.zeros(lanes, np.int64)))
+        blank = self.programs.empty(programs.take_trials(queue.trials, np.zeros(lanes, np.int64)))
         self.lanes = jax.device_put(blank, programs.placement(lanes))
         self.n = np.broadcast_to(actual_size(queue.trials.data.n), queue.count)
-        self.borders, self.kind = borders(queue.trials, records)
+        self.borders, self.kind = recorded_steps(queue.trials, records)
         self.ticket = np.full(lanes, EMPTY)
         self.step, self.pointer = np.zeros((2, lanes), np.int64)
         self.over = np.zeros(lanes, bool)
         self.since = np.zeros(lanes)
         self.given, self.ended = np.zeros((2, queue.count), bool)
         self.unread: deque[tuple[np.ndarray, np.ndarray | None, Any]] = deque()
-        self.book = Book(lanes, self.borders.shape[1] + 1)
+        self.book = Recorder(lanes, self.borders.shape[1] + 1)
         self.chunk = 16
 
-    def __iter__(self) -> Iterator[Ended]:
+    def __iter__(self) -> Iterator[FinishedTrials]:
         running = self._settle() and self._advance()
         while (running or self.unread) and not self.stop.is_set():
             began = time.perf_counter()
@@ -133,7 +133,7 @@ class Drive:
         active = self.ticket != EMPTY
         return time.monotonic() - self.since[active].min() if self.keeper and active.any() else 0.0
 
-    def _save(self) -> Iterator[Ended]:
+    def _save(self) -> Iterator[FinishedTrials]:
         """Read all that is unread, then give the state of the lanes to the keeper."""
         yield from self._read(keep=0)
         active = np.flatnonzero(self.ticket != EMPTY)
@@ -181,7 +181,7 @@ class Drive:
         self.ticket[free], self.given[given] = given, True
         self.step[free], self.pointer[free], self.over[free] = 0, 0, False
         due = np.isin(np.arange(len(self.ticket)), free)
-        chosen = programs.take(self.queue.trials, np.maximum(self.ticket, 0))
+        chosen = programs.take_trials(self.queue.trials, np.maximum(self.ticket, 0))
         self.lanes = self.programs.fill(self.lanes, chosen, due)
         self.since[free] = time.monotonic()
         self._restore(free, given)
@@ -189,7 +189,7 @@ class Drive:
     def _look(self, due: np.ndarray, programs: programs.Programs) -> None:
         if not due.any():
             return
-        for some, tables, places in (self.tables if programs is self.programs else NoTables()).of(due, self.ticket):
+        for some, tables, places in (self.tables if programs is self.programs else NoDrawCache()).of(due, self.ticket):
             self.unread.append((self.ticket.copy(), some, programs.look(self.lanes, some, tables, places)))
 
     def _advance(self) -> bool:
@@ -200,7 +200,7 @@ class Drive:
         self.step[active] += steps
         return True
 
-    def _read(self, keep: int) -> Iterator[Ended]:
+    def _read(self, keep: int) -> Iterator[FinishedTrials]:
         while len(self.unread) > keep:
             ticket, due, found = self.unread.popleft()
             if due is not None and isinstance(found, dict):
@@ -212,7 +212,7 @@ class Drive:
             else:
                 yield from self._record(ticket, np.flatnonzero(due), jax.device_get(found))
 
-    def _record(self, ticket: np.ndarray, lanes: np.ndarray, found: Measurement) -> Iterator[Ended]:
+    def _record(self, ticket: np.ndarray, lanes: np.ndarray, found: Measurement) -> Iterator[FinishedTrials]:
         lanes = lanes[~self.ended[ticket[lanes]]]
         found = jax.tree.map(lambda leaf: leaf[lanes], found)
         points = self.records.test_points if "test_loss" in found.observables else 0

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.stages import Wrapped
 
-from sweep.filters import Scene
+from sweep.filters import TrainingInputs
 from sweep.status import Status
 from sweep.training import evaluation, measure, step
 from sweep.training.measure import Measurement
@@ -25,11 +25,11 @@ class Lanes(NamedTuple):
     """A batch on the device: every leaf has the lane axis first."""
 
     trials: Trial
-    scenes: Scene
+    scenes: TrainingInputs
     states: step.State
 
 
-class Told(NamedTuple):
+class LaneStatus(NamedTuple):
     """Step and status of each lane."""
 
     step: jax.Array
@@ -72,28 +72,28 @@ def each_block(fn: Callable[[Any], T], lanes: Any, block: int) -> T:
 
 
 @functools.lru_cache
-def programs(block: int, test_points: int) -> Programs:
+def compiled_programs(block: int, test_points: int) -> Programs:
     """Programs for such blocks that measure on so many fresh points.
 
     jax compiles each of them once for a structure of trials and a number of lanes.
     """
 
     def empty(trials: Trial) -> Lanes:
-        shape = jax.eval_shape(jax.vmap(begin), trials)
+        shape = jax.eval_shape(jax.vmap(begin_lanes), trials)
         lanes = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
         ended = jnp.full_like(lanes.states.status, np.int32(Status.OUT_OF_STEPS))
         return lanes._replace(states=lanes.states._replace(status=ended))
 
     def fill(lanes: Lanes, trials: Trial, due: jax.Array) -> Lanes:
-        return _where_due(begin, due, trials, lanes)
+        return _where_due(begin_lanes, due, trials, lanes)
 
-    def advance(lanes: Lanes, steps: jax.Array) -> tuple[Lanes, Told]:
+    def advance(lanes: Lanes, steps: jax.Array) -> tuple[Lanes, LaneStatus]:
         one = step.advance if block == 1 else jax.vmap(step.advance)
         states = each_block(functools.partial(_advance, steps=steps, one=one, few=awaited_ends(block)), lanes, block)
-        return lanes._replace(states=states), Told(states.step + 0, states.status + 0)
+        return lanes._replace(states=states), LaneStatus(states.step + 0, states.status + 0)
 
     def table(trial: Trial) -> Any:
-        return evaluation.table(trial, test_points)
+        return evaluation.draw_table(trial, test_points)
 
     def shelve(tables: Any, place: jax.Array, trial: Trial) -> Any:
         return jax.tree.map(lambda all_of_them, new: all_of_them.at[place].set(new), tables, table(trial))
@@ -101,7 +101,9 @@ def programs(block: int, test_points: int) -> Programs:
     def look(lanes: Lanes, due: jax.Array, tables: Any, places: jax.Array) -> Measurement:
         def one(each: tuple[Lanes, jax.Array]) -> Measurement:
             lane, place = each
-            return measure.measure(*lane, test_points, None if tables is None else evaluation.Kept(tables, place))
+            return measure.measure(
+                *lane, test_points, None if tables is None else evaluation.CachedDraws(tables, place)
+            )
 
         args = lanes, places
         shape = jax.eval_shape(jax.vmap(one), args)
@@ -125,7 +127,7 @@ def programs(block: int, test_points: int) -> Programs:
     )
 
 
-def begin(trial: Trial) -> Lanes:
+def begin_lanes(trial: Trial) -> Lanes:
     """A lane at the start of a trial."""
     return Lanes(trial, *step.start(trial))
 
@@ -167,7 +169,7 @@ def _where_due(fn: Callable[[Any], T], due: jax.Array, args: Any, otherwise: T) 
     return jax.lax.map(one, lanes) if jax.default_backend() == "cpu" else jax.vmap(one)(lanes)
 
 
-def memory(programs: Programs, trials: Trial, lanes: int) -> int:
+def memory_needed(programs: Programs, trials: Trial, lanes: int) -> int:
     """Bytes of a device that so many lanes for such trials take at most while a program runs, as the compiler tells.
 
     Nothing runs for it, and the persistent cache keeps what was compiled.
@@ -194,7 +196,7 @@ def memory_limit() -> int | None:
     return min((each["bytes_limit"] for each in told if "bytes_limit" in each), default=None)
 
 
-def take(trials: Trial, rows: np.ndarray | int) -> Trial:
+def take_trials(trials: Trial, rows: np.ndarray | int) -> Trial:
     """Some trials of a batch of them."""
     return jax.tree.map(lambda leaf: leaf[rows], trials)
 

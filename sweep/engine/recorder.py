@@ -15,7 +15,7 @@ NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
-class Records:
+class RecordSchedule:
     """When and on how much a trial is measured: at `points` log-spaced steps, on `test_points` fresh points.
 
     `test` says whether the records on the way have test columns; the end of a trial is always measured on fresh points.
@@ -34,7 +34,7 @@ class Records:
 
 
 @dataclass(frozen=True)
-class Ended:
+class FinishedTrials:
     """Trials that ended together: `index` is their place in the queue.
 
     `runs` has a column for each outcome and observable, one row a trial; `curves` the records, with `index` and `step`,
@@ -46,7 +46,7 @@ class Ended:
     curves: dict[str, np.ndarray] | None
 
 
-def borders(trials: Trial, records: Records) -> tuple[np.ndarray, np.ndarray]:
+def recorded_steps(trials: Trial, records: RecordSchedule) -> tuple[np.ndarray, np.ndarray]:
     """Recorded steps for each distinct number of steps (padded with NEVER), and which of them a trial has."""
     lasts, kind = np.unique(trials.train.steps, return_inverse=True)
     steps = [records.steps(int(last)) for last in lasts]
@@ -54,7 +54,7 @@ def borders(trials: Trial, records: Records) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([np.pad(each, (0, longest - len(each)), constant_values=NEVER) for each in steps]), kind
 
 
-class Book:
+class Recorder:
     """The records of the trials that are in the lanes, until they end."""
 
     def __init__(self, lanes: int, longest: int) -> None:
@@ -88,7 +88,7 @@ class Book:
         for name, values in self.values.items():  # also over what the trial before in the lane has left
             values[lanes, :width] = columns[name][:, :width] if name in columns else np.nan
 
-    def close(self, lanes: np.ndarray, index: np.ndarray, status: Any, curves: bool) -> Ended:
+    def close(self, lanes: np.ndarray, index: np.ndarray, status: Any, curves: bool) -> FinishedTrials:
         """What is told of the trials in these lanes, which are then blank again."""
         recorded = np.arange(self.steps.shape[1]) < self.length[lanes, None]
         fitted = recorded & (self.values["train_error"][lanes] == 0)
@@ -103,4 +103,4 @@ class Book:
         }
         records = {"index": index[which], "step": self.steps[lanes[which], place]}
         records |= {name: self.values[name][lanes[which], place] for name in self.known}
-        return Ended(index, runs, records if curves else None)
+        return FinishedTrials(index, runs, records if curves else None)

@@ -6,9 +6,16 @@ and first weights are drawn from their law. `support`: the rows of W that traini
 
 from __future__ import annotations
 
-from sweep.filters.base import AbstractFilters, Scene, Source, upright
-from sweep.filters.first_layer import COORDINATES, Network, automatic, network, scene, unfit
+from sweep.filters.base import AbstractFilters, Source, TrainingInputs, on_transposed_filters
+from sweep.filters.first_layer import (
+    COORDINATES,
+    Network,
+    default_coordinates,
+    incompatibility,
+    network,
+    training_inputs,
+)
 
 __all__ = [
-    "COORDINATES", "AbstractFilters", "Network", "Scene", "Source", "automatic", "network", "scene", "unfit", "upright",
+    "COORDINATES", "AbstractFilters", "Network", "TrainingInputs", "Source", "default_coordinates", "network", "training_inputs", "incompatibility", "on_transposed_filters",
 ]  # fmt: skip

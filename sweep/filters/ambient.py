@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sweep.data.base import Vectors
-from sweep.filters.base import AbstractFilters, Index, Rows, Scene, Source
+from sweep.filters.base import AbstractFilters, Index, Rows, Source, TrainingInputs
 from sweep.spec import Scalar
 
 
@@ -34,7 +34,7 @@ def written(rows: Float[Array, "tokens d"]) -> Written:
 
 
 @jax.custom_vjp
-def respond(weights: Float[Array, "units d"], tokens: Written) -> Float[Array, "tokens units"]:
+def ambient_responses(weights: Float[Array, "units d"], tokens: Written) -> Float[Array, "tokens units"]:
     """tokens weights^T, with both products of a step as long rows times rows: units times d or tokens.
 
     Tall products with as few columns as there are units are up to 1.5 times slower on a CPU, and XLA would swap the
@@ -52,7 +52,7 @@ def _backward(tokens: Written, cotangent: Array) -> tuple[Array, None]:
     return jax.lax.optimization_barrier(cotangent.T) @ tokens.rows, None
 
 
-respond.defvjp(_forward, _backward)
+ambient_responses.defvjp(_forward, _backward)
 
 
 class Ambient(AbstractFilters):
@@ -62,35 +62,35 @@ class Ambient(AbstractFilters):
         self.weights = Rows(weights)
 
     def __call__(self, tokens: Written) -> Float[Array, "tokens units"]:
-        return respond(self.weights[...], tokens)
+        return ambient_responses(self.weights[...], tokens)
 
     def projector(self, source: Source, frame: None) -> Callable[[Vectors], Float[Array, "*rows units"]]:
         weights = self.weights[...].T
         return lambda vectors: vectors.project(weights)
 
-    def covariance(self, scene: Scene) -> Float[Array, "units units"]:
+    def covariance(self, scene: TrainingInputs) -> Float[Array, "units units"]:
         return self.weights[...] @ self.weights[...].T
 
-    def squared_norm(self, scene: Scene) -> Scalar:
+    def squared_norm(self, scene: TrainingInputs) -> Scalar:
         return jnp.sum(self.weights[...] ** 2)
 
-    def largest(self, scene: Scene) -> Scalar:
+    def largest(self, scene: TrainingInputs) -> Scalar:
         return jnp.max(jnp.abs(self.weights[...]))
 
 
-def filters(source: Source) -> Ambient:
+def ambient_filters(source: Source) -> Ambient:
     """The first layer before training."""
     return Ambient(source.first_weights(jnp.arange(source.data.d)).T)
 
 
-def scene(source: Source) -> Scene:
+def ambient_inputs(source: Source) -> TrainingInputs:
     """All vectors of the training set, written out."""
     directions, points = source.training_set()
     d = int(source.data.d)
     tokens = jnp.concatenate([directions.dense(d), points.noise.dense(d).reshape(-1, d)])
-    return Scene(written(tokens), points.truth, points.label, None)
+    return TrainingInputs(written(tokens), points.truth, points.label, None)
 
 
-def draws(source: Source) -> int:
+def ambient_draws(source: Source) -> int:
     """Random numbers that make a training set and first weights."""
     return source.data.d * (source.token_count + source.units)

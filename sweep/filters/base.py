@@ -12,7 +12,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from sweep.data.base import AbstractData, Points, Vectors, feature_count, features, training_points
+from sweep.data.base import AbstractData, Points, Vectors, feature_count, feature_directions, training_points
 from sweep.models.base import AbstractFiltered, AbstractModel
 from sweep.padding import actual_size, mask_padding, valid_mask
 from sweep.prng import Purpose, stream
@@ -52,7 +52,7 @@ class Source(NamedTuple):
 
     def training_set(self) -> tuple[Vectors, Points]:
         """The feature directions and the training points; those beyond a padded n are zero, labels included."""
-        directions = features(self.data, self.seed)
+        directions = feature_directions(self.data, self.seed)
         points = training_points(self.data, self.seed, directions)
         kept = valid_mask(self.data.n)
         if kept is None:
@@ -72,7 +72,7 @@ class Source(NamedTuple):
         return feature_count(self.data) + self.data.n * self.data.noise_vectors
 
 
-class Scene(NamedTuple):
+class TrainingInputs(NamedTuple):
     """What a lane reads and never changes: its training set, as its coordinates need it.
 
     `frame` is what belongs to no single token.
@@ -88,7 +88,7 @@ class Rows(nnx.Param):
     """W^T: a filter a row, where flax and optax have it a column."""
 
 
-def upright(rule: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
+def on_transposed_filters(rule: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
     """The rule on W instead of W^T, for one that asks what rows and columns of a matrix are, such as Muon."""
 
     def turn(tree: Any) -> Any:
@@ -120,13 +120,13 @@ class AbstractFilters(nnx.Module):
         """What gives the pre-activations of any other vectors."""
 
     @abstractmethod
-    def covariance(self, scene: Scene) -> Float[Array, "units units"]:
+    def covariance(self, scene: TrainingInputs) -> Float[Array, "units units"]:
         """W^T W."""
 
     @abstractmethod
-    def squared_norm(self, scene: Scene) -> Scalar:
+    def squared_norm(self, scene: TrainingInputs) -> Scalar:
         """||W||^2."""
 
     @abstractmethod
-    def largest(self, scene: Scene) -> Scalar | None:
+    def largest(self, scene: TrainingInputs) -> Scalar | None:
         """The largest absolute weight; None where the coordinates do not know it."""

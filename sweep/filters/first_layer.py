@@ -11,9 +11,17 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from sweep.data.base import AbstractData, AbstractGaussian, Sparse, Vectors, feature_count, features, training_points
+from sweep.data.base import (
+    AbstractData,
+    AbstractGaussian,
+    Sparse,
+    Vectors,
+    feature_count,
+    feature_directions,
+    training_points,
+)
 from sweep.filters import ambient, gram, span, support
-from sweep.filters.base import AbstractFilters, Scene, Source
+from sweep.filters.base import AbstractFilters, Source, TrainingInputs
 from sweep.models.base import AbstractFiltered, AbstractModel
 from sweep.optimizers.base import AbstractOptimizer
 from sweep.padding import actual_size
@@ -21,7 +29,7 @@ from sweep.prng import Purpose, stream
 from sweep.spec import Scalar
 
 
-class System(NamedTuple):
+class CoordinateSystem(NamedTuple):
     """A coordinate system: the first layer of a network before training, and what its lane reads.
 
     Costs: `rows` numbers are trained for each filter, of which a step makes `products` matrix products with the tokens
@@ -29,18 +37,26 @@ class System(NamedTuple):
     """
 
     filters: Callable[[Source], AbstractFilters]
-    scene: Callable[[Source], Scene]
+    training_inputs: Callable[[Source], TrainingInputs]
     rows: Callable[[Source], int]
     products: int
     draws: Callable[[Source], int]
 
 
-COORDINATES: dict[str, System] = {
-    "ambient": System(ambient.filters, ambient.scene, lambda source: source.data.d, 2, ambient.draws),
-    "support": System(support.filters, support.scene, support.touched, 2, ambient.draws),
-    "span": System(span.Span, span.scene, lambda source: source.token_count, 1, ambient.draws),
-    "gram": System(
-        lambda source: span.Span(source, rotated=True), gram.scene, lambda source: source.token_count, 1, gram.draws
+COORDINATES: dict[str, CoordinateSystem] = {
+    "ambient": CoordinateSystem(
+        ambient.ambient_filters, ambient.ambient_inputs, lambda source: source.data.d, 2, ambient.ambient_draws
+    ),
+    "support": CoordinateSystem(
+        support.support_filters, support.support_inputs, support.touched, 2, ambient.ambient_draws
+    ),
+    "span": CoordinateSystem(span.Span, span.span_inputs, lambda source: source.token_count, 1, ambient.ambient_draws),
+    "gram": CoordinateSystem(
+        lambda source: span.Span(source, rotated=True),
+        gram.gram_inputs,
+        lambda source: source.token_count,
+        1,
+        gram.gram_draws,
     ),
 }
 
@@ -71,18 +87,18 @@ class Network(nnx.Module):
         """The margin of each point, from its patches' pre-activations."""
         return self.head(patches)
 
-    def squared_norm(self, scene: Scene) -> Scalar:
+    def squared_norm(self, inputs: TrainingInputs) -> Scalar:
         """Of all trained weights, or of the gradient that the network holds instead."""
         if isinstance(self.filters, Patches):
             return optax.tree.norm(nnx.state(self, nnx.Param), squared=True)
-        return self.filters.squared_norm(scene) + optax.tree.norm(nnx.state(self.head, nnx.Param), squared=True)
+        return self.filters.squared_norm(inputs) + optax.tree.norm(nnx.state(self.head, nnx.Param), squared=True)
 
-    def largest(self, scene: Scene) -> Scalar | None:
+    def largest(self, inputs: TrainingInputs) -> Scalar | None:
         """The largest absolute weight; None where the coordinates do not know it."""
         rest = optax.tree.norm(nnx.state(self.head, nnx.Param), ord=jnp.inf)
         if isinstance(self.filters, Patches):
             return rest
-        first = self.filters.largest(scene)
+        first = self.filters.largest(inputs)
         return None if first is None else jnp.maximum(first, rest)
 
 
@@ -94,9 +110,9 @@ def network(source: Source, coordinates: str) -> Network:
     return Network(COORDINATES[coordinates].filters(source), model.head(patch_count(data), actual_size(data.d), rngs))
 
 
-def scene(source: Source, coordinates: str) -> Scene:
+def training_inputs(source: Source, coordinates: str) -> TrainingInputs:
     """The training set of a trial."""
-    return COORDINATES[coordinates].scene(source)
+    return COORDINATES[coordinates].training_inputs(source)
 
 
 def patch_count(data: AbstractData) -> int:
@@ -109,14 +125,16 @@ def patch_count(data: AbstractData) -> int:
     return jax.eval_shape(patches).shape[1]
 
 
-def unfit(coordinates: str, data: AbstractData, model: AbstractModel, optimizer: AbstractOptimizer) -> str | None:
+def incompatibility(
+    coordinates: str, data: AbstractData, model: AbstractModel, optimizer: AbstractOptimizer
+) -> str | None:
     """Why parts cannot be trained in some coordinates; None where they can."""
     if coordinates == "ambient":
         return None
     if not isinstance(model, AbstractFiltered):
         return "the network has no first-layer filters"
     if coordinates == "support":
-        noise = jax.eval_shape(lambda: training_points(data, 0, features(data, 0))).noise
+        noise = jax.eval_shape(lambda: training_points(data, 0, feature_directions(data, 0))).noise
         if not isinstance(noise, Sparse):
             return "the data is not sparse"
         return None if optimizer.elementwise else "the optimizer does not move each weight by its own gradients alone"
@@ -129,6 +147,6 @@ def unfit(coordinates: str, data: AbstractData, model: AbstractModel, optimizer:
     return None
 
 
-def automatic(model: type[AbstractModel], optimizer: type[AbstractOptimizer]) -> str:
+def default_coordinates(model: type[AbstractModel], optimizer: type[AbstractOptimizer]) -> str:
     """What `coordinates: auto` prefers for such parts wherever there are fewer noise vectors than dimensions."""
     return "span" if optimizer.linear and issubclass(model, AbstractFiltered) else "ambient"

@@ -12,14 +12,14 @@ from jaxtyping import Array, Float
 from sweep.data.base import AbstractGaussian, feature_count
 from sweep.filters import span
 from sweep.filters.ambient import written
-from sweep.filters.base import Scene, Source
+from sweep.filters.base import Source, TrainingInputs
 from sweep.models.base import AbstractFiltered
 from sweep.padding import actual_size, mask_padding, valid_mask
 from sweep.prng import Purpose, each_row, stream
 from sweep.spec import Scalar
 
 
-def scene(source: Source) -> Scene:
+def gram_inputs(source: Source) -> TrainingInputs:
     """Training vectors and first weights up to a rotation, in as many dimensions as they span.
 
     The feature directions are the first K axes. What Gaussian vectors have orthogonally to them is a matrix of
@@ -28,7 +28,7 @@ def scene(source: Source) -> Scene:
     data, model = source.data, source.model
     assert isinstance(data, AbstractGaussian) and isinstance(model, AbstractFiltered)
     K, N = feature_count(data), data.noise_vectors
-    noise, first = coordinates(source)
+    noise, first = gram_filters(source)
     noise = noise.reshape(data.n, N, -1)
     rows = jnp.arange(data.n)
     luck = each_row(lambda key, _: data.luck(jax.random.split(key)[1]), stream(source.seed, Purpose.DATA), rows)
@@ -40,11 +40,11 @@ def scene(source: Source) -> Scene:
     tokens = jnp.concatenate([axes, vectors.reshape(data.n * N, -1)])
     scale = model.first_scale()
     assert scale is not None
-    drawn = Scene(written(tokens), mask_padding(made.truth, kept), mask_padding(made.label, kept), None)
+    drawn = TrainingInputs(written(tokens), mask_padding(made.truth, kept), mask_padding(made.label, kept), None)
     return span.of(drawn, mask_padding(scale * first.T, valid_mask(model.units())))
 
 
-def coordinates(source: Source) -> tuple[Float[Array, "nN D"], Float[Array, "units D"]]:
+def gram_filters(source: Source) -> tuple[Float[Array, "nN D"], Float[Array, "units D"]]:
     """Standard Gaussian vectors in d dimensions, n N for the noise and one for each filter, up to a rotation.
 
     Vector c of all has K Gaussians along the features, then Gaussians in c dimensions and a chi-distributed number in
@@ -69,7 +69,7 @@ def coordinates(source: Source) -> tuple[Float[Array, "nN D"], Float[Array, "uni
     return noise, first
 
 
-def draws(source: Source) -> int:
+def gram_draws(source: Source) -> int:
     """Random numbers that make the triangle; a chi-distributed one costs about as much as thirty others."""
     vectors = source.token_count + source.units
     return vectors * (vectors + 30)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from sweep.data.base import Vectors
 from sweep.filters import ambient
-from sweep.filters.base import AbstractFilters, Index, Scene, Source
+from sweep.filters.base import AbstractFilters, Index, Source, TrainingInputs
 from sweep.spec import Scalar
 
 
@@ -32,7 +32,7 @@ class Inner(NamedTuple):
         return Inner(self.gram[which], self.first[which], self.place[which])
 
 
-class Frame(NamedTuple):
+class SpanContext(NamedTuple):
     """The vectors themselves, the first weights W0 and W0^T W0."""
 
     vectors: Float[Array, "all d"]
@@ -52,34 +52,34 @@ class Span(AbstractFilters):
         self.rotated = rotated
 
     def __call__(self, tokens: Inner) -> Float[Array, "tokens units"]:
-        return jax.lax.stop_gradient(self.kept[...]) * tokens.first + respond(
+        return jax.lax.stop_gradient(self.kept[...]) * tokens.first + span_responses(
             self.along[...], tokens.gram, tokens.place
         )
 
-    def weights(self, frame: Frame) -> Float[Array, "d units"]:
+    def weights(self, frame: SpanContext) -> Float[Array, "d units"]:
         """W."""
         return self.kept[...] * frame.first + frame.vectors.T @ self.along[...]
 
-    def projector(self, source: Source, frame: Frame) -> Callable[[Vectors], Float[Array, "*rows units"]]:
+    def projector(self, source: Source, frame: SpanContext) -> Callable[[Vectors], Float[Array, "*rows units"]]:
         weights = self.weights(frame)
         return lambda vectors: vectors.project(weights)
 
-    def covariance(self, scene: Scene) -> Float[Array, "units units"]:
+    def covariance(self, scene: TrainingInputs) -> Float[Array, "units units"]:
         kept, along = self.kept[...], self.along[...]
-        cross = kept * scene.tokens.first.T @ along
-        return kept**2 * scene.frame.first_gram + cross + cross.T + along.T @ (scene.tokens.gram @ along)
+        cross = kept * span_inputs.tokens.first.T @ along
+        return kept**2 * span_inputs.frame.first_gram + cross + cross.T + along.T @ (span_inputs.tokens.gram @ along)
 
-    def squared_norm(self, scene: Scene) -> Scalar:
+    def squared_norm(self, scene: TrainingInputs) -> Scalar:
         kept, along = self.kept[...], self.along[...]
-        moved = jnp.sum(along * (2 * kept * scene.tokens.first + scene.tokens.gram @ along))
-        return jnp.maximum(kept**2 * jnp.trace(scene.frame.first_gram) + moved, 0.0)
+        moved = jnp.sum(along * (2 * kept * span_inputs.tokens.first + span_inputs.tokens.gram @ along))
+        return jnp.maximum(kept**2 * jnp.trace(span_inputs.frame.first_gram) + moved, 0.0)
 
-    def largest(self, scene: Scene) -> Scalar | None:
-        return None if self.rotated else jnp.max(jnp.abs(self.weights(scene.frame)))
+    def largest(self, scene: TrainingInputs) -> Scalar | None:
+        return None if self.rotated else jnp.max(jnp.abs(self.weights(span_inputs.frame)))
 
 
 @jax.custom_vjp
-def respond(along: Array, gram: Array, place: Array) -> Array:
+def span_responses(along: Array, gram: Array, place: Array) -> Array:
     """What tokens see of `along`.
 
     Its cotangent S is handed back as it is, as the gradient of `along`: the gradient of W is tokens^T S, whose
@@ -97,17 +97,17 @@ def _backward(kept: Any, cotangent: Array) -> tuple[Array, None, None]:
     return (cotangent if whole else jnp.zeros_like(along).at[place].add(cotangent)), None, None
 
 
-respond.defvjp(_forward, _backward)
+span_responses.defvjp(_forward, _backward)
 
 
-def scene(source: Source) -> Scene:
+def span_inputs(source: Source) -> TrainingInputs:
     """The inner products of the training set of `source` and its first weights."""
-    drawn = ambient.scene(source)
+    drawn = ambient.ambient_inputs(source)
     return of(drawn, source.first_weights(jnp.arange(source.data.d)))
 
 
-def of(drawn: Scene, first: Float[Array, "d units"]) -> Scene:
+def of(drawn: TrainingInputs, first: Float[Array, "d units"]) -> TrainingInputs:
     """Inner products of a scene in ambient coordinates and the first weights."""
     vectors = drawn.tokens.rows
     tokens = Inner(vectors @ vectors.T, vectors @ first, jnp.arange(vectors.shape[0]))
-    return drawn._replace(tokens=tokens, frame=Frame(vectors, first, first.T @ first))
+    return drawn._replace(tokens=tokens, frame=SpanContext(vectors, first, first.T @ first))

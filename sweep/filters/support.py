@@ -15,14 +15,14 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from sweep.data.base import Sparse, Vectors
-from sweep.filters.ambient import Written, respond, written
-from sweep.filters.base import AbstractFilters, Rows, Scene, Source
+from sweep.filters.ambient import Written, ambient_responses, written
+from sweep.filters.base import AbstractFilters, Rows, Source, TrainingInputs
 from sweep.spec import Scalar
 
 CHUNK = 4096
 
 
-class Frame(NamedTuple):
+class SupportContext(NamedTuple):
     """The touched coordinates in ascending order, filled up with d; what the first weights have in all other rows."""
 
     rows: Int[Array, " touched"]
@@ -38,9 +38,9 @@ class Support(AbstractFilters):
         self.kept = nnx.Param(jnp.ones(()))
 
     def __call__(self, tokens: Written) -> Float[Array, "tokens units"]:
-        return respond(self.weights[...], tokens)
+        return ambient_responses(self.weights[...], tokens)
 
-    def projector(self, source: Source, frame: Frame) -> Callable[[Sparse], Float[Array, "*rows units"]]:
+    def projector(self, source: Source, frame: SupportContext) -> Callable[[Sparse], Float[Array, "*rows units"]]:
         weights = self.weights[...].T
 
         def rows(index: Int[Array, " r"]) -> Float[Array, "r units"]:
@@ -54,23 +54,23 @@ class Support(AbstractFilters):
 
         return project
 
-    def covariance(self, scene: Scene) -> Float[Array, "units units"]:
+    def covariance(self, scene: TrainingInputs) -> Float[Array, "units units"]:
         raise NotImplementedError("Sparse noise has no Gaussian law that would ask for it.")
 
-    def squared_norm(self, scene: Scene) -> Scalar:
-        return jnp.sum(self.weights[...] ** 2) + self.kept[...] ** 2 * scene.frame.other_square
+    def squared_norm(self, scene: TrainingInputs) -> Scalar:
+        return jnp.sum(self.weights[...] ** 2) + self.kept[...] ** 2 * support_inputs.frame.other_square
 
-    def largest(self, scene: Scene) -> Scalar:
+    def largest(self, scene: TrainingInputs) -> Scalar:
         touched = jnp.max(jnp.abs(self.weights[...]))
-        return jnp.maximum(touched, jnp.abs(self.kept[...]) * scene.frame.other_largest)
+        return jnp.maximum(touched, jnp.abs(self.kept[...]) * support_inputs.frame.other_largest)
 
 
-def filters(source: Source) -> Support:
+def support_filters(source: Source) -> Support:
     """The first layer before training."""
     return Support(_first_weights(source, _touched(source)).T)
 
 
-def scene(source: Source) -> Scene:
+def support_inputs(source: Source) -> TrainingInputs:
     """The training set, written out on the touched coordinates."""
     directions, points = source.training_set()
     rows = _touched(source)
@@ -80,7 +80,7 @@ def scene(source: Source) -> Scene:
         return Sparse(jnp.searchsorted(rows, vectors.index), vectors.value).dense(len(rows))
 
     tokens = jnp.concatenate([dense(directions), dense(points.noise).reshape(-1, len(rows))])
-    return Scene(written(tokens), points.truth, points.label, Frame(rows, *_other_rows(source, rows)))
+    return TrainingInputs(written(tokens), points.truth, points.label, SupportContext(rows, *_other_rows(source, rows)))
 
 
 def touched(source: Source) -> int:

@@ -1,11 +1,11 @@
-"""Grid files: from YAML to lazy blocks of trials. `parse` and `load` lead in, `Grid` and `Block` come out."""
+"""Grid files: from YAML to lazy blocks of trials. `parse_grid` and `load_grid` lead in, `Grid` and `Block` come out."""
 
 from __future__ import annotations
 
 from sweep.filters import COORDINATES
 from sweep.grid.fields.json_schema import file_model, json_schema
 from sweep.grid.fields.settings import Settings
-from sweep.grid.loader import Grid, load, parse
+from sweep.grid.loader import Grid, load_grid, parse_grid
 from sweep.grid.product.block import Block
 
-__all__ = ["COORDINATES", "Block", "Grid", "Settings", "file_model", "json_schema", "load", "parse"]
+__all__ = ["COORDINATES", "Block", "Grid", "Settings", "file_model", "json_schema", "load_grid", "parse_grid"]

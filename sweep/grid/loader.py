@@ -1,4 +1,4 @@
-"""From a grid file to lazy blocks of trials: `parse` and `load` are the way in."""
+"""From a grid file to lazy blocks of trials: `parse_grid` and `load_grid` are the way in."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any
 from sweep import schema, trial
 from sweep.errors import GridError, Problem
 from sweep.grid.assembly import check_overlaps, coordinates
-from sweep.grid.assembly.builder import Assembly, Failed
-from sweep.grid.assembly.check_block import Tally, judge
+from sweep.grid.assembly.builder import BlockBuilder, Failed
+from sweep.grid.assembly.check_block import Tally, check_block
 from sweep.grid.fields import validation
-from sweep.grid.fields.parts import Member, family_members
+from sweep.grid.fields.parts import PartSpec, family_members
 from sweep.grid.fields.settings import Settings, read_description, read_name, read_settings, value_of
-from sweep.grid.fields.validation import choose, shown
-from sweep.grid.fields.values import Computed, Given, Source, sources
+from sweep.grid.fields.validation import closest_name, show_value
+from sweep.grid.fields.values import ComputedValues, GivenValues, Source, sources
 from sweep.grid.product.block import Block
 from sweep.grid.product.space import MAX_TABLE, TooManyPoints
 from sweep.grid.syntax import expressions
 from sweep.grid.syntax.expressions import ExpressionError
-from sweep.grid.syntax.yaml_reader import MAX_BYTES, Document, Path, Stopped, read
+from sweep.grid.syntax.yaml_reader import MAX_BYTES, Document, Path, Stopped, read_yaml
 
 MAX_BLOCKS = 1_000
 
@@ -43,7 +43,7 @@ class Grid:
     columns: dict[str, type]
 
 
-def load(path: str | FilePath) -> Grid:
+def load_grid(path: str | FilePath) -> Grid:
     """Read a grid file. Raises GridError with all that is wrong."""
     try:
         with open(path, "rb") as file:
@@ -54,13 +54,13 @@ def load(path: str | FilePath) -> Grid:
     return _parse(content, str(path))
 
 
-def parse(text: str, file: str = "<grid>") -> Grid:
+def parse_grid(text: str, file: str = "<grid>") -> Grid:
     """The grid that a text describes. Raises GridError with all that is wrong."""
     return _parse(text, file)
 
 
 def _parse(content: str | bytes, file: str) -> Grid:
-    document = read(content, file)
+    document = read_yaml(content, file)
     try:
         grid = None if document.broken else _read_grid(document, content)
     except Stopped:
@@ -76,11 +76,11 @@ _KEYS = ("name", "description", "seed", *trial.PARTS, "where", "zip", "coordinat
 def _read_grid(document: Document, content: str | bytes) -> Grid | None:
     raw = document.value
     if not isinstance(raw, dict):
-        document.complain((), f"a grid is a mapping, got {shown(raw)}", "Write `name: ...`, `data: ...` and so on")
+        document.complain((), f"a grid is a mapping, got {show_value(raw)}", "Write `name: ...`, `data: ...` and so on")
         return None
     for key in raw:
         if key not in _KEYS:
-            document.complain((key,), "is not a key of a grid", choose(key, _KEYS), key=True)
+            document.complain((key,), "is not a key of a grid", closest_name(key, _KEYS), key=True)
     name, description = read_name(document, raw), read_description(document, raw)
     settings = read_settings(document, raw)
     seeds = sources(document, {"seed": validation.seed_field()}, {"seed": raw.get("seed", 0)}, ())["seed"]
@@ -97,18 +97,18 @@ def _texts(document: Document, path: Path, raw: Any, cure: str) -> list[tuple[Pa
     places = [(path, raw)] if not isinstance(raw, list) else [((*path, at), each) for at, each in enumerate(raw)]
     for place, each in places:
         if not isinstance(each, str):
-            document.complain(place, f"expected text, got {shown(each)}", cure)
+            document.complain(place, f"expected text, got {show_value(each)}", cure)
     return [(place, each) for place, each in places if isinstance(each, str)]
 
 
-def _wheres(document: Document, raw: Mapping[str, Any]) -> list[Computed]:
+def _wheres(document: Document, raw: Mapping[str, Any]) -> list[ComputedValues]:
     found = []
     for path, condition in _texts(
         document, ("where",), value_of(raw, "where", []), "Write a condition in quotes, or a list of them"
     ):
         document.spend(2_500 * len(condition), path)
         try:
-            found.append(Computed(path, expressions.parse(condition)))
+            found.append(ComputedValues(path, expressions.parse_expression(condition)))
         except ExpressionError as error:
             document.complain(path, error.what, error.cure)
     return found
@@ -134,9 +134,9 @@ def _zips(document: Document, raw: Mapping[str, Any]) -> list[tuple[Path, list[s
 
 def _blocks(
     document: Document,
-    unions: list[list[Member]],
+    unions: list[list[PartSpec]],
     seeds: Source,
-    wheres: list[Computed],
+    wheres: list[ComputedValues],
     zips: list[tuple[Path, list[str]]],
     asked: str,
 ) -> list[Block]:
@@ -149,7 +149,7 @@ def _blocks(
         )
         return []
     tally = Tally()
-    assemblies = [Assembly(document, members, seeds) for members in itertools.product(*unions)]
+    assemblies = [BlockBuilder(document, members, seeds) for members in itertools.product(*unions)]
     assemblies = [each for each in assemblies if not each.dropped(wheres)]
     made = [(each, block) for each in assemblies if (block := _block(each, zips, wheres, asked, tally))]
     tally.complain(document)
@@ -159,13 +159,13 @@ def _blocks(
         return []
     if not kept:
         document.complain(("where",), "keeps no point of the grid", "Loosen the conditions or change the values")
-    check_overlaps.judge(document, kept)
-    coordinates.judge(document, [block for _, block in kept])
+    check_overlaps.check_overlaps(document, kept)
+    coordinates.check_coordinates(document, [block for _, block in kept])
     return [block for _, block in kept]
 
 
 def _block(
-    assembly: Assembly, zips: list[tuple[Path, list[str]]], wheres: list[Computed], asked: str, tally: Tally
+    assembly: BlockBuilder, zips: list[tuple[Path, list[str]]], wheres: list[ComputedValues], asked: str, tally: Tally
 ) -> Block | None:
     """The block of an assembly, None where something in it is wrong."""
     try:
@@ -179,8 +179,8 @@ def _block(
         kept = assembly.keep(wheres)
         if assembly.failed:
             return None
-        judge(assembly, kept, tally)
-        return Block(assembly.kinds, assembly.columns(), kept, coordinates.choose(asked, assembly.kinds))
+        check_block(assembly, kept, tally)
+        return Block(assembly.kinds, assembly.columns(), kept, coordinates.choose_coordinates(asked, assembly.kinds))
     except TooManyPoints:
         what = f"conditions, checks or compiled-in fields depend on more than {MAX_TABLE} points together"
         assembly.document.complain(("where",), what, "Give fewer values to the fields that they ask for")
@@ -189,23 +189,25 @@ def _block(
     return None
 
 
-def _words(document: Document, wheres: Iterable[Computed]) -> None:
+def _words(document: Document, wheres: Iterable[ComputedValues]) -> None:
     """Complain about kinds in conditions that do not exist."""
     for where in wheres:
         for family, kind in where.expression.words():
-            if family in trial.FAMILIES and family != "train" and trial.find(family, kind) is None:
-                document.complain(where.path, f"there is no {family} '{kind}'", choose(kind, trial.FAMILIES[family]))
+            if family in trial.FAMILIES and family != "train" and trial.find_kind(family, kind) is None:
+                document.complain(
+                    where.path, f"there is no {family} '{kind}'", closest_name(kind, trial.FAMILIES[family])
+                )
 
 
-def _zipped(document: Document, assemblies: Sequence[Assembly], zips: list[tuple[Path, list[str]]]) -> None:
+def _zipped(document: Document, assemblies: Sequence[BlockBuilder], zips: list[tuple[Path, list[str]]]) -> None:
     """Complain about names in a zip that are nowhere varied."""
     known = dict.fromkeys(name for each in assemblies for name in each.names)
-    listed = {name for each in assemblies for name in each.order if isinstance(each.names[name].source, Given)}
+    listed = {name for each in assemblies for name in each.order if isinstance(each.names[name].source, GivenValues)}
     broken = {name for each in assemblies for name in each.order if each.names[name].source is None}
     for path, names in zips if assemblies else ():
         for name in names:
             if name not in known:
-                document.complain(path, f"there is no field {name}", choose(name, known))
+                document.complain(path, f"there is no field {name}", closest_name(name, known))
             elif name not in listed | broken:
                 document.complain(
                     path, f"{name} is not given as a list of values", f"Give {name} a list, or take it out"

@@ -9,14 +9,14 @@ from jaxtyping import Array, Float
 from sweep.objectives.base import AbstractObjective
 from sweep.spec import Scalar, lane, part
 
-L2 = "strength of (l2/2)||w||^2 inside the gradient"
+L2_FIELD = "strength of (l2/2)||w||^2 inside the gradient"
 
 
 @part
 class Logistic(AbstractObjective):
     """log(1 + exp(-z)): cross-entropy of the two logits F_{+1} and F_{-1} (arXiv 2108.11371, Equation (3.2))."""
 
-    l2: Scalar = lane(0.0, at_least=0, doc=L2)
+    l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
         """log(1 + exp(-z)), without overflow."""
@@ -27,7 +27,7 @@ class Logistic(AbstractObjective):
 class Exponential(AbstractObjective):
     """exp(-z)."""
 
-    l2: Scalar = lane(0.0, at_least=0, doc=L2)
+    l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
         """exp(-z)."""
@@ -38,7 +38,7 @@ class Exponential(AbstractObjective):
 class Square(AbstractObjective):
     """(1 - z)^2 / 2 = (f(x) - y)^2 / 2 for labels of +-1."""
 
-    l2: Scalar = lane(0.0, at_least=0, doc=L2)
+    l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
         """(1 - z)^2 / 2."""

@@ -13,13 +13,13 @@ VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
 """Packages whose version is part of the bits of a result."""
 
 
-def identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
+def results_identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
     """The manifest of a store of the grid, all but the key `info`; plain JSON values."""
     settings = grid.settings
     return {
         "name": grid.name,
         "schema": schema.VERSION,
-        "columns": schema.named(grid.columns),
+        "columns": schema.columns_to_text(grid.columns),
         "defaults": defaults(block.kinds for block in grid.blocks),
         "coordinates": settings.coordinates,
         "record": {"points": settings.record_points, "test": settings.record_test},

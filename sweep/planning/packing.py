@@ -58,12 +58,12 @@ class Group:
         return 1 - self.useful / self.seconds
 
 
-def batch(source: Block, statics: Mapping[str, Any], sizes: tuple[str, ...], rows: np.ndarray) -> Trial:
+def batch_of(source: Block, statics: Mapping[str, Any], sizes: tuple[str, ...], rows: np.ndarray) -> Trial:
     """Trials of a block with the given static fields and sizes, as one batch: lane fields are arrays (trials,)."""
     values = source.values(rows)
     lanes = {name: _as_lane(name, column) for name, column in values.items() if name not in statics}
     padded = {name: Size(statics[name], _as_lane(name, values[name])) for name in sizes}
-    made = trial.build(source.kinds, {**lanes, **statics, **padded})
+    made = trial.build_trial(source.kinds, {**lanes, **statics, **padded})
     return jax.tree.map(lambda leaf: np.broadcast_to(leaf, len(rows)), made)
 
 
@@ -74,7 +74,7 @@ def _as_lane(name: str, column: np.ndarray) -> np.ndarray:
     return column.astype(np.int32 if small else jax.dtypes.canonicalize_dtype(float))
 
 
-def groups(source: Block, settings: Settings) -> list[Group]:
+def packed_groups(source: Block, settings: Settings) -> list[Group]:
     """The groups of a block."""
     return _Packer(source, settings).joined() if source.size else []
 
@@ -124,7 +124,7 @@ class _Packer:
         return self._group({**statics, "batch_size": size}, pieces, steps)
 
     def _group(self, statics: Mapping[str, Any], pieces: tuple[np.ndarray, ...], steps: float, *parts: Group) -> Group:
-        made = trial.build(self.source.kinds, {**self.example, **statics})
+        made = trial.build_trial(self.source.kinds, {**self.example, **statics})
         cost = cost_model.estimate(made, steps, self.measured)
         useful = sum(part.useful for part in parts) or sum(map(len, pieces)) * cost.seconds
         sizes = tuple(
@@ -136,7 +136,9 @@ class _Packer:
 
     def _paddable(self) -> tuple[str, ...]:
         """Fields in which trials of one program may differ."""
-        made = trial.build(self.source.kinds, {**self.example, **self.source.occurring(), **self.exact[0].statics})
+        made = trial.build_trial(
+            self.source.kinds, {**self.example, **self.source.occurring(), **self.exact[0].statics}
+        )
         if not np.all(made.optimizer.resting()):
             return ()
         parts = (made.data, made.model)

@@ -16,7 +16,7 @@ from sweep.engine import programs
 from sweep.grid import Block, Grid, Settings
 from sweep.planning import cost_model, packing
 from sweep.planning.cost_model import Cost
-from sweep.planning.packing import batch
+from sweep.planning.packing import batch_of
 from sweep.trial import Trial
 
 LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 1024, 4 << 30
@@ -73,7 +73,7 @@ class Bucket:
 
     def trials(self) -> Trial:
         """All its trials as one batch: lane fields are arrays (trials,), static fields Python values."""
-        return batch(self.source, self.statics, self.sizes, self.rows)
+        return batch_of(self.source, self.statics, self.sizes, self.rows)
 
     def slices(self) -> Iterator[tuple[str, np.ndarray]]:
         """Its trials in slices that workers claim: a name that all workers give it, and the places of its rows."""
@@ -124,7 +124,7 @@ class Plan:
         return sum(bucket.seconds() + cost_model.COMPILE for bucket in self.buckets if len(bucket.rows))
 
 
-def make(
+def make_plan(
     grid: Grid,
     host: Host,
     shard: tuple[int, int] = (0, 1),
@@ -144,16 +144,16 @@ def make(
     cut = [_cut(bucket, each, shard) for bucket in whole]
     sized = [_sized(bucket, host, sizes[bucket.id], (blocks or {}).get(bucket.id)) for bucket in cut]
     shared = [share(bucket, *shard) for bucket in sized]
-    return left(Plan(grid, host, tuple(bucket for bucket in shared if bucket.planned)), done)
+    return unfinished(Plan(grid, host, tuple(bucket for bucket in shared if bucket.planned)), done)
 
 
-def left(plan: Plan, done: np.ndarray | None) -> Plan:
+def unfinished(plan: Plan, done: np.ndarray | None) -> Plan:
     """The plan without trials that are done (sorted ids)."""
-    return replace(plan, buckets=tuple(without(bucket, done) for bucket in plan.buckets))
+    return replace(plan, buckets=tuple(remove_finished(bucket, done) for bucket in plan.buckets))
 
 
 def _buckets(source: Block, settings: Settings, number: int) -> Iterable[Bucket]:
-    for group in packing.groups(source, settings):
+    for group in packing.packed_groups(source, settings):
         made = Bucket(source, group.statics, group.rows, group.count, group.sizes, group.cost, group.waste)
         yield replace(made, name=f"{made.id}-{number}")
 
@@ -171,7 +171,7 @@ def share(bucket: Bucket, index: int, count: int) -> Bucket:
     return replace(bucket, rows=rows, planned=len(rows))
 
 
-def without(bucket: Bucket, done: np.ndarray | None) -> Bucket:
+def remove_finished(bucket: Bucket, done: np.ndarray | None) -> Bucket:
     """The bucket with only the trials that are not in `done`."""
     if done is None or len(done) == 0:
         return bucket
@@ -181,9 +181,9 @@ def without(bucket: Bucket, done: np.ndarray | None) -> Bucket:
 
 def _bytes(bucket: Bucket) -> int:
     """Memory of a lane, from the shapes of its arrays; no device is touched."""
-    one = batch(bucket.source, bucket.statics, bucket.sizes, bucket.rows[:1])
+    one = batch_of(bucket.source, bucket.statics, bucket.sizes, bucket.rows[:1])
     trial = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), one)
-    lane = jax.eval_shape(programs.begin, trial)
+    lane = jax.eval_shape(programs.begin_lanes, trial)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lane) if hasattr(leaf.dtype, "itemsize"))
 
 
@@ -210,7 +210,7 @@ def _power_of_two(count: int) -> int:
     return 1 << max(0, count - 1).bit_length()
 
 
-def describe(plan: Plan) -> str:
+def describe_plan(plan: Plan) -> str:
     """The plan in words, for `--dry-run`."""
     done = plan.planned - plan.left
     lines = [f"{plan.grid.name}: {plan.planned:,} trials, {plan.left:,} left to do, {done:,} done."]

@@ -29,11 +29,11 @@ _CURES |= {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _FULL}
 _OTHER = "Look at the disk and run the same command again; what is committed stays"
 
 
-def put(path: Path, content: Any) -> bool:
+def write_once(path: Path, content: Any) -> bool:
     """Publish a whole file under a name that is free; False, and nothing changed, where it is taken."""
     if path.exists():
         return False
-    made = temporary(path.parent, content)
+    made = temporary_path(path.parent, content)
     try:
         # Of all ways to give a file its name, only a link both refuses a taken name and shows the whole file at once.
         with suppress(FileExistsError):
@@ -42,17 +42,17 @@ def put(path: Path, content: Any) -> bool:
         return False
     finally:
         made.unlink(missing_ok=True)
-        sync(path.parent)
+        sync_folder(path.parent)
 
 
-def replace(path: Path, content: Any) -> None:
+def replace_file(path: Path, content: Any) -> None:
     """Publish a whole file in the place of another one."""
-    made = temporary(path.parent, content)
+    made = temporary_path(path.parent, content)
     os.replace(made, path)
-    sync(path.parent)
+    sync_folder(path.parent)
 
 
-def temporary(folder: Path, content: Any) -> Path:
+def temporary_path(folder: Path, content: Any) -> Path:
     """A file of this process in a folder, synced, under a name that no reader looks at."""
     path = folder / f"_tmp-{owner()}-{secrets.token_hex(4)}"
     try:
@@ -67,7 +67,7 @@ def temporary(folder: Path, content: Any) -> Path:
     return path
 
 
-def sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names in a folder outlast a power failure."""
     with _descriptor(folder, os.O_RDONLY) as file:
         os.fsync(file)
@@ -109,10 +109,10 @@ def _started(process: int) -> int:
         return 0
 
 
-def abandoned(path: Path) -> bool:
+def is_abandoned(path: Path) -> bool:
     """True for a temporary file of this program whose process on this host is gone."""
     match = _TEMPORARY.fullmatch(path.name)
-    return match is not None and gone(match["owner"]) is True
+    return match is not None and owner_is_gone(match["owner"]) is True
 
 
 def is_owner(text: str) -> bool:
@@ -120,7 +120,7 @@ def is_owner(text: str) -> bool:
     return _OWNER.fullmatch(text) is not None
 
 
-def gone(owner: str) -> bool | None:
+def owner_is_gone(owner: str) -> bool | None:
     """Has the process ended? None where it is not of this host, so that nobody here can know."""
     match = _OWNER.fullmatch(owner)
     if match is None or match["host"] != _host():
@@ -136,7 +136,7 @@ def gone(owner: str) -> bool | None:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing_errors(folder: Path) -> Iterator[None]:
     """Errors of the system as StoreError with a cure, while something is written to a store."""
     try:
         yield
@@ -146,7 +146,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def reading(path: Path, cure: str = "") -> Iterator[None]:
+def reading_errors(path: Path, cure: str = "") -> Iterator[None]:
     """What goes wrong while a file is read as StoreError with a cure."""
     try:
         yield

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweep.store.atomic_files import gone, owner
+from sweep.store.atomic_files import owner, owner_is_gone
 
 Columns = Mapping[str, np.ndarray]
 """Arrays by name, all with one row a trial; `trial` has their ids and `step` the updates made so far."""
@@ -82,12 +82,12 @@ class Checkpoints:
         return [columns for columns in self._known.values() if columns is not None]
 
 
-def clear(folder: Path, done: np.ndarray) -> None:
+def clear_checkpoints(folder: Path, done: np.ndarray) -> None:
     """Remove checkpoints of processes that are gone where all trials are done, and those that they left half made."""
     place = Path(folder).absolute() / "checkpoints"
     for path in place.iterdir() if place.is_dir() else ():
         match = _NAME.match(path.name)
-        if match is None or gone(match["owner"]) is False:
+        if match is None or owner_is_gone(match["owner"]) is False:
             continue
         columns = _read(path) if _NAME.fullmatch(path.name) else None
         if columns is None or np.isin(columns["trial"], done).all():

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from sweep.errors import StoreError
-from sweep.store.atomic_files import gone, is_owner, owner, writing
+from sweep.store.atomic_files import is_owner, owner, owner_is_gone, writing_errors
 
 ALONE = "alone"
 _WORKER = "worker-"
@@ -29,7 +29,7 @@ def at_work(folder: Path, lease: float = 60.0) -> list[str]:
     for path in (Path(folder) / "claims").glob(f"{_WORKER}*"):
         name = path.name.removeprefix(_WORKER)
         with suppress(FileNotFoundError):
-            over = gone(name) if is_owner(name) else True
+            over = owner_is_gone(name) if is_owner(name) else True
             if over is False or (over is None and time.time() - path.stat().st_mtime <= lease):
                 found.append(name)
     return sorted(found)
@@ -45,7 +45,7 @@ class Claims:
         self._end = threading.Event()
 
     def __enter__(self) -> Self:
-        with writing(self.folder):
+        with writing_errors(self.folder):
             self._register()
             self._clear()
         if holder := self._holder(ALONE):
@@ -64,7 +64,7 @@ class Claims:
 
     def take(self, name: str) -> bool:
         """Claim something; False where another live process has it."""
-        with writing(self.folder):
+        with writing_errors(self.folder):
             for _ in range(2):
                 try:
                     os.link(self.own, self.folder / name)
@@ -134,7 +134,7 @@ class Claims:
             text, touched = path.read_text(errors="replace"), path.stat().st_mtime
             if not is_owner(text):
                 return False
-            over = gone(text)
+            over = owner_is_gone(text)
             if over is None:
                 os.utime(self.own)
                 over = self.own.stat().st_mtime - touched > self.lease

@@ -17,10 +17,10 @@ import pyarrow as pa
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
 from sweep.store import parts
-from sweep.store.atomic_files import put, sync, temporary
+from sweep.store.atomic_files import sync_folder, temporary_path, write_once
 
 
-class Ids:
+class TrialIds:
     """A growing set of trial ids."""
 
     def __init__(self) -> None:
@@ -47,12 +47,12 @@ class Ids:
         )
 
 
-class Log:
+class CommitLog:
     """The parts of the store in `folder`, as far as this process has read them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ids, self.blocks, self.next = Ids(), dict[str, int](), 0
+        self.ids, self.blocks, self.next = TrialIds(), dict[str, int](), 0
         self._place: int | None = None
 
     def read(self) -> bool:
@@ -81,17 +81,19 @@ class Log:
         """Make part `number` of both tables; False where somebody else was faster.
 
         The curves lie ready under a hidden name when the part of the runs appears, and take their own name then. A kill
-        between the two is made good by `settle`.
+        between the two is made good by `publish_curves`.
         """
         self._stay()
         said, hidden = {**metadata, "first": str(number)}, None
         if curves is not None and curves.num_rows:
-            hidden = temporary(self.folder / CURVES, parts.parquet(curves, said))
+            hidden = temporary_path(self.folder / CURVES, parts.parquet(curves, said))
         try:
-            won = put(self.folder / RUNS / parts.name(number), parts.parquet(runs, {**said, "curves": _named(hidden)}))
+            won = write_once(
+                self.folder / RUNS / parts.name(number), parts.parquet(runs, {**said, "curves": _named(hidden)})
+            )
             if won and hidden:
                 os.rename(hidden, self.folder / CURVES / parts.name(number))
-                sync(self.folder / CURVES)
+                sync_folder(self.folder / CURVES)
         except BaseException:
             if hidden and not (self.folder / RUNS / parts.name(number)).exists():
                 hidden.unlink(missing_ok=True)
@@ -117,7 +119,7 @@ class Log:
         self.next = number + 1
 
 
-def settle(folder: Path) -> None:
+def publish_curves(folder: Path) -> None:
     """Give curves their names whose runs are committed: a kill may have come between the two."""
     if not list((folder / CURVES).glob("_tmp-*")):
         return
@@ -127,7 +129,7 @@ def settle(folder: Path) -> None:
         if hidden and not target.exists():
             with suppress(FileNotFoundError):  # another process may do the same
                 os.rename(folder / CURVES / Path(hidden).name, target)
-    sync(folder / CURVES)
+    sync_folder(folder / CURVES)
 
 
 def _named(path: Path | None) -> str:

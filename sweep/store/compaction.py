@@ -1,7 +1,7 @@
 """All parts of both tables written anew, fewer and larger, in folders that take the place of the old ones.
 
 The new folders are complete when the file `_swap` appears. A kill before that leaves the old ones, a kill after it is
-made good by `resume`. Nobody else may be at work in the store: `Claims.alone`.
+made good by `finish_swap`. Nobody else may be at work in the store: `Claims.alone`.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ import pyarrow as pa
 from sweep import schema
 from sweep.schema import CURVES, RUNS
 from sweep.store import parts
-from sweep.store.atomic_files import abandoned, put, sync, temporary
+from sweep.store.atomic_files import is_abandoned, sync_folder, temporary_path, write_once
 
 TABLES = (CURVES, RUNS)
-SWAP = "_swap"
+SWAP_FOLDERS = "_swap"
 ROWS = 1 << 20
 """Rows of both tables together that a part grows to."""
 
 
-def rewrite(folder: Path, columns: Mapping[str, str]) -> int:
+def rewrite_parts(folder: Path, columns: Mapping[str, str]) -> int:
     """Join parts to larger ones, with the columns of the manifest; how many parts of the runs there are then."""
-    joined = list(groups(folder))
-    wanted = {RUNS: schema.runs(schema.read(columns)) if columns else None, CURVES: None}
+    joined = list(parts_to_join(folder))
+    wanted = {RUNS: schema.runs(schema.columns_from_text(columns)) if columns else None, CURVES: None}
     for kind in TABLES:
         fresh = folder / f"_new-{kind}"
         fresh.mkdir()
         for group in joined:
             _join(folder / kind, fresh, group, wanted[kind])
-        sync(fresh)
-    put(folder / SWAP, b"")
-    resume(folder)
+        sync_folder(fresh)
+    write_once(folder / SWAP_FOLDERS, b"")
+    finish_swap(folder)
     return len(joined)
 
 
-def resume(folder: Path) -> None:
+def finish_swap(folder: Path) -> None:
     """Finish or undo a rewriting that was cut off."""
-    if (folder / SWAP).exists():
+    if (folder / SWAP_FOLDERS).exists():
         for kind in TABLES:
             _swap(folder / kind, folder / f"_new-{kind}", folder / f"_old-{kind}")
-        (folder / SWAP).unlink()
-        sync(folder)
+        (folder / SWAP_FOLDERS).unlink()
+        sync_folder(folder)
     for kind in TABLES:
         _remove(folder / f"_new-{kind}")
 
@@ -57,13 +57,13 @@ def _swap(table: Path, fresh: Path, old: Path) -> None:
         if table.exists():
             os.rename(table, old)
         os.rename(fresh, table)
-        sync(table.parent)
+        sync_folder(table.parent)
     if old.exists():
         _keep_foreign(old, table)
         _remove(old)
 
 
-def groups(folder: Path) -> Iterator[list[int]]:
+def parts_to_join(folder: Path) -> Iterator[list[int]]:
     """Numbers of the parts that a rewriting joins.
 
     A part of the runs and that of the curves stay together, and parts stay apart whose rows of one bucket were trained
@@ -91,11 +91,11 @@ def _join(old: Path, new: Path, group: list[int], wanted: pa.Schema | None) -> N
     said = [parts.metadata(path) for path in paths]
     table = pa.concat_tables([parts.rows(path) for path in paths], promote_options="permissive")
     words = {**_summary(said), "last": str(group[-1])}
-    made = temporary(new, parts.parquet(widened(table, wanted), words))
+    made = temporary_path(new, parts.parquet(widen_table(table, wanted), words))
     os.rename(made, new / parts.name(group[-1]))
 
 
-def widened(table: pa.Table, wanted: pa.Schema | None) -> pa.Table:
+def widen_table(table: pa.Table, wanted: pa.Schema | None) -> pa.Table:
     """The table with the columns of a schema, null where it lacks them, and then its others."""
     if wanted is None:
         return table
@@ -122,7 +122,7 @@ def _summary(said: list[dict[str, str]]) -> dict[str, str]:
 def _keep_foreign(old: Path, folder: Path) -> None:
     """What is not ours goes on to the new folder."""
     for path in old.iterdir():
-        if parts.number(path) is None and not abandoned(path):
+        if parts.number(path) is None and not is_abandoned(path):
             with suppress(FileNotFoundError):
                 os.rename(path, folder / path.name)
 

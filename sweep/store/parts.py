@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweep.store.atomic_files import reading
+from sweep.store.atomic_files import reading_errors
 
 _NAME = re.compile(r"part-(\d{8})\.parquet")
 
@@ -59,7 +59,7 @@ def read(path: Path) -> Part:
 
 def rows(path: Path, columns: list[str] | None = None) -> pa.Table:
     """All rows of a part, or some columns, pages checked. Raises StoreError with its name where it is broken."""
-    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with reading_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         table = file.read(columns=columns)
         said = (table.schema.metadata or {}).get(b"rows", b"")
         if said.isdigit() and int(said) != table.num_rows:  # no checksum covers how many pages there are
@@ -69,14 +69,14 @@ def rows(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 def metadata(path: Path) -> dict[str, str]:
     """What a part says of itself. Raises StoreError with its name where it is broken."""
-    with reading(path):
+    with reading_errors(path):
         found = pq.read_schema(path).metadata or {}
         return {key.decode(): value.decode() for key, value in found.items()}
 
 
 def count(path: Path) -> int:
     """How many rows a part has, 0 where there is no such part. Raises StoreError with its name where it is broken."""
-    with reading(path):
+    with reading_errors(path):
         return pq.read_metadata(path).num_rows if path.exists() else 0
 
 

@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from sweep.errors import StoreConflict
 from sweep.schema import CURVES, RUNS
-from sweep.store.atomic_files import MANIFEST, abandoned, put, reading, replace, writing
+from sweep.store.atomic_files import MANIFEST, is_abandoned, reading_errors, replace_file, write_once, writing_errors
 from sweep.store.claims import Claims
-from sweep.store.commit_log import Log, settle
-from sweep.store.compaction import resume, rewrite
+from sweep.store.commit_log import CommitLog, publish_curves
+from sweep.store.compaction import finish_swap, rewrite_parts
 
 INFO = "info"
 """What stands under this key of a manifest is recorded and never compared."""
@@ -33,7 +33,7 @@ class Store:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.log = Log(self.folder)
+        self.log = CommitLog(self.folder)
         self.manifest: dict[str, Any] = {}
 
     def open(self, manifest: Mapping[str, Any], grid_text: str, claims: Claims | None = None) -> None:
@@ -43,13 +43,13 @@ class Store:
         its `columns` and `defaults` may be new: all parts then get the new columns, for which `claims` must be alone.
         Raises StoreConflict where the folder holds another manifest, StoreError where it cannot be read or written.
         """
-        with writing(self.folder):
-            resume(self.folder)
+        with writing_errors(self.folder):
+            finish_swap(self.folder)
             for folder in (self.folder, self.folder / RUNS, self.folder / CURVES):
                 folder.mkdir(parents=True, exist_ok=True)
             self._clear()
             made = {**manifest, INFO: {**_mapping(manifest.get(INFO)), "store": uuid.uuid4().hex}}
-            put(self.folder / MANIFEST, _json(made))
+            write_once(self.folder / MANIFEST, _json(made))
             self._agree(manifest, claims)
             self._keep_grid(grid_text.encode())
 
@@ -74,13 +74,13 @@ class Store:
         Raises StoreError where the disk is full or cannot be written.
         """
         said = {**metadata, "store": str(_mapping(self.manifest.get(INFO)).get("store", ""))}
-        with writing(self.folder):
+        with writing_errors(self.folder):
             return self.log.append(runs, curves, said)
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest of the folder. Raises StoreError where it is broken or missing."""
         path = self.folder / MANIFEST
-        with reading(path, "Use another --out, or put the manifest of this sweep back"):
+        with reading_errors(path, "Use another --out, or put the manifest of this sweep back"):
             return dict(json.loads(path.read_bytes()))
 
     def grids(self) -> list[Path]:
@@ -117,21 +117,21 @@ class Store:
         with ExitStack() as stack:
             own = claims or stack.enter_context(Claims(self.folder))
             stack.enter_context(own.alone("take in a grid with other columns"))
-            settle(self.folder)
-            rewrite(self.folder, grown.get("columns", {}))
-            replace(self.folder / MANIFEST, _json(self.manifest))
-        self.log = Log(self.folder)
+            publish_curves(self.folder)
+            rewrite_parts(self.folder, grown.get("columns", {}))
+            replace_file(self.folder / MANIFEST, _json(self.manifest))
+        self.log = CommitLog(self.folder)
 
     def _keep_grid(self, text: bytes) -> None:
         first = self.folder / "grid.yaml"
-        if not put(first, text) and first.read_bytes() != text:
-            put(self.folder / f"grid-{hashlib.sha256(text).hexdigest()[:8]}.yaml", text)
+        if not write_once(first, text) and first.read_bytes() != text:
+            write_once(self.folder / f"grid-{hashlib.sha256(text).hexdigest()[:8]}.yaml", text)
 
     def _clear(self) -> None:
-        """Remove temporary files of processes that were gone already when `settle` looked at the runs."""
+        """Remove temporary files of processes that were gone already when `publish_curves` looked at the runs."""
         folders = (self.folder, self.folder / RUNS, self.folder / CURVES)
-        left = [path for folder in folders for path in folder.glob("_tmp-*") if abandoned(path)]
-        settle(self.folder)
+        left = [path for folder in folders for path in folder.glob("_tmp-*") if is_abandoned(path)]
+        publish_curves(self.folder)
         for path in left:
             with suppress(FileNotFoundError):
                 path.unlink()

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from sweep import spec
-from sweep.data.base import AbstractGaussian, feature_count, features, test_draws, test_points
-from sweep.filters import AbstractFilters, Network, Scene
+from sweep.data.base import AbstractGaussian, feature_count, feature_directions, test_draws, test_points
+from sweep.filters import AbstractFilters, Network, TrainingInputs
 from sweep.models.base import AbstractFiltered
 from sweep.padding import actual_size
 from sweep.prng import Purpose, stream
@@ -31,7 +31,7 @@ def has_law(trial: Trial) -> bool:
     return isinstance(trial.data, AbstractGaussian) and isinstance(trial.model, AbstractFiltered)
 
 
-def origin(trial: Trial) -> tuple[Scalar, ...]:
+def draw_origin(trial: Trial) -> tuple[Scalar, ...]:
     """All that the random numbers of fresh points depend on, but for what is compiled in."""
     if has_law(trial):
         return (trial.seed,)
@@ -39,7 +39,7 @@ def origin(trial: Trial) -> tuple[Scalar, ...]:
     return trial.seed, *(actual_size(getattr(trial.data, name)) for name in counts)
 
 
-def draw(trial: Trial, first: Scalar, count: int) -> Any:
+def draw_test_points(trial: Trial, first: Scalar, count: int) -> Any:
     """The random numbers of so many fresh points from row `first` on, a multiple of CHUNK."""
     if not has_law(trial):
         return test_draws(trial.data, trial.seed, first + jnp.arange(count))
@@ -48,12 +48,12 @@ def draw(trial: Trial, first: Scalar, count: int) -> Any:
     return trial.data.draw_responses(key, count, trial.source.units)
 
 
-def table(trial: Trial, points: int) -> Any:
+def draw_table(trial: Trial, points: int) -> Any:
     """The random numbers of all fresh points in chunks: leaves (chunks, points of a chunk, ...)."""
-    return jax.lax.map(lambda first: draw(trial, first, min(CHUNK, points)), jnp.arange(0, points, CHUNK))
+    return jax.lax.map(lambda first: draw_test_points(trial, first, min(CHUNK, points)), jnp.arange(0, points, CHUNK))
 
 
-class Kept(NamedTuple):
+class CachedDraws(NamedTuple):
     """A table among others: leaves of `tables` are (tables, chunks, ...)."""
 
     tables: Any
@@ -68,9 +68,9 @@ Respond = Callable[[Any, Int[Array, " rows"]], tuple[Float[Array, "rows P units"
 """From random numbers and row numbers of fresh points to what their patches give on filters, and the labels seen."""
 
 
-def by_vectors(trial: Trial, net: Network, seen: Scene) -> Respond:
+def by_vectors(trial: Trial, net: Network, seen: TrainingInputs) -> Respond:
     """Fresh points whose vectors are made."""
-    directions = features(trial.data, trial.seed)
+    directions = feature_directions(trial.data, trial.seed)
     project = net.filters.projector(trial.source, seen.frame)
     on_features = project(directions)
 
@@ -93,7 +93,7 @@ def root_of(covariance: Float[Array, "k k"]) -> Float[Array, "k k"]:
     return jnp.where(none, 0.0, jnp.linalg.cholesky(raised).T)
 
 
-def by_law(trial: Trial, net: Network, seen: Scene) -> Respond:
+def by_law(trial: Trial, net: Network, seen: TrainingInputs) -> Respond:
     """Fresh points of which only inner products with the filters are made: for Gaussian noise their law is known."""
     data, filters = trial.data, net.filters
     assert isinstance(data, AbstractGaussian) and isinstance(filters, AbstractFilters)
@@ -108,7 +108,7 @@ def by_law(trial: Trial, net: Network, seen: Scene) -> Respond:
 
 
 def on_fresh_points(
-    trial: Trial, net: Network, seen: Scene, points: int, kept: Kept | None = None
+    trial: Trial, net: Network, seen: TrainingInputs, points: int, kept: CachedDraws | None = None
 ) -> tuple[Scalar, Int[Array, ""]]:
     """Mean loss on fresh points and how many of them are wrong.
 
@@ -119,7 +119,7 @@ def on_fresh_points(
     def chunk(number: Array) -> tuple[Scalar, Int[Array, ""]]:
         first = CHUNK * number
         rows = first + jnp.arange(min(CHUNK, points))
-        patches, label = respond(kept.chunk(number) if kept else draw(trial, first, len(rows)), rows)
+        patches, label = respond(kept.chunk(number) if kept else draw_test_points(trial, first, len(rows)), rows)
         margin = label * net(patches)
         counted = rows < points
         losses = jnp.where(counted, trial.objective.loss(margin), 0.0)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool
 T = TypeVar("T")
 
 
-def rarely(due: Bool[Array, ""], compute: Callable[..., T], otherwise: T, *args: Any) -> T:
+def cond_if_any(due: Bool[Array, ""], compute: Callable[..., T], otherwise: T, *args: Any) -> T:
     """`compute(*args)` where `due`, else `otherwise`.
 
     A plain `lax.cond` becomes a select under vmap and then computes both sides at every step; this one computes when

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from sweep.data.base import feature_count
-from sweep.filters import Network, Scene
+from sweep.filters import Network, TrainingInputs
 from sweep.models.base import AbstractFiltered
 from sweep.padding import actual_size, mask_padding, valid_mask
 from sweep.spec import Scalar
 from sweep.status import Status
 from sweep.training import evaluation
-from sweep.training.step import State, at_target, gradient_norm, loss_and_grads, margins, merge, whole
+from sweep.training.step import State, at_target, full_batch, gradient_norm, loss_and_grads, margins, merge
 from sweep.trial import Trial
 
 
@@ -29,9 +29,11 @@ class Measurement(NamedTuple):
     observables: dict[str, Float[Array, ""]]
 
 
-def measure(trial: Trial, seen: Scene, state: State, points: int, kept: evaluation.Kept | None = None) -> Measurement:
+def measure(
+    trial: Trial, seen: TrainingInputs, state: State, points: int, kept: evaluation.CachedDraws | None = None
+) -> Measurement:
     """Losses, errors and observables of a lane, on `points` fresh points (none where 0), drawn now or `kept`."""
-    value, grads, _ = loss_and_grads(trial, state, whole(trial, seen), training=False)
+    value, grads, _ = loss_and_grads(trial, state, full_batch(trial, seen), training=False)
     net = merge(trial, state.params, state.rest, training=False)
     margin, patches = margins(trial, net, seen)
     gradient, norm = gradient_norm(trial, seen, state, grads), jnp.sqrt(net.squared_norm(seen))
@@ -83,7 +85,7 @@ def least(trial: Trial, each: Float[Array, " points"]) -> Scalar:
     return jnp.min(each if kept is None else jnp.where(kept, each, jnp.inf))
 
 
-def alignment(trial: Trial, net: Network, seen: Scene, patches: Float[Array, "n P units"]) -> dict[str, Array]:
+def alignment(trial: Trial, net: Network, seen: TrainingInputs, patches: Float[Array, "n P units"]) -> dict[str, Array]:
     """Feature learning and noise memorization of filters (arXiv 2108.11371, Section 5)."""
     if not isinstance(trial.model, AbstractFiltered):
         return {}

@@ -12,21 +12,21 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from sweep.data.base import feature_count
-from sweep.filters import Network, Scene, network, scene, upright
+from sweep.filters import Network, TrainingInputs, network, on_transposed_filters, training_inputs
 from sweep.padding import valid_mask
 from sweep.prng import Purpose, stream
 from sweep.spec import Scalar
 from sweep.status import Status
-from sweep.training.lazy_cond import rarely
+from sweep.training.lazy_cond import cond_if_any
 from sweep.trial import Trial
 
 Count = Int[Array, ""]
 
 
 class Batch(NamedTuple):
-    """The part of the scene that one gradient sees; `weight` is 0 where points are padded or a batch is filled up."""
+    """The part of the training inputs that one gradient sees; `weight` is 0 where points are padded or a batch is filled up."""
 
-    scene: Scene
+    inputs: TrainingInputs
     weight: Float[Array, " points"] | None
 
 
@@ -45,16 +45,18 @@ class State(NamedTuple):
     status: Count
 
 
-def start(trial: Trial) -> tuple[Scene, State]:
+def start(trial: Trial) -> tuple[TrainingInputs, State]:
     """The training set of a trial and its untrained network."""
     _, params, rest = nnx.split(network(trial.source, trial.coordinates), nnx.Param, ...)
     order = None if batch_size(trial) == trial.data.n else jnp.arange(trial.data.n)
     status = _status(trial.train.steps <= 0, Status.OUT_OF_STEPS, Status.RUNNING)
-    moments = rule(trial).init(params)
-    return scene(trial.source, trial.coordinates), State(params, rest, moments, order, jnp.zeros((), jnp.int32), status)
+    moments = update_rule(trial).init(params)
+    return training_inputs(trial.source, trial.coordinates), State(
+        params, rest, moments, order, jnp.zeros((), jnp.int32), status
+    )
 
 
-def advance(trial: Trial, seen: Scene, state: State) -> State:
+def advance(trial: Trial, seen: TrainingInputs, state: State) -> State:
     """One update, or the state as it is where the trial has ended.
 
     Targets are looked at before the update: on the loss and gradient of the step where batches are full, and on those
@@ -68,12 +70,12 @@ def advance(trial: Trial, seen: Scene, state: State) -> State:
     status = _status(state.status == Status.RUNNING, outcome, state.status)
 
     moved = state._replace(rest=rest, order=order)
-    return go_on(
+    return update_if_running(
         status == Status.RUNNING, lambda: _update(trial, seen, moved, value, grads), state._replace(status=status)
     )
 
 
-def go_on(running: Bool[Array, ""], update: Callable[[], State], ended: State) -> State:
+def update_if_running(running: Bool[Array, ""], update: Callable[[], State], ended: State) -> State:
     """`update()` of a lane that is running, else how it has `ended`.
 
     A branch rather than a choice between two results: then XLA changes weights and moments of a lane alone where they
@@ -82,19 +84,19 @@ def go_on(running: Bool[Array, ""], update: Callable[[], State], ended: State) -
     return jax.lax.cond(running, update, lambda: ended)
 
 
-def _update(trial: Trial, seen: Scene, state: State, value: Scalar, grads: nnx.State) -> State:
+def _update(trial: Trial, seen: TrainingInputs, state: State, value: Scalar, grads: nnx.State) -> State:
     norm = merge(trial, state.params, state.rest, training=False).squared_norm(seen)
     objective = value + 0.5 * trial.objective.l2 * norm
-    updates, moments = rule(trial).update(grads, state.moments, state.params, value=objective, grad=grads)
+    updates, moments = update_rule(trial).update(grads, state.moments, state.params, value=objective, grad=grads)
     params, step = optax.apply_updates(state.params, updates), state.step + 1
     status = _status(step >= trial.train.steps, Status.OUT_OF_STEPS, Status.RUNNING)
     return state._replace(params=params, moments=moments, step=step, status=status)
 
 
-def rule(trial: Trial) -> optax.GradientTransformationExtraArgs:
+def update_rule(trial: Trial) -> optax.GradientTransformationExtraArgs:
     """What makes updates of gradients: the optimizer, on the weights as they stand where their shapes say nothing."""
     made = optax.with_extra_args_support(trial.optimizer.transform())
-    return made if trial.optimizer.elementwise or trial.optimizer.linear else upright(made)
+    return made if trial.optimizer.elementwise or trial.optimizer.linear else on_transposed_filters(made)
 
 
 def _status(condition: Any, yes: Any, no: Any) -> Count:
@@ -107,7 +109,9 @@ def batch_size(trial: Trial) -> int:
     return min(trial.train.batch_size or trial.data.n, trial.data.n)
 
 
-def margins(trial: Trial, net: Network, seen: Scene) -> tuple[Float[Array, " points"], Float[Array, "points P units"]]:
+def margins(
+    trial: Trial, net: Network, seen: TrainingInputs
+) -> tuple[Float[Array, " points"], Float[Array, "points P units"]]:
     """Margins of training points and the pre-activations of their patches."""
     pre = net.filters(seen.tokens)
     points, N = seen.truth.shape[0], trial.data.noise_vectors
@@ -130,8 +134,8 @@ def loss_and_grads(trial: Trial, state: State, batch: Batch, training: bool) -> 
 
     def loss(params: nnx.State) -> tuple[Scalar, nnx.State]:
         net = merge(trial, params, state.rest, training)
-        margin, _ = margins(trial, net, batch.scene)
-        each = trial.objective.loss(batch.scene.label * margin)
+        margin, _ = margins(trial, net, batch.inputs)
+        each = trial.objective.loss(batch.inputs.label * margin)
         mean = jnp.mean(each) if batch.weight is None else jnp.sum(batch.weight * each) / jnp.sum(batch.weight)
         return mean, nnx.state(net, nnx.Not(nnx.Param))
 
@@ -151,13 +155,13 @@ def _order(trial: Trial, state: State, order: Int[Array, " n"]) -> Int[Array, " 
     def shuffle(seed: Scalar, epoch: Count) -> Int[Array, " n"]:
         return jax.random.permutation(jax.random.fold_in(stream(seed, Purpose.BATCH), epoch), trial.data.n)
 
-    return rarely(within == 0, shuffle, order, trial.seed, epoch)
+    return cond_if_any(within == 0, shuffle, order, trial.seed, epoch)
 
 
-def _batch(trial: Trial, seen: Scene, step: Count, order: Int[Array, " n"] | None) -> Batch:
+def _batch(trial: Trial, seen: TrainingInputs, step: Count, order: Int[Array, " n"] | None) -> Batch:
     """The points that the gradient of a step sees."""
     if order is None:
-        return whole(trial, seen)
+        return full_batch(trial, seen)
     n, size, N = trial.data.n, batch_size(trial), trial.data.noise_vectors
     place = (step % steps_per_epoch(trial)) * size + jnp.arange(size)
     rows = order[jnp.minimum(place, n - 1)]
@@ -165,31 +169,31 @@ def _batch(trial: Trial, seen: Scene, step: Count, order: Int[Array, " n"] | Non
     noise = (K + rows[:, None] * N + jnp.arange(N)).reshape(-1)
     tokens = seen.tokens.take(jnp.concatenate([jnp.arange(K), noise]))
     weight = None if n % size == 0 else (place < n).astype(seen.truth.dtype)
-    return Batch(Scene(tokens, seen.truth[rows], seen.label[rows], seen.frame), weight)
+    return Batch(TrainingInputs(tokens, seen.truth[rows], seen.label[rows], seen.frame), weight)
 
 
-def whole(trial: Trial, seen: Scene) -> Batch:
+def full_batch(trial: Trial, seen: TrainingInputs) -> Batch:
     """The batch of all points; those beyond a padded n have no weight."""
     kept = valid_mask(trial.data.n)
     return Batch(seen, None if kept is None else kept.astype(seen.truth.dtype))
 
 
-def _reached(trial: Trial, seen: Scene, state: State, value: Scalar, grads: nnx.State) -> Bool[Array, ""]:
+def _reached(trial: Trial, seen: TrainingInputs, state: State, value: Scalar, grads: nnx.State) -> Bool[Array, ""]:
     """Is a target of the trial met at the weights of `state`?"""
     if trial.train.target_loss is None and trial.train.target_grad is None:
         return jnp.array(False)
     if state.order is None:
         return at_target(trial, value, gradient_norm(trial, seen, state, grads))
 
-    def look(trial: Trial, seen: Scene, state: State) -> Bool[Array, ""]:
-        value, grads, _ = loss_and_grads(trial, state, whole(trial, seen), training=False)
+    def look(trial: Trial, seen: TrainingInputs, state: State) -> Bool[Array, ""]:
+        value, grads, _ = loss_and_grads(trial, state, full_batch(trial, seen), training=False)
         return at_target(trial, value, gradient_norm(trial, seen, state, grads))
 
     begins = state.step % steps_per_epoch(trial) == 0
-    return rarely(begins, look, jnp.array(False), trial, seen, state)
+    return cond_if_any(begins, look, jnp.array(False), trial, seen, state)
 
 
-def gradient_norm(trial: Trial, seen: Scene, state: State, grads: nnx.State) -> Scalar:
+def gradient_norm(trial: Trial, seen: TrainingInputs, state: State, grads: nnx.State) -> Scalar:
     """The norm of a gradient, whatever the coordinates that it is given in."""
     return jnp.sqrt(merge(trial, grads, state.rest, training=False).squared_norm(seen))
 

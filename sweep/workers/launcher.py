@@ -20,7 +20,7 @@ PATIENCE, GRACE = 0.1, 20.0
 
 
 @dataclass
-class Worker:
+class WorkerProcess:
     """One of the workers and its process of the moment; `number` counts from 1."""
 
     number: int
@@ -73,14 +73,14 @@ def _listen(stream: Iterable[str], hear: Callable[[str], None]) -> None:
         hear(line)
 
 
-class Local:
+class LocalWorkers:
     """Runs `count` workers that share a sweep in processes of this machine, each on a core of its own.
 
     `command` is that of the i-th worker when `--turn i/count` is appended.
     """
 
     def __init__(self, command: Sequence[str], count: int) -> None:
-        self.workers = [Worker(i + 1, [*command, "--turn", f"{i}/{count}"]) for i in range(count)]
+        self.workers = [WorkerProcess(i + 1, [*command, "--turn", f"{i}/{count}"]) for i in range(count)]
 
     def run(
         self,
@@ -103,7 +103,7 @@ class Local:
 
             return told
 
-        started: list[Worker] = []
+        started: list[WorkerProcess] = []
         try:
             for worker in self.workers:
                 worker.start(alone(hear))
@@ -147,21 +147,21 @@ class Local:
                     say(f"{self._end(worker)} Others that still run go on: {len(running)}.")
         return failures
 
-    def _end(self, worker: Worker) -> str:
+    def _end(self, worker: WorkerProcess) -> str:
         code = worker.process.returncode
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
         return f"Worker {worker.number} of {len(self.workers)} {how}."
 
 
-def cores() -> list[int]:
+def available_cores() -> list[int]:
     """Processors that this process may use."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
-def settle(number: int, pin: bool = True) -> None:
+def bind_to_parent(number: int, pin: bool = True) -> None:
     """End when the parent does; where `pin`, stay on a processor of one's own if the system knows such a thing."""
     if pin and hasattr(os, "sched_setaffinity"):
-        places = cores()
+        places = available_cores()
         os.sched_setaffinity(0, {places[number % len(places)]})
     threading.Thread(target=_follow, daemon=True).start()
 

@@ -45,7 +45,7 @@ class Progress(ABC):
 
 
 @dataclass
-class Tally:
+class RateEstimate:
     """The counts since `began`, and what they let us expect."""
 
     total: int
@@ -82,12 +82,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / size:.0f} {unit}" if seconds / size >= 10 or unit == "s" else f"{seconds / size:.1f} {unit}"
 
 
-class Bar(Progress):
+class ProgressBar(Progress):
     """A live bar on a terminal."""
 
     def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
-        self._tally = Tally(0, 0, clock())
+        self._tally = RateEstimate(0, 0, clock())
         self._bar: rich.progress.Progress | None = None
 
     def start(self, total: int, done: int) -> None:
@@ -95,7 +95,7 @@ class Bar(Progress):
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichBar
 
-        self._tally = Tally(total, done, self._clock())
+        self._tally = RateEstimate(total, done, self._clock())
         text = TextColumn("{task.description}", markup=False)
         self._bar = RichBar(BarColumn(), text, console=Console(file=self._stream), get_time=self._clock)
         self._bar.add_task(self._text(), total=total, completed=done)
@@ -120,17 +120,17 @@ class Bar(Progress):
         return self._tally.text(self._clock())
 
 
-class Lines(Progress):
+class LineProgress(Progress):
     """Plain lines for a log file, at most one in `every` seconds, and one at the end."""
 
     def __init__(self, stream: TextIO, every: float = 10.0, clock: Clock = time.monotonic) -> None:
         self._stream, self._every, self._clock = stream, every, clock
-        self._tally: Tally | None = None
+        self._tally: RateEstimate | None = None
         self._told = 0.0
 
     def start(self, total: int, done: int) -> None:
         self._told = self._clock()
-        self._tally = Tally(total, done, self._told)
+        self._tally = RateEstimate(total, done, self._told)
 
     def advance(self, trials: int, lane_steps: int, compiles: int = 0) -> None:
         if self._tally:
@@ -152,15 +152,15 @@ class Lines(Progress):
 
 
 @dataclass
-class Silent(Progress):
+class SilentProgress(Progress):
     """Tells nobody and keeps everything: for tests and for use from Python."""
 
-    tally: Tally = field(default_factory=lambda: Tally(0, 0, 0.0))
+    tally: RateEstimate = field(default_factory=lambda: RateEstimate(0, 0, 0.0))
     said: list[str] = field(default_factory=list)
     closed: bool = False
 
     def start(self, total: int, done: int) -> None:
-        self.tally = Tally(total, done, 0.0)
+        self.tally = RateEstimate(total, done, 0.0)
 
     def advance(self, trials: int, lane_steps: int, compiles: int = 0) -> None:
         self.tally.add(trials, lane_steps, compiles)
@@ -172,12 +172,12 @@ class Silent(Progress):
         self.closed = True
 
 
-class Reports(Progress):
-    """Lines of JSON for a parent process, which tells them on by `relay`."""
+class PipeProgress(Progress):
+    """Lines of JSON for a parent process, which tells them on by `relay_line`."""
 
     def __init__(self, stream: TextIO, every: float = 0.2, clock: Clock = time.monotonic) -> None:
         self._stream, self._every, self._clock = stream, every, clock
-        self._tally, self._told = Tally(0, 0, 0.0), clock()
+        self._tally, self._told = RateEstimate(0, 0, 0.0), clock()
 
     def start(self, total: int, done: int) -> None:
         pass
@@ -195,12 +195,12 @@ class Reports(Progress):
 
     def _tell(self) -> None:
         told = self._tally
-        self._tally, self._told = Tally(0, 0, 0.0), self._clock()
+        self._tally, self._told = RateEstimate(0, 0, 0.0), self._clock()
         print(json.dumps([told.trials, told.lane_steps, told.compiles]), file=self._stream, flush=True)
 
 
-def relay(line: str, progress: Progress) -> None:
-    """Tell `progress` a line of `Reports`; any other line is said as it is."""
+def relay_line(line: str, progress: Progress) -> None:
+    """Tell `progress` a line of `PipeProgress`; any other line is said as it is."""
     try:
         told = json.loads(line)
     except ValueError:
@@ -211,7 +211,7 @@ def relay(line: str, progress: Progress) -> None:
         progress.say(told["say"])
 
 
-def for_terminal(stream: TextIO | None = None) -> Progress:
+def terminal_progress(stream: TextIO | None = None) -> Progress:
     """A bar where `stream` (by default standard error) is a terminal, else plain lines."""
     out = stream or sys.stderr
-    return Bar(out) if out.isatty() else Lines(out)
+    return ProgressBar(out) if out.isatty() else LineProgress(out)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from sweep.errors import Interrupted
 
 
-class Interrupts:
+class StopSignals:
     """SIGTERM and Ctrl-C while it lasts, as the error `Interrupted`: at once, or gently where that is possible."""
 
     def __init__(self) -> None:

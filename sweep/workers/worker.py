@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from sweep.engine.driver import Drive
-from sweep.engine.recorder import Ended, Records
+from sweep.engine.driver import Driver
+from sweep.engine.recorder import FinishedTrials, RecordSchedule
 from sweep.planning import plan as plans
 from sweep.planning.plan import Bucket, Plan
 from sweep.status import Status
@@ -25,7 +25,7 @@ PATIENCE = 0.1, 5.0
 """Seconds between two looks at what others have done, once there is nothing left to claim: at first, and at most."""
 
 
-class Held:
+class ClaimedSlices:
     """The slices that this worker has claimed, until all their trials are committed."""
 
     def __init__(self, claims: Claims) -> None:
@@ -56,10 +56,10 @@ class Held:
             self.claims.release(name)
 
 
-class Supply:
+class TrialQueue:
     """A queue of the trials of a bucket that nobody else trains: it claims a slice when it runs out of trials."""
 
-    def __init__(self, bucket: Bucket, held: Held, store: Store) -> None:
+    def __init__(self, bucket: Bucket, held: ClaimedSlices, store: Store) -> None:
         self.bucket, self.held, self.store = bucket, held, store
         self.count = len(bucket.rows)
         self._trials: Trial | None = None
@@ -102,10 +102,10 @@ class Supply:
 
 
 @dataclass(frozen=True)
-class Kept:
+class TrialCheckpoints:
     """Checkpoints of the trials of a supply; see `drive.Keeper`."""
 
-    supply: Supply
+    supply: TrialQueue
     checkpoints: Checkpoints
 
     def save(self, places: np.ndarray, columns: dict[str, np.ndarray]) -> None:
@@ -136,16 +136,16 @@ class Worker:
 
     def run(self, stop: threading.Event) -> None:
         """Train until every trial of the plan is in the store, whoever trains it, or `stop` is set."""
-        held = Held(self.claims)
+        held = ClaimedSlices(self.claims)
         self.writer.committed = held.committed
-        checkpoints.clear(self.store.folder, self.store.done())
+        checkpoints.clear_checkpoints(self.store.folder, self.store.done())
         left, patience = self.plan, PATIENCE[0]
         while not stop.is_set():
             busy = [self._train(bucket, held, stop) for bucket in self._in_turn(left)]
             self.writer.flush()
-            left = plans.left(left, self.store.done())
+            left = plans.unfinished(left, self.store.done())
             if not left.left:
-                checkpoints.clear(self.store.folder, self.store.done())
+                checkpoints.clear_checkpoints(self.store.folder, self.store.done())
                 return
             if not any(busy):
                 if patience == PATIENCE[0] and self.turn[1] == 1:
@@ -159,24 +159,24 @@ class Worker:
         first = len(plan.buckets) * number // count
         return *plan.buckets[first:], *plan.buckets[:first]
 
-    def _train(self, bucket: Bucket, held: Held, stop: threading.Event) -> bool:
+    def _train(self, bucket: Bucket, held: ClaimedSlices, stop: threading.Event) -> bool:
         """Train what can be claimed of a bucket; False where there is nothing."""
-        if stop.is_set() or not len(bucket.rows) or not (supply := Supply(bucket, held, self.store)).claim(1):
+        if stop.is_set() or not len(bucket.rows) or not (supply := TrialQueue(bucket, held, self.store)).claim(1):
             return False
         for size, ended in self._drive(supply, bucket, stop):
             self._write(size, bucket, ended)
             self.progress.advance(len(ended.index), int(ended.runs["steps"].sum()))
         return True
 
-    def _drive(self, supply: Supply, bucket: Bucket, stop: threading.Event) -> Iterator[tuple[int, Ended]]:
+    def _drive(self, supply: TrialQueue, bucket: Bucket, stop: threading.Event) -> Iterator[tuple[int, FinishedTrials]]:
         """What ends, with the block it was trained in. Where memory is short, the bucket shrinks."""
         settings = self.plan.grid.settings
-        records = Records(settings.record_points, settings.record_test, settings.test_points)
+        records = RecordSchedule(settings.record_points, settings.record_test, settings.test_points)
         while supply.claim(1) and not stop.is_set():
-            kept = Kept(supply, Checkpoints(self.store.folder, f"{bucket.id}-{bucket.block}"))
-            drive: Drive | None = None
+            kept = TrialCheckpoints(supply, Checkpoints(self.store.folder, f"{bucket.id}-{bucket.block}"))
+            drive: Driver | None = None
             try:
-                drive = Drive(supply, bucket.lanes, bucket.block, records, stop, kept, self.checkpoint)
+                drive = Driver(supply, bucket.lanes, bucket.block, records, stop, kept, self.checkpoint)
                 for ended in drive:
                     yield bucket.block, ended
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
@@ -190,7 +190,7 @@ class Worker:
                     self.writer.flush()
                     kept.checkpoints.clear()
 
-    def _shrunk(self, bucket: Bucket, supply: Supply) -> tuple[Bucket, list[Ended]]:
+    def _shrunk(self, bucket: Bucket, supply: TrialQueue) -> tuple[Bucket, list[FinishedTrials]]:
         """The bucket with fewer lanes; a trial that does not even fit alone is a row that says so."""
         smaller = bucket.smaller()
         what = f"The device has not enough memory for {bucket.lanes} lanes of {bucket.title}"
@@ -200,7 +200,7 @@ class Worker:
         self.progress.say(f"{what}: a row says so.")
         return bucket, [_too_large(supply.take(1))]
 
-    def _write(self, block: int, bucket: Bucket, ended: Ended) -> None:
+    def _write(self, block: int, bucket: Bucket, ended: FinishedTrials) -> None:
         rows = bucket.rows[ended.index]
         trial, problem = bucket.source.ids(rows)
         curves = None
@@ -215,8 +215,8 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _too_large(places: np.ndarray) -> Ended:
+def _too_large(places: np.ndarray) -> FinishedTrials:
     """The row of a trial that did not fit."""
-    return Ended(
+    return FinishedTrials(
         places, {"status": np.array([Status.OUT_OF_MEMORY.label], object), "steps": np.zeros(1, np.int64)}, None
     )

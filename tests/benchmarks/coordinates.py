@@ -66,9 +66,9 @@ def whole(number: int, index: int, count: int) -> Callable[[], Any]:
 
 
 def _lanes(number: int, what: str) -> Callable[[], Any]:
-    (bucket,) = plan.make(grid.parse(CASES[number].grid), plan.Host("cpu", 1)).buckets
+    (bucket,) = plan.make_plan(grid.parse_grid(CASES[number].grid), plan.Host("cpu", 1)).buckets
     trials, due = bucket.trials(), np.ones(1, bool)
-    programs = programs.programs(1, 1000)
+    programs = programs.compiled_programs(1, 1000)
     filled = programs.fill(programs.empty(trials), trials, due)
 
     def run() -> Any:

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from sweep import grid
-from sweep.engine.driver import Drive, Queue
-from sweep.engine.recorder import Records
+from sweep.engine.driver import Driver, TrialList
+from sweep.engine.recorder import RecordSchedule
 from sweep.planning import cost_model, packing, plan
 from tests.benchmarks.teams import Team
 
@@ -82,14 +82,16 @@ def contender(name: str) -> Callable[[int, int, int], Callable[[], Any]]:
     """A worker that trains everything, compilation included, in programs packed in some way."""
 
     def prepare(number: int, index: int, count: int) -> Callable[[], Any]:
-        packing.groups = STRATEGIES[name](packing.groups)
-        found = plan.make(grid.parse(GRID), plan.Host("cpu", count), (index, count))
+        packing.packed_groups = STRATEGIES[name](packing.packed_groups)
+        found = plan.make_plan(grid.parse_grid(GRID), plan.Host("cpu", count), (index, count))
 
         def train() -> Any:
             jax.clear_caches()
             losses = np.zeros(0)
             for bucket in found.buckets:
-                for ended in Drive(Queue(bucket.trials()), bucket.lanes, bucket.block, Records(0, False, 1000)):
+                for ended in Driver(
+                    TrialList(bucket.trials()), bucket.lanes, bucket.block, RecordSchedule(0, False, 1000)
+                ):
                     losses = np.append(losses, ended.runs["train_loss"])
             return {"programs": len(found.buckets), "loss": float(np.sort(losses).sum())}
 

@@ -41,7 +41,7 @@ print(json.dumps({"rows": rows, "plain": plain, "load": loaded - began, "pandas"
 
 def batches() -> list[dict[str, Any]]:
     """Rows as they come from the engine, BATCH trials at a time."""
-    (block,) = grid.parse(GRID).blocks
+    (block,) = grid.parse_grid(GRID).blocks
     random = np.random.default_rng(0)
     found = []
     for rows in block.rows(BATCH):
@@ -58,7 +58,7 @@ def batches() -> list[dict[str, Any]]:
 
 def run(rounds: int) -> list[dict[str, Any]]:
     """Write and load."""
-    parsed, rows = grid.parse(GRID), batches()
+    parsed, rows = grid.parse_grid(GRID), batches()
     found = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:

@@ -12,8 +12,8 @@ import numpy as np
 
 from sweep import grid
 from sweep.engine import programs
-from sweep.engine.driver import Drive, Queue
-from sweep.engine.recorder import Records
+from sweep.engine.driver import Driver, TrialList
+from sweep.engine.recorder import RecordSchedule
 from sweep.planning import plan
 from sweep.status import Status
 from sweep.training import step
@@ -21,7 +21,7 @@ from sweep.trial import Trial
 from tests.benchmarks.teams import race
 
 LANES, BLOCK, TRIALS, CAP = 16, 16, 512, 20_000
-RECORDS = Records(0, False, 0)
+RECORDS = RecordSchedule(0, False, 0)
 GRID = f"""
 name: tail
 seed: {{range: [0, {TRIALS // 32}]}}
@@ -40,9 +40,9 @@ Train = Callable[[Trial], dict[str, np.ndarray]]
 
 def trials() -> Trial:
     """The trials, in an order that tells nothing of their length."""
-    (bucket,) = plan.make(grid.parse(GRID), plan.Host("cpu", 1)).buckets
+    (bucket,) = plan.make_plan(grid.parse_grid(GRID), plan.Host("cpu", 1)).buckets
     assert (bucket.lanes, bucket.block) == (LANES, BLOCK), "the engine is timed as the command runs it"
-    return programs.take(bucket.trials(), np.random.default_rng(0).permutation(TRIALS))
+    return programs.take_trials(bucket.trials(), np.random.default_rng(0).permutation(TRIALS))
 
 
 def refilled(batch: Trial) -> dict[str, np.ndarray]:
@@ -58,14 +58,14 @@ def waiting(batch: Trial) -> dict[str, np.ndarray]:
 def _driven(batch: Trial, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
     found = {"steps": np.zeros(TRIALS, int), "loss": np.zeros(TRIALS)}
     for rows in parts:
-        for ended in Drive(Queue(programs.take(batch, rows)), LANES, BLOCK, RECORDS):
+        for ended in Driver(TrialList(programs.take_trials(batch, rows)), LANES, BLOCK, RECORDS):
             found["steps"][rows[ended.index]] = ended.runs["steps"]
             found["loss"][rows[ended.index]] = ended.runs["train_loss"]
     return found
 
 
 def _answer(trial: Trial, scene: Any, state: step.State) -> tuple[jax.Array, jax.Array]:
-    value, _, _ = step.loss_and_grads(trial, state, step.whole(trial, scene), training=False)
+    value, _, _ = step.loss_and_grads(trial, state, step.full_batch(trial, scene), training=False)
     return state.step, value
 
 
@@ -88,7 +88,7 @@ def batched(run: Callable[[Trial], Any], width: int, ordered: bool = False) -> T
 
     def train(batch: Trial) -> dict[str, np.ndarray]:
         order = np.argsort(train.steps) if ordered else np.arange(TRIALS)  # type: ignore[attr-defined]
-        answers = [compiled(programs.take(batch, rows)) for rows in np.split(order, TRIALS // width)]
+        answers = [compiled(programs.take_trials(batch, rows)) for rows in np.split(order, TRIALS // width)]
         steps, losses = (
             np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*answers, strict=True)
         )
@@ -150,7 +150,7 @@ def lane_steps(name: str, steps: np.ndarray) -> int:
 
 def _counted(train: Train) -> int:
     """Counted while it runs, at most a step too many a chunk: a block goes on until enough of its lanes have ended."""
-    programs, count = programs.programs, [0]
+    programs, count = programs.compiled_programs, [0]
 
     def counting(block: int, test_points: int) -> programs.Programs:
         real = programs(block, test_points)
@@ -166,11 +166,11 @@ def _counted(train: Train) -> int:
 
         return real._replace(advance=advance)
 
-    programs.programs = counting  # type: ignore[assignment]
+    programs.compiled_programs = counting  # type: ignore[assignment]
     try:
         train(trials())
     finally:
-        programs.programs = programs
+        programs.compiled_programs = programs
     return count[0]
 
 

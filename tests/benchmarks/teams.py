@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from sweep.commands import train
-from sweep.workers.launcher import cores
+from sweep.workers.launcher import available_cores
 
 Contender = Callable[[int, int, int], Callable[[], Any]]
 """Prepares case `number` for member `index` of `count` and returns what runs it: a function of nothing to results."""
@@ -67,7 +67,7 @@ def serve(module: str, name: str, member: str) -> None:
     """Read numbers of cases from standard input; answer each with a line of JSON."""
     index, count = map(int, member.split("/"))
     if count > 1:
-        os.sched_setaffinity(0, {cores()[index]})
+        os.sched_setaffinity(0, {available_cores()[index]})
     races = importlib.import_module(module)
     contenders: Mapping[str, Contender] = races.CONTENDERS
     if name not in getattr(races, "PLAIN", ()):

@@ -14,14 +14,14 @@ import numpy as np
 import optax
 
 from sweep import grid
-from sweep.data.base import features, training_points
-from sweep.engine.driver import Drive, Queue
-from sweep.engine.recorder import Records
+from sweep.data.base import feature_directions, training_points
+from sweep.engine.driver import Driver, TrialList
+from sweep.engine.recorder import RecordSchedule
 from sweep.planning import plan
 from sweep.training.measure import measure
 from sweep.training.step import start
 from sweep.trial import Trial
-from sweep.workers.launcher import cores
+from sweep.workers.launcher import available_cores
 from tests.benchmarks.teams import race
 
 TEST_POINTS = 1000
@@ -67,13 +67,13 @@ CASES = tuple(Case(n, d, m, kind, steps, trials) for n, d, m, steps, trials in S
 def engine(number: int, index: int, count: int, coordinates: str = "auto") -> Callable[[], list[float]]:
     """A worker of the engine on its share, as the command runs it but for the store."""
     case = CASES[number]
-    found = plan.make(grid.parse(case.grid(coordinates)), plan.Host("cpu", count), (index, count))
+    found = plan.make_plan(grid.parse_grid(case.grid(coordinates)), plan.Host("cpu", count), (index, count))
     (bucket,) = found.buckets
     trials = bucket.trials()
 
     def train() -> list[float]:
         losses = np.zeros(len(bucket.rows))
-        for ended in Drive(Queue(trials), bucket.lanes, bucket.block, Records(0, False, TEST_POINTS)):
+        for ended in Driver(TrialList(trials), bucket.lanes, bucket.block, RecordSchedule(0, False, TEST_POINTS)):
             losses[ended.index] = ended.runs["train_loss"]
         return losses.tolist()
 
@@ -83,7 +83,7 @@ def engine(number: int, index: int, count: int, coordinates: str = "auto") -> Ca
 def loop(number: int, index: int, count: int, run: Callable[[Trial], Any]) -> Callable[[], list[float]]:
     """A Python loop over a jitted whole run: data, first weights, all steps and the test in one compiled program."""
     case = CASES[number]
-    trials = plan.make(grid.parse(case.grid("ambient")), plan.Host("cpu", 1)).buckets[0].trials()
+    trials = plan.make_plan(grid.parse_grid(case.grid("ambient")), plan.Host("cpu", 1)).buckets[0].trials()
     compiled = jax.jit(run)
 
     def train() -> list[float]:
@@ -96,7 +96,7 @@ def loop(number: int, index: int, count: int, run: Callable[[Trial], Any]) -> Ca
 def whole_run(trial: Trial, loss: Callable[[Any, Trial, jax.Array, jax.Array], jax.Array]) -> jax.Array:
     """One training written out by hand for the core experiment, with nothing in it that it does not need."""
     scene, state = start(trial)
-    points = training_points(trial.data, trial.seed, features(trial.data, trial.seed))
+    points = training_points(trial.data, trial.seed, feature_directions(trial.data, trial.seed))
     xi, y = points.noise.dense(trial.data.d)[:, 0], points.label[:, None]
     optimizer = trial.optimizer.transform()
     vectors = jax.lax.optimization_barrier((xi, y))
@@ -164,7 +164,7 @@ PLAIN = ("loop", "loop_on_patches", "products")
 def run(rounds: int) -> list[dict[str, Any]]:
     """Race all contenders on all cases."""
     found = []
-    members = dict.fromkeys(CONTENDERS, 1) | dict.fromkeys(("engine", "engine_ambient"), len(cores()))
+    members = dict.fromkeys(CONTENDERS, 1) | dict.fromkeys(("engine", "engine_ambient"), len(available_cores()))
     for number, case in enumerate(CASES):
         seconds, first = race(__name__, number, members, rounds)
         losses = {name: np.concatenate(_in_order(answers)) for name, answers in first.items() if name != "products"}

@@ -82,7 +82,7 @@ def prepared(optimizer: str) -> tuple[Callable[[Any], jax.Array], Any]:
     """What a process of Ray makes once: the jitted whole run and the trials of an optimizer."""
     train.configure("float32")
     text = grid_text(OPTIMIZERS[optimizer], "ambient")
-    (bucket,) = plan.make(grid.parse(text), plan.Host("cpu", 1)).buckets
+    (bucket,) = plan.make_plan(grid.parse_grid(text), plan.Host("cpu", 1)).buckets
     return jax.jit(functools.partial(whole_run, loss=on_filters)), bucket.trials()
 
 

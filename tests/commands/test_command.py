@@ -46,7 +46,7 @@ def small(home: Path) -> Path:
 
 def test_a_row_for_each_trial_with_the_columns_of_the_schema(small: Path) -> None:
     runs = pd.read_parquet(small / "runs")
-    found = grid.parse(TEXT)
+    found = grid.parse_grid(TEXT)
     assert len(runs) == runs["trial"].nunique() == found.size == 18
     assert list(runs.columns) == schema.runs(found.columns).names
     assert set(runs["status"]) == {"out_of_steps"} and (runs["steps"] == 60).all()
@@ -84,7 +84,7 @@ def test_an_extended_grid_keeps_every_old_row(small: Path, home: Path) -> None:
         store = sweep(write_grid(home, TEXT, "first.yaml"), home / "extended", quiet=True)
         sweep(write_grid(home, text, "second.yaml"), store, quiet=True)
         whole = sweep(home / "second.yaml", home / "at once", quiet=True)
-    assert len(pd.read_parquet(store / "runs")) == grid.parse(text).size == 36
+    assert len(pd.read_parquet(store / "runs")) == grid.parse_grid(text).size == 36
     assert stores_differ(store, whole) == ""
     loaded = analysis.load(store)
     assert loaded.attrs["complete"] and loaded.attrs["trials"] == 36

@@ -90,7 +90,7 @@ def test_rows_are_replayed_in_the_program_that_trained_them(tmp_path: Path, monk
     with jax_as_it_was():
         sweep(grid, store, workers=1, shard=(0, 2), lanes=8, quiet=True)
         with monkeypatch.context() as patch:
-            patch.setattr(programs, "programs", small(lambda lanes, block: lanes <= 4))
+            patch.setattr(programs, "compiled_programs", small(lambda lanes, block: lanes <= 4))
             sweep(grid, store, workers=1, quiet=True)
             sweep(longer, store, workers=1, quiet=True)
     assert all(each.equal for each in replay(store, 10))
@@ -101,7 +101,7 @@ def test_rows_are_replayed_in_the_program_that_trained_them(tmp_path: Path, monk
 
 @pytest.mark.slow
 def test_a_row_that_did_not_fit_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "programs", small(lambda lanes, block: False))
+    monkeypatch.setattr(programs, "compiled_programs", small(lambda lanes, block: False))
     with jax_as_it_was():
         store = sweep(write_grid(tmp_path, GRID), tmp_path / "store", workers=1, quiet=True)
     with pytest.raises(StoreError, match="holds no rows that can be trained again"):

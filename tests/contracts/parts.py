@@ -46,7 +46,7 @@ class Example:
     @property
     def cls(self) -> type:
         """The class of the part."""
-        found = trials.find(self.family, self.kind)
+        found = trials.find_kind(self.family, self.kind)
         assert found is not None
         return found
 
@@ -62,7 +62,7 @@ class Example:
 
 def trial(kinds: Mapping[str, str] | None = None, **values: Any) -> Trial:
     """The small trial with other kinds and values."""
-    return trials.build({**KINDS, **(kinds or {})}, {**VALUES, **values})
+    return trials.build_trial({**KINDS, **(kinds or {})}, {**VALUES, **values})
 
 
 def batch(members: Sequence[Trial]) -> Trial:

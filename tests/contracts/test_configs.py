@@ -75,23 +75,23 @@ def test_every_config_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_config_has_the_setting_of_its_paper(name: str) -> None:
     path = ROOT / "configs" / f"{name}.yaml"
-    points = table(grid.load(path))
+    points = table(grid.load_grid(path))
     for column, value in PUBLISHED[name].items():
         assert set(points[column].dropna()) == (value if isinstance(value, set) else {value}), column
     text = path.read_text()
-    assert "arXiv" in text and re.search(r"on two cores", text) and grid.load(path).description.endswith("?")
+    assert "arXiv" in text and re.search(r"on two cores", text) and grid.load_grid(path).description.endswith("?")
 
 
 @pytest.mark.parametrize(("name", "optimizer"), BY_OPTIMIZER)
 def test_each_optimizer_has_its_own_setting(name: str, optimizer: str) -> None:
-    points = table(grid.load(ROOT / "configs" / f"{name}.yaml")).query("optimizer == @optimizer")
+    points = table(grid.load_grid(ROOT / "configs" / f"{name}.yaml")).query("optimizer == @optimizer")
     for column, value in BY_OPTIMIZER[name, optimizer].items():
         assert set(points[column]) == (value if isinstance(value, set) else {value}), column
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_header_counts_the_trainings_and_every_problem_has_the_same_ones(path: Path) -> None:
-    found = grid.load(path)
+    found = grid.load_grid(path)
     head = path.read_text().split("name:", 1)[0]
     assert all(line.startswith("# ") for line in head.splitlines())
     assert re.search(r"arXiv\s+(# )?\d{4}\.\d{5}", head.replace("\n#", ""))
@@ -106,7 +106,7 @@ def test_the_header_counts_the_trainings_and_every_problem_has_the_same_ones(pat
 
 @pytest.mark.parametrize("name", ["adam_vs_gd", "convex_control", "quickstart", "snr_phase", "snr_phase_reduced"])
 def test_optimizers_are_paired_on_every_problem(name: str) -> None:
-    blocks = grid.load(ROOT / "configs" / f"{name}.yaml").blocks
+    blocks = grid.load_grid(ROOT / "configs" / f"{name}.yaml").blocks
     sides: dict[str, list[int]] = {}
     for block in blocks:
         for rows in block.rows():
@@ -121,7 +121,7 @@ def test_the_reduced_plane_is_a_part_of_the_whole() -> None:
     whole, reduced = (
         {
             int(each)
-            for block in grid.load(ROOT / "configs" / f"{name}.yaml").blocks
+            for block in grid.load_grid(ROOT / "configs" / f"{name}.yaml").blocks
             for rows in block.rows()
             for each in block.ids(rows)[0]
         }
@@ -132,29 +132,29 @@ def test_the_reduced_plane_is_a_part_of_the_whole() -> None:
 
 def test_the_phase_diagrams_are_planes() -> None:
     """The gap over snr, crossed with n, with feature_noise and with sparsity: no hole, and both sides of 1."""
-    phase = table(grid.load(ROOT / "configs" / "snr_phase.yaml")).query("optimizer == 'adam' and seed == 0")
-    assert grid.load(ROOT / "configs" / "snr_phase.yaml").settings.record_points >= 16
+    phase = table(grid.load_grid(ROOT / "configs" / "snr_phase.yaml")).query("optimizer == 'adam' and seed == 0")
+    assert grid.load_grid(ROOT / "configs" / "snr_phase.yaml").settings.record_points >= 16
     common = {"n": 100, "feature_noise": 0.2, "sparsity": 100}
     for axis in common:
         others = " and ".join(f"{name} == {value}" for name, value in common.items() if name != axis)
         plane = phase.query(others).pivot(index="snr", columns=axis, values="d")
         assert plane.notna().all(axis=None) and plane.shape[0] >= 8 and plane.shape[1] >= 4
         assert plane.index.min() < 1 < plane.index.max()
-    power = table(grid.load(ROOT / "configs" / "benign_power.yaml")).query("seed == 0")
+    power = table(grid.load_grid(ROOT / "configs" / "benign_power.yaml")).query("seed == 0")
     for _, panel in power.groupby("power"):
         assert panel.pivot(index="n", columns="signal", values="d").notna().all(axis=None)
 
 
 def test_the_sizes_of_the_published_figures() -> None:
-    relu = table(grid.load(ROOT / "configs" / "benign_relu.yaml"))
+    relu = table(grid.load_grid(ROOT / "configs" / "benign_relu.yaml"))
     assert len(relu) == 100_000 and relu["seed"].nunique() == 10
     np.testing.assert_allclose(np.unique(relu["signal"]), np.arange(100) / 10)
     np.testing.assert_array_equal(np.unique(relu["d"]), np.arange(100, 1100, 10))
-    assert grid.load(ROOT / "configs" / "benign_relu.yaml").settings.test_points == 1000
-    decay = table(grid.load(ROOT / "configs" / "adam_weight_decay.yaml"))
+    assert grid.load_grid(ROOT / "configs" / "benign_relu.yaml").settings.test_points == 1000
+    decay = table(grid.load_grid(ROOT / "configs" / "adam_weight_decay.yaml"))
     assert {1e-7, 0.05, 0.1} <= set(decay.query("optimizer == 'adam'")["l2"])
     assert 0.5 in set(decay["weight_decay"]) and (decay.query("optimizer == 'adamw'")["l2"] == 0).all()
-    margins = table(grid.load(ROOT / "configs" / "separable_margin.yaml"))
+    margins = table(grid.load_grid(ROOT / "configs" / "separable_margin.yaml"))
     assert set(margins["eps"].dropna()) == {0.0, 1e-8, 1e-4} and set(margins["init_scale"]) == {0.0}
 
 
@@ -219,7 +219,7 @@ def test_a_small_config_runs_to_its_report(name: str, changes: dict[str, Any], d
     with jax_as_it_was():
         store = sweep(path, tmp_path / "store", dtype=dtype, quiet=True)
     runs = analysis.load(store)
-    assert runs.attrs["complete"] and len(runs) == grid.load(path).size
+    assert runs.attrs["complete"] and len(runs) == grid.load_grid(path).size
     TRUTHS[name](runs)
     assert analysis.report(store) == store / "report" / "index.html"
     assert (store / "report" / "index.html").stat().st_size > 10_000

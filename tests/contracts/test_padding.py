@@ -103,7 +103,7 @@ class TestAmbient:
         own, found = trained(row, "ambient", "gd", points=fresh(row))
         same(found, own)
         all_embedded(found.state.params, own.state.params)
-        all_embedded(found.scene, own.scene)
+        all_embedded(found.inputs, own.inputs)
 
     @pytest.mark.parametrize("row", [SPARSE, RELEASED, TEACHER], ids=named)
     @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
@@ -175,7 +175,7 @@ class TestSupport:
         start = np.zeros((int(larger.data.d), int(larger.model.units())))
         start[: one.data.d, : one.model.units()] = ambient.first["filters"]["weights"][...].T
         embedded(weights(found, start), weights(ambient))
-        absent = np.asarray(found.scene.frame.rows) >= int(one.data.d)
+        absent = np.asarray(found.inputs.frame.rows) >= int(one.data.d)
         for each in jax.tree.leaves((found.state.params, found.state.moments)):
             if each.ndim == 2:
                 assert not np.any(each[:, absent]) and not np.any(each[int(one.model.units()) :]) and np.any(each)
@@ -196,12 +196,12 @@ class TestGram:
     def test_everything_padded(self, row: Example) -> None:
         own, found = trained(row, "gram", "gd", points=fresh(row))
         same(found, own)
-        all_embedded(found.scene, own.scene)
+        all_embedded(found.inputs, own.inputs)
         all_embedded(found.state.params, own.state.params)
 
     @pytest.mark.parametrize("name", ["n", "d", "width"])
     def test_one_size_padded(self, name: str) -> None:
         own, found = trained(ORTHOGONAL, "gram", "momentum", name, points=0)
         same(found, own)
-        all_embedded(found.scene, own.scene)
+        all_embedded(found.inputs, own.inputs)
         all_embedded((found.state.params, found.state.moments), (own.state.params, own.state.moments))

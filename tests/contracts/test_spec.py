@@ -166,7 +166,7 @@ ALTERNATIVES = [
 def test_an_alternative_and_its_field_are_inverse(family: str, other: spec.Alternative) -> None:
     """At numbers of either, to and fro is the identity."""
     known = {"n": 12, "d": 100, "sparsity": 9, "signal": 1.7, "batch_size": 5}
-    there, back = expressions.parse(other.to_field), expressions.parse(other.from_field)
+    there, back = expressions.parse_expression(other.to_field), expressions.parse_expression(other.from_field)
     assert set(there.names) <= {other.name, *known}
     assert set(back.names) <= {other.field, *known}
     columns = {name: np.array([value, value], float) for name, value in known.items()}
@@ -186,7 +186,9 @@ def test_snr_is_what_the_papers_define(example: Example) -> None:
     assert set(found) == ({"snr"} if example.kind in snr else set())
     for each in found.values():
         assert each.field == "noise"
-        assert expressions.evaluate(expressions.parse(each.from_field), columns) == pytest.approx(snr[example.kind])
+        assert expressions.evaluate(expressions.parse_expression(each.from_field), columns) == pytest.approx(
+            snr[example.kind]
+        )
 
 
 @pytest.mark.parametrize(("family", "cls"), [each for each in PARAMETERS if spec.checks(each.values[1])])
@@ -194,7 +196,7 @@ def test_checks_speak_of_known_fields(family: str, cls: type) -> None:
     """A check may name fields of its own part and of the data, which every trial has."""
     data = set.intersection(*(set(spec.fields(each)) for each in trial.FAMILIES["data"].values()))
     for check in spec.checks(cls):
-        assert set(expressions.parse(check.holds).names) <= set(spec.fields(cls)) | data
+        assert set(expressions.parse_expression(check.holds).names) <= set(spec.fields(cls)) | data
         assert check.what
         assert check.cure
 
@@ -203,7 +205,7 @@ def test_epochs_are_counted_in_whole_batches() -> None:
     """Seven points in batches of three are three updates an epoch."""
     (epochs,) = (each for each in spec.alternatives(trial.Train) if each.name == "epochs")
     columns = {"epochs": np.array([10.0]), "n": np.array([7.0]), "batch_size": np.array([3.0])}
-    assert expressions.evaluate(expressions.parse(epochs.to_field), columns) == 30
+    assert expressions.evaluate(expressions.parse_expression(epochs.to_field), columns) == 30
 
 
 @pytest.mark.parametrize("example", PARTS, ids=named)
@@ -315,14 +317,14 @@ class TestBuild:
     kinds: ClassVar = {"data": "separable", "model": "linear", "objective": "logistic", "optimizer": "gd"}
 
     def test_what_is_not_given_has_its_default(self) -> None:
-        built = trial.build(self.kinds, {"lr": 0.1})
+        built = trial.build_trial(self.kinds, {"lr": 0.1})
         assert (built.data.n, built.train.steps, built.seed) == (50, 10_000, 0)
         assert type(built.optimizer.schedule) is Constant
 
     def test_a_required_value_is_required(self) -> None:
         with pytest.raises(TypeError, match="lr"):
-            trial.build(self.kinds, {})
+            trial.build_trial(self.kinds, {})
 
     def test_a_kind_that_does_not_exist_is_named(self) -> None:
         with pytest.raises(AssertionError, match="nope"):
-            trial.build({**self.kinds, "model": "nope"}, {"lr": 0.1})
+            trial.build_trial({**self.kinds, "model": "nope"}, {"lr": 0.1})

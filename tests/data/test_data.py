@@ -30,7 +30,7 @@ class Drawn(NamedTuple):
 
 @functools.partial(quick, static_argnames="fresh")
 def _draw(data: Any, seed: Any, fresh: bool) -> tuple[Any, ...]:
-    directions = base.features(data, seed)
+    directions = base.feature_directions(data, seed)
     if fresh:
         rows = jnp.arange(data.n)
         points = base.test_points(data, base.test_draws(data, seed, rows), directions, rows)
@@ -106,7 +106,7 @@ def test_more_points_leave_the_old_ones_as_they_are(row: Example) -> None:
 
     @quick
     def both(seed: Any) -> tuple[Any, Any]:
-        directions = base.features(small, seed)
+        directions = base.feature_directions(small, seed)
         return base.training_points(small, seed, directions), base.training_points(large, seed, directions)
 
     few, many = both(np.uint32(3))
@@ -246,7 +246,7 @@ class TestSeparable:
     def test_teachers_are_uniform_unit_vectors(self) -> None:
         """u u^T has mean I / d; an entry of u has variance 1/d and fourth moment 3 / (d (d + 2))."""
         data = example("separable_teacher")
-        u = np.asarray(quick(jax.vmap(lambda seed: base.features(data, seed).dense(6)[0]))(jnp.arange(2000)))
+        u = np.asarray(quick(jax.vmap(lambda seed: base.feature_directions(data, seed).dense(6)[0]))(jnp.arange(2000)))
         for place in range(6):
             near(u[:, place], 0, np.sqrt(1 / 6))
             near(u[:, place] ** 2, 1 / 6, np.sqrt(3 / 48 - 1 / 36))
@@ -340,11 +340,11 @@ def test_sparse_vectors_are_their_dense_twins(rows: tuple[int, ...]) -> None:
 def test_balanced_labels_alternate() -> None:
     """An odd row more is one point more in class +1, and no others change."""
     for luck in (0.0, 0.9):
-        labels = [float(base.sign(jnp.asarray(luck), jnp.asarray(row), True)) for row in range(5)]
+        labels = [float(base.random_label(jnp.asarray(luck), jnp.asarray(row), True)) for row in range(5)]
         assert labels == [1, -1, 1, -1, 1]
 
 
 def test_random_labels_are_halves_of_the_unit_interval() -> None:
     luck = np.arange(8) / 8
-    labels = [float(base.sign(jnp.asarray(each), jnp.asarray(row), False)) for row, each in enumerate(luck)]
+    labels = [float(base.random_label(jnp.asarray(each), jnp.asarray(row), False)) for row, each in enumerate(luck)]
     assert labels == [1, 1, 1, 1, -1, -1, -1, -1]

@@ -14,18 +14,18 @@ import pytest
 
 from sweep import schema
 from sweep.engine import programs
-from sweep.engine.driver import Drive, Queue
-from sweep.engine.recorder import Ended, Records
+from sweep.engine.driver import Driver, TrialList
+from sweep.engine.recorder import FinishedTrials, RecordSchedule
 from sweep.status import Status
 from sweep.training import step
 from sweep.trial import Trial
 from tests.contracts.parts import batch, named, of, trial
 
-RECORDS = Records(points=6, test=True, test_points=40)
+RECORDS = RecordSchedule(points=6, test=True, test_points=40)
 SEEDS = range(5)
 
 
-def results(found: Sequence[Ended], count: int) -> dict[str, np.ndarray]:
+def results(found: Sequence[FinishedTrials], count: int) -> dict[str, np.ndarray]:
     """Runs of all trials by their place in the queue; fails where one is missing or there twice."""
     index = np.concatenate([each.index for each in found])
     assert sorted(index) == list(range(count))
@@ -35,10 +35,10 @@ def results(found: Sequence[Ended], count: int) -> dict[str, np.ndarray]:
     }
 
 
-def train(trials: Trial, lanes: int = 2, block: int = 1, records: Records = RECORDS) -> dict[str, np.ndarray]:
+def train(trials: Trial, lanes: int = 2, block: int = 1, records: RecordSchedule = RECORDS) -> dict[str, np.ndarray]:
     """Results of one drive through a batch of trials."""
-    queue = Queue(trials)
-    return results(list(Drive(queue, lanes, block, records)), queue.count)
+    queue = TrialList(trials)
+    return results(list(Driver(queue, lanes, block, records)), queue.count)
 
 
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
@@ -78,9 +78,9 @@ def test_order_changes_no_bit(alone: dict[str, np.ndarray]) -> None:
 def test_length_of_chunks_changes_no_bit(
     alone: dict[str, np.ndarray], chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Drive, "_pace", lambda self, seconds: None)
-    queue = Queue(batch(members()))
-    driver = Drive(queue, 2, 1, RECORDS)
+    monkeypatch.setattr(Driver, "_pace", lambda self, seconds: None)
+    queue = TrialList(batch(members()))
+    driver = Driver(queue, 2, 1, RECORDS)
     driver.chunk = chunk
     same(results(list(driver), queue.count), alone)
 
@@ -105,7 +105,7 @@ def test_a_lane_in_a_batch_is_the_trial_alone(example: Any) -> None:
         else trial(kinds, **values, seed=seed)
         for seed in (1, 2)
     )
-    records = Records(points=0, test_points=8)
+    records = RecordSchedule(points=0, test_points=8)
     both = train(batch([other, one]), lanes=2, records=records)
     swapped = train(batch([one, other]), lanes=2, records=records)
     same(both, {name: each[::-1] for name, each in swapped.items()})
@@ -149,7 +149,7 @@ def test_a_lane_that_is_no_number_leaves_its_neighbours_alone(
     check_divergence(paired, block=2)
 
 
-go_on = step.go_on
+go_on = step.update_if_running
 
 
 def unending(running: jax.Array, update: Callable[[], step.State], ended: step.State) -> step.State:
@@ -168,9 +168,9 @@ def contagious(running: jax.Array, update: Callable[[], step.State], ended: step
 @pytest.fixture
 def anew() -> Iterator[None]:
     """Programs are traced now, and others afterwards."""
-    programs.programs.cache_clear()
+    programs.compiled_programs.cache_clear()
     yield
-    programs.programs.cache_clear()
+    programs.compiled_programs.cache_clear()
 
 
 @pytest.mark.promise(10, mutant=True)
@@ -194,7 +194,7 @@ def test_lanes_that_diverge_otherwise_would_be_seen(
 def test_a_block_on_a_cpu_goes_on_until_an_eighth_of_it_has_ended(block: int, few: int) -> None:
     """So often is the host asked for new trials: lanes that end after 3, 4, 5, ... steps are told `few` at a time."""
     trials = batch([trial(seed=i, steps=3 + i) for i in range(block)])
-    programs, due = programs.programs(block, 0), np.ones(block, bool)
+    programs, due = programs.compiled_programs(block, 0), np.ones(block, bool)
     lanes = programs.fill(programs.empty(trials), trials, due)
     for ended in range(few, block + 1, few):
         lanes, told = programs.advance(lanes, np.int32(100))
@@ -222,7 +222,7 @@ def test_optimizers_share_data_and_first_weights(kinds: tuple[str, ...]) -> None
     first = []
     for example in (each for each in of("optimizer") if not kinds or each.kind in kinds):
         pair = batch([example.trial(seed=seed, steps=1) for seed in (3, 4)])
-        (ended,) = Drive(Queue(pair), 2, 1, Records(points=2, test_points=8))
+        (ended,) = Driver(TrialList(pair), 2, 1, RecordSchedule(points=2, test_points=8))
         assert ended.curves is not None
         first.append({name: each.tolist() for name, each in ended.curves.items() if each is not None})
         first[-1] = {name: [each[0], each[2]] for name, each in first[-1].items()}
@@ -232,7 +232,7 @@ def test_optimizers_share_data_and_first_weights(kinds: tuple[str, ...]) -> None
 
 
 def test_recorded_steps_are_log_spaced_and_exact() -> None:
-    (ended,) = Drive(Queue(batch(members(2))), 2, 1, RECORDS)
+    (ended,) = Driver(TrialList(batch(members(2))), 2, 1, RECORDS)
     assert ended.curves is not None
     for place in (0, 1):
         np.testing.assert_array_equal(ended.curves["step"][ended.curves["index"] == place], RECORDS.steps(20))
@@ -245,33 +245,33 @@ def test_recorded_steps_are_log_spaced_and_exact() -> None:
     ("points", "last", "steps"), [(0, 7, [7]), (3, 0, [0]), (1, 9, [0, 1, 9]), (32, 4, [0, 1, 2, 3, 4])]
 )
 def test_recorded_steps_at_the_edges(points: int, last: int, steps: list[int]) -> None:
-    assert list(Records(points).steps(last)) == steps
+    assert list(RecordSchedule(points).steps(last)) == steps
 
 
 def test_fit_step_is_the_first_record_without_training_error() -> None:
-    (ended,) = Drive(Queue(batch(members(1, steps=200))), 1, 1, Records(10, True, 8))
+    (ended,) = Driver(TrialList(batch(members(1, steps=200))), 1, 1, RecordSchedule(10, True, 8))
     assert ended.curves is not None
     fitted = ended.curves["step"][ended.curves["train_error"] == 0]
     assert ended.runs["fit_step"][0] == fitted[0] > 0
-    (never,) = Drive(Queue(batch(members(1, steps=0))), 1, 1, RECORDS)
+    (never,) = Driver(TrialList(batch(members(1, steps=0))), 1, 1, RECORDS)
     assert np.ma.getmaskarray(never.runs["fit_step"]).all() or never.runs["train_error"][0] == 0
 
 
 def test_records_without_test_points_on_the_way() -> None:
-    (ended,) = Drive(Queue(batch(members(1))), 1, 1, Records(4, False, 16))
+    (ended,) = Driver(TrialList(batch(members(1))), 1, 1, RecordSchedule(4, False, 16))
     assert ended.curves is not None
     assert np.isnan(ended.curves["test_error"][:-1]).all() and np.isfinite(ended.curves["test_error"][-1])
 
 
 def test_columns_are_those_of_the_schema() -> None:
-    (ended,) = Drive(Queue(batch(members(1))), 1, 1, RECORDS)
+    (ended,) = Driver(TrialList(batch(members(1))), 1, 1, RECORDS)
     assert set(ended.runs) <= {*schema.OBSERVABLES, *schema.OUTCOME}
 
 
 def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:
     """Step sizes, seeds and noise are lanes: no other trial of the bucket, and no refill, compiles anything."""
     jax.clear_caches()
-    programs.programs.cache_clear()
+    programs.compiled_programs.cache_clear()
     train(batch(members(5, width=3)), lanes=2)
     assert sorted(compiles) == sorted(f"jit({name})" for name in ("empty", "fill", "advance", "shelve", "look"))
     compiles.clear()
@@ -284,7 +284,7 @@ def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:
 def test_a_trial_that_ends_early_has_the_records_before_its_end_and_its_end() -> None:
     """At the step where a plain loop over `advance` ends it, and with the status that the loop ends with."""
     tail = [trial({"optimizer": "adam"}, seed=i, target_loss=target, steps=400) for i, target in enumerate((0.5, 0.2))]
-    found = list(Drive(Queue(batch(tail)), 3, 1, RECORDS))
+    found = list(Driver(TrialList(batch(tail)), 3, 1, RECORDS))
     step = jax.jit(step.advance)
     for place, each in enumerate(tail):
         world, state = jax.jit(step.start)(each)
@@ -304,7 +304,7 @@ def test_a_drive_that_is_told_to_stop_ends_in_the_middle_of_a_long_trial() -> No
     """An interrupted sweep ends after a chunk: it does not wait for trials that take hours. What has ended is told."""
     trials = batch([trial(seed=seed, steps=steps) for seed, steps in ((1, 3), (2, 20_000_000))])
     stop = threading.Event()
-    found = iter(Drive(Queue(trials), 2, 1, Records(points=0, test_points=8), stop))
+    found = iter(Driver(TrialList(trials), 2, 1, RecordSchedule(points=0, test_points=8), stop))
     assert list(next(found).index) == [0]
     stop.set()
     began = time.perf_counter()
@@ -315,14 +315,14 @@ def test_a_drive_that_is_told_to_stop_ends_in_the_middle_of_a_long_trial() -> No
 def test_memory_is_known_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the lanes themselves, growing with them, and a device with less refuses them with both numbers."""
     trials = batch([trial(seed=seed) for seed in range(4)])
-    made = programs.programs(1, 8)
-    some, more = (programs.memory(made, trials, lanes) for lanes in (2, 4))
+    made = programs.compiled_programs(1, 8)
+    some, more = (programs.memory_needed(made, trials, lanes) for lanes in (2, 4))
     lanes = made.empty(trials)
     assert more > sum(leaf.nbytes for leaf in jax.tree.leaves(lanes) if hasattr(leaf, "nbytes")) > 0
     assert some < more
     monkeypatch.setattr(programs, "memory_limit", lambda: more - 1)
     with pytest.raises(MemoryError, match=f"4 lanes take {more:,} bytes, and the device has {more - 1:,}"):
-        Drive(Queue(trials), 4, 1, Records(points=0, test_points=8))
+        Driver(TrialList(trials), 4, 1, RecordSchedule(points=0, test_points=8))
 
 
 def test_a_cpu_tells_no_memory() -> None:

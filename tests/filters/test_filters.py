@@ -150,7 +150,7 @@ class TestSupport:
     def test_norms_know_the_rows_that_no_data_touches(self) -> None:
         """At the start most of the norm, and the largest weight, lie there."""
         ambient, support = (train(both(FAR, CNN, "gd", each), 0) for each in ("ambient", "support"))
-        w, rows = weights(ambient), np.asarray(support.scene.frame.rows)
+        w, rows = weights(ambient), np.asarray(support.inputs.frame.rows)
         touched = w[rows[rows < 60]]
         assert len(touched) <= 19
         assert np.abs(touched).max() < told(support)["weight_max"] == np.abs(w).max()
@@ -220,7 +220,7 @@ ELEMENTWISE = LINEAR_KINDS | {"sign_sgd", "signum", "adam", "adamw", "rmsprop", 
 
 def unfit(coordinates: str, one: Trial) -> str | None:
     """The reason against a trial."""
-    return filters.unfit(coordinates, one.data, one.model, one.optimizer)
+    return filters.incompatibility(coordinates, one.data, one.model, one.optimizer)
 
 
 class TestUnfit:
@@ -275,7 +275,7 @@ coordinates: {coordinates}
 {where}
 """
     assert yaml.safe_load(text)
-    return grid.parse(text)
+    return grid.parse_grid(text)
 
 
 GD, ADAM = "{kind: gd, lr: 0.1}", "{kind: adam, lr: 0.1}"

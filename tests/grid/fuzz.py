@@ -78,7 +78,7 @@ def kept(text: str, seconds: float = SECONDS) -> Grid | GridError:
     begin = time.process_time()
     found: Grid | GridError
     try:
-        found = grid.parse(text, "grid.yaml")
+        found = grid.parse_grid(text, "grid.yaml")
         assert found.size > 0 and found.name, "a grid without a trial"
         assert found.columns and not set(found.columns) & set(schema.KINDS), "no columns"
     except GridError as error:
@@ -238,7 +238,7 @@ def _findings(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def main() -> None:
     """Fuzz for a while; exits with 1 where something was found."""
-    parser = argparse.ArgumentParser(description="Fuzz sweep.grid.parse, guided by coverage.")
+    parser = argparse.ArgumentParser(description="Fuzz sweep.grid.parse_grid, guided by coverage.")
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--corpus", type=Path, help="folder of inputs and findings, a temporary one by default")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)

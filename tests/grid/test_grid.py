@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from sweep import grid, spec, trial
 from sweep.errors import GridError
-from sweep.grid.product.space import Kept, Space
+from sweep.grid.product.space import Selection, Space
 from sweep.models.base import AbstractModel
 from sweep.optimizers.base import AbstractOptimizer
 from sweep.spec import Scalar, lane, nested, part, static
@@ -52,7 +52,7 @@ BASE = {
 
 
 def grid_of(**changes: object) -> grid.Grid:
-    return grid.parse(yaml.safe_dump({**BASE, **changes}, sort_keys=False))
+    return grid.parse_grid(yaml.safe_dump({**BASE, **changes}, sort_keys=False))
 
 
 def listing(found: grid.Grid) -> list[dict[str, object]]:
@@ -72,7 +72,7 @@ def trials(found: grid.Grid) -> list[int]:
 
 
 def test_the_example():
-    found = grid.parse(EXAMPLE)
+    found = grid.parse_grid(EXAMPLE)
     assert (found.name, found.size, len(found.blocks)) == ("adam-vs-gd", 2 * 12 * 16, 2)
     assert found.settings == grid.Settings("auto", 16, True, 500)
     gd, adam = found.blocks
@@ -96,7 +96,7 @@ def test_the_example():
 
 
 def test_columns_carry_kinds_and_column_names():
-    found = grid.parse(EXAMPLE)
+    found = grid.parse_grid(EXAMPLE)
     names = list(found.columns)
     assert names[:4] == ["seed", "n", "d", "sparsity"]
     assert names.index("width") < names.index("l2") < names.index("lr") < names.index("max_steps")
@@ -121,7 +121,7 @@ def test_every_kind_makes_a_grid_and_a_trial():
             values = {
                 name: column[0].item() for name, column in block.values(np.array([0])).items() if column.dtype != object
             }
-            assert trial.build(block.kinds, values).seed == 0
+            assert trial.build_trial(block.kinds, values).seed == 0
 
 
 # Values.
@@ -353,9 +353,9 @@ def test_points_are_those_of_nested_loops(sweep):
     text = yaml.safe_dump({**written(sweep), "zip": list(pair)}, sort_keys=False)
     if not expected:
         with pytest.raises(GridError, match="keeps no point"):
-            grid.parse(text)
+            grid.parse_grid(text)
         return
-    found = grid.parse(text)
+    found = grid.parse_grid(text)
     rows = listing(found)
     key = sorted if pair else list
     assert found.size == len(expected) == len(rows) == sum(block.size for block in found.blocks)
@@ -376,7 +376,7 @@ def ids_by_hand(row: dict[str, object]) -> tuple[int, int]:
         total += term(family, kind)
         problem += term(family, kind) if family != "optimizer" else 0
     for family in trial.PARTS:
-        for name, field in spec.fields(trial.find(family, kinds.get(family, family))).items():
+        for name, field in spec.fields(trial.find_kind(family, kinds.get(family, family))).items():
             usual = row["n"] if name == "batch_size" else field.default
             if field.role != "nested" and name in row and row[name] != usual:
                 total += term(name, row[name])
@@ -490,7 +490,7 @@ def test_ten_million_points_in_a_second_and_little_memory():
     )
     tracemalloc.start()
     start = time.perf_counter()
-    found = grid.parse(text)
+    found = grid.parse_grid(text)
     took = time.perf_counter() - start
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -532,7 +532,7 @@ def test_kept_rows_are_those_of_a_full_mask(data):
         bits = data.draw(st.lists(st.booleans(), min_size=math.prod(shape), max_size=math.prod(shape)))
         masks.append((axes, np.array(bits, bool).reshape(shape)))
         full &= space.spread(masks[-1][1].ravel(), axes, tuple(range(len(sizes))))
-    kept = Kept(space, masks)
+    kept = Selection(space, masks)
     chunk = data.draw(st.sampled_from([1, 3, 1000]))
     rows = [row for part in kept.rows(chunk) for row in part.tolist()]
     assert rows == np.flatnonzero(full).tolist()
@@ -625,13 +625,13 @@ def test_the_model_of_files_takes_what_is_written():
 def test_load_reads_a_file(tmp_path):
     path = tmp_path / "größe 1.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + EXAMPLE.encode())
-    assert grid.load(path).size == grid.parse(EXAMPLE).size
-    assert grid.load(str(path)).text == EXAMPLE
+    assert grid.load_grid(path).size == grid.parse_grid(EXAMPLE).size
+    assert grid.load_grid(str(path)).text == EXAMPLE
 
 
 def test_shipped_configs_are_good():
     for path in sorted((ROOT / "configs").glob("*.yaml")):
-        assert grid.load(path).size > 0
+        assert grid.load_grid(path).size > 0
 
 
 def test_reading_a_grid_initialises_no_backend():

@@ -353,7 +353,7 @@ BAD = [
 @pytest.mark.parametrize(("text", "line", "column", "field", "what", "cure"), BAD, ids=range(len(BAD)))
 def test_bad_grids(text, line, column, field, what, cure):
     with pytest.raises(GridError) as caught:
-        grid.parse(text, "bad.yaml")
+        grid.parse_grid(text, "bad.yaml")
     problems = caught.value.problems
     assert caught.value.exit_code == 2
     found = [p for p in problems if (p.line, p.column, p.field) == (line, column, field)]
@@ -371,10 +371,10 @@ def test_a_bad_value_is_not_complained_about_again_downstream():
         data="{kind: feature_noise, n: '=d/0', noise: 0}", train="{epochs: 2}", optimizer="{kind: gd, lr: '=1/steps'}"
     )
     with pytest.raises(GridError) as caught:
-        grid.parse(text)
+        grid.parse_grid(text)
     assert [problem.field for problem in caught.value.problems] == ["data.n"]
     with pytest.raises(GridError, match="lr = snr is inf at snr=inf"):
-        grid.parse(text_of(data="{kind: feature_noise, noise: 0}", optimizer="{kind: gd, lr: =snr}"))
+        grid.parse_grid(text_of(data="{kind: feature_noise, noise: 0}", optimizer="{kind: gd, lr: =snr}"))
 
 
 ALONE = [row for row in BAD if "zip" not in row[0] and "levels" not in row[4]]
@@ -384,7 +384,7 @@ ALONE = [row for row in BAD if "zip" not in row[0] and "levels" not in row[4]]
 @pytest.mark.parametrize(("text", "what"), [(row[0], row[4]) for row in ALONE], ids=range(len(ALONE)))
 def test_one_mistake_makes_one_problem(text, what):
     with pytest.raises(GridError) as caught:
-        grid.parse(text)
+        grid.parse_grid(text)
     assert len(caught.value.problems) == 1, str(caught.value)
 
 
@@ -409,7 +409,7 @@ MISTAKES = {
 def untold() -> set[str]:
     """Mistakes of a grid that has many of them, less those that are told at once."""
     with pytest.raises(GridError) as caught:
-        grid.parse(MANY)
+        grid.parse_grid(MANY)
     problems = caught.value.problems
     assert [problem.line for problem in problems] == sorted(problem.line for problem in problems)
     return MISTAKES - {problem.field for problem in problems}
@@ -428,7 +428,7 @@ def test_a_reader_that_stops_at_the_first_mistake_would_be_seen(monkeypatch):
 
 def test_many_bad_values_are_counted_after_three():
     with pytest.raises(GridError) as caught:
-        grid.parse(data("n: [0, -1, -2, -3, -4]"))
+        grid.parse_grid(data("n: [0, -1, -2, -3, -4]"))
     whats = [problem.what for problem in caught.value.problems]
     assert whats == [
         "2 more of its values are not allowed",
@@ -443,7 +443,7 @@ def test_checks_count_over_all_blocks():
         data="{kind: feature_noise, sparsity: [10, 100], d: 50}", optimizer="[{kind: gd, lr: 1}, {kind: adam, lr: 1}]"
     )
     with pytest.raises(GridError, match="at 2 of 4 points") as caught:
-        grid.parse(text)
+        grid.parse_grid(text)
     assert len(caught.value.problems) == 1
 
 
@@ -453,7 +453,7 @@ def test_checks_count_over_all_blocks():
 def test_a_file_that_cannot_be_read(tmp_path):
     for path in (tmp_path / "none.yaml", tmp_path, "nul\0"):
         with pytest.raises(GridError, match="cannot be read") as caught:
-            grid.load(path)
+            grid.load_grid(path)
         assert caught.value.problems[0].cure
 
 
@@ -461,7 +461,7 @@ def test_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "latin.yaml"
     path.write_bytes(text_of().encode() + "description: für\n".encode("latin-1"))
     with pytest.raises(GridError, match=r"latin\.yaml:5:15: the byte 0xfc is not UTF-8"):
-        grid.load(path)
+        grid.load_grid(path)
 
 
 @pytest.mark.promise(9)
@@ -469,7 +469,7 @@ def test_a_file_that_is_too_large(tmp_path):
     path = tmp_path / "large.yaml"
     path.write_bytes(b"#" * (yaml_reader.MAX_BYTES + 1))
     with pytest.raises(GridError, match="more than 1048576 bytes"):
-        grid.load(path)
+        grid.load_grid(path)
 
 
 @pytest.mark.promise(9)
@@ -477,14 +477,14 @@ def test_aliases_are_counted_each_time():
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     bomb += "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))
     with pytest.raises(GridError, match="more than 100000 values, aliases counted each time"):
-        grid.parse(bomb)
-    assert grid.parse(text_of(model="{kind: cnn, width: &w [1, 2]}", seed="*w")).size == 4
+        grid.parse_grid(bomb)
+    assert grid.parse_grid(text_of(model="{kind: cnn, width: &w [1, 2]}", seed="*w")).size == 4
 
 
 @pytest.mark.promise(9)
 def test_a_list_that_is_too_long():
     with pytest.raises(GridError, match="more than 100000 values"):
-        grid.parse(data(f"n: [{'1,' * 100_001}]"))
+        grid.parse_grid(data(f"n: [{'1,' * 100_001}]"))
 
 
 # Nothing in a file is run.
@@ -506,7 +506,7 @@ def runs(text: str, folder: Path) -> bool:
     """Is something in this text run, or a module imported, while it is refused? Each would make a folder."""
     (folder / "wicked.py").write_text(f"import os\nos.mkdir({str(folder / 'made')!r})\n")
     with pytest.raises(GridError):
-        grid.parse(text.replace("PLACE", str(folder / "made")))
+        grid.parse_grid(text.replace("PLACE", str(folder / "made")))
     sys.modules.pop("wicked", None)
     return (folder / "made").exists()
 
@@ -572,12 +572,12 @@ record: {points: 8}
 
 
 def test_the_good_one_is_good():
-    assert grid.parse(GOOD).size > 0
+    assert grid.parse_grid(GOOD).size > 0
 
 
 def outcome(text: str) -> None:
     try:
-        assert grid.parse(text).size > 0
+        assert grid.parse_grid(text).size > 0
     except GridError as error:
         assert all(problem.cure and problem.line >= 1 and problem.column >= 1 for problem in error.problems)
         str(error).encode()
@@ -630,5 +630,5 @@ def test_any_bytes(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("any") / "grid.yaml"
     path.write_bytes(content)
     with pytest.raises(GridError) as caught:
-        grid.load(path)
+        grid.load_grid(path)
     assert caught.value.problems[0].cure

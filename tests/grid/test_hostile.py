@@ -126,7 +126,7 @@ def test_any_bytes(tmp_path_factory, name, news, mark, encoding):
     path = tmp_path_factory.getbasetemp() / f"hostile-{os.getpid()}.yaml"
     path.write_bytes(content)
     try:
-        assert grid.load(path).size > 0
+        assert grid.load_grid(path).size > 0
     except GridError as error:
         assert all(each.line >= 1 and each.column >= 1 and each.what and each.cure for each in error.problems)
 
@@ -146,7 +146,7 @@ def test_bytes_that_are_no_grid(tmp_path, content, said):
     path = tmp_path / "t.yaml"
     path.write_bytes(content)
     with pytest.raises(GridError) as caught:
-        grid.load(path)
+        grid.load_grid(path)
     assert said in str(caught.value)
 
 
@@ -166,13 +166,13 @@ def test_paths_that_are_no_readable_file(tmp_path):
         ]
         for path in paths if os.getuid() == 0 else [*paths, tmp_path / "locked.yaml"]:
             with pytest.raises(GridError, match="cannot be read") as caught:
-                grid.load(path)
+                grid.load_grid(path)
             assert caught.value.problems[0].cure
 
 
 def test_an_endless_file_is_not_read_to_its_end():
     with pytest.raises(GridError, match="more than 1048576 bytes"):
-        grid.load("/dev/zero")
+        grid.load_grid("/dev/zero")
 
 
 # Nothing is run.
@@ -237,7 +237,7 @@ def test_nothing_is_run(tmp_path, where):
         watch = True
         try:
             with pytest.raises(GridError):
-                grid.parse(text)
+                grid.parse_grid(text)
         finally:
             watch = False
         assert not EVENTS, said
@@ -479,10 +479,12 @@ def test_canonical_is_the_float_of_twelve_digits(values, power):
 )
 def test_distinct_values_stay_distinct(values, falling):
     line = np.sort(values)[:: -1 if falling else 1]
-    if space.distinct(line[None]):
+    if space.sorted_distinct(line[None]):
         assert len(set(space.canonical(line).tolist())) == len(line)
-    assert space.distinct(np.arange(5)[None]) and space.distinct(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    assert not space.distinct(np.array([[1.0, 2.0], [4.0, 3.0]])) and not space.distinct(np.array([[1, 1]]))
+    assert space.sorted_distinct(np.arange(5)[None]) and space.sorted_distinct(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert not space.sorted_distinct(np.array([[1.0, 2.0], [4.0, 3.0]])) and not space.sorted_distinct(
+        np.array([[1, 1]])
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -543,7 +545,7 @@ def test_members_meet_where_they_have_a_trial_in_common(members, wheres):
     alone = []
     for member in members:
         try:
-            found = grid.parse(written(member))
+            found = grid.parse_grid(written(member))
             alone.append(
                 [id for block in found.blocks for rows in block.rows(50) for id in block.ids(rows)[0].tolist()]
             )
@@ -552,7 +554,7 @@ def test_members_meet_where_they_have_a_trial_in_common(members, wheres):
                 return
     try:
         met = False
-        grid.parse(written(members))
+        grid.parse_grid(written(members))
     except GridError as error:
         met = "makes a trial that" in str(error)
     assert met == (len({id for ids in alone for id in ids}) < sum(map(len, alone)))

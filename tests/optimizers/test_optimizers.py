@@ -337,7 +337,7 @@ class TestAliases:
     @pytest.mark.parametrize("name", [*(f"optax.{name}" for name in known), "optax.contrib.ademamix"])
     def test_optimizers_of_optax_are_there(self, name: str) -> None:
         assert from_optax(name) is not None
-        assert trial.find("optimizer", name) is from_optax(name)
+        assert trial.find_kind("optimizer", name) is from_optax(name)
 
     @pytest.mark.parametrize(
         "name",
@@ -353,9 +353,9 @@ class TestAliases:
         assert from_optax(name) is None
 
     def test_a_name_of_our_own_is_no_optax_name(self) -> None:
-        assert trial.find("optimizer", "adam") is optimizers.KINDS["adam"]
-        assert trial.find("optimizer", "optax.nope") is None
-        assert trial.find("model", "optax.adam") is None
+        assert trial.find_kind("optimizer", "adam") is optimizers.KINDS["adam"]
+        assert trial.find_kind("optimizer", "optax.nope") is None
+        assert trial.find_kind("model", "optax.adam") is None
 
     @pytest.mark.parametrize("name", [name for name in names if from_optax(name)])
     def test_an_optimizer_that_a_grid_may_name_can_train(self, name: str) -> None:

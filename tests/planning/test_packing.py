@@ -44,14 +44,14 @@ def parse(
     """A grid with other fields of some parts."""
     train = {"steps": steps, **more.pop("train", {})}
     parts = {"data": {**DATA, **(data or {})}, "model": {**MODEL, **(model or {})}, "optimizer": optimizer or OPTIMIZER}
-    return grid.parse(yaml.safe_dump({"name": "packed", **parts, "train": train, **more}, sort_keys=False))
+    return grid.parse_grid(yaml.safe_dump({"name": "packed", **parts, "train": train, **more}, sort_keys=False))
 
 
 def pack(*args: Any, **more: Any) -> list[Group]:
     """The groups of such a grid, which has one block."""
     found = parse(*args, **more)
     (source,) = found.blocks
-    return packing.groups(source, found.settings)
+    return packing.packed_groups(source, found.settings)
 
 
 def seconds(found: grid.Grid, rows: np.ndarray, **largest: Any) -> float:
@@ -62,7 +62,7 @@ def seconds(found: grid.Grid, rows: np.ndarray, **largest: Any) -> float:
         values = {name: each[0] for name, each in source.values(np.array([row])).items()}
         code, statics = source.statics(np.array([row]))
         assert statics[code[0]]["batch_size"] == values["n"], "full batches"
-        one = trial.build(source.kinds, {**values, **statics[code[0]], "batch_size": None, **largest})
+        one = trial.build_trial(source.kinds, {**values, **statics[code[0]], "batch_size": None, **largest})
         total += cost_model.estimate(one, float(values["steps"]), measured).seconds
     return total
 
@@ -83,7 +83,7 @@ def test_groups_are_joined_where_a_compilation_costs_more_than_the_waste(
     assert padded > useful
     for compile_seconds, count in ((1.01 * (padded - useful), 1), (0.99 * (padded - useful), 2)):
         monkeypatch.setattr(cost_model, "COMPILE", compile_seconds)
-        assert len(packing.groups(source, found.settings)) == count
+        assert len(packing.packed_groups(source, found.settings)) == count
 
 
 def test_more_trials_waste_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_no_packing_is_slower_than_none(steps: int) -> None:
     """Seconds of all trials and of a compilation for each group, against a group for each combination of sizes."""
     sizes = {"n": [4, 8, 16], "d": [20, 40]}
     found = parse(sizes, {"width": [1, 2, 10]}, {"kind": "adam", "lr": 0.1}, steps=steps, seed=[0, 1])
-    groups = packing.groups(found.blocks[0], found.settings)
+    groups = packing.packed_groups(found.blocks[0], found.settings)
     apart = seconds(found, next(found.blocks[0].rows())) + 18 * cost_model.COMPILE
     assert sum(group.seconds + cost_model.COMPILE for group in groups) <= apart * (1 + 1e-9)
     assert 1 <= len(groups) <= 18
@@ -144,9 +144,9 @@ def test_a_group_of_equal_sizes_is_not_padded() -> None:
 
 def test_trials_of_a_joined_group_keep_their_own_sizes() -> None:
     found = parse({"n": [8, 12], "sparsity": [2, 4]}, {"width": [2, 3]})
-    (group,) = packing.groups(found.blocks[0], found.settings)
+    (group,) = packing.packed_groups(found.blocks[0], found.settings)
     values = found.blocks[0].values(group.rows)
-    made = packing.batch(found.blocks[0], group.statics, group.sizes, group.rows)
+    made = packing.batch_of(found.blocks[0], group.statics, group.sizes, group.rows)
     for name, size in (("n", made.data.n), ("sparsity", made.data.sparsity), ("width", made.model.width)):
         np.testing.assert_array_equal(actual_size(size), values[name])
         assert int(size) == max(values[name]) and actual_size(size).dtype == np.int32
@@ -155,7 +155,7 @@ def test_trials_of_a_joined_group_keep_their_own_sizes() -> None:
 
 def test_waste_is_the_share_of_work_that_padding_adds() -> None:
     found = parse(seed=[0, 1, 2], steps=1000)
-    (group,) = packing.groups(found.blocks[0], found.settings)
+    (group,) = packing.packed_groups(found.blocks[0], found.settings)
     useful, padded = seconds(found, group.rows), seconds(found, group.rows, n=12)
     assert group.seconds == pytest.approx(padded)
     assert group.waste == pytest.approx(1 - useful / padded) and 0 < group.waste < 1
@@ -174,7 +174,7 @@ def test_every_trial_is_in_one_group(steps: int, coordinates: str) -> None:
         coordinates=coordinates,
     )
     (source,) = found.blocks
-    groups = packing.groups(source, found.settings)
+    groups = packing.packed_groups(source, found.settings)
     rows = np.concatenate([group.rows for group in groups])
     np.testing.assert_array_equal(np.sort(rows), np.concatenate(list(source.rows())))
     assert len(rows) == found.size
@@ -191,8 +191,8 @@ def test_every_trial_is_in_one_group(steps: int, coordinates: str) -> None:
 def test_a_block_without_trials_has_no_groups() -> None:
     """A point that a union has only once: the other member may keep nothing of it."""
     text = {"name": "packed", "data": [{**DATA, "n": 8}, {**DATA, "n": 12}], "model": MODEL, "optimizer": OPTIMIZER}
-    found = grid.parse(yaml.safe_dump({**text, "where": "n < 10"}))
-    assert [len(packing.groups(source, found.settings)) for source in found.blocks if source.size] == [1]
+    found = grid.parse_grid(yaml.safe_dump({**text, "where": "n < 10"}))
+    assert [len(packing.packed_groups(source, found.settings)) for source in found.blocks if source.size] == [1]
 
 
 # What is never padded.
@@ -234,8 +234,8 @@ def mlp() -> Iterator[None]:
 def test_the_dimension_is_never_padded_without_filters() -> None:
     """Weights of a network of one's own are drawn for its shape, so that a wider one is another one."""
     text = {"name": "packed", "data": {**DATA, "n": 8, "d": [20, 30]}, "model": {"kind": "mlp"}, "optimizer": OPTIMIZER}
-    found = grid.parse(yaml.safe_dump({**text, "train": {"steps": STEPS}}))
-    groups = packing.groups(found.blocks[0], found.settings)
+    found = grid.parse_grid(yaml.safe_dump({**text, "train": {"steps": STEPS}}))
+    groups = packing.packed_groups(found.blocks[0], found.settings)
     assert sorted(group.statics["d"] for group in groups) == [20, 30]
     assert not any("d" in group.sizes for group in groups)
 
@@ -271,16 +271,16 @@ def test_the_packing_is_the_same_whatever_the_share_and_what_is_done(steps: int)
     def packed(made: plan.Plan) -> dict[str, tuple[Any, ...]]:
         return {each.id: (sorted(each.statics.items()), each.sizes, each.waste, each.block) for each in made.buckets}
 
-    whole = plan.make(found, host)
+    whole = plan.make_plan(found, host)
     everything = np.sort(np.concatenate([each.source.ids(each.rows)[0] for each in whole.buckets]))
     rng = np.random.default_rng(0)
     for index, count in itertools.chain.from_iterable([(i, n) for i in range(n)] for n in (2, 5)):
         done = np.sort(rng.choice(everything, 30, replace=False))
-        share = plan.make(found, host, shard=(index, count), done=done)
+        share = plan.make_plan(found, host, shard=(index, count), done=done)
         assert packed(share).items() <= packed(whole).items()
         assert share.left < share.planned
-    assert packed(plan.make(found, host, done=everything)) == packed(whole)
-    assert packed(plan.make(found, Host("cpu", 7))) == packed(whole)
+    assert packed(plan.make_plan(found, host, done=everything)) == packed(whole)
+    assert packed(plan.make_plan(found, Host("cpu", 7))) == packed(whole)
 
 
 # A padded training is the training.
@@ -289,7 +289,7 @@ def test_the_packing_is_the_same_whatever_the_share_and_what_is_done(steps: int)
 @functools.partial(quick, static_argnames="points")
 def train(one: trial.Trial, points: int) -> measure.Measurement:
     """All steps of a trial, measured at the end."""
-    lane = programs.begin(one)
+    lane = programs.begin_lanes(one)
     step = functools.partial(step.advance, one, lane.scenes)
     state = jax.lax.while_loop(lambda state: state.status == Status.RUNNING, step, lane.states)
     return measure.measure(one, lane.scenes, state, points)
@@ -300,12 +300,12 @@ def test_a_padded_training_of_a_network_of_ones_own_is_the_training(between: str
     """Averages over a batch see the points that are padded: where a network takes them, n has to be its own."""
     with mock.patch.dict(models.KINDS, {"own": Own}):
         text = {"name": "packed", "data": {**DATA, "n": [5, 8]}, "model": {"kind": "own", "between": between}}
-        found = grid.parse(yaml.safe_dump({**text, "optimizer": OPTIMIZER, "train": {"steps": 12}}))
-        for group in packing.groups(found.blocks[0], found.settings):
-            joined = packing.batch(found.blocks[0], group.statics, group.sizes, group.rows)
+        found = grid.parse_grid(yaml.safe_dump({**text, "optimizer": OPTIMIZER, "train": {"steps": 12}}))
+        for group in packing.packed_groups(found.blocks[0], found.settings):
+            joined = packing.batch_of(found.blocks[0], group.statics, group.sizes, group.rows)
             for place, row in enumerate(group.rows):
                 values = {name: each.tolist()[0] for name, each in found.blocks[0].values(np.array([row])).items()}
-                alone = train(trial.build(found.blocks[0].kinds, {**values, "batch_size": None}), 40)
-                told = train(programs.take(joined, np.array(place)), 40)
+                alone = train(trial.build_trial(found.blocks[0].kinds, {**values, "batch_size": None}), 40)
+                told = train(programs.take_trials(joined, np.array(place)), 40)
                 for name, value in alone.observables.items():
                     assert float(told.observables[name]) == pytest.approx(float(value), rel=1e-4), name

@@ -34,7 +34,7 @@ CPU = Host("cpu", 2)
 
 def make(text: str = TEXT, **more: object) -> Plan:
     """The plan of a grid."""
-    return plan.make(grid.parse(text), CPU, **more)  # type: ignore[arg-type]
+    return plan.make_plan(grid.parse_grid(text), CPU, **more)  # type: ignore[arg-type]
 
 
 def ids(found: Plan) -> np.ndarray:
@@ -47,7 +47,7 @@ def test_static_fields_make_the_buckets() -> None:
     found = make()
     assert len(found.buckets) == 2 * 2 * 2
     assert sorted({len(bucket.rows) for bucket in found.buckets}) == [15, 30]
-    assert found.planned == found.left == grid.parse(TEXT).size == 180
+    assert found.planned == found.left == grid.parse_grid(TEXT).size == 180
     assert len({bucket.id for bucket in found.buckets}) == 8
     assert all(bucket.sizes == () and bucket.waste == 0 for bucket in found.buckets)
 
@@ -90,8 +90,8 @@ def test_a_bucket_becomes_a_batch_of_its_trials(text: str) -> None:
 @pytest.mark.parametrize("text", [TEXT, CHEAP], ids=["exact", "joined"])
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 200])
 def test_shares_are_the_whole_and_never_meet(text: str, count: int) -> None:
-    found = grid.parse(text)
-    together = np.concatenate([ids(plan.make(found, CPU, shard=(index, count))) for index in range(count)])
+    found = grid.parse_grid(text)
+    together = np.concatenate([ids(plan.make_plan(found, CPU, shard=(index, count))) for index in range(count)])
     assert len(together) == len(set(together)) == 180
     assert set(together) == set(ids(make(text)))
 
@@ -122,15 +122,15 @@ def test_blocks_of_a_store_are_kept() -> None:
 
 
 def test_a_null_target_is_another_program() -> None:
-    early = grid.parse(TEXT.replace("steps: 1000000000", "steps: 1000000000, target_loss: 0.1"))
-    assert not {each.id for each in make().buckets} & {each.id for each in plan.make(early, CPU).buckets}
+    early = grid.parse_grid(TEXT.replace("steps: 1000000000", "steps: 1000000000, target_loss: 0.1"))
+    assert not {each.id for each in make().buckets} & {each.id for each in plan.make_plan(early, CPU).buckets}
 
 
 def test_an_accelerator_takes_many_lanes_in_one_block() -> None:
     text = TEXT.replace("[0, 5]", "[0, 500]")
-    (bucket, *_) = plan.make(grid.parse(text), Host("gpu", 1)).buckets
+    (bucket, *_) = plan.make_plan(grid.parse_grid(text), Host("gpu", 1)).buckets
     assert bucket.block == bucket.lanes == 4096
-    assert plan.make(grid.parse(TEXT), Host("gpu", 1)).buckets[0].block == 32
+    assert plan.make_plan(grid.parse_grid(TEXT), Host("gpu", 1)).buckets[0].block == 32
 
 
 def test_bytes_of_a_lane_are_those_of_its_arrays() -> None:
@@ -163,7 +163,7 @@ def test_bytes_of_a_joined_bucket_are_those_of_its_largest() -> None:
 
 def test_the_description_says_what_a_user_asks() -> None:
     done = np.sort(ids(make())[:7])
-    text = plan.describe(make(done=done))
+    text = plan.describe_plan(make(done=done))
     for word in (
         "180 trials",
         "173 left",
@@ -175,7 +175,7 @@ def test_the_description_says_what_a_user_asks() -> None:
         "n=8 d=30 sparsity=4 width=2 span",
     ):
         assert word in text
-    joined = plan.describe(make(CHEAP))
+    joined = plan.describe_plan(make(CHEAP))
     for word in ("2 buckets", "seconds", "n<=12 d=30 sparsity=4 width<=3 span", "width<=3 ambient"):
         assert word in joined
     wastes = [bucket.waste for bucket in make(CHEAP).buckets]
@@ -209,10 +209,10 @@ def test_planning_touches_no_device(text: str) -> None:
 @pytest.mark.parametrize("text", [TEXT, CHEAP], ids=["exact", "joined"])
 def test_a_share_keeps_the_blocks_of_the_whole(text: str, host: Host, count: int) -> None:
     """The block is part of the bits of a result, so it must not depend on how many workers there are."""
-    found = grid.parse(text)
-    whole = {bucket.id: bucket.block for bucket in plan.make(found, host).buckets}
+    found = grid.parse_grid(text)
+    whole = {bucket.id: bucket.block for bucket in plan.make_plan(found, host).buckets}
     for index in range(count):
-        for bucket in plan.make(found, host, shard=(index, count)).buckets:
+        for bucket in plan.make_plan(found, host, shard=(index, count)).buckets:
             assert bucket.block == whole[bucket.id]
 
 
@@ -224,6 +224,6 @@ def test_members_of_a_union_with_one_program_have_one_block(base: str, programs:
     text = base.replace(base.split("\n")[3], f"data: {union}").replace("seed: {range: [0, 5]}", "seed: 0")
     for host in (CPU, Host("gpu", 1)):
         blocks: dict[str, set[int]] = {}
-        for bucket in plan.make(grid.parse(text), host).buckets:
+        for bucket in plan.make_plan(grid.parse_grid(text), host).buckets:
             blocks.setdefault(bucket.id, set()).add(bucket.block)
         assert len(blocks) == programs and all(len(found) == 1 for found in blocks.values())

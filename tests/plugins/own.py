@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from sweep import data, models
-from sweep.data.base import AbstractData, Dense, Points, Vectors, axis, sign
+from sweep.data.base import AbstractData, Dense, Points, Vectors, axis_direction, random_label
 from sweep.models.base import AbstractModel
 from sweep.spec import Scalar, lane, part, static
 
@@ -25,7 +25,7 @@ class Blobs(AbstractData):
 
     def features(self, key: Key[Array, ""]) -> Vectors:
         """The direction from one centre to the other."""
-        return axis(0)
+        return axis_direction(0)
 
     def draw(self, key: Key[Array, ""]) -> Float[Array, "1 d"]:
         """A Gaussian vector."""
@@ -33,7 +33,7 @@ class Blobs(AbstractData):
 
     def point(self, drawn: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """The cloud around the origin that is moved in `assemble`."""
-        y = sign(jnp.zeros(()), row, True)
+        y = random_label(jnp.zeros(()), row, True)
         return Points(Dense(drawn), y, y)
 
     def assemble(

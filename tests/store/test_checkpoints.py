@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweep.engine.driver import Drive, Queue
-from sweep.engine.recorder import Book, Ended, Records
+from sweep.engine.driver import Driver, TrialList
+from sweep.engine.recorder import FinishedTrials, Recorder, RecordSchedule
 from sweep.store import checkpoints
 from sweep.store.atomic_files import owner
 from sweep.store.checkpoints import Checkpoints
@@ -23,7 +23,7 @@ from sweep.trial import Trial
 from tests.contracts.parts import batch, trial
 from tests.shell import command, finish, start, stores_differ, table, write_grid
 
-RECORDS = Records(points=6, test=True, test_points=16)
+RECORDS = RecordSchedule(points=6, test=True, test_points=16)
 PROGRAM = "0123456789abcdef-1"
 
 KINDS = {
@@ -77,17 +77,17 @@ def members(kind: str) -> Trial:
     return batch([trial(kinds, **{"seed": seed, "steps": 90, "noise": 0.5, **values}) for seed in range(3)])
 
 
-def driven(trials: Trial, lanes: int, keeper: Any = None) -> list[Ended]:
+def driven(trials: Trial, lanes: int, keeper: Any = None) -> list[FinishedTrials]:
     """One drive in short chunks that keeps its state after each of them; what ended before it was killed."""
-    drive = Drive(Queue(trials), lanes, 1, RECORDS, keeper=keeper, every=-1.0)
+    drive = Driver(TrialList(trials), lanes, 1, RECORDS, keeper=keeper, every=-1.0)
     drive.chunk, drive._pace = 7, lambda seconds: None
-    found = list[Ended]()
+    found = list[FinishedTrials]()
     with suppress(Killed):
         found.extend(drive)
     return found
 
 
-def told(found: list[Ended]) -> str:
+def told(found: list[FinishedTrials]) -> str:
     """All that is told of the trials, each value to the bit, in the order of places and steps."""
     lines = []
     for ended in found:
@@ -128,7 +128,7 @@ def test_a_drive_goes_on_from_what_was_kept(whole: tuple[Trial, str], last: int,
     assert _once(first, second, third) == expected
 
 
-def _once(*drives: list[Ended]) -> str:
+def _once(*drives: list[FinishedTrials]) -> str:
     """What drives tell together; a trial that ended in several of them is told by all of them in the same words."""
     return "\n".join(sorted({line for found in drives for line in told(found).splitlines()}))
 
@@ -139,15 +139,15 @@ def test_only_what_came_after_the_checkpoint_is_done_again(monkeypatch: pytest.M
     driven(trials, 3, memory)
     kept = min(int(each["step"]) for each in memory.kept.values())
     made = []
-    advance = Drive._advance
+    advance = Driver._advance
 
-    def counting(drive: Drive) -> bool:
+    def counting(drive: Driver) -> bool:
         before = drive.step.min()
         answer = advance(drive)
         made.append(int(drive.step.min() - before))
         return answer
 
-    monkeypatch.setattr(Drive, "_advance", counting)
+    monkeypatch.setattr(Driver, "_advance", counting)
     driven(trials, 3, memory)
     assert 14 < kept < 90 and sum(made) == 90 - kept
 
@@ -164,7 +164,7 @@ def test_a_keeper_that_loses_something_would_be_seen(name: str) -> None:
 
 def test_a_restored_lane_keeps_nothing_of_the_trial_before_it() -> None:
     """Columns that a checkpoint does not know are blank again, whatever stood in the lane."""
-    book = Book(1, 4)
+    book = Recorder(1, 4)
     book.add(np.array([0]), np.array([0]), {"train_loss": np.array([1.0]), "test_loss": np.array([2.0])})
     book.restore(
         np.array([0]), {"length": np.array([1]), "steps": np.zeros((1, 4), int), "train_loss": np.full((1, 4), 3.0)}
@@ -249,7 +249,7 @@ def test_only_checkpoints_of_the_dead_whose_trials_are_done_are_removed(tmp_path
         made.rename(made.with_name(f"{PROGRAM}_{who}_0000000{trial_}"))
     (tmp_path / "checkpoints" / "mine").mkdir()
     (tmp_path / "checkpoints" / f"{PROGRAM}_{dead}_00000004.orbax-checkpoint-tmp").mkdir()
-    checkpoints.clear(tmp_path, np.array([1, 3]))
+    checkpoints.clear_checkpoints(tmp_path, np.array([1, 3]))
     left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert left == sorted([f"{PROGRAM}_{dead}_00000002", f"{PROGRAM}_{owner()}_00000003", "mine"])
 

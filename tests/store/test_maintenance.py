@@ -29,8 +29,8 @@ from typer.testing import CliRunner
 from sweep import schema
 from sweep.__main__ import app
 from sweep.errors import StoreError
-from sweep.grid import parse
-from sweep.planning.manifest import identity
+from sweep.grid import parse_grid
+from sweep.planning.manifest import results_identity
 from sweep.run import sweep
 from sweep.store import Claims, Store, at_work, atomic_files, compact, parts, repair, verify
 from sweep.store.atomic_files import owner
@@ -39,7 +39,7 @@ from tests import ROOT, shell
 
 COLUMNS = {"n": "int", "lr": "float", "schedule": "str"}
 MANIFEST = {"name": "test", "columns": COLUMNS, "dtype": "float32", "info": {"trials": 8}}
-RUNS = schema.runs(schema.read(COLUMNS))
+RUNS = schema.runs(schema.columns_from_text(COLUMNS))
 CURVES = schema.curves()
 BATCHES = [(2, 1), (4, 3), (5,), (6, 8, 7)]
 BARE = (5,)
@@ -486,7 +486,7 @@ def test_a_compaction_gives_the_room_back_where_the_disk_is_full(
             patch.setattr(os, call_, full)
             rewrite(*arguments)
 
-    monkeypatch.setattr(maintenance, "rewrite", rewriting)
+    monkeypatch.setattr(maintenance, "rewrite_parts", rewriting)
     with pytest.raises(StoreError, match=r"cannot be written: .*Free some space.*what is committed stays"):
         compact(store)
     assert state(store) == before and sorted(path.name for path in store.iterdir()) == [
@@ -522,7 +522,7 @@ def runs_first(folder: Path, move: Any, said: Any) -> Iterator[Path]:
             part(folder, kind, move.number).unlink()
             yield path
         if kind == "runs":
-            atomic_files.put(part(folder, kind, move.number), maintenance._empty(move.span, move.why, said))
+            atomic_files.write_once(part(folder, kind, move.number), maintenance._empty(move.span, move.why, said))
 
 
 def without_empty_parts(path: Path, content: object) -> None:
@@ -535,14 +535,14 @@ def in_place(folder: Path, columns: object) -> None:
     for kind in ("curves", "runs"):
         found = parts.listed(folder / kind)
         words = {**parts.metadata(found[-1]), "first": "0", "last": "4"}
-        atomic_files.put(part(folder, kind, 4), parts.parquet(pa.concat_tables(map(parts.rows, found)), words))
+        atomic_files.write_once(part(folder, kind, 4), parts.parquet(pa.concat_tables(map(parts.rows, found)), words))
         for path in found:
             path.unlink()
 
 
 def too_soon(folder: Path, columns: Any) -> None:
     """A mutant of a compaction: it says that all is written before it is."""
-    atomic_files.put(folder / "_swap", b"")
+    atomic_files.write_once(folder / "_swap", b"")
     rewrite(folder, columns)
 
 
@@ -751,7 +751,7 @@ def test_the_identity_of_a_sweep_is_that_of_its_manifest(trained: Path) -> None:
     """What status compares is what a sweep writes."""
     manifest = Store(trained).read_manifest()
     del manifest["info"]
-    assert json.loads(json.dumps(identity(parse(GRID), "float32", "cpu"))) == manifest
+    assert json.loads(json.dumps(results_identity(parse_grid(GRID), "float32", "cpu"))) == manifest
 
 
 def test_status_names_who_is_at_work_and_counts_checkpoints(trained: Path, tmp_path: Path) -> None:

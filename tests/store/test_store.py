@@ -33,8 +33,8 @@ from hypothesis import strategies as st
 from sweep import schema
 from sweep.errors import StoreConflict, StoreError, SweepError
 from sweep.store import Claims, Store, parts
-from sweep.store.atomic_files import owner, put
-from sweep.store.commit_log import Log
+from sweep.store.atomic_files import owner, write_once
+from sweep.store.commit_log import CommitLog
 from sweep.store.writer import Writer
 from tests import ROOT
 
@@ -458,7 +458,7 @@ class Raw(io.RawIOBase):
         super().close()
 
 
-class CarelessLog(Log):
+class CarelessLog(CommitLog):
     raw: type[Raw] = Raw
 
     def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
@@ -478,11 +478,11 @@ class Careless(Store):
         self.log = CarelessLog(self.folder)
 
 
-class ForgetfulLog(Log):
+class ForgetfulLog(CommitLog):
     def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
         won = super()._publish(number, runs, None, metadata)
         return won and (
-            curves is None or bool(put(self.folder / "curves" / parts.name(number), parts.parquet(curves, {})))
+            curves is None or bool(write_once(self.folder / "curves" / parts.name(number), parts.parquet(curves, {})))
         )
 
 
@@ -658,7 +658,7 @@ class SlowLog(CarelessLog):
     raw = SlowRaw
 
 
-class BlindLog(Log):
+class BlindLog(CommitLog):
     """A mutant that does not look at what others have committed, only for a free number."""
 
     def append(self, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> int:
@@ -667,10 +667,10 @@ class BlindLog(Log):
         return runs.num_rows
 
 
-LOGS: dict[str, type[Log]] = {each.__name__: each for each in (Log, SlowLog, BlindLog)}
+LOGS: dict[str, type[CommitLog]] = {each.__name__: each for each in (CommitLog, SlowLog, BlindLog)}
 
 
-def race(folder: Path, log: type[Log], batches: int, racers: int, seed: str) -> None:
+def race(folder: Path, log: type[CommitLog], batches: int, racers: int, seed: str) -> None:
     """Commit the same trials as other processes, in an order and in batches of one's own; print how many were won."""
     store = opened(folder)
     store.log = log(folder)

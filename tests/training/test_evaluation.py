@@ -13,9 +13,9 @@ import pytest
 from sweep import spec
 from sweep.engine import draw_cache as tables_module
 from sweep.engine import programs
-from sweep.engine.draw_cache import NoTables, Tables, _origins, tables_for
-from sweep.engine.driver import Drive, Queue
-from sweep.engine.recorder import Records
+from sweep.engine.draw_cache import DrawCache, NoDrawCache, _origins, draw_cache_for
+from sweep.engine.driver import Driver, TrialList
+from sweep.engine.recorder import RecordSchedule
 from sweep.padding import Size
 from sweep.training import evaluation, step
 from sweep.training.measure import measure
@@ -25,7 +25,7 @@ from tests.training_cases import quick
 
 POINTS = 20
 
-table = functools.partial(quick, static_argnums=1)(evaluation.table)
+table = functools.partial(quick, static_argnums=1)(evaluation.draw_table)
 
 
 def leaves(tree: Any) -> list[np.ndarray]:
@@ -55,13 +55,13 @@ class TestTables:
     @pytest.mark.parametrize("row", of("data"), ids=named)
     def test_trials_of_a_seed_share_their_random_numbers(self, row: Example) -> None:
         one = row.trial()
-        assert evaluation.origin(one) == evaluation.origin(moved(one))
+        assert evaluation.draw_origin(one) == evaluation.draw_origin(moved(one))
         assert equal(table(one, POINTS), table(moved(one), POINTS))
         assert not equal(table(one, POINTS), table(moved(one, seed=2), POINTS))
 
     def test_they_share_them_with_other_numbers_of_training_points(self) -> None:
         one, other = trial(n=6), trial(n=8)
-        assert evaluation.origin(one) == evaluation.origin(other)
+        assert evaluation.draw_origin(one) == evaluation.draw_origin(other)
         assert equal(table(one, POINTS), table(other, POINTS))
 
     @pytest.mark.parametrize("name", ["d", "sparsity"])
@@ -69,7 +69,7 @@ class TestTables:
         one = trial()
         most = getattr(one.data, name)
         wide, narrow = (one.replace(data=one.data.replace(**{name: Size(most, own)})) for own in (most, most - 1))
-        assert evaluation.origin(wide) != evaluation.origin(narrow)
+        assert evaluation.draw_origin(wide) != evaluation.draw_origin(narrow)
         assert not equal(table(wide, POINTS), table(narrow, POINTS))
 
     @pytest.mark.parametrize("row", [each for each in of("data") if not each.name], ids=named)
@@ -82,8 +82,12 @@ class TestTables:
         @quick
         def look(one: Trial) -> Any:
             lane = step.start(one)
-            tables = jax.tree.map(lambda leaf: jnp.stack([jnp.zeros_like(leaf), leaf]), evaluation.table(one, POINTS))
-            return measure(one, *lane, POINTS), measure(one, *lane, POINTS, evaluation.Kept(tables, jnp.int32(1)))
+            tables = jax.tree.map(
+                lambda leaf: jnp.stack([jnp.zeros_like(leaf), leaf]), evaluation.draw_table(one, POINTS)
+            )
+            return measure(one, *lane, POINTS), measure(
+                one, *lane, POINTS, evaluation.CachedDraws(tables, jnp.int32(1))
+            )
 
         alone, shared = look(row.trial())
         assert int(alone.test_wrong) == int(shared.test_wrong)
@@ -95,11 +99,13 @@ def lanes_of(seeds: list[int], **values: Any) -> Trial:
     return batch([trial(noise=0.1 * (place + 1), seed=seed, **values) for place, seed in enumerate(seeds)])
 
 
-def seeds_seen(kept: Tables | NoTables, trials: Trial, due: list[int], ticket: np.ndarray) -> list[dict[int, int]]:
+def seeds_seen(
+    kept: DrawCache | NoDrawCache, trials: Trial, due: list[int], ticket: np.ndarray
+) -> list[dict[int, int]]:
     """For each look, the seed whose random numbers every due lane is given."""
-    programs = programs.programs(1, POINTS)
+    programs = programs.compiled_programs(1, POINTS)
     drawn = {
-        int(seed): programs.shelve(kept_blank(kept), 0, programs.take(trials, place))
+        int(seed): programs.shelve(kept_blank(kept), 0, programs.take_trials(trials, place))
         for place, seed in enumerate(trials.seed)
     }
     found = []
@@ -116,9 +122,9 @@ def seeds_seen(kept: Tables | NoTables, trials: Trial, due: list[int], ticket: n
     return found
 
 
-def kept_blank(kept: Tables | NoTables) -> Any:
+def kept_blank(kept: DrawCache | NoDrawCache) -> Any:
     """Empty tables like those that are kept."""
-    assert isinstance(kept, Tables)
+    assert isinstance(kept, DrawCache)
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), kept.tables)
 
 
@@ -127,25 +133,25 @@ class TestKept:
 
     def test_every_lane_has_the_points_of_its_own_seed(self) -> None:
         trials = lanes_of([3, 3, 5, 3])
-        kept = tables_for(trials, programs.programs(1, POINTS))
+        kept = draw_cache_for(trials, programs.compiled_programs(1, POINTS))
         found = seeds_seen(kept, trials, [0, 2, 3], np.array([3, 1, 2, 0]))
         assert found == [{0: 3, 2: 5, 3: 3}]
 
     def test_seeds_for_which_there_is_no_room_wait_for_their_turn(self) -> None:
         trials = lanes_of([3, 5, 7, 3, 9])
-        kept = Tables(trials, programs.programs(1, POINTS), _origins(trials), room=2)
+        kept = DrawCache(trials, programs.compiled_programs(1, POINTS), _origins(trials), room=2)
         found = seeds_seen(kept, trials, [0, 1, 2, 3, 4], np.arange(5))
         assert found == [{0: 3, 1: 5, 3: 3}, {2: 7, 4: 9}]
 
     def test_the_table_unused_longest_makes_room(self) -> None:
         trials, ticket = lanes_of([3, 5, 7]), np.arange(3)
-        programs, drawn = programs.programs(1, POINTS), []
+        programs, drawn = programs.compiled_programs(1, POINTS), []
 
         def shelve(tables: Any, place: Any, one: Trial) -> Any:
             drawn.append(int(one.seed))
             return programs.shelve(tables, place, one)
 
-        kept = Tables(trials, programs._replace(shelve=shelve), _origins(trials), room=2)
+        kept = DrawCache(trials, programs._replace(shelve=shelve), _origins(trials), room=2)
         for lane in (0, 1, 0, 2, 0, 1):
             assert [each.due.nonzero()[0].tolist() for each in kept.of(ticket == lane, ticket)] == [[lane]]
         assert drawn == [3, 5, 7, 5]
@@ -155,7 +161,7 @@ class TestKept:
         self, points: int, room: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(tables_module, "MOST_BYTES", room)
-        kept = tables_for(lanes_of([3, 5]), programs.programs(1, points))
+        kept = draw_cache_for(lanes_of([3, 5]), programs.compiled_programs(1, points))
         ((due, tables, _),) = kept.of(np.array([True, False]), np.arange(2))
         assert tables is None
         assert due.tolist() == [True, False]
@@ -166,7 +172,7 @@ class TestKept:
 
         def train() -> np.ndarray:
             found = np.full((6, 2), np.nan)
-            for ended in Drive(Queue(trials), 3, 1, Records(points=4, test_points=POINTS)):
+            for ended in Driver(TrialList(trials), 3, 1, RecordSchedule(points=4, test_points=POINTS)):
                 found[ended.index] = np.stack([ended.runs[name] for name in ("test_error", "test_loss")], axis=1)
             return found
 

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from sweep import filters
-from sweep.filters import Scene
+from sweep.filters import TrainingInputs
 from sweep.padding import Size
 from sweep.training import evaluation, measure, step
 from sweep.trial import Trial
@@ -99,7 +99,7 @@ class TestTrainings:
 @quick
 def _products(one: Trial, seeds: Any) -> Any:
     def lane(seed: Any) -> Any:
-        scene = filters.scene(one.replace(seed=seed).source, "gram")
+        scene = filters.training_inputs(one.replace(seed=seed).source, "gram")
         return scene.tokens.gram, scene.tokens.first, scene.frame.first_gram
 
     return jax.vmap(lane)(seeds)
@@ -189,7 +189,9 @@ def test_labels_are_those_of_the_seed(data: str, more: dict[str, Any]) -> None:
 
     @quick
     def labels(one: Trial) -> Any:
-        scenes: tuple[Scene, ...] = tuple(filters.scene(one.source, each) for each in ("gram", "ambient"))
+        scenes: tuple[TrainingInputs, ...] = tuple(
+            filters.training_inputs(one.source, each) for each in ("gram", "ambient")
+        )
         return [(scene.truth, scene.label) for scene in scenes]
 
     gram, ambient = labels(one)

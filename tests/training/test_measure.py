@@ -49,7 +49,7 @@ def written(one: Trial, fresh: int = 0) -> Written:
 
     @quick
     def draw() -> Any:
-        v = base.features(one.data, one.seed)
+        v = base.feature_directions(one.data, one.seed)
         if fresh:
             rows = jnp.arange(evaluation)
             points = base.test_points(one.data, base.test_draws(one.data, one.seed, rows), v, rows)
@@ -102,7 +102,7 @@ def margins_by_definition(one: Trial, w: np.ndarray) -> np.ndarray:
         flipped = rng.random(MANY) < (data.flip if data.flip_test else 0.0)
         return np.where(flipped, -y, y) * cnn_margin(one, w, 0.0, patches)
     if data.labels == "teacher":
-        u = np.asarray(quick(lambda: base.features(data, one.seed).dense(data.d))())[0]
+        u = np.asarray(quick(lambda: base.feature_directions(data, one.seed).dense(data.d))())[0]
         y = np.sign(x @ u)
         x = x + data.margin * y[:, None] * u
     return y * cnn_margin(one, w, 0.0, x[:, None])
@@ -205,7 +205,7 @@ class TestFiltered:
     def test_the_feature_of_a_teacher_is_its_direction(self) -> None:
         one = trial({"data": "separable", "model": "linear"}, labels="teacher", margin=0.3)
         state, found = look(one, 0)
-        u = np.asarray(quick(lambda: base.features(one.data, one.seed).dense(12))())[0]
+        u = np.asarray(quick(lambda: base.feature_directions(one.data, one.seed).dense(12))())[0]
         assert values(found)["feature"] == pytest.approx(float(u @ weights(state)[:, 0]), rel=1e-11)
 
     def test_where_nothing_is_the_feature_nothing_is_told_of_it(self) -> None:

@@ -13,7 +13,7 @@ import optax.contrib
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from sweep.data.base import features, training_points
+from sweep.data.base import feature_directions, training_points
 from sweep.prng import Purpose, stream
 from sweep.status import Status
 from sweep.training import step
@@ -48,7 +48,7 @@ class Reference:
 
     def __post_init__(self) -> None:
         data, seed = self.trial.data, self.trial.seed
-        points = training_points(data, seed, features(data, seed))
+        points = training_points(data, seed, feature_directions(data, seed))
         self.y = np.asarray(points.label)
         noise, v = np.asarray(points.noise.dense(data.d))[:, 0], np.eye(data.d)[0]
         signal = self.y[:, None] * v

@@ -17,8 +17,8 @@ import pytest
 from sweep.commands import train
 from sweep.errors import WorkerFailed
 from sweep.run import sweep
-from sweep.workers.launcher import Local, cores
-from sweep.workers.progress import Reports, Silent, relay
+from sweep.workers.launcher import LocalWorkers, available_cores
+from sweep.workers.progress import PipeProgress, SilentProgress, relay_line
 from tests.shell import (
     command,
     difference,
@@ -54,12 +54,12 @@ WORK = "\n(folder / f'done-{index}').touch()"
 """The share of a worker that comes to its end."""
 
 
-def workers(folder: Path, kind: str, count: int = 2) -> Local:
+def workers(folder: Path, kind: str, count: int = 2) -> LocalWorkers:
     """Workers that end in some way."""
-    return Local([sys.executable, "-c", SCRIPT + ENDS[kind] + WORK, str(folder), kind], count)
+    return LocalWorkers([sys.executable, "-c", SCRIPT + ENDS[kind] + WORK, str(folder), kind], count)
 
 
-def run(local: Local, stop: threading.Event | None = None) -> tuple[list[str], list[str]]:
+def run(local: LocalWorkers, stop: threading.Event | None = None) -> tuple[list[str], list[str]]:
     """What workers print and what is said of them."""
     heard: list[str] = []
     said: list[str] = []
@@ -81,7 +81,7 @@ def test_every_worker_has_its_turn(tmp_path: Path) -> None:
 def test_every_worker_has_a_core() -> None:
     """The i-th worker settles on the i-th core, and from the first on again where there are fewer."""
     ask = "import os; from sweep.workers.launcher import settle; settle({}); print(os.sched_getaffinity(0))"
-    places = cores()
+    places = available_cores()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     for number in (0, len(places) - 1, len(places)):
         with subprocess.Popen([sys.executable, "-c", ask.format(number)], text=True, **pipes) as process:
@@ -93,7 +93,7 @@ def test_a_worker_of_a_gpu_keeps_all_cores() -> None:
     ask = "import os; from sweep.workers.launcher import settle; settle(0, pin=False); print(len(os.sched_getaffinity(0)))"
     with subprocess.Popen([sys.executable, "-c", ask], text=True, stdin=-1, stdout=-1) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == f"{len(cores())}\n"
+        assert process.stdout.readline() == f"{len(available_cores())}\n"
 
 
 def end(folder: Path, kind: str) -> str:
@@ -120,9 +120,9 @@ def test_a_launcher_that_does_not_care_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """The mutant starts nobody again and keeps failures to itself."""
-    wait_for = Local._wait
+    wait_for = LocalWorkers._wait
     monkeypatch.setattr("sweep.workers.launcher.RESTARTS", 0)
-    monkeypatch.setattr(Local, "_wait", lambda *given: wait_for(*given)[:0])
+    monkeypatch.setattr(LocalWorkers, "_wait", lambda *given: wait_for(*given)[:0])
     assert end(tmp_path, kind) == "lost"
 
 
@@ -192,15 +192,15 @@ def test_reports_are_told_on() -> None:
         def flush(self) -> None: ...
 
     now = [0.0]
-    reports = Reports(Stream(), every=1.0, clock=lambda: now[0])  # type: ignore[arg-type]
+    reports = PipeProgress(Stream(), every=1.0, clock=lambda: now[0])  # type: ignore[arg-type]
     for _ in range(5):
         now[0] += 0.4
         reports.advance(2, 300, compiles=1)
     reports.say("A sentence.")
     reports.close()
-    told = Silent()
+    told = SilentProgress()
     for line in "".join([*lines, "a stray line\n"]).splitlines():
-        relay(line, told)
+        relay_line(line, told)
     assert (told.tally.trials, told.tally.lane_steps, told.tally.compiles) == (10, 1500, 5)
     assert told.said == ["A sentence.", "a stray line"]
 

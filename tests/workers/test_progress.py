@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from sweep.workers.progress import Bar, Lines, Progress, Silent, Tally, duration, for_terminal
+from sweep.workers.progress import (
+    LineProgress,
+    Progress,
+    ProgressBar,
+    RateEstimate,
+    SilentProgress,
+    duration,
+    terminal_progress,
+)
 
 
 @dataclass
@@ -26,20 +34,20 @@ class Terminal(io.StringIO):
 
 
 def test_text_is_one_sentence_with_everything_in_it() -> None:
-    tally = Tally(total=4000, done=0, began=0.0)
+    tally = RateEstimate(total=4000, done=0, began=0.0)
     tally.add(trials=1200, lane_steps=5_310_000, compiles=2)
     assert tally.text(now=17.0) == "1,200 of 4,000 trials, 3.1e+05 lane-steps/s, 2 compiles, about 40 s left"
 
 
 def test_time_left_does_not_count_trials_of_earlier_runs() -> None:
-    tally = Tally(total=1000, done=900, began=0.0)
+    tally = RateEstimate(total=1000, done=900, began=0.0)
     assert tally.seconds_left(now=5.0) is None
     tally.add(trials=10, lane_steps=10, compiles=1)
     assert tally.seconds_left(now=5.0) == pytest.approx(45.0)
 
 
 def test_nothing_is_promised_before_the_first_trial_or_after_the_last() -> None:
-    tally = Tally(total=2, done=1, began=0.0)
+    tally = RateEstimate(total=2, done=1, began=0.0)
     assert tally.text(now=0.0) == "1 of 2 trials, 0.0e+00 lane-steps/s, 0 compiles"
     tally.add(trials=1, lane_steps=100, compiles=1)
     assert tally.text(now=10.0) == "2 of 2 trials, 1.0e+01 lane-steps/s, 1 compile"
@@ -63,7 +71,7 @@ def test_duration_is_told_in_the_unit_of_its_size(seconds: float, text: str) -> 
 
 def test_lines_come_at_most_every_ten_seconds_and_once_at_the_end() -> None:
     out, clock = io.StringIO(), Clock()
-    with Lines(out, clock=clock) as progress:
+    with LineProgress(out, clock=clock) as progress:
         progress.start(total=100, done=0)
         for _ in range(25):
             clock.now += 1.0
@@ -75,7 +83,7 @@ def test_lines_come_at_most_every_ten_seconds_and_once_at_the_end() -> None:
 
 def test_lines_say_at_once_and_close_twice_without_harm() -> None:
     out = io.StringIO()
-    progress = Lines(out, clock=Clock())
+    progress = LineProgress(out, clock=Clock())
     progress.say("Fewer lanes from now on.")
     progress.close()
     progress.start(total=1, done=1)
@@ -91,7 +99,7 @@ def test_bar_draws_the_same_sentence_and_says_literally(monkeypatch: pytest.Monk
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "160")
     out, clock = Terminal(), Clock()
-    with Bar(out, clock=clock) as progress:
+    with ProgressBar(out, clock=clock) as progress:
         progress.say("Before the start.")
         progress.start(total=4000, done=0)
         clock.now += 17.0
@@ -104,21 +112,21 @@ def test_bar_draws_the_same_sentence_and_says_literally(monkeypatch: pytest.Monk
 
 
 def test_a_terminal_gets_a_bar_and_a_file_gets_lines() -> None:
-    assert isinstance(for_terminal(Terminal()), Bar)
-    assert isinstance(for_terminal(io.StringIO()), Lines)
-    assert isinstance(for_terminal(), Progress)
+    assert isinstance(terminal_progress(Terminal()), ProgressBar)
+    assert isinstance(terminal_progress(io.StringIO()), LineProgress)
+    assert isinstance(terminal_progress(), Progress)
 
 
 def test_silent_keeps_what_it_is_told() -> None:
-    with Silent() as progress:
+    with SilentProgress() as progress:
         progress.start(total=3, done=1)
         progress.advance(trials=2, lane_steps=20, compiles=1)
         progress.say("Done.")
-    assert (progress.tally, progress.said, progress.closed) == (Tally(3, 1, 0.0, 2, 20, 1), ["Done."], True)
+    assert (progress.tally, progress.said, progress.closed) == (RateEstimate(3, 1, 0.0, 2, 20, 1), ["Done."], True)
 
 
 def test_all_are_closed_when_the_sweep_fails() -> None:
-    progress = Silent()
+    progress = SilentProgress()
     with pytest.raises(KeyboardInterrupt), progress:
         raise KeyboardInterrupt
     assert progress.closed

@@ -112,7 +112,7 @@ def test_the_slices_of_one_that_is_gone_or_asleep_fall_to_the_other(whole: Path,
 
 def small(fits: Callable[[int, int], bool]) -> Callable[..., Programs]:
     """Programs of a device on which so many lanes in such blocks fit or not."""
-    make = programs.programs
+    make = programs.compiled_programs
 
     def programs(block: int, test_points: int) -> Programs:
         made = make(block, test_points)
@@ -133,7 +133,7 @@ def trained(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
     def train(fits: Callable[[int, int], bool], name: str = "store") -> Path:
         with jax_as_it_was(), monkeypatch.context() as patch:
-            patch.setattr(programs, "programs", small(fits))
+            patch.setattr(programs, "compiled_programs", small(fits))
             patch.setenv("JAX_COMPILATION_CACHE_DIR", environment()["JAX_COMPILATION_CACHE_DIR"])
             return sweep(whole.parent / "grid.yaml", tmp_path / name, workers=1, quiet=True)
 
@@ -157,7 +157,7 @@ def test_where_memory_is_short_the_sweep_goes_on_with_fewer_lanes(trained: Calla
 def test_lanes_that_will_not_fit_are_never_tried(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that tells its memory, which here is counted in lanes."""
     tried: list[int] = []
-    make = programs.programs
+    make = programs.compiled_programs
 
     def programs(block: int, test_points: int) -> Programs:
         made = make(block, test_points)
@@ -169,7 +169,7 @@ def test_lanes_that_will_not_fit_are_never_tried(whole: Path, tmp_path: Path, mo
         return made._replace(advance=advance)
 
     with jax_as_it_was(), monkeypatch.context() as patch:
-        patch.setattr(programs, "programs", programs)
+        patch.setattr(programs, "compiled_programs", programs)
         patch.setattr(programs, "memory", lambda programs, trials, lanes: lanes)
         patch.setattr(programs, "memory_limit", lambda: 5)
         patch.setenv("JAX_COMPILATION_CACHE_DIR", environment()["JAX_COMPILATION_CACHE_DIR"])

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sweep import trial
-from sweep.grid.assembly.symbols import Name, Names
+from sweep.grid.assembly.symbols import Symbol, SymbolTable
 from sweep.grid.fields import validation
-from sweep.grid.fields.parts import Member
-from sweep.grid.fields.validation import choose
-from sweep.grid.fields.values import DTYPES, Computed, Given, Source
+from sweep.grid.fields.parts import PartSpec
+from sweep.grid.fields.validation import closest_name
+from sweep.grid.fields.values import DTYPES, ComputedValues, GivenValues, Source
 from sweep.grid.product.block import Column
 from sweep.grid.product.space import (
     MAX_POINTS,
     MAX_TABLE,
     Axes,
-    Kept,
     Mask,
+    Selection,
     Space,
     Table,
     TooManyPoints,
@@ -36,10 +36,10 @@ from sweep.grid.syntax.yaml_reader import Document, Path, dotted
 
 
 @dataclass(frozen=True, eq=False)
-class Doubt:
+class InvalidValues:
     """Values of an expression that are not allowed, should `where` keep them."""
 
-    name: Name
+    name: Symbol
     expression: Expression
     axes: Axes
     bad: np.ndarray
@@ -50,22 +50,24 @@ class Failed(Exception):
     """There are no values; why has been said already."""
 
 
-class Assembly(Names):
+class BlockBuilder(SymbolTable):
     """Names with axes, then a table for each of them, some of it from tables of others."""
 
-    def __init__(self, document: Document, members: Sequence[Member], seeds: Source) -> None:
+    def __init__(self, document: Document, members: Sequence[PartSpec], seeds: Source) -> None:
         super().__init__(document, members, seeds)
         self.axes: dict[str, int] = {}
         self.space = Space(())
         self.tables: dict[str, Table | None] = {}
         self.failed: set[str] = set()
         self.open: list[str] = []
-        self.doubts: list[Doubt] = []
+        self.doubts: list[InvalidValues] = []
         self.tainted: dict[str, Mask] = {}
 
     def lay_axes(self, zips: Sequence[tuple[Path, list[str]]]) -> None:
         """Give every list of values an axis, and those of a zip the same one."""
-        lists = {name: len(each.null) for name in self.order if isinstance(each := self.names[name].source, Given)}
+        lists = {
+            name: len(each.null) for name in self.order if isinstance(each := self.names[name].source, GivenValues)
+        }
         together: dict[str, str] = {}
         for path, names in zips:
             self.document.spend(1_000 * len(names))
@@ -105,20 +107,20 @@ class Assembly(Names):
         return self.tables[name]
 
     def _cycle(self, circle: list[str]) -> None:
-        computed = [name for name in circle if isinstance(self.names[name].source, Computed)]
+        computed = [name for name in circle if isinstance(self.names[name].source, ComputedValues)]
         first = min(computed, key=lambda name: self.document.place(self.names[name].path), default=circle[0])
         start, origin = circle.index(first), self.names[first].path
         said = " -> ".join([*circle[start:], *circle[: start + 1]])
         self.document.complain(origin, f"expressions need each other: {said}", "Give one of these fields as numbers")
         raise Failed
 
-    def _table(self, name: Name) -> Table | None:
+    def _table(self, name: Symbol) -> Table | None:
         source, setter = name.source, name.setter
         if name.role == "kind":
             return Table((), np.array([name.field.default], object))
-        if isinstance(source, Given):
+        if isinstance(source, GivenValues):
             return self._given(name, source)
-        if isinstance(source, Computed):
+        if isinstance(source, ComputedValues):
             return self._compute(name, source.expression, source.path)
         if name.given:
             raise Failed
@@ -128,7 +130,7 @@ class Assembly(Names):
             return self._compute(name, internal(setter.to_field), name.path)
         return self._default(name)
 
-    def _default(self, name: Name) -> Table | None:
+    def _default(self, name: Symbol) -> Table | None:
         """The default of a field: what counts nothing in an id."""
         field = name.field
         if name.role == "alternative" or field.required:
@@ -139,7 +141,7 @@ class Assembly(Names):
             return self._compute(name, internal(field.null), name.path) if field.null else None
         return Table((), np.array([field.default], DTYPES[field.type]))
 
-    def _given(self, name: Name, source: Given) -> Table | None:
+    def _given(self, name: Symbol, source: GivenValues) -> Table | None:
         axes = (self.axes[name.field.name],) if name.field.name in self.axes else ()
         if not source.null.any():
             return Table(axes, source.values)
@@ -175,14 +177,14 @@ class Assembly(Names):
                 drop = f"{family} !{this[1:]} in where drops the others"
                 keep = f", {family} {this} or (...) keeps them" if where else ""
                 return f"Only some kinds of {family} have it: {drop}{keep}"
-        return choose(name, self.names)
+        return closest_name(name, self.names)
 
     def evaluate(self, expression: Expression, path: Path) -> tuple[Axes, np.ndarray]:
         """An expression over the axes that it depends on."""
         for name, word in expression.words():
             choices = self.names[name].field.choices if name in self.names else ()
             if choices and word not in choices:
-                self.document.complain(path, f"{name} is never '{word}'", choose(word, choices))
+                self.document.complain(path, f"{name} is never '{word}'", closest_name(word, choices))
         tables = self._needs(expression, path)
         axes = union(table.axes for table in tables.values())
         shape = self._afford(axes, path, f"{', '.join(expression.names)} have", expressions.effort(expression))
@@ -204,9 +206,9 @@ class Assembly(Names):
         self.document.spend(20_000 + (15 + each) * math.prod(shape), path)
         return shape
 
-    def _compute(self, name: Name, expression: Expression, path: Path, strict: bool = True) -> Table:
+    def _compute(self, name: Symbol, expression: Expression, path: Path, strict: bool = True) -> Table:
         """The values that an expression gives to a field; what is not allowed waits until `where` is known."""
-        expression = expressions.settle(expression, self.words)
+        expression = expressions.simplify(expression, self.words)
         axes, found = self.evaluate(expression, path)
         field, found = name.field, found.ravel()
         words = {"b": "true or false", "O": "text", "f": "a number"}
@@ -218,13 +220,15 @@ class Assembly(Names):
         self.document.spend(50 * found.size, path)
         values = np.rint(found) if field.type is int else canonical(found, self.document.spend)
         if strict:
-            self._doubt(Doubt(replace(name, path=path), expression, axes, validation.outside(field, values), found))
+            self._doubt(
+                InvalidValues(replace(name, path=path), expression, axes, validation.outside(field, values), found)
+            )
         if field.type is not int:
             return Table(axes, values)
         exact = np.isfinite(values) & (np.abs(values) < 2.0**63)
         return Table(axes, np.where(exact, values, 0).astype(np.int64), np.where(exact, values, np.nan))
 
-    def _doubt(self, doubt: Doubt) -> None:
+    def _doubt(self, doubt: InvalidValues) -> None:
         """Keep bad values in mind, but for those that come from bad values of other fields."""
         inherited = np.zeros(self.space.shape(doubt.axes), bool)
         for name in doubt.expression.names:
@@ -235,7 +239,7 @@ class Assembly(Names):
         if own.any():
             self.doubts.append(replace(doubt, bad=own))
 
-    def keep(self, wheres: Sequence[Computed]) -> Kept:
+    def keep(self, wheres: Sequence[ComputedValues]) -> Selection:
         """The points at which all conditions of the grid hold. Raises Failed where one cannot be asked."""
         masks, failed = [], False
         for where in wheres:
@@ -245,17 +249,17 @@ class Assembly(Names):
                 failed = True
         if failed:
             raise Failed
-        return Kept(self.space, masks)
+        return Selection(self.space, masks)
 
-    def dropped(self, wheres: Sequence[Computed]) -> bool:
+    def dropped(self, wheres: Sequence[ComputedValues]) -> bool:
         """True where the kinds alone decide that no point is kept."""
         self.document.spend(10_000 * len(wheres))
-        settled = (expressions.settle(where.expression, self.words) for where in wheres)
+        settled = (expressions.simplify(where.expression, self.words) for where in wheres)
         return any(isinstance(each.tree, ast.Constant) and each.tree.value is False for each in settled)
 
-    def _masks(self, where: Computed) -> list[Mask]:
+    def _masks(self, where: ComputedValues) -> list[Mask]:
         masks = []
-        for each in expressions.conjuncts(expressions.settle(where.expression, self.words)):
+        for each in expressions.conjuncts(expressions.simplify(where.expression, self.words)):
             axes, holds = self.evaluate(each, where.path)
             if holds.dtype != bool:
                 what = f"`{where.expression.text}` is not a condition"
@@ -301,4 +305,4 @@ def _cut(column: np.ndarray, piece: tuple[slice, ...]) -> np.ndarray:
 @functools.lru_cache(maxsize=256)
 def internal(text: str) -> Expression:
     """An expression of a declaration, parsed once."""
-    return expressions.parse(text)
+    return expressions.parse_expression(text)

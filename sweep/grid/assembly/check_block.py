@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from sweep import spec
-from sweep.grid.assembly.builder import Assembly, Doubt, internal
+from sweep.grid.assembly.builder import BlockBuilder, InvalidValues, internal
 from sweep.grid.fields import validation
-from sweep.grid.fields.parts import Member, flat
-from sweep.grid.product.block import text
-from sweep.grid.product.space import Axes, Kept, canonical, distinct, union
+from sweep.grid.fields.parts import PartSpec, flat
+from sweep.grid.product.block import canonical_text
+from sweep.grid.product.space import Axes, Selection, canonical, sorted_distinct, union
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 
@@ -34,7 +34,7 @@ class Tally:
                 document.complain(path, what, check.cure)
 
 
-def judge(block: Assembly, kept: Kept, tally: Tally) -> None:
+def check_block(block: BlockBuilder, kept: Selection, tally: Tally) -> None:
     """Look for what is wrong at kept points only."""
     for doubt in block.doubts:
         bad = np.flatnonzero(doubt.bad & kept.project(doubt.axes).ravel())
@@ -48,24 +48,24 @@ def judge(block: Assembly, kept: Kept, tally: Tally) -> None:
         _repeats(block, axis, kept)
 
 
-def _regret(block: Assembly, doubt: Doubt, place: int) -> None:
+def _regret(block: BlockBuilder, doubt: InvalidValues, place: int) -> None:
     at = ", ".join(f"{name}={_shown(block, name, doubt.axes, place)}" for name in doubt.expression.names)
     field = doubt.name.field
-    what = f"{field.name} = {doubt.expression.text} is {text(doubt.found[place])}{f' at {at}' if at else ''}"
+    what = f"{field.name} = {doubt.expression.text} is {canonical_text(doubt.found[place])}{f' at {at}' if at else ''}"
     wide = field.type is int and validation.WHOLE <= abs(doubt.found[place]) < np.inf
     allowed = f"{validation.allowed(field)}{', of 64 bits' if wide else ''}"
     cure = f"Make it {allowed}, or keep only points where it is by means of where"
     block.document.complain(doubt.name.path, what, cure)
 
 
-def _shown(block: Assembly, name: str, axes: Axes, place: int) -> str:
+def _shown(block: BlockBuilder, name: str, axes: Axes, place: int) -> str:
     table = block.table(name)
     assert table is not None
     wide = np.broadcast_to(block.space.spread(table.values, table.axes, axes), block.space.shape(axes))
-    return text(wide.flat[place])
+    return canonical_text(wide.flat[place])
 
 
-def _check(block: Assembly, member: Member, check: spec.Check, kept: Kept, tally: Tally) -> None:
+def _check(block: BlockBuilder, member: PartSpec, check: spec.Check, kept: Selection, tally: Tally) -> None:
     expression = internal(check.holds)
     if any(name not in block.names or block.table(name) is None for name in expression.names):
         return
@@ -80,7 +80,7 @@ def _check(block: Assembly, member: Member, check: spec.Check, kept: Kept, tally
     tally.add(written[0] if written else member.path, check, broken.count, kept.count, example)
 
 
-def _repeats(block: Assembly, axis: int, kept: Kept) -> None:
+def _repeats(block: BlockBuilder, axis: int, kept: Selection) -> None:
     """Complain where two values of an axis make the same trial."""
     names = [name for name, place in block.axes.items() if place == axis]
     targets = [
@@ -91,7 +91,7 @@ def _repeats(block: Assembly, axis: int, kept: Kept) -> None:
     axes = union([(axis,), *(table.axes for table in tables)])
     shape = block.space.shape(axes)
     block.document.spend(30 * math.prod(shape))
-    if any(distinct(block.space.lines(table, axis)) for table in tables if axis in table.axes):
+    if any(sorted_distinct(block.space.lines(table, axis)) for table in tables if axis in table.axes):
         return
     block.document.spend(400 * math.prod(shape))
     codes = np.zeros(shape, np.int64)
@@ -109,7 +109,7 @@ def _repeats(block: Assembly, axis: int, kept: Kept) -> None:
         _repeated(block, names, int(order[line, place]), int(order[line, place + 1]))
 
 
-def _repeated(block: Assembly, names: list[str], first: int, second: int) -> None:
+def _repeated(block: BlockBuilder, names: list[str], first: int, second: int) -> None:
     path = block.names[names[0]].path
     path = (*path, second) if (*path, second) in block.document.places else path
     what = f"values {first + 1} and {second + 1} of {', '.join(names)} make the same trials"

@@ -7,16 +7,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sweep.grid.assembly.builder import Assembly
+from sweep.grid.assembly.builder import BlockBuilder
 from sweep.grid.fields.parts import flat
-from sweep.grid.product.block import Block, text
+from sweep.grid.product.block import Block, canonical_text
 from sweep.grid.product.space import MAX_TABLE, TooManyPoints
 from sweep.grid.syntax.yaml_reader import Document, dotted
 
-Made = tuple[Assembly, Block]
+Made = tuple[BlockBuilder, Block]
 
 
-def judge(document: Document, kept: Sequence[Made]) -> None:
+def check_overlaps(document: Document, kept: Sequence[Made]) -> None:
     """Complain where two blocks of a union contain the same trial."""
     groups: dict[tuple[tuple[str, str], ...], list[Made]] = {}
     for each in kept:
@@ -25,7 +25,7 @@ def judge(document: Document, kept: Sequence[Made]) -> None:
         for (one, first), (other, second) in _pairs(document, group):
             try:
                 example = first.meets(second, document.spend)
-                said = ", ".join(f"{name}={text(value)}" for name, value in (example or {}).items())
+                said = ", ".join(f"{name}={canonical_text(value)}" for name, value in (example or {}).items())
                 how, more = "makes a trial that {} makes too", f", with {said}" if said else ""
                 cure = "Take it out of one of them, or join the two"
             except TooManyPoints:

@@ -8,18 +8,18 @@ import numpy as np
 
 from sweep import filters, trial
 from sweep.grid.product.block import Block, Coordinates
-from sweep.grid.product.space import Kept
+from sweep.grid.product.space import Selection
 from sweep.grid.syntax.yaml_reader import Document
 
 
-def choose(asked: str, kinds: Mapping[str, str]) -> Coordinates:
+def choose_coordinates(asked: str, kinds: Mapping[str, str]) -> Coordinates:
     """The coordinates of a block of such kinds, resolved from its static fields where `auto` is asked for."""
-    data, model, optimizer = (trial.find(family, kinds[family]) for family in ("data", "model", "optimizer"))
+    data, model, optimizer = (trial.find_kind(family, kinds[family]) for family in ("data", "model", "optimizer"))
     assert data and model and optimizer
-    return Coordinates(asked, filters.automatic(model, optimizer), data.noise_vectors)
+    return Coordinates(asked, filters.default_coordinates(model, optimizer), data.noise_vectors)
 
 
-def judge(document: Document, blocks: Sequence[Block]) -> None:
+def check_coordinates(document: Document, blocks: Sequence[Block]) -> None:
     """Complain where blocks, of which none is empty, cannot be trained in the coordinates that the grid asks for."""
     known: dict[str, str | None] = {}
     for block in blocks:
@@ -34,12 +34,12 @@ def judge(document: Document, blocks: Sequence[Block]) -> None:
 def _reason(document: Document, block: Block, asked: str, known: dict[str, str | None]) -> str | None:
     """Why it cannot. Parts of equal kinds and static fields have one answer, which takes milliseconds of tracing."""
     values = {name: value.tolist()[0] for name, value in block.values(next(block.rows(1))).items()}
-    example = trial.build(block.kinds, values)
+    example = trial.build_trial(block.kinds, values)
     key = f"{block.kinds} {[values.get(each.name) for each in block.fields if each.role == 'static']}"
     if key not in known:
         document.spend(6_000_000)
         try:
-            known[key] = filters.unfit(asked, example.data, example.model, example.optimizer)
+            known[key] = filters.incompatibility(asked, example.data, example.model, example.optimizer)
         except Exception as error:  # whatever jax raises at sizes beyond its own, the answer is no
             known[key] = f"they cannot be made ({str(error).partition('.')[0].strip()})"
     reason = known[key]
@@ -54,5 +54,5 @@ def _any(block: Block, name: str) -> bool:
     return table is not None and bool(np.any(table.values[_kept(block.kept, table.axes)] != 0))
 
 
-def _kept(kept: Kept, axes: tuple[int, ...]) -> np.ndarray:
+def _kept(kept: Selection, axes: tuple[int, ...]) -> np.ndarray:
     return kept.project(axes).ravel() if axes else np.ones(1, bool)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from sweep import schema, spec
 from sweep.grid.fields import validation
-from sweep.grid.fields.parts import Member, kind_of, order_of
+from sweep.grid.fields.parts import PartSpec, kind_of, order_of
 from sweep.grid.fields.values import Source
 from sweep.grid.product.block import Role
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 
 @dataclass(frozen=True, eq=False)
-class Name:
+class Symbol:
     """What a block knows of one of its names before it has values."""
 
     field: spec.Field
@@ -27,33 +27,33 @@ class Name:
     usual: str = ""
 
 
-class Names:
+class SymbolTable:
     """The names of a block, part by part.
 
     `kinds` are those of all families, nested ones included, `words` those that conditions may ask for. `order` are the
     fields as the file has them, which is the order of their axes.
     """
 
-    def __init__(self, document: Document, members: Sequence[Member], seeds: Source) -> None:
+    def __init__(self, document: Document, members: Sequence[PartSpec], seeds: Source) -> None:
         self.document, self.members = document, members
-        self.names: dict[str, Name] = {}
+        self.names: dict[str, Symbol] = {}
         self.kinds: dict[str, str] = {}
         self.words: dict[str, str] = {}
         self.order: list[str] = []
         for member in members:
             self._declare(member, member.family, member.family, "")
             self.order += order_of(member)
-        self._add(Name(validation.seed_field(), "lane", "seed", ("seed",), seeds, given=True))
+        self._add(Symbol(validation.seed_field(), "lane", "seed", ("seed",), seeds, given=True))
         self.order.append("seed")
 
-    def _declare(self, member: Member, part: str, name: str, usual: str) -> None:
+    def _declare(self, member: PartSpec, part: str, name: str, usual: str) -> None:
         """Add the names of a member: its kind, its fields with those of nested members, its alternatives."""
         if member.family in self.kinds:
             what = f"a second {member.family} stands beside that of another part"
             self.document.complain(member.path, what, "Take another kind, or use a family of its own in the plugin")
         if member.family != "train":
             kind = spec.Field(name, "static", str, "", default=member.kind, column=name)
-            self._add(Name(kind, "kind", part, member.path, usual=usual))
+            self._add(Symbol(kind, "kind", part, member.path, usual=usual))
             self.words[name] = self.kinds[member.family] = member.kind
         setters = {each.field: each for each in spec.alternatives(member.cls) if each.name in member.given}
         for inner, field in spec.fields(member.cls).items():
@@ -65,13 +65,13 @@ class Names:
             self._declare_field(member, part, validation.alternative_field(each), "alternative", each)
 
     def _declare_field(
-        self, member: Member, part: str, field: spec.Field, role: Role, setter: spec.Alternative | None
+        self, member: PartSpec, part: str, field: spec.Field, role: Role, setter: spec.Alternative | None
     ) -> None:
         given = field.name in member.given
         path = (*member.path, setter.name if setter and not given else field.name)
-        self._add(Name(field, role, part, path, member.given.get(field.name), given, setter))
+        self._add(Symbol(field, role, part, path, member.given.get(field.name), given, setter))
 
-    def _add(self, name: Name) -> None:
+    def _add(self, name: Symbol) -> None:
         columns = {each.field.column for each in self.names.values()} | schema.FIXED - {"seed", *schema.KINDS}
         if name.field.name in self.names or name.field.column in columns:
             what = f"the name {name.field.name} is taken, by another part or by a column of the results"

@@ -25,7 +25,7 @@ def file_model() -> type[BaseModel]:
             Declared(description="names the folder of the results"),
         ),
         "description": (str, Declared("", description="what the grid is for")),
-        "seed": (validation.written(validation.seed_field()), Declared(0, description=validation.seed_field().doc)),
+        "seed": (validation.as_written(validation.seed_field()), Declared(0, description=validation.seed_field().doc)),
         "data": (validation.family_model("data"), Declared(description="distribution of the points")),
         "model": (validation.family_model("model"), Declared(description="network")),
         "objective": (

@@ -11,13 +11,13 @@ import numpy as np
 
 from sweep import spec, trial
 from sweep.grid.fields import validation
-from sweep.grid.fields.validation import choose, shown
-from sweep.grid.fields.values import DTYPES, Given, Source, sources
+from sweep.grid.fields.validation import closest_name, show_value
+from sweep.grid.fields.values import DTYPES, GivenValues, Source, sources
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
+class PartSpec:
     """One kind of a family with what the file gives to its fields; of each nested union one member."""
 
     family: str
@@ -25,22 +25,22 @@ class Member:
     cls: type
     path: Path
     given: dict[str, Source]
-    nested: dict[str, Member]
+    nested: dict[str, PartSpec]
     order: tuple[str, ...] = ()
 
 
-def family_members(document: Document, family: str, raw: Mapping[str, Any]) -> list[Member]:
+def family_members(document: Document, family: str, raw: Mapping[str, Any]) -> list[PartSpec]:
     defaults: dict[str, Any] = {"objective": {"kind": "logistic"}, "train": {}}
     given = raw.get(family)
     if given is None and family not in defaults:
         document.complain(
-            (family,), "is missing", f"Write {family}: {{kind: ...}}. {choose('', trial.FAMILIES[family])}"
+            (family,), "is missing", f"Write {family}: {{kind: ...}}. {closest_name('', trial.FAMILIES[family])}"
         )
         return []
     return _members(document, family, defaults[family] if given is None else given, (family,))
 
 
-def _members(document: Document, family: str, raw: Any, path: Path) -> list[Member]:
+def _members(document: Document, family: str, raw: Any, path: Path) -> list[PartSpec]:
     """The members of a union, or the one of a mapping."""
     if not isinstance(raw, list):
         return _member(document, family, raw, path)
@@ -49,15 +49,15 @@ def _members(document: Document, family: str, raw: Any, path: Path) -> list[Memb
     return [member for at, each in enumerate(raw) for member in _member(document, family, each, (*path, at))]
 
 
-def _member(document: Document, family: str, raw: Any, path: Path) -> list[Member]:
+def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartSpec]:
     document.spend(20_000, path)
     raw = {"kind": raw} if isinstance(raw, str) and family != "train" else raw
     if not isinstance(raw, dict):
         kind = "" if family == "train" else "kind: ..., "
-        document.complain(path, f"expected a mapping, got {shown(raw)}", f"Write {family}: {{{kind}field: value}}")
+        document.complain(path, f"expected a mapping, got {show_value(raw)}", f"Write {family}: {{{kind}field: value}}")
         return []
     kind = _kind(document, family, raw, path)
-    cls = trial.find(family, kind) if kind else None
+    cls = trial.find_kind(family, kind) if kind else None
     if cls is None:
         return []
     nested = {name: field for name, field in spec.fields(cls).items() if field.role == "nested"}
@@ -79,7 +79,7 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[Membe
             given[name] = None
     combinations = itertools.product(*choices)
     return [
-        Member(family, kind, cls, path, given, dict(zip(nested, each, strict=True)), order) for each in combinations
+        PartSpec(family, kind, cls, path, given, dict(zip(nested, each, strict=True)), order) for each in combinations
     ]
 
 
@@ -87,17 +87,17 @@ def _kind(document: Document, family: str, raw: Mapping[str, Any], path: Path) -
     if family == "train":
         return "train"
     kind, kinds = raw.get("kind"), trial.FAMILIES[family]
-    if isinstance(kind, str) and trial.find(family, kind):
+    if isinstance(kind, str) and trial.find_kind(family, kind):
         return kind
     if kind is None:
-        document.complain(path, "kind is missing", f"Write kind: .... {choose('', kinds)}")
+        document.complain(path, "kind is missing", f"Write kind: .... {closest_name('', kinds)}")
     elif isinstance(kind, str):
         place = (*path, "kind") if (*path, "kind") in document.places else path
         more = "; optax.NAME is any optimizer of optax with a learning_rate" if family == "optimizer" else ""
-        document.complain(place, f"there is no {family} {shown(kind)}", choose(kind, kinds) + more)
+        document.complain(place, f"there is no {family} {show_value(kind)}", closest_name(kind, kinds) + more)
     else:
         cure = "Write one word; for several kinds write the part as a list of mappings"
-        document.complain((*path, "kind"), f"expected a word, got {shown(kind)}", cure)
+        document.complain((*path, "kind"), f"expected a word, got {show_value(kind)}", cure)
     return ""
 
 
@@ -111,7 +111,7 @@ def _unknown(document: Document, family: str, kind: str, names: list[str], known
         }
         hint = f"It is a field of {' and '.join(sorted(others - {family}))}. " if others - {family} else ""
         what = f"is not a field of {family if kind == family else f'{family} {kind}'}"
-        document.complain((*path, name), what, hint + choose(name, known), key=True)
+        document.complain((*path, name), what, hint + closest_name(name, known), key=True)
 
 
 def _doubled(document: Document, cls: type, given: dict[str, Source], path: Path) -> None:
@@ -122,7 +122,7 @@ def _doubled(document: Document, cls: type, given: dict[str, Source], path: Path
             given[each.name] = given[each.field] = None
 
 
-def _nested(document: Document, field: spec.Field, named: Mapping[str, Any], path: Path) -> list[Member]:
+def _nested(document: Document, field: spec.Field, named: Mapping[str, Any], path: Path) -> list[PartSpec]:
     if field.name in named:
         return _members(document, field.type, named[field.name], (*path, field.name))
     if field.required:
@@ -130,20 +130,20 @@ def _nested(document: Document, field: spec.Field, named: Mapping[str, Any], pat
     return [_default_member(field, path)]
 
 
-def _default_member(field: spec.Field, path: Path) -> Member:
+def _default_member(field: spec.Field, path: Path) -> PartSpec:
     """The member that a nested field has where the file gives none."""
     cls = type(field.default)
     given: dict[str, Source] = {}
     for name, each in spec.fields(cls).items():
         value = getattr(field.default, name)
         if each.role != "nested" and value is not None and (each.required or value != each.default):
-            given[name] = Given(path, np.array([value], DTYPES[each.type]), np.zeros(1, bool))
+            given[name] = GivenValues(path, np.array([value], DTYPES[each.type]), np.zeros(1, bool))
     nested = {
         name: _default_member(replace(each, default=getattr(field.default, name)), path)
         for name, each in spec.fields(cls).items()
         if each.role == "nested"
     }
-    return Member(field.type, kind_of(field), cls, path, given, nested, tuple(given))
+    return PartSpec(field.type, kind_of(field), cls, path, given, nested, tuple(given))
 
 
 def kind_of(field: spec.Field) -> str:
@@ -152,12 +152,12 @@ def kind_of(field: spec.Field) -> str:
     return next((kind for kind, cls in kinds if cls is type(field.default)), "")
 
 
-def order_of(member: Member) -> list[str]:
+def order_of(member: PartSpec) -> list[str]:
     """Names in the order of the file."""
     each = [order_of(member.nested[name]) if name in member.nested else [name] for name in member.order]
     return list(itertools.chain(*each))
 
 
-def flat(members: Iterable[Member]) -> list[Member]:
+def flat(members: Iterable[PartSpec]) -> list[PartSpec]:
     """Members and those nested in them."""
     return [each for member in members for each in (member, *flat(member.nested.values()))]

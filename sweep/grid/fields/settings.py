@@ -10,7 +10,7 @@ from typing import Any
 from sweep import spec
 from sweep.filters import COORDINATES
 from sweep.grid.fields import validation
-from sweep.grid.fields.validation import choose, shown
+from sweep.grid.fields.validation import closest_name, show_value
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 WORDS = ("auto", *COORDINATES)
@@ -47,7 +47,7 @@ def read_name(document: Document, raw: Mapping[str, Any]) -> str:
     name = raw.get("name")
     if isinstance(name, str) and re.fullmatch(NAME, name):
         return name
-    what = "is missing" if name is None else f"{shown(name)} cannot name a folder"
+    what = "is missing" if name is None else f"{show_value(name)} cannot name a folder"
     cure = "Write name: with up to 100 letters, digits, dots, _ and -, a letter or digit first"
     document.complain(("name",), what, cure)
     return ""
@@ -58,7 +58,7 @@ def read_description(document: Document, raw: Mapping[str, Any]) -> str:
     description = value_of(raw, "description", "")
     if not isinstance(description, str):
         document.complain(
-            ("description",), f"expected text, got {shown(description)}", "Write text, in quotes if need be"
+            ("description",), f"expected text, got {show_value(description)}", "Write text, in quotes if need be"
         )
     return str(description)
 
@@ -68,12 +68,14 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
     record = value_of(raw, "record", {})
     if not isinstance(record, dict):
         document.complain(
-            ("record",), f"expected a mapping, got {shown(record)}", "Write record: {points: 32, test: true}"
+            ("record",), f"expected a mapping, got {show_value(record)}", "Write record: {points: 32, test: true}"
         )
         record = {}
     for key in record:
         if key not in ("points", "test"):
-            document.complain(("record", key), "is not a key of record", choose(key, ("points", "test")), key=True)
+            document.complain(
+                ("record", key), "is not a key of record", closest_name(key, ("points", "test")), key=True
+            )
     return Settings(
         coordinates=_setting(document, replace(SYSTEM, choices=WORDS), raw, ()),
         record_points=_setting(document, POINTS, record, ("record",)),

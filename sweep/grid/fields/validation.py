@@ -42,7 +42,7 @@ def declared(cls: type) -> dict[str, spec.Field]:
 
 
 @dataclass(frozen=True)
-class Fault:
+class FieldError:
     """A value that is not allowed: which field, which of its values, what is wrong, and a cure."""
 
     name: str
@@ -53,7 +53,7 @@ class Fault:
 
 def check(
     fields: Mapping[str, spec.Field], values: Mapping[str, list[Any]]
-) -> tuple[dict[str, list[Any]], list[Fault]]:
+) -> tuple[dict[str, list[Any]], list[FieldError]]:
     """Values converted to their declared types, by field, and what is wrong with others."""
     good, faults = {}, []
     for name, given in values.items():
@@ -111,18 +111,18 @@ _BOUNDS = {
 }
 
 
-def _fault(field: spec.Field, error: Mapping[str, Any]) -> Fault:
+def _fault(field: spec.Field, error: Mapping[str, Any]) -> FieldError:
     name, index, value = field.name, error["loc"][0], error["input"]
     if error["type"] in _BOUNDS:
         word, key = _BOUNDS[error["type"]]
         bound = f"{error['ctx'][key]:.12g}"
-        return Fault(name, index, f"{shown(value)} is not {word} {bound}", f"Take a value {word} {bound}")
+        return FieldError(name, index, f"{show_value(value)} is not {word} {bound}", f"Take a value {word} {bound}")
     if error["type"] == "literal_error" and isinstance(value, str):
-        return Fault(name, index, f"{shown(value)} is none of its words", choose(value, field.choices))
+        return FieldError(name, index, f"{show_value(value)} is none of its words", closest_name(value, field.choices))
     if error["type"] == "finite_number":
-        return Fault(name, index, f"{shown(value)} is not a finite number", "Take a finite number")
-    what = f"expected {EXPECTED[field.type]}, got {shown(value)}"
-    return Fault(name, index, what, _type_cure(field, value))
+        return FieldError(name, index, f"{show_value(value)} is not a finite number", "Take a finite number")
+    what = f"expected {EXPECTED[field.type]}, got {show_value(value)}"
+    return FieldError(name, index, what, _type_cure(field, value))
 
 
 def _type_cure(field: spec.Field, value: Any) -> str:
@@ -139,7 +139,7 @@ def _type_cure(field: spec.Field, value: Any) -> str:
     return f"Write {EXPECTED[field.type]}"
 
 
-def shown(value: Any) -> str:
+def show_value(value: Any) -> str:
     """A value of a grid file in a sentence."""
     if value is None:
         return "null"
@@ -152,7 +152,7 @@ def shown(value: Any) -> str:
     )
 
 
-def choose(word: str, known: Iterable[str]) -> str:
+def closest_name(word: str, known: Iterable[str]) -> str:
     """A cure for a word that is not known: the nearest one, and all there are."""
     names = list(known)
     close = difflib.get_close_matches(word[:80], names, n=1)
@@ -201,7 +201,7 @@ class Range(BaseModel, extra="forbid"):
 Formula = Annotated[str, Declared(pattern="^=", description="computed from other fields")]
 
 
-def written(field: spec.Field) -> Any:
+def as_written(field: spec.Field) -> Any:
     """All ways in which a grid may give a field."""
     if field.role == "nested":
         return family_model(field.type)
@@ -218,7 +218,7 @@ def part_model(family: str, kind: str, cls: type) -> type[BaseModel]:
     eased = [
         dataclasses.replace(each, default=None) if each.required and each.name in settable else each for each in fields
     ]
-    attributes = _attributes(eased, written, required=True)
+    attributes = _attributes(eased, as_written, required=True)
     if family != "train":
         attributes = {"kind": (Literal[kind], ...), **attributes}
     return create_model(f"{family}_{kind}", __config__=_STRICT, __doc__=cls.__doc__, **attributes)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from sweep import spec
-from sweep.grid.fields.validation import EXPECTED, Fault, check, integral, shown
+from sweep.grid.fields.validation import EXPECTED, FieldError, check, integral, show_value
 from sweep.grid.product.space import MAX_TABLE, canonical
-from sweep.grid.syntax.expressions import Expression, ExpressionError, parse
+from sweep.grid.syntax.expressions import Expression, ExpressionError, parse_expression
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 MAX_VALUES = 2**20
@@ -22,7 +22,7 @@ FULL = "full"
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class GivenValues:
     """Values that a file gives to a field, typed; `null` marks those that are left open."""
 
     path: Path
@@ -31,14 +31,14 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Computed:
+class ComputedValues:
     """An expression that a file gives to a field."""
 
     path: Path
     expression: Expression
 
 
-Source = Given | Computed | None
+Source = GivenValues | ComputedValues | None
 """Where the values of a field come from; None where the file gives something that is not allowed."""
 
 DTYPES: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, str: object}
@@ -75,23 +75,23 @@ class _Draft:
         """Where a tested value stands in the file."""
         return (*self.path, int(np.flatnonzero(~self.null)[index])) if self.listed else self.path
 
-    def typed(self, field: spec.Field, good: Mapping[str, list[Any]]) -> Given | None:
+    def typed(self, field: spec.Field, good: Mapping[str, list[Any]]) -> GivenValues | None:
         """The values in the field's own type, or None where they were found to be wrong."""
         if field.name not in good:
             return None
         values = np.zeros(self.null.shape, DTYPES[field.type])
         values[~self.null] = self.values if isinstance(self.values, np.ndarray) else good[field.name]
-        return Given(self.path, values, self.null)
+        return GivenValues(self.path, values, self.null)
 
 
-def _report(document: Document, draft: _Draft, faults: list[Fault], most: int = 3) -> None:
+def _report(document: Document, draft: _Draft, faults: list[FieldError], most: int = 3) -> None:
     for fault in faults[:most]:
         document.complain(draft.place(fault.index), fault.what, fault.cure)
     if len(faults) > most:
         document.complain(draft.path, f"{len(faults) - most} more of its values are not allowed", faults[most].cure)
 
 
-def _draft(document: Document, field: spec.Field, raw: Any, path: Path) -> _Draft | Computed | None:
+def _draft(document: Document, field: spec.Field, raw: Any, path: Path) -> _Draft | ComputedValues | None:
     if isinstance(raw, dict):
         array = _spaced(document, field, raw, path)
         return None if array is None else _Draft(path, array, np.zeros(len(array), bool))
@@ -112,10 +112,10 @@ def _draft(document: Document, field: spec.Field, raw: Any, path: Path) -> _Draf
     return None
 
 
-def _computed(document: Document, text: str, path: Path) -> Computed | None:
+def _computed(document: Document, text: str, path: Path) -> ComputedValues | None:
     document.spend(2_500 * len(text), path)
     try:
-        return Computed(path, parse(text))
+        return ComputedValues(path, parse_expression(text))
     except ExpressionError as error:
         document.complain(path, error.what, error.cure)
     return None
@@ -149,10 +149,10 @@ def _spaced(document: Document, field: spec.Field, raw: dict[str, Any], path: Pa
 def _numbers(document: Document, form: str, given: Any, whole: bool) -> np.ndarray:
     lengths = (2, 3) if form == "range" else (3,)
     if not isinstance(given, list) or len(given) not in lengths:
-        raise ValueError(f"{form} takes a list of {' or '.join(map(str, lengths))} numbers, got {shown(given)}")
+        raise ValueError(f"{form} takes a list of {' or '.join(map(str, lengths))} numbers, got {show_value(given)}")
     for value in given:
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-            raise ValueError(f"expected a number, got {shown(value)}")
+            raise ValueError(f"expected a number, got {show_value(value)}")
     with np.errstate(all="ignore"):
         values = _range(document, given, whole) if form == "range" else _steps(document, form, given, whole)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -163,9 +163,9 @@ def _numbers(document: Document, form: str, given: Any, whole: bool) -> np.ndarr
 def _steps(document: Document, form: str, given: list[Any], whole: bool) -> np.ndarray:
     low, high, count = (integral(value) for value in given)
     if not isinstance(count, int) or not 1 <= count <= MAX_VALUES:
-        raise ValueError(f"the count has to be a whole number from 1 to {MAX_VALUES}, got {shown(count)}")
+        raise ValueError(f"the count has to be a whole number from 1 to {MAX_VALUES}, got {show_value(count)}")
     if form == "log" and not (low > 0 and high > 0):
-        raise ValueError(f"log needs ends above 0, got {shown(low)} and {shown(high)}")
+        raise ValueError(f"log needs ends above 0, got {show_value(low)} and {show_value(high)}")
     document.spend(100 * count)
     spaced = (np.geomspace if form == "log" else np.linspace)(low, high, count, dtype=np.float64)
     values = canonical(spaced, document.spend)

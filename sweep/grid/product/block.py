@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sweep.grid.product.space import Axes, Kept, Mask, Space, Table, canonical, union
+from sweep.grid.product.space import Axes, Mask, Selection, Space, Table, canonical, union
 
 Role = Literal["static", "lane", "kind", "alternative"]
 
@@ -35,7 +35,7 @@ class Column:
     default: Table | None = None
 
 
-def text(value: Any) -> str:
+def canonical_text(value: Any) -> str:
     """A value as it counts in an id and is shown to people."""
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
@@ -66,7 +66,7 @@ class Coordinates:
 
 
 def _term(name: str, value: Any) -> int:
-    digest = hashlib.blake2b(f"{name}={text(value)}".encode()).digest()
+    digest = hashlib.blake2b(f"{name}={canonical_text(value)}".encode()).digest()
     return int.from_bytes(digest[:8], "little")
 
 
@@ -79,7 +79,11 @@ class Block:
     """
 
     def __init__(
-        self, kinds: Mapping[str, str], columns: Sequence[Column], kept: Kept, coordinates: Coordinates = Coordinates()
+        self,
+        kinds: Mapping[str, str],
+        columns: Sequence[Column],
+        kept: Selection,
+        coordinates: Coordinates = Coordinates(),
     ) -> None:
         self.kinds = dict(kinds)
         self.coordinates = coordinates
@@ -241,7 +245,7 @@ def _among(space: Space, table: Table, values: list[Any]) -> Mask:
 
 
 def _first_common(
-    one: Block, mine: Kept, other: Block, its: Kept, spend: Callable[[int], None], chunk: int = 1 << 18
+    one: Block, mine: Selection, other: Block, its: Selection, spend: Callable[[int], None], chunk: int = 1 << 18
 ) -> np.ndarray | None:
     """A row of `mine` whose trial is among `its`: the first rows alone settle the usual case, two plain products."""
     spend(300 * (mine.count + its.count))

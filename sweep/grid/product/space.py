@@ -101,7 +101,7 @@ Mask = tuple[Axes, np.ndarray]
 """A condition over some axes, as an array of their shape."""
 
 
-class Kept:
+class Selection:
     """The points of a product at which all of some conditions hold."""
 
     def __init__(self, space: Space, masks: Iterable[Mask] = ()) -> None:
@@ -127,9 +127,9 @@ class Kept:
             free //= math.prod(self.space.sizes[axis] for axis in axes)
         return free * math.prod(int(np.count_nonzero(array)) for _, array in self.groups)
 
-    def also(self, masks: Iterable[Mask]) -> Kept:
+    def also(self, masks: Iterable[Mask]) -> Selection:
         """The kept points at which further conditions hold."""
-        return Kept(self.space, [*self.groups, *masks])
+        return Selection(self.space, [*self.groups, *masks])
 
     def project(self, axes: Axes) -> np.ndarray:
         """Which combinations of digits on some axes occur among the kept points."""
@@ -256,7 +256,7 @@ def _rounded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(plain, rounded, values), sure | ~plain
 
 
-def distinct(lines: np.ndarray) -> bool:
+def sorted_distinct(lines: np.ndarray) -> bool:
     """True if numbers rise in every row, or fall in every row, by so much that no rounding makes two of them one."""
     if lines.dtype.kind not in "if":
         return False

@@ -87,7 +87,7 @@ class Expression:
                         yield one.id, other.value
 
 
-def parse(text: str) -> Expression:
+def parse_expression(text: str) -> Expression:
     """Check an expression. Raises ExpressionError for what is not on the list."""
     text = " ".join(text.split())
     if len(text) > MAX_LENGTH:
@@ -256,7 +256,7 @@ def conjuncts(expression: Expression) -> list[Expression]:
     return [expression]
 
 
-def settle(expression: Expression, words: Mapping[str, str]) -> Expression:
+def simplify(expression: Expression, words: Mapping[str, str]) -> Expression:
     """The expression where some names stand for known words: `model == 'linear' or width > 4` may be decided."""
     return Expression(expression.text, _settle(expression.tree, words))
 

@@ -50,7 +50,9 @@ class Document:
 
     def note(self, place: tuple[int, int], path: Path, what: str, cure: str) -> None:
         """Note a problem at a line and column. Raises Stopped where there are too many."""
-        self.problems.append(Problem(self.file, *place, plain(dotted(path), 200), plain(what), plain(cure)))
+        self.problems.append(
+            Problem(self.file, *place, plain_value(dotted(path), 200), plain_value(what), plain_value(cure))
+        )
         if len(self.problems) == MAX_PROBLEMS:
             self._stop((), f"{MAX_PROBLEMS} things are wrong, and the rest was not looked at", "Mend these first")
 
@@ -63,7 +65,7 @@ class Document:
 
     def _stop(self, path: Path, what: str, cure: str) -> NoReturn:
         self.broken = True
-        self.problems.append(Problem(self.file, *self.place(path), plain(dotted(path), 200), what, cure))
+        self.problems.append(Problem(self.file, *self.place(path), plain_value(dotted(path), 200), what, cure))
         raise Stopped
 
     def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
@@ -80,7 +82,7 @@ def dotted(path: Path) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
-def plain(text: str, most: int = 2_500) -> str:
+def plain_value(text: str, most: int = 2_500) -> str:
     """A text of a file as it may stand in a message: in one line, without what a terminal would obey, not endless."""
     text = text if len(text) <= most else text[: most - 3] + "..."
     if text.isprintable():
@@ -88,7 +90,7 @@ def plain(text: str, most: int = 2_500) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-def read(text: str | bytes, file: str) -> Document:
+def read_yaml(text: str | bytes, file: str) -> Document:
     """The values of a file; what is wrong with it as YAML stands in the document's problems."""
     document = Document(file)
     with contextlib.suppress(Stopped):
@@ -97,7 +99,7 @@ def read(text: str | bytes, file: str) -> Document:
             document.value = None if root is None else _Builder(document).value(root, ())
         except _Unreadable as unreadable:
             document.broken = True
-            document.note(unreadable.place, (), plain(unreadable.what, 200), unreadable.cure)
+            document.note(unreadable.place, (), plain_value(unreadable.what, 200), unreadable.cure)
     document.broken |= document.value is None
     if document.value is None and not document.problems:
         document.complain((), "the file is empty", "Write at least name, data, model and optimizer")
@@ -253,7 +255,7 @@ class _Builder:
         try:
             if make is not None:
                 return make(node.value)
-            tag = plain(node.tag.replace(_TAG, "!!"), 60)
+            tag = plain_value(node.tag.replace(_TAG, "!!"), 60)
             what = f"the tag {tag} is not read" if node.tag != f"{_TAG}merge" else "<< is not read"
         except (ValueError, UnicodeError):
             what = f"{_short(node.value)} is not a value of 64 bits or valid text"

@@ -44,7 +44,7 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Look:
+class PartScan:
     """A part that was read whole: its trials, what it says of itself, and what is wrong with it alone."""
 
     path: Path
@@ -61,14 +61,14 @@ class Look:
         return (int(first), int(last)) if first.isdecimal() and last.isdecimal() else None
 
 
-class Places:
+class Diagnosis:
     """The judgement: `findings`, and the `moves` that cure those of the parts.
 
     `runs` and `curves` are the parts of both tables by their numbers. `mark` tells the store from all others; "" where
     nobody knows it.
     """
 
-    def __init__(self, folder: Path, runs: Mapping[int, Look], curves: Mapping[int, Look], mark: str) -> None:
+    def __init__(self, folder: Path, runs: Mapping[int, PartScan], curves: Mapping[int, PartScan], mark: str) -> None:
         self.folder, self.runs, self.curves, self.mark = folder, runs, curves, mark
         self.findings, self.moves = list[Finding](), list[Move]()
         self._bad = dict[int, str]()
@@ -83,7 +83,7 @@ class Places:
         self.findings.append(Finding(path, what, cure))
         return what
 
-    def _alone(self, number: int, runs: Look | None, curves: Look | None) -> None:
+    def _alone(self, number: int, runs: PartScan | None, curves: PartScan | None) -> None:
         """Judge both parts of a number without a look at others."""
         own = self._own(number, runs) if runs else ""
         of_curves = (self._own(number, curves) or ("" if own else _pair(runs, curves))) if curves else ""
@@ -98,7 +98,7 @@ class Places:
             else:
                 self._bad.setdefault(number, f"the part of the curves {of_curves}")
 
-    def _own(self, number: int, part: Look) -> str:
+    def _own(self, number: int, part: PartScan) -> str:
         """What is wrong with a part by its own word."""
         if part.fault:
             return part.fault
@@ -170,7 +170,7 @@ class Places:
             self._find(self.folder / RUNS / parts.name(start), f"is missing{others}")
 
 
-def _pair(runs: Look | None, curves: Look) -> str:
+def _pair(runs: PartScan | None, curves: PartScan) -> str:
     """What is wrong with a part of the curves beside that of the runs."""
     if runs is None:
         return "has no part of the runs beside it"

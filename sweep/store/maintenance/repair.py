@@ -19,12 +19,12 @@ from sweep import schema
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
 from sweep.store import parts
-from sweep.store.atomic_files import MANIFEST, replace, sync, writing
+from sweep.store.atomic_files import MANIFEST, replace_file, sync_folder, writing_errors
 from sweep.store.claims import Claims
-from sweep.store.commit_log import settle
-from sweep.store.compaction import groups, resume, rewrite
+from sweep.store.commit_log import publish_curves
+from sweep.store.compaction import finish_swap, parts_to_join, rewrite_parts
 from sweep.store.maintenance.diagnosis import Finding, Move, Span
-from sweep.store.maintenance.scan import Label, Survey, label, survey
+from sweep.store.maintenance.scan import StoreHeader, Survey, read_header, survey
 
 BROKEN = "broken"
 
@@ -57,12 +57,12 @@ def repair(folder: Path) -> Repaired:
     or somebody is at work in the store.
     """
     folder = Path(folder)
-    said = label(folder)
+    said = read_header(folder)
     with _alone(folder, "repair the store"):
         found = survey(folder)
         if lost := [each for each in found.findings if each.path == folder / MANIFEST]:
             raise StoreError(str(lost[0]))
-        for number, hidden in found.waiting.items():  # as `settle` does, which stops at a broken part
+        for number, hidden in found.waiting.items():  # as `publish_curves` does, which stops at a broken part
             os.rename(hidden, folder / CURVES / parts.name(number))
         moved = [path for move in found.moves for path in _mend(folder, move, said)]
     return Repaired(found, tuple(moved))
@@ -75,14 +75,14 @@ def compact(folder: Path) -> Compacted:
     Raises StoreError where a part is not what it should be, or somebody is at work in the store.
     """
     folder = Path(folder)
-    said = label(folder)
+    said = read_header(folder)
     with _alone(folder, "compact the store"):
-        settle(folder)
+        publish_curves(folder)
         found = survey(folder)
         if broken := [each for each in found.findings if each.path not in found.foreign]:
             raise StoreError(str(broken[0]))
-        if len(list(groups(folder))) < found.parts[RUNS]:
-            rewrite(folder, said.columns)
+        if len(list(parts_to_join(folder))) < found.parts[RUNS]:
+            rewrite_parts(folder, said.columns)
         after = {kind: len(parts.listed(folder / kind)) for kind in found.parts}
     return Compacted(found.parts, after)
 
@@ -90,15 +90,15 @@ def compact(folder: Path) -> Compacted:
 @contextmanager
 def _alone(folder: Path, purpose: str) -> Iterator[None]:
     """Nobody else in the store, and no half of a compaction, neither before nor after an error."""
-    with Claims(folder) as claims, claims.alone(purpose), writing(folder):
+    with Claims(folder) as claims, claims.alone(purpose), writing_errors(folder):
         try:
-            resume(folder)
+            finish_swap(folder)
             yield
         finally:
-            resume(folder)
+            finish_swap(folder)
 
 
-def _mend(folder: Path, move: Move, said: Label) -> Iterator[Path]:
+def _mend(folder: Path, move: Move, said: StoreHeader) -> Iterator[Path]:
     """Carry a move out; where things went.
 
     The curves go first: runs without their curves are found by the next repair, while curves without their runs would
@@ -116,13 +116,13 @@ def _mend(folder: Path, move: Move, said: Label) -> Iterator[Path]:
         (folder / RUNS / name).unlink(missing_ok=True)
         return
     (folder / RUNS).mkdir(exist_ok=True)
-    replace(folder / RUNS / name, _empty(move.span, move.why, said))
+    replace_file(folder / RUNS / name, _empty(move.span, move.why, said))
 
 
-def _empty(span: Span, why: str, said: Label) -> pa.Buffer:
+def _empty(span: Span, why: str, said: StoreHeader) -> pa.Buffer:
     """A part of the runs without rows, but with all columns: many readers take those of the first part for all."""
     words = {"first": str(span[0]), "last": str(span[1]), "store": said.mark, "moved": why}
-    return parts.parquet(schema.runs(schema.read(said.columns)).empty_table(), words)
+    return parts.parquet(schema.runs(schema.columns_from_text(said.columns)).empty_table(), words)
 
 
 def _keep(folder: Path, path: Path) -> Path | None:
@@ -131,7 +131,7 @@ def _keep(folder: Path, path: Path) -> Path | None:
         return None
     broken = folder / BROKEN
     broken.mkdir(exist_ok=True)
-    sync(folder)
+    sync_folder(folder)
     for number in itertools.count():
         target = broken / f"{path.parent.name}-{path.stem}{f'-{number}' if number else ''}{path.suffix}"
         try:
@@ -140,6 +140,6 @@ def _keep(folder: Path, path: Path) -> Path | None:
             if target.samefile(path):  # an earlier repair was cut off here
                 return target
         else:
-            sync(broken)
+            sync_folder(broken)
             return target
     return None

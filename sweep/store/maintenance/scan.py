@@ -14,16 +14,16 @@ from sweep import schema
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
 from sweep.store import parts
-from sweep.store.atomic_files import MANIFEST, reading
-from sweep.store.compaction import SWAP
-from sweep.store.maintenance.diagnosis import Finding, Look, Move, Places
+from sweep.store.atomic_files import MANIFEST, reading_errors
+from sweep.store.compaction import SWAP_FOLDERS
+from sweep.store.maintenance.diagnosis import Diagnosis, Finding, Move, PartScan
 
 _LOST = "Put the manifest of this sweep back, or use another --out"
 _FOREIGN = "Move it elsewhere: whoever reads all of the folder reads it too"
 
 
 @dataclass(frozen=True)
-class Label:
+class StoreHeader:
     """What a store says of itself: the columns of its runs, and the mark that each of its parts bears."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +54,7 @@ def survey(folder: Path) -> Survey:
     """Judge all parts of a store. Raises StoreError where there is none."""
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder. Give the folder of a sweep, such as results/quickstart.")
-    if (folder / SWAP).exists():
+    if (folder / SWAP_FOLDERS).exists():
         cure = f"Wait for it if it is under way; otherwise `python -m sweep repair {folder}` finishes it"
         return Survey((Finding(folder, "is being compacted, or a compaction was cut off", cure),))
     before = _state(folder)
@@ -62,8 +62,8 @@ def survey(folder: Path) -> Survey:
     tables, waiting = _tables(folder, own)
     if _is_strange(own, [part for looks in tables.values() for part in looks.values()]):
         findings = [Finding(folder / MANIFEST, "belongs to another store than each of the parts", _LOST)]
-        own = Label()
-    places = Places(folder, tables[RUNS], tables[CURVES], own.mark)
+        own = StoreHeader()
+    places = Diagnosis(folder, tables[RUNS], tables[CURVES], own.mark)
     foreign = [path for kind in (RUNS, CURVES) for path in _foreign(folder / kind)]
     findings += [*places.findings, *(Finding(path, "is no part of the store", _FOREIGN) for path in foreign)]
     if _state(folder) != before:
@@ -73,32 +73,32 @@ def survey(folder: Path) -> Survey:
     return Survey(tuple(findings), waiting, tuple(foreign), tuple(places.moves), counts, rows)
 
 
-def label(folder: Path) -> Label:
+def read_header(folder: Path) -> StoreHeader:
     """What the manifest says. Raises StoreError where it is broken or missing."""
-    with reading(folder / MANIFEST, _LOST):
+    with reading_errors(folder / MANIFEST, _LOST):
         try:
             said = json.loads((folder / MANIFEST).read_bytes())
-            found = Label(dict(said["columns"]), str(said["info"]["store"]))
-            schema.read(found.columns)
+            found = StoreHeader(dict(said["columns"]), str(said["info"]["store"]))
+            schema.columns_from_text(found.columns)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError("it does not say the columns of the runs and the mark of the store") from error
         return found
 
 
-def look(path: Path, wanted: pa.Schema) -> Look:
+def scan_part(path: Path, wanted: pa.Schema) -> PartScan:
     """Read all pages of a part, their checksums checked, that should have the columns of a schema at least."""
     try:
         table, count = parts.rows(path), parts.count(path)
     except (StoreError, pa.ArrowException) as error:
         if not path.exists():
             raise StoreError(f"{path} vanished while it was read. Run the same command again.") from error
-        return Look(path, f"cannot be read: {' '.join(str(error.__cause__ or error).split()).rstrip('.')}")
+        return PartScan(path, f"cannot be read: {' '.join(str(error.__cause__ or error).split()).rstrip('.')}")
     if table.num_rows != count:
-        return Look(path, f"cannot be read: it holds {table.num_rows} rows and says {count}")
+        return PartScan(path, f"cannot be read: it holds {table.num_rows} rows and says {count}")
     said = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in _said(table)}
     fault = next(_faults(table, wanted, path.parent.name), "")
     trials = np.empty(0, np.int64) if fault else np.unique(table["trial"].to_numpy())
-    return Look(path, fault, table.num_rows, trials, said)
+    return PartScan(path, fault, table.num_rows, trials, said)
 
 
 def _said(table: pa.Table) -> Iterable[tuple[bytes, bytes]]:
@@ -122,18 +122,18 @@ def _faults(table: pa.Table, wanted: pa.Schema, kind: str) -> Iterator[str]:
         yield f"holds trial {columns[-1][order][1:][alike][0]} twice"
 
 
-def _label(folder: Path) -> tuple[Label, list[Finding]]:
+def _label(folder: Path) -> tuple[StoreHeader, list[Finding]]:
     try:
-        return label(folder), []
+        return read_header(folder), []
     except StoreError as error:
-        return Label(), [Finding(folder / MANIFEST, f"cannot be read: {error.__cause__}", _LOST)]
+        return StoreHeader(), [Finding(folder / MANIFEST, f"cannot be read: {error.__cause__}", _LOST)]
 
 
-def _tables(folder: Path, said: Label) -> tuple[dict[str, dict[int, Look]], dict[int, Path]]:
+def _tables(folder: Path, said: StoreHeader) -> tuple[dict[str, dict[int, PartScan]], dict[int, Path]]:
     """All parts by table and number, and those curves among them that have not got their names yet."""
     # Curves first: of two parts that are being committed the runs come first, so those of all curves found here exist.
     curves = _looks(folder / CURVES, schema.curves())
-    runs = _looks(folder / RUNS, schema.runs(schema.read(said.columns)))
+    runs = _looks(folder / RUNS, schema.runs(schema.columns_from_text(said.columns)))
     waiting = dict[int, Path]()
     for number in runs.keys() - curves.keys():
         hidden = folder / CURVES / Path(runs[number].said.get("curves", "")).name
@@ -141,15 +141,17 @@ def _tables(folder: Path, said: Label) -> tuple[dict[str, dict[int, Look]], dict
             waiting[number] = hidden
         named = folder / CURVES / parts.name(number)
         if path := next((path for path in (hidden, named) if path.is_file()), None):
-            curves[number] = look(path, schema.curves())
+            curves[number] = scan_part(path, schema.curves())
     return {RUNS: runs, CURVES: curves}, waiting
 
 
-def _looks(folder: Path, wanted: pa.Schema) -> dict[int, Look]:
-    return {number: look(path, wanted) for path in parts.listed(folder) if (number := parts.number(path)) is not None}
+def _looks(folder: Path, wanted: pa.Schema) -> dict[int, PartScan]:
+    return {
+        number: scan_part(path, wanted) for path in parts.listed(folder) if (number := parts.number(path)) is not None
+    }
 
 
-def _is_strange(said: Label, found: list[Look]) -> bool:
+def _is_strange(said: StoreHeader, found: list[PartScan]) -> bool:
     """Do all parts bear other marks than the manifest? Then it is the manifest that was swapped."""
     marks = [part.said["store"] for part in found if "store" in part.said]
     return bool(said.mark) and len(marks) > 1 and said.mark not in marks

@@ -18,8 +18,8 @@ from matplotlib.text import Text
 
 import analysis
 from analysis import Bands, Cells, PairedGap
-from analysis.figures.phase_diagram import colours
-from analysis.tables.labels import interval, number, ticks
+from analysis.figures.phase_diagram import color_scale
+from analysis.tables.labels import format_interval, format_number, ticks
 from sweep.errors import SweepError
 
 
@@ -110,7 +110,7 @@ def test_colour_limits_are_fixed_for_errors_and_centred_for_signs(
 ):
     cells = pd.DataFrame({"mean": means})
     cells.attrs = {"of": value, "column": value}
-    assert tuple(colours(cells)) == expected
+    assert tuple(color_scale(cells)) == expected
 
 
 def test_a_large_plane_is_drawn_without_numbers_and_as_an_image(make: Any):
@@ -159,13 +159,13 @@ def test_files_are_the_same_twice_and_embed_fonts(runs: pd.DataFrame, tmp_path: 
 
 
 def test_numbers_as_people_read_them():
-    assert [number(v) for v in (200, 1e-5, 0.30000001, None, float("nan"), True, "gd", 1e7)] == [
+    assert [format_number(v) for v in (200, 1e-5, 0.30000001, None, float("nan"), True, "gd", 1e7)] == [
         *("200", "1e-5", "0.3", "none", "none", "yes", "gd", "1e7")
     ]
     assert ticks([0.1, 0.101, 0.2]) == ["0.1", "0.101", "0.2"]
-    assert interval(0.5312, 0.4912, 0.5712) == "0.531 [0.491, 0.571]"
-    assert interval(0.5, 0.5, 0.5, "+") == "+0.500 (all seeds alike)"
-    assert interval(0.5, float("nan"), float("nan")) == "0.500"
+    assert format_interval(0.5312, 0.4912, 0.5712) == "0.531 [0.491, 0.571]"
+    assert format_interval(0.5, 0.5, 0.5, "+") == "+0.500 (all seeds alike)"
+    assert format_interval(0.5, float("nan"), float("nan")) == "0.500"
 
 
 def test_what_has_no_value_on_the_axis_is_a_level_over_all_of_it(make: Any):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.refinement.grid_edit import with_cells
+from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import LEAST, Refinement
 from analysis.refinement.rounds import refine
 from analysis.stats.boundary import Boundary
@@ -151,7 +151,7 @@ def test_rows_that_were_refined_keep_intervals_seeds_and_direction() -> None:
 def enumerated(text: str) -> set[tuple[object, ...]]:
     """The points of a grid: optimizer, n, snr and seed."""
     found = set()
-    for block in grid.parse(text).blocks:
+    for block in grid.parse_grid(text).blocks:
         for rows in block.rows(1000):
             columns = block.columns(rows)
             names = np.broadcast_to(columns["optimizer"], len(rows))
@@ -161,7 +161,7 @@ def enumerated(text: str) -> set[tuple[object, ...]]:
 
 def test_a_written_grid_has_exactly_the_points_and_keeps_everything_else() -> None:
     cells, seeds = {"snr": [0.7071067812, 1e-05, 2.0], "n": [10, 10, 40]}, [4, 5, 6]
-    text = with_cells(TEXT, "planted-refined", cells, seeds, "n < 30")
+    text = grid_with_cells(TEXT, "planted-refined", cells, seeds, "n < 30")
     expected = {
         (name, n, snr, seed)
         for name in ("gd", "adam")
@@ -178,14 +178,14 @@ def test_a_new_grid_makes_the_very_trials_of_the_old_one_where_they_meet() -> No
     def trials(text: str) -> set[int]:
         return {
             trial
-            for block in grid.parse(text).blocks
+            for block in grid.parse_grid(text).blocks
             for rows in block.rows(1000)
             for trial in block.ids(rows)[0].tolist()
         }
 
     xs = np.geomspace(0.25, 4, 5).tolist()
     cells = {"n": [10, 20, 40] * 5, "snr": [x for x in xs for _ in range(3)]}
-    assert trials(with_cells(TEXT, "other", cells, range(4))) == trials(TEXT)
+    assert trials(grid_with_cells(TEXT, "other", cells, range(4))) == trials(TEXT)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_new_grid_makes_the_very_trials_of_the_old_one_where_they_meet() -> No
 def test_a_grid_that_cannot_be_given_other_cells_says_why(old: str, new: str, column: str, said: str) -> None:
     text = TEXT.replace(old, new).replace("flip: 1e-1}", "flip: 1e-1}" + "]" * ("data: [" in new))
     with pytest.raises(SweepError, match=said):
-        with_cells(text, "other", {column: [1.0]}, [0])
+        grid_with_cells(text, "other", {column: [1.0]}, [0])
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_a_sweep_is_refined_in_a_store_of_its_own(store: Path, tmp_path: Path) -
     said = list(refine(store, SMALL, 0, out))
     assert len(said) == 2 and "round-1.yaml --out" in said[1] and not (out / "runs").exists()
     said = list(refine(store, SMALL, 1, out))
-    planned = grid.load(out / "round-1.yaml")
+    planned = grid.load_grid(out / "round-1.yaml")
     rows = table(out)
     assert len(rows) == planned.size <= 32 and rows["seed"].min() == 4
     assert f"{48 + len(rows):,} runs: 2 of 2 rows" in said[-1]

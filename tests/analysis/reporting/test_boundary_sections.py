@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.reporting.section import Exhibit
-from analysis.reporting.sections import exhibits
-from analysis.reporting.view import view
+from analysis.reporting.section import Section
+from analysis.reporting.sections import report_sections
+from analysis.reporting.view import make_view
 
 SNRS, SIZES = [float(x) for x in np.geomspace(0.1, 10, 13)], (10, 40, 160, 640)
 
@@ -28,8 +28,8 @@ def fallen(make: Any, power: int = 3, first: int = 0, **more: Any) -> list[dict[
     return rows
 
 
-def shown(folder: Path, **more: Any) -> dict[str, Exhibit]:
-    return {each.name: each for each in exhibits(folder, view(analysis.load(folder)), 0.95, **more)}
+def shown(folder: Path, **more: Any) -> dict[str, Section]:
+    return {each.name: each for each in report_sections(folder, make_view(analysis.load(folder)), 0.95, **more)}
 
 
 def test_boundary_exponent_and_theory_stand_on_the_page(make: Any, tmp_path: Path):

@@ -17,7 +17,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 import analysis
-from analysis.tables.labels import interval
+from analysis.tables.labels import format_interval
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -124,7 +124,7 @@ def told(folder: Path, name: str, **cell: Any) -> str:
     """Mean and interval of a cell by its CSV file."""
     table = pd.read_csv(folder / "figures" / f"{name}.csv")
     kept = table[np.logical_and.reduce([table[key] == value for key, value in cell.items()])]
-    return interval(*kept[["mean", "low", "high"]].iloc[0], "+" if name.startswith("paired") else "")
+    return format_interval(*kept[["mean", "low", "high"]].iloc[0], "+" if name.startswith("paired") else "")
 
 
 def test_nothing_is_loaded_and_nothing_goes_wrong(browser: Browser, folder: Path):

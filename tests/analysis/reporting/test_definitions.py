@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.reporting.definitions import KINDS, setting
+from analysis.reporting.definitions import KINDS, training_setting
 from sweep import data, models, objectives
 
 
@@ -20,7 +20,7 @@ def test_every_shipped_kind_has_a_formula() -> None:
 def test_numbers_are_told_once(make: Any) -> None:
     """One value where all runs have it, the values where they are few, else from where to where."""
     rows = [make.row(i, i, "gd", seed=i % 2, snr=float(1 + i // 2), n=20, d=100) for i in range(12)]
-    told = " ".join(setting(make.runs(rows)))
+    told = " ".join(training_setting(make.runs(rows)))
     assert "n = 20" in told and "d = 100" in told
     assert "Varied: snr from 1 to 6 (6 values); " in told and told.endswith("; seed 0, 1.")
 
@@ -28,5 +28,5 @@ def test_numbers_are_told_once(make: Any) -> None:
 @pytest.mark.parametrize("kind", ["mine", None])
 def test_kinds_of_the_user_have_no_formula_and_do_no_harm(make: Any, kind: str | None) -> None:
     runs = make.runs([make.row(i, i, "gd", seed=i) for i in range(2)]).assign(data=kind, model=kind)
-    told = setting(pd.DataFrame(runs))
+    told = training_setting(pd.DataFrame(runs))
     assert not any("patches" in sentence for sentence in told) and "Varied: seed 0, 1." in told[-1]

@@ -20,10 +20,10 @@ import pytest
 
 import analysis
 from analysis import Bands, Cells, PairedGap
-from analysis.reporting.sections import Exhibit, exhibits
-from analysis.reporting.tooltips import pointer
-from analysis.reporting.view import view
-from analysis.tables.labels import interval
+from analysis.reporting.sections import Exhibit, report_sections
+from analysis.reporting.tooltips import tooltip_data
+from analysis.reporting.view import make_view
+from analysis.tables.labels import format_interval
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -163,7 +163,7 @@ def test_every_figure_has_its_table(incomplete: tuple[Path, Page]):
 
 
 def shown(folder: Path) -> dict[str, Exhibit]:
-    return {each.name: each for each in exhibits(folder, view(analysis.load(folder)), 0.95)}
+    return {each.name: each for each in report_sections(folder, make_view(analysis.load(folder)), 0.95)}
 
 
 def test_curves_are_those_of_the_most_telling_cell(incomplete: tuple[Path, Page]):
@@ -275,19 +275,21 @@ def test_numbers_are_those_of_the_sentences_to_the_digit(make: Any, rng: np.rand
     rows = make.plane(lambda o, snr, a, k: float(scale[snr] * rng.normal()), snrs, alphas, seeds=3)
     runs = make.runs([row for row in rows if row["seed"] == 0 or row["snr"] > 0.02])
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
-    panels = pointer(analysis.phase_diagram(cells), cells)
+    panels = tooltip_data(analysis.phase_diagram(cells), cells)
     assert [panel["name"] for panel in panels] == ["adam", "gd"]
     for cell in cells.itertuples():
         panel = panels[["adam", "gd"].index(str(cell.optimizer))]
         told = worded(panel, alphas.index(cell.feature_noise), snrs.index(cell.snr))
-        assert told == re.sub(r"-(?=[0.]+(?![0-9.]))", "", interval(cell.mean, cell.low, cell.high)), cell  # no -0.00
+        assert told == re.sub(r"-(?=[0.]+(?![0-9.]))", "", format_interval(cell.mean, cell.low, cell.high)), (
+            cell
+        )  # no -0.00
 
 
 def test_cells_lie_where_the_figure_draws_them(make: Any):
     """Rows grow upwards: the first row is the lowest, and its place from above the largest."""
     cells = Cells("snr", "feature_noise", "difference")(PairedGap("adam", "gd")(make.runs(make.plane(make.planted))))
     figure = analysis.phase_diagram(cells)
-    (panel,) = pointer(figure, cells)
+    (panel,) = tooltip_data(figure, cells)
     assert panel["x"] == pytest.approx([1 / 6, 1 / 2, 5 / 6], abs=1e-4) and panel["y"] == [0.75, 0.25]
     assert panel["columns"] == ["snr = 0.1", "snr = 0.3", "snr = 1"]
     assert panel["rows"] == ["feature_noise = 0.1", "feature_noise = 0.2"]
@@ -300,7 +302,7 @@ def test_what_is_not_there_is_null(make: Any):
     rows = [row for row in make.plane(make.planted) if (row["snr"], row["feature_noise"]) != (1.0, 0.2)][:-1]
     rows[0]["status"] = "nonfinite"
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(make.runs(rows))
-    adam, gd = pointer(analysis.phase_diagram(cells), cells)
+    adam, gd = tooltip_data(analysis.phase_diagram(cells), cells)
     assert adam["count"] == [3, 4, 4, 4, 4, None] and adam["nonfinite"] == [1, 0, 0, 0, 0, None]
     assert gd["count"] == [4, 4, 3, 4, 4, None] and gd["missing"] == [0, 0, 1, 0, 0, None]
     assert gd["mean"][-1] is None and gd["below"][-1] is None
@@ -311,7 +313,7 @@ def test_an_infinite_end_leaves_the_other_one(make: Any):
     cells = Cells("snr", "feature_noise", "test_error")(make.runs(make.plane(make.planted, optimizers=("gd",))))
     cells = cells.assign(mean=60.0, low=55.5, high=[math.inf, 70.0] + 4 * [math.nan])
     cells["low"] = cells["low"].where(cells["high"].notna())
-    (panel,) = pointer(analysis.phase_diagram(cells), cells)
+    (panel,) = tooltip_data(analysis.phase_diagram(cells), cells)
     told = [[panel[name][place] for name in ("digits", "mean", "below", "above")] for place in (0, 3, 1)]
     assert told == [[1, 600, 45, None], [1, 600, 45, 100], [3, 60_000, None, None]]
 
@@ -320,7 +322,7 @@ def test_points_of_lines_lie_on_their_lines(make: Any):
     rows = [row for row in make.plane(make.planted) if (row["optimizer"], row["snr"]) != ("gd", 0.3)]
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(make.runs(rows))
     figure = analysis.gap_figure(cells)
-    panels = pointer(figure, cells)
+    panels = tooltip_data(figure, cells)
     assert [panel["name"] for panel in panels] == ["feature_noise = 0.1", "feature_noise = 0.2"]
     for ax, panel in zip(figure.axes, panels, strict=True):
         assert panel["lines"] and panel["rows"] == ["adam", "gd"]
@@ -333,7 +335,7 @@ def test_points_of_lines_lie_on_their_lines(make: Any):
 
 def test_curves_have_a_panel_an_observable(store: Any):
     bands = Bands()(analysis.load_curves(store).query("snr == 0.1 and feature_noise == 0.1"))
-    panels = pointer(analysis.curves_figure(bands), bands)
+    panels = tooltip_data(analysis.curves_figure(bands), bands)
     assert [panel["name"] for panel in panels] == ["feature learning", "noise memorization"]
     assert panels[0]["columns"] == ["step = 0", "step = 1", "step = 10", "step = 100"]
     assert worded(panels[0], 0, 3) == "-0.200 (all seeds alike)"
@@ -345,7 +347,7 @@ def test_a_level_without_an_axis_is_no_point(make: Any):
     runs = make.runs([{**row, "snr": 1.0, "noise": 1.0} for row in rows if row["feature_noise"] == 0.1])
     runs = runs[(runs["optimizer"] == "adam") | (runs["problem"] < 4)]
     cells = Cells("b1", None, "test_error", "optimizer")(runs)
-    (panel,) = pointer(analysis.gap_figure(cells), cells)
+    (panel,) = tooltip_data(analysis.gap_figure(cells), cells)
     assert panel["rows"] == ["adam"] and len(panel["columns"]) == 3
 
 
@@ -358,7 +360,7 @@ def test_a_large_map_stays_small(make: Any, rng: np.random.Generator):
     cells = keys.to_frame(index=False).assign(**told, incomplete=False)
     cells.attrs = {"x": "snr", "y": "feature_noise", "facet": "optimizer", "level": 0.95}
     cells.attrs |= {"of": "test_error", "column": "test_error"}
-    panels = pointer(analysis.phase_diagram(cells), cells)
+    panels = tooltip_data(analysis.phase_diagram(cells), cells)
     assert [len(panel["mean"]) for panel in panels] == [10_000, 10_000] and panels[0]["count"] == 8
     assert len(set(panels[0]["columns"])) == 100
     assert len(json.dumps(panels, separators=(",", ":"))) < 300_000
@@ -368,5 +370,10 @@ def test_a_figure_of_something_else_is_silent(make: Any):
     """A page that told other numbers than it draws would be worse than one that tells none."""
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(make.runs(make.plane(make.planted)))
     for draw in (analysis.phase_diagram, analysis.gap_figure):
-        assert pointer(draw(cells), cells) and pointer(draw(cells.assign(mean=cells["mean"] / 2)), cells) == []
-    assert pointer(None, cells) == [] and pointer(analysis.phase_diagram(cells), cells.drop(columns="count")) == []
+        assert (
+            tooltip_data(draw(cells), cells) and tooltip_data(draw(cells.assign(mean=cells["mean"] / 2)), cells) == []
+        )
+    assert (
+        tooltip_data(None, cells) == []
+        and tooltip_data(analysis.phase_diagram(cells), cells.drop(columns="count")) == []
+    )

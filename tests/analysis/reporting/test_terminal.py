@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 import analysis
-from analysis.reporting.terminal import looks, picture
+from analysis.reporting.terminal import picture, watch_frames
 from sweep.errors import SweepError
 
 SNRS, ALPHAS = (0.1, 0.3, 1.0), (0.1, 0.2)
@@ -61,7 +61,7 @@ def test_it_follows_the_store_until_all_is_there(make: Any, tmp_path: Path):
     """A look for each change of the parts, none for a look at the same ones, and the last one when all is there."""
     rows = make.plane(make.planted)
     store = make.write_store(tmp_path / "store", rows[:20], trials=len(rows), parts=1)
-    found = looks(store, every=0.01)
+    found = watch_frames(store, every=0.01)
     assert "28 of 48 trials are missing" in "\n".join(lines(next(found)))
     (store / "runs" / "part-0.parquet").rename(store / "runs" / "_aside")
     assert next(found) == f"{store} has no runs yet."

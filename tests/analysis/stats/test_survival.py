@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 import analysis
-from analysis.stats.survival import FitTime, SignFlips, product_limit, survival_figure, wilson
+from analysis.stats.survival import FitTime, SignFlips, product_limit, survival_figure, wilson_interval
 from sweep.errors import SweepError
 
 REMISSION = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
@@ -262,7 +262,7 @@ def test_flips_of_a_store(store: Any) -> None:
 
 def test_the_interval_of_a_share_is_that_of_scipy() -> None:
     count, total = pd.Series([0, 3, 8, 8]), pd.Series([8, 8, 8, 100])
-    low, high = wilson(count, total, 0.9)
+    low, high = wilson_interval(count, total, 0.9)
     for i in range(4):
         known = stats.binomtest(int(count[i]), int(total[i])).proportion_ci(0.9, method="wilson")
         assert (low[i], high[i]) == pytest.approx((known.low, known.high), abs=1e-12)

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.reporting.view import view
-from analysis.tables.axes import determined, finite, keep, require
+from analysis.reporting.view import make_view
+from analysis.tables.axes import filter_rows, finite_values, is_determined_by, require_columns
 from sweep.errors import SweepError
 
 
@@ -54,26 +54,26 @@ def test_training_is_an_axis_where_the_problem_has_none(make: Any):
 
 def test_determined_counts_missing_as_a_value():
     table = pd.DataFrame({"a": [1, 1, 2], "b": [np.nan, np.nan, 1.0], "c": [np.nan, 1.0, 1.0]})
-    assert determined(table, "b", ["a"]) and not determined(table, "c", ["a"])
-    assert determined(table, "a", ["a"]) and not determined(table, "a", [])
+    assert is_determined_by(table, "b", ["a"]) and not is_determined_by(table, "c", ["a"])
+    assert is_determined_by(table, "a", ["a"]) and not is_determined_by(table, "a", [])
 
 
 def test_a_diverged_run_has_no_error(make: Any):
     rows = [make.row(0, 0, "gd", test_error=0.0, status="nonfinite"), make.row(1, 1, "gd", test_error=float("inf"))]
-    assert finite(make.runs(rows), "test_error").isna().all()
+    assert finite_values(make.runs(rows), "test_error").isna().all()
 
 
 def test_bad_names_and_conditions_are_sentences(make: Any):
     runs = make.runs(make.plane(make.planted))
     with pytest.raises(SweepError, match="Did you mean sparsity"):
-        require(runs, ["sparsty"])
+        require_columns(runs, ["sparsty"])
     with pytest.raises(SweepError, match="There are trial"):
-        require(runs, ["zzz"])
+        require_columns(runs, ["zzz"])
     with pytest.raises(SweepError, match="cannot be evaluated"):
-        keep(runs, "snr ==")
+        filter_rows(runs, "snr ==")
     with pytest.raises(SweepError, match="No row satisfies"):
-        keep(runs, "snr > 100")
-    assert len(keep(runs, "snr > 0.5 and optimizer == 'gd'")) == 8
+        filter_rows(runs, "snr > 100")
+    assert len(filter_rows(runs, "snr > 0.5 and optimizer == 'gd'")) == 8
 
 
 def test_a_view_keeps_other_axes_at_one_value_and_says_so(make: Any):
@@ -83,7 +83,7 @@ def test_a_view_keeps_other_axes_at_one_value_and_says_so(make: Any):
         for n in (10, 20)
         for alpha in (0.1, 0.2, 0.3)
     ]
-    shown = view(runs_of(make, points))
+    shown = make_view(runs_of(make, points))
     assert (shown.x, shown.y, shown.by) == ("snr", "n", ())
     assert shown.runs["feature_noise"].unique().tolist() == [0.2]
     assert shown.notes == ("Shown at feature_noise = 0.2, one of 3 values that were run.",)
@@ -91,7 +91,7 @@ def test_a_view_keeps_other_axes_at_one_value_and_says_so(make: Any):
 
 def test_a_view_of_kinds_keeps_the_most_frequent(make: Any):
     points = [{"snr": snr} for snr in (0.1, 0.3, 1.0)] + [{"model": "linear", "snr": 1.0, "power": None}]
-    shown = view(runs_of(make, points))
+    shown = make_view(runs_of(make, points))
     assert shown.runs["model"].unique().tolist() == ["cnn"] and shown.x == "snr"
     assert shown.notes == ("Shown at model = cnn, one of 2 values that were run.",)
 
@@ -99,6 +99,6 @@ def test_a_view_of_kinds_keeps_the_most_frequent(make: Any):
 def test_a_view_tunes_what_belongs_to_the_training(make: Any):
     rows = make.plane(make.planted)
     slow = [{**row, "trial": row["trial"] + 1000, "lr": row["lr"] / 10, "train_loss": 0.5} for row in rows]
-    shown = view(make.runs([*rows, *slow]))
+    shown = make_view(make.runs([*rows, *slow]))
     assert shown.runs["trial"].max() < 1000 and (shown.x, shown.y) == ("snr", "feature_noise")
     assert "Over lr" in shown.notes[0] and "test data had no part" in shown.notes[0]
