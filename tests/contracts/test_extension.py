@@ -134,7 +134,7 @@ def test_a_careless_rewriting_would_be_seen(
         return count
 
     run(FIRST, tmp_path / "store")
-    monkeypatch.setattr(module, "rewrite", careless)
+    monkeypatch.setattr(module, "rewrite_parts", careless)
     answer = run(ADAMW, tmp_path / "store")
     stage = Stage(answer, rows(tmp_path / "store"), rows(tmp_path / "store", "curves"))
     assert what in lost(stages[0], stage)

@@ -183,7 +183,7 @@ def test_lanes_that_diverge_otherwise_would_be_seen(
     what: str,
 ) -> None:
     """Each mutant is right as long as nothing diverges."""
-    monkeypatch.setattr(step, "go_on", mutant)
+    monkeypatch.setattr(step, "update_if_running", mutant)
     monkeypatch.setattr(programs.jax, "vmap", functools.partial(jax.vmap, axis_name="block"))
     same(train(batch(members()), lanes=2, block=2), paired)
     with pytest.raises(AssertionError, match=what):

@@ -376,7 +376,7 @@ def test_sizes_beyond_those_of_jax(sizes, asked):
 def test_coordinates_are_asked_about_once_for_blocks_alike(monkeypatch):
     """A thousand blocks were traced for eight seconds."""
     asked = []
-    monkeypatch.setattr(coordinates.filters, "unfit", lambda *parts: asked.append(parts))
+    monkeypatch.setattr(coordinates.filters, "incompatibility", lambda *parts: asked.append(parts))
     optimizer = union([f"{{kind: gd, lr: {i}}}" for i in range(1, 51)])
     assert size(text_of(optimizer=optimizer, more="coordinates: support")) == 50
     assert len(asked) == 1

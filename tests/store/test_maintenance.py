@@ -551,8 +551,8 @@ COMMANDS: dict[str, Callable[[Path], object]] = {"repair": repair, "compact": co
 MUTANTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "runs first": ("_mend", runs_first),
     "without empty parts": ("replace", without_empty_parts),
-    "in place": ("rewrite", in_place),
-    "too soon": ("rewrite", too_soon),
+    "in place": ("rewrite_parts", in_place),
+    "too soon": ("rewrite_parts", too_soon),
 }
 
 

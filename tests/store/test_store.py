@@ -312,7 +312,7 @@ def test_only_temporaries_of_dead_processes_of_this_host_are_removed(tmp_path: P
 def test_a_store_that_takes_all_temporaries_for_its_own_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweep.store.store.abandoned", lambda path: True)
+    monkeypatch.setattr("sweep.store.store.is_abandoned", lambda path: True)
     _, lost = cleared(tmp_path)
     assert {"_tmp-notes", f"runs/_tmp-{owner()}-0123abcd"} < lost
 

@@ -265,7 +265,7 @@ def test_every_gpu_has_a_worker_and_none_has_two(
 
     monkeypatch.setattr(train, "_platform", lambda: "gpu")
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)
-    monkeypatch.setattr(train.launch, "Local", Recorded)
+    monkeypatch.setattr(train.launcher, "LocalWorkers", Recorded)
     with jax_as_it_was():
         sweep(write_grid(tmp_path, GRID), tmp_path / "store", workers=asked, quiet=True)
         ((told, number),) = started

@@ -170,7 +170,7 @@ def test_lanes_that_will_not_fit_are_never_tried(whole: Path, tmp_path: Path, mo
 
     with jax_as_it_was(), monkeypatch.context() as patch:
         patch.setattr(programs, "compiled_programs", programs)
-        patch.setattr(programs, "memory", lambda programs, trials, lanes: lanes)
+        patch.setattr(programs, "memory_needed", lambda programs, trials, lanes: lanes)
         patch.setattr(programs, "memory_limit", lambda: 5)
         patch.setenv("JAX_COMPILATION_CACHE_DIR", environment()["JAX_COMPILATION_CACHE_DIR"])
         store = sweep(whole.parent / "grid.yaml", tmp_path / "store", workers=1, quiet=True)
