@@ -124,7 +124,7 @@ def test_a_careless_rewriting_would_be_seen(
     """Mutants that lose a row, write values where there were none, or mix rows up when columns are added."""
     from sweep.store import store as module
 
-    rewrite = module.rewrite
+    rewrite = module.rewrite_parts
 
     def careless(folder: Path, columns: Any) -> int:
         count = rewrite(folder, columns)

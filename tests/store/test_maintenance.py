@@ -479,7 +479,7 @@ def test_a_compaction_gives_the_room_back_where_the_disk_is_full(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     before = state(store)
-    rewrite = maintenance.rewrite
+    rewrite = maintenance.rewrite_parts
 
     def rewriting(*arguments: Any) -> None:
         with monkeypatch.context() as patch:
@@ -546,7 +546,7 @@ def too_soon(folder: Path, columns: Any) -> None:
     rewrite(folder, columns)
 
 
-rewrite = maintenance.rewrite
+rewrite = maintenance.rewrite_parts
 COMMANDS: dict[str, Callable[[Path], object]] = {"repair": repair, "compact": compact}
 MUTANTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "runs first": ("_mend", runs_first),
