@@ -68,13 +68,13 @@ class Ambient(AbstractFilters):
         weights = self.weights[...].T
         return lambda vectors: vectors.project(weights)
 
-    def covariance(self, scene: TrainingInputs) -> Float[Array, "units units"]:
+    def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
         return self.weights[...] @ self.weights[...].T
 
-    def squared_norm(self, scene: TrainingInputs) -> Scalar:
+    def squared_norm(self, inputs: TrainingInputs) -> Scalar:
         return jnp.sum(self.weights[...] ** 2)
 
-    def largest(self, scene: TrainingInputs) -> Scalar:
+    def largest(self, inputs: TrainingInputs) -> Scalar:
         return jnp.max(jnp.abs(self.weights[...]))
 
 

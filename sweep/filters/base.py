@@ -120,13 +120,13 @@ class AbstractFilters(nnx.Module):
         """What gives the pre-activations of any other vectors."""
 
     @abstractmethod
-    def covariance(self, scene: TrainingInputs) -> Float[Array, "units units"]:
+    def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
         """W^T W."""
 
     @abstractmethod
-    def squared_norm(self, scene: TrainingInputs) -> Scalar:
+    def squared_norm(self, inputs: TrainingInputs) -> Scalar:
         """||W||^2."""
 
     @abstractmethod
-    def largest(self, scene: TrainingInputs) -> Scalar | None:
+    def largest(self, inputs: TrainingInputs) -> Scalar | None:
         """The largest absolute weight; None where the coordinates do not know it."""

@@ -64,18 +64,18 @@ class Span(AbstractFilters):
         weights = self.weights(frame)
         return lambda vectors: vectors.project(weights)
 
-    def covariance(self, scene: TrainingInputs) -> Float[Array, "units units"]:
+    def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
         kept, along = self.kept[...], self.along[...]
-        cross = kept * span_inputs.tokens.first.T @ along
-        return kept**2 * span_inputs.frame.first_gram + cross + cross.T + along.T @ (span_inputs.tokens.gram @ along)
+        cross = kept * inputs.tokens.first.T @ along
+        return kept**2 * inputs.frame.first_gram + cross + cross.T + along.T @ (inputs.tokens.gram @ along)
 
-    def squared_norm(self, scene: TrainingInputs) -> Scalar:
+    def squared_norm(self, inputs: TrainingInputs) -> Scalar:
         kept, along = self.kept[...], self.along[...]
-        moved = jnp.sum(along * (2 * kept * span_inputs.tokens.first + span_inputs.tokens.gram @ along))
-        return jnp.maximum(kept**2 * jnp.trace(span_inputs.frame.first_gram) + moved, 0.0)
+        moved = jnp.sum(along * (2 * kept * inputs.tokens.first + inputs.tokens.gram @ along))
+        return jnp.maximum(kept**2 * jnp.trace(inputs.frame.first_gram) + moved, 0.0)
 
-    def largest(self, scene: TrainingInputs) -> Scalar | None:
-        return None if self.rotated else jnp.max(jnp.abs(self.weights(span_inputs.frame)))
+    def largest(self, inputs: TrainingInputs) -> Scalar | None:
+        return None if self.rotated else jnp.max(jnp.abs(self.weights(inputs.frame)))
 
 
 @jax.custom_vjp

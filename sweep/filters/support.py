@@ -54,15 +54,15 @@ class Support(AbstractFilters):
 
         return project
 
-    def covariance(self, scene: TrainingInputs) -> Float[Array, "units units"]:
+    def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
         raise NotImplementedError("Sparse noise has no Gaussian law that would ask for it.")
 
-    def squared_norm(self, scene: TrainingInputs) -> Scalar:
-        return jnp.sum(self.weights[...] ** 2) + self.kept[...] ** 2 * support_inputs.frame.other_square
+    def squared_norm(self, inputs: TrainingInputs) -> Scalar:
+        return jnp.sum(self.weights[...] ** 2) + self.kept[...] ** 2 * inputs.frame.other_square
 
-    def largest(self, scene: TrainingInputs) -> Scalar:
+    def largest(self, inputs: TrainingInputs) -> Scalar:
         touched = jnp.max(jnp.abs(self.weights[...]))
-        return jnp.maximum(touched, jnp.abs(self.kept[...]) * support_inputs.frame.other_largest)
+        return jnp.maximum(touched, jnp.abs(self.kept[...]) * inputs.frame.other_largest)
 
 
 def support_filters(source: Source) -> Support:
