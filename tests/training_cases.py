@@ -26,7 +26,7 @@ quick: Callable[..., Any] = functools.partial(jax.jit, compiler_options={"xla_ba
 class Trained(NamedTuple):
     """A lane before and after some updates. The status of `measured` knows of no target; that of `state` does."""
 
-    scene: TrainingInputs
+    inputs: TrainingInputs
     first: Any
     state: State
     measured: Measurement
@@ -35,26 +35,26 @@ class Trained(NamedTuple):
 def train(one: Trial, updates: int, points: int = POINTS) -> Trained:
     """So many calls of `advance`, then a measurement on so many fresh points."""
     problem = one.replace(optimizer=GradientDescent(lr=1.0), train=Train())
-    scene, params = _start(problem)
-    state = _advance(one, scene, params, updates)
-    return Trained(scene, params, state, _measure(problem, scene, state._replace(moments=(), order=None), points))
+    inputs, params = _start(problem)
+    state = _advance(one, inputs, params, updates)
+    return Trained(inputs, params, state, _measure(problem, inputs, state._replace(moments=(), order=None), points))
 
 
 @quick
 def _start(one: Trial) -> tuple[TrainingInputs, Any]:
-    scene, state = step.start(one)
-    return scene, state.params
+    inputs, state = step.start(one)
+    return inputs, state.params
 
 
 @quick
-def _advance(one: Trial, scene: TrainingInputs, params: Any, updates: Any) -> State:
+def _advance(one: Trial, inputs: TrainingInputs, params: Any, updates: Any) -> State:
     state = step.start(one)[1]._replace(params=params)
-    return jax.lax.fori_loop(0, updates, lambda _, state: step.advance(one, scene, state), state)
+    return jax.lax.fori_loop(0, updates, lambda _, state: step.advance(one, inputs, state), state)
 
 
 @functools.partial(quick, static_argnums=3)
-def _measure(one: Trial, scene: TrainingInputs, state: State, points: int) -> Measurement:
-    return measure.measure(one, scene, state, points)
+def _measure(one: Trial, inputs: TrainingInputs, state: State, points: int) -> Measurement:
+    return measure.measure(one, inputs, state, points)
 
 
 def told(trained: Trained) -> dict[str, float]:
