@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,40 +17,90 @@ RUNS, CURVES = "runs", "curves"
 IDS = {"trial": pa.int64(), "problem": pa.int64()}
 KINDS = {name: pa.string() for name in ("data", "model", "objective", "optimizer")}
 
-OBSERVABLES: dict[str, str] = {
-    "train_loss": "mean training loss, without the l2 term",
-    "train_error": "share of training points with margin <= 0 against the label the learner saw",
-    "test_loss": "mean loss on fresh points",
-    "test_error": "share of fresh points with margin <= 0",
-    "generalization_gap": "test_error - train_error",
-    "feature": "min over the classes j of max_r <w_{j,r}, j v>, v the unit feature direction",
-    "feature_pos": "max_r <w_{+1,r}, v>",
-    "feature_neg": "max_r <w_{-1,r}, -v>",
-    "noise_min": "min over training points i of max_r <w_{y_i,r}, xi_i>",
-    "noise_mean": "mean over training points of max_r <w_{y_i,r}, xi_i>",
-    "noise_max": "max over training points of max_r <w_{y_i,r}, xi_i>",
-    "margin_l2": "min_i y_i f(x_i) / ||w||_2 of a linear model",
-    "margin_linf": "min_i y_i f(x_i) / ||w||_inf of a linear model",
-    "grad_norm": "Euclidean norm of the gradient, with the l2 term",
-    "weight_norm": "Euclidean norm of all weights",
-    "weight_max": "largest absolute weight",
-}
-"""Floating-point columns of both tables, with their meaning; null where a model or a data set has no such thing."""
+STANDARD_OBSERVABLES = (
+    "train_loss",
+    "train_error",
+    "test_loss",
+    "test_error",
+    "generalization_gap",
+    "feature",
+    "feature_pos",
+    "feature_neg",
+    "noise_min",
+    "noise_mean",
+    "noise_max",
+    "margin_l2",
+    "margin_linf",
+    "grad_norm",
+    "weight_norm",
+    "weight_max",
+)
+"""Floating-point columns that both tables of every store have; `sweep.observables` declares them.
+
+They are null where a network or a data set has no such thing.
+"""
 
 OUTCOME = {"coordinates": pa.string(), "status": pa.string(), "steps": pa.int64(), "fit_step": pa.int64()}
 """`steps`: updates made. `fit_step`: first recorded step with no training error, null if there is none."""
 
-_TYPES: dict[type, pa.DataType] = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+
+class Observable(float):
+    """The type of a column that an observable makes, rather than a field of the grid."""
+
+
+_TYPES: dict[type, pa.DataType] = {
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    Observable: pa.float64(),
+}
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """What a column means and how people read it. Declared where the column is made, kept in the manifest.
+
+    `meaning` is a definition, `label` a short name for an axis, `symbol` its letter, `formula` the definition in
+    matplotlib's mathtext, `explanation` a sentence for readers of a report. `sense` is `less` or `more` where such values
+    are good, `signed` where the sign matters; `scale` is `log` or `linear`. `part` is the part of a trial that a field belongs to, `observable` for a measurement.
+    """
+
+    meaning: str = ""
+    label: str = ""
+    symbol: str = ""
+    unit: str = ""
+    formula: str = ""
+    explanation: str = ""
+    sense: str = ""
+    scale: str = ""
+    part: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """The entries that say something, for a manifest."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value}
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, Any]) -> ColumnInfo:
+        """The information in such entries; unknown ones, of a later version, are left out."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: str(value) for name, value in entries.items() if name in names})
 
 
 def runs(fields: Mapping[str, type]) -> pa.Schema:
     """Schema of the runs table: one row a trial.
 
-    `fields` maps every other column of the sweep (`n`, `snr`, `lr`, `schedule`, ...) to bool, int, float or str.
+    `fields` maps every other column of the sweep (`n`, `snr`, `lr`, `schedule`, ...) to bool, int, float or str, and
+    observables that are not standard to `Observable`.
     """
-    own = {name: _TYPES[kind] for name, kind in fields.items() if name != "seed"}
-    observed = dict.fromkeys(OBSERVABLES, pa.float64())
-    return pa.schema(list({**IDS, **KINDS, "seed": pa.int64(), **own, **OUTCOME, **observed}.items()))
+    declared = {name: _TYPES[kind] for name, kind in fields.items() if kind is not Observable and name != "seed"}
+    columns = {**IDS, **KINDS, "seed": pa.int64(), **declared, **OUTCOME, **_observables(fields)}
+    return pa.schema(list(columns.items()))
+
+
+def _observables(fields: Mapping[str, type]) -> dict[str, pa.DataType]:
+    further = (name for name, kind in fields.items() if kind is Observable)
+    return dict.fromkeys((*STANDARD_OBSERVABLES, *further), pa.float64())
 
 
 def columns_to_text(fields: Mapping[str, type]) -> dict[str, str]:
@@ -61,10 +114,10 @@ def columns_from_text(words: Mapping[str, str]) -> dict[str, type]:
     return {name: kinds[word] for name, word in words.items()}
 
 
-def curves() -> pa.Schema:
-    """Schema of the curves table: one row a trial and recorded step."""
-    return pa.schema([("trial", pa.int64()), ("step", pa.int64()), *((name, pa.float64()) for name in OBSERVABLES)])
+def curves(fields: Mapping[str, type] | None = None) -> pa.Schema:
+    """Schema of the curves table: one row a trial and recorded step, with the observables among `fields`."""
+    return pa.schema([("trial", pa.int64()), ("step", pa.int64()), *_observables(fields or {}).items()])
 
 
-FIXED = frozenset({*IDS, *KINDS, "seed", *OUTCOME, *OBSERVABLES, "step"})
+FIXED = frozenset({*IDS, *KINDS, "seed", *OUTCOME, *STANDARD_OBSERVABLES, "step"})
 """Column names that no field of a part may take."""

@@ -22,6 +22,7 @@ import jax
 
 from sweep.padding import Scalar as Scalar  # plugins take it from here
 from sweep.padding import Size
+from sweep.schema import ColumnInfo
 
 Role = Literal["static", "lane", "nested"]
 T = TypeVar("T")
@@ -32,7 +33,8 @@ class Field:
     """What is declared about one field of a part.
 
     `type` is bool, int, float or str, or the name of the family of a nested field; bounds are None where there is none.
-    `column` is its name in the runs table. `null` is the expression that stands for a missing value in a grid.
+    `column` is its name in the runs table. `null` is the expression that stands for a missing value in a grid. `doc` is
+    a definition, `label` a short name for an axis, `symbol` its letter there, `explanation` a sentence for a report.
     """
 
     name: str
@@ -49,6 +51,9 @@ class Field:
     null: str = ""
     optional: bool = False
     padded: bool = False
+    label: str = ""
+    symbol: str = ""
+    explanation: str = ""
 
     @property
     def required(self) -> bool:
@@ -69,6 +74,9 @@ class Alternative:
     from_field: str
     doc: str
     integer: bool = False
+    label: str = ""
+    symbol: str = ""
+    explanation: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,13 +102,17 @@ def static(
     choices: tuple[str, ...] = (),
     null: str = "",
     padded: bool = False,
+    label: str = "",
+    symbol: str = "",
+    explanation: str = "",
 ) -> Any:
     """A field that is compiled in: trials that differ in it need different programs.
 
     `padded` declares a count of which a part may hold a `Size`, so that trials that differ in it can share a program.
     """
-    more = {"at_least": at_least, "at_most": at_most, "choices": choices, "null": null, "padded": padded}
-    return _field("static", default, doc, **more)
+    bounds = {"at_least": at_least, "at_most": at_most}
+    words = {"label": label, "symbol": symbol, "explanation": explanation}
+    return _field("static", default, doc, choices=choices, null=null, padded=padded, **bounds, **words)
 
 
 def lane(
@@ -113,10 +125,14 @@ def lane(
     at_most: float | None = None,
     integer: bool = False,
     column: str = "",
+    label: str = "",
+    symbol: str = "",
+    explanation: str = "",
 ) -> Any:
     """A scalar that may differ from lane to lane of one compiled program. A default of None leaves the feature out."""
     bounds = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
-    return _field("lane", default, doc, integer=integer, column=column, **bounds)
+    words = {"label": label, "symbol": symbol, "explanation": explanation}
+    return _field("lane", default, doc, integer=integer, column=column, **bounds, **words)
 
 
 def nested(family: str, default: Any = dataclasses.MISSING, *, doc: str) -> Any:
@@ -205,6 +221,27 @@ def alternatives(cls: type) -> tuple[Alternative, ...]:
 def checks(cls: type) -> tuple[Check, ...]:
     """Relations between fields of this part (and of others) that must hold at every point."""
     return getattr(cls, "checks", ())
+
+
+def column_infos(cls: type, part: str) -> dict[str, ColumnInfo]:
+    """What the columns of a part mean, by column name: those of its fields and of its alternatives."""
+    columns = {field.column: field for field in fields(cls).values() if field.role != "nested"}
+    columns |= {alternative.name: alternative for alternative in alternatives(cls)}
+    return {
+        name: ColumnInfo(
+            declared.doc,
+            label=declared.label,
+            symbol=declared.symbol,
+            explanation=declared.explanation,
+            part=part,
+        )
+        for name, declared in columns.items()
+    }
+
+
+def definition(cls: type) -> str:
+    """What a kind is, for readers of a report: its `definition` if it has one, else the first line of its docstring."""
+    return getattr(cls, "definition", "") or (cls.__doc__ or "").strip().partition("\n")[0]
 
 
 Registry = Mapping[str, type]

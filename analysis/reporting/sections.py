@@ -22,6 +22,7 @@ from analysis.stats.bands import FIGURE, Bands
 from analysis.stats.cells import Cells
 from analysis.stats.paired_gap import PairedGap, pairs
 from analysis.tables.axes import largest_cell, sorted_unique
+from analysis.tables.columns import column_info, observable_names
 from analysis.tables.labels import (
     axis_label,
     best_possible_error,
@@ -31,7 +32,7 @@ from analysis.tables.labels import (
     gap_sentences,
 )
 from analysis.tables.load import load_curves, part_files
-from sweep.schema import CURVES, OBSERVABLES
+from sweep.schema import CURVES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,7 @@ def _means(runs: pd.DataFrame, confidence: float) -> Section:
     """Nothing but the seed varies: a table of means instead of a picture."""
     import pandas as pd
 
-    values = [name for name in OBSERVABLES if runs[name].notna().any()]
+    values = [name for name in observable_names() if runs[name].notna().any()]
     columns = {
         str(name): [_told(Cells(None, None, value, level=confidence)(own)) for value in values]
         for name, own in runs.groupby("optimizer")
@@ -148,7 +149,7 @@ def _told(cells: pd.DataFrame) -> str:
 def _curves(folder: Path, shown: View, confidence: float) -> Iterator[Section]:
     cell, place = most_informative_cell(shown, confidence)
     curves = load_curves(folder, trials=cell["trial"].tolist())
-    recorded = [name for name in OBSERVABLES if curves.loc[curves[name].notna(), "step"].nunique() > 1]
+    recorded = [name for name in observable_names() if curves.loc[curves[name].notna(), "step"].nunique() > 1]
     values = FIGURE if set(FIGURE) <= set(recorded) else tuple(name for name in OTHERWISE if name in recorded)
     if not values:
         return
@@ -176,4 +177,4 @@ def most_informative_cell(shown: View, confidence: float) -> tuple[pd.DataFrame,
 
 
 def _meaning(value: str) -> str:
-    return f"{axis_label(value).capitalize()}: {OBSERVABLES[value]}."
+    return f"{axis_label(value).capitalize()}: {column_info(value).meaning}."

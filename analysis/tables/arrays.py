@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.tables.axes import require_columns, require_one_run_per_seed
+from analysis.tables.columns import column_info
 from sweep.errors import SweepError
-from sweep.schema import OBSERVABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,6 @@ def labelled(runs: pd.DataFrame, *dims: str, values: tuple[str, ...] = ("test_er
         raise SweepError(f"Several runs share one place of {', '.join(dims)}. Name seed among them.")
     made = runs.set_index(list(dims))[list(values)].to_xarray()
     for name in values:
-        made[name].attrs["long_name"] = OBSERVABLES.get(name, name)
+        made[name].attrs["long_name"] = column_info(name).meaning or name
     made.attrs = {key: value for key, value in runs.attrs.items() if value is not None}
     return made

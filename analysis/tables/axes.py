@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
+from analysis.tables.columns import observable_names
 from sweep.errors import SweepError
 from sweep.schema import FIXED, KINDS
 from sweep.status import Status
@@ -35,7 +36,7 @@ def swept(runs: pd.DataFrame) -> list[str]:
     that are constant for each optimizer, such as a learning rate of its own.
     """
     given = ["optimizer"] if "optimizer" in runs else []
-    skipped = (FIXED - set(KINDS)) | DERIVED | {"optimizer"}
+    skipped = (FIXED - set(KINDS)) | DERIVED | {"optimizer", *observable_names()}
     fields = [name for name in runs if name not in skipped]
     return [str(name) for name in fields if _varies(runs[name]) and not is_determined_by(runs, str(name), given)]
 

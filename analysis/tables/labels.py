@@ -7,31 +7,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from analysis.tables.axes import largest_cell, sorted_unique
+from analysis.tables.columns import column_info
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LABELS = {
-    "snr": "signal-to-noise ratio",
-    "n": "training points n",
-    "d": "dimension d",
-    "noise": "noise σ",
-    "feature_noise": "feature noise α",
-    "sparsity": "sparsity s",
-    "signal": "signal strength",
-    "width": "width m",
-    "power": "power q",
-    "init_scale": "initial scale σ₀",
-    "lr": "step size",
-    "feature": "feature learning",
-    "noise_min": "noise memorization",
-    "noise_mean": "mean noise memorization",
-    "noise_max": "largest noise memorization",
-    "fit_step": "steps until the training data is fitted",
-    "margin_l2": "l2 margin",
-    "margin_linf": "l-infinity margin",
-}
-"""Column -> the field's words, where they are not the name itself."""
+LABELS = {"fit_step": "steps until the training data is fitted"}
+"""Labels of columns that the engine itself makes, where they are not the name."""
 
 FAR, NEAR = 0.4, 0.05
 """A test error that exceeds another one by more than FAR is far worse; one within NEAR of the best one generalizes."""
@@ -44,8 +26,10 @@ FEW = 3
 
 
 def axis_label(name: str) -> str:
-    """The words for a column."""
-    return LABELS.get(name, name.replace("_", " "))
+    """The label of a column, with its symbol: from its declaration, else its name in words."""
+    info = column_info(name)
+    label = info.label or LABELS.get(name) or name.replace("_", " ")
+    return f"{label} {info.symbol}".strip()
 
 
 def format_number(value: Any, digits: int = 3) -> str:

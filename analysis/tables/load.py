@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.tables.axes import swept
+from analysis.tables.columns import read_descriptions
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
 
@@ -30,6 +31,8 @@ def load(*folders: Folder) -> pd.DataFrame:
     tables = [_read(Path(folder), RUNS) for folder in _several(folders)]
     expected = [expected_trials(folder) for folder in folders]
     runs = _by_trial(tables).to_pandas()
+    for folder in folders:
+        read_descriptions(read_manifest(folder))
     runs.attrs = {
         "folder": ", ".join(map(str, folders)),
         "trials": None if None in expected else sum(each for each in expected if each is not None),

@@ -15,9 +15,10 @@ from sweep.engine.programs import take_trials
 from sweep.engine.recorder import RecordSchedule
 from sweep.errors import StoreError
 from sweep.grid import Grid
+from sweep.observables import observable_columns
 from sweep.planning import plan as plans
 from sweep.planning.plan import Bucket, Host
-from sweep.schema import OBSERVABLES, RUNS
+from sweep.schema import RUNS
 from sweep.status import Status
 from sweep.store import Store, parts
 
@@ -150,7 +151,7 @@ def _distance(row: dict[str, object], found: dict[str, object], kind: type) -> f
     """The largest distance of an observable in units of its last place; infinite where an outcome differs."""
     if any(row[name] != found[name] for name in OUTCOME):
         return np.inf
-    pairs = [(row[name], found.get(name)) for name in OBSERVABLES]
+    pairs = [(row[name], found.get(name)) for name in observable_columns() if name in row]
     if any((a is None) != (b is None) for a, b in pairs):
         return np.inf
     one, other = np.array([pair for pair in pairs if pair[0] is not None], float).T

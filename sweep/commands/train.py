@@ -23,7 +23,7 @@ from sweep import schema
 from sweep.errors import StoreConflict, SweepError
 from sweep.grid import Grid
 from sweep.planning import plan as plans
-from sweep.planning.manifest import results_identity
+from sweep.planning.manifest import all_columns, descriptions, results_identity
 from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, owner
 from sweep.store.writer import Writer
@@ -173,8 +173,8 @@ def _command(request: Request) -> list[str]:
 
 def _writer(request: Request, store: Store, grid: Grid) -> Writer:
     metadata = {"shard": _shard(request), "trials": str(grid.size), "grid": grid.name, "worker": owner()}
-    columns = grid.columns | schema.columns_from_text(store.manifest["columns"])
-    return Writer(store, schema.runs(columns), schema.curves(), metadata)
+    columns = all_columns(grid) | schema.columns_from_text(store.manifest["columns"])
+    return Writer(store, schema.runs(columns), schema.curves(columns), metadata)
 
 
 def _shard(request: Request) -> str:
@@ -227,6 +227,7 @@ def _wanted_platform() -> str:
 def _manifest(request: Request, grid: Grid) -> dict[str, Any]:
     depends = results_identity(grid, request.dtype, _platform())
     info = {
+        **descriptions(grid),
         "trials": grid.size,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],

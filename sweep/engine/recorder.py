@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sweep import schema
+from sweep.observables import observable_columns
 from sweep.status import Status
 from sweep.trial import Trial
 
@@ -59,7 +59,7 @@ class Recorder:
 
     def __init__(self, lanes: int, longest: int) -> None:
         self.steps = np.zeros((lanes, longest), np.int64)
-        self.values = {name: np.full((lanes, longest), np.nan) for name in schema.OBSERVABLES}
+        self.values = {name: np.full((lanes, longest), np.nan) for name in observable_columns()}
         self.known: set[str] = set()
         self.length = np.zeros(lanes, np.int64)
 

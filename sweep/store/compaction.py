@@ -28,7 +28,8 @@ ROWS = 1 << 20
 def rewrite_parts(folder: Path, columns: Mapping[str, str]) -> int:
     """Join parts to larger ones, with the columns of the manifest; how many parts of the runs there are then."""
     joined = list(parts_to_join(folder))
-    wanted = {RUNS: schema.runs(schema.columns_from_text(columns)) if columns else None, CURVES: None}
+    fields = schema.columns_from_text(columns)
+    wanted = {RUNS: schema.runs(fields), CURVES: schema.curves(fields)} if columns else dict.fromkeys(TABLES)
     for kind in TABLES:
         fresh = folder / f"_new-{kind}"
         fresh.mkdir()

@@ -23,6 +23,8 @@ from sweep.store.compaction import finish_swap, rewrite_parts
 
 INFO = "info"
 """What stands under this key of a manifest is recorded and never compared."""
+DESCRIPTIONS = ("meanings", "definitions")
+"""Entries of the recorded information that grow with the columns."""
 GROWING = ("columns", "defaults")
 """Keys of a manifest that may gain entries: an extended grid may have other parts, and those other columns."""
 _GRID = re.compile(r"grid(-[0-9a-f]{8})?\.yaml")
@@ -111,8 +113,11 @@ class Store:
         grown = {
             key: {**_mapping(new.get(key)), **_mapping(old.get(key))} for key in GROWING if key in old or key in new
         }
-        self.manifest = {**old, **grown}
+        self.manifest = {**old, **grown, INFO: _described(_mapping(old.get(INFO)), _mapping(new.get(INFO)))}
         if self.manifest == old:
+            return
+        if {**self.manifest, INFO: None} == {**old, INFO: None}:
+            replace_file(self.folder / MANIFEST, _json(self.manifest))
             return
         with ExitStack() as stack:
             own = claims or stack.enter_context(Claims(self.folder))
@@ -139,6 +144,12 @@ class Store:
 
 def _json(manifest: Mapping[str, Any]) -> bytes:
     return json.dumps(manifest, indent=2, allow_nan=False).encode()
+
+
+def _described(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded information with descriptions that it lacks: a later grid may have other columns and kinds."""
+    added = {name: {**_mapping(new[name]), **_mapping(old.get(name))} for name in DESCRIPTIONS if name in new}
+    return {**old, **added}
 
 
 def _mapping(value: Any) -> dict[str, Any]:

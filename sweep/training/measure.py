@@ -1,17 +1,16 @@
-"""What is told of a lane: losses, errors and the theory's observables. The next step needs none of it."""
+"""Measures a lane: losses, errors and the registered observables. The next step needs none of it."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from sweep.data.base import feature_count
-from sweep.filters import Network, TrainingInputs
-from sweep.models.base import AbstractFiltered
-from sweep.padding import actual_size, mask_padding, valid_mask
+from sweep.filters import TrainingInputs
+from sweep.observables import KINDS, Snapshot
+from sweep.padding import valid_mask
 from sweep.spec import Scalar
 from sweep.status import Status
 from sweep.training import evaluation
@@ -26,31 +25,50 @@ class Measurement(NamedTuple):
     status: Int[Array, ""]
     train_wrong: Int[Array, ""]
     test_wrong: Int[Array, ""]
-    observables: dict[str, Float[Array, ""]]
+    observables: dict[str, Scalar]
 
 
 def measure(
-    trial: Trial, seen: TrainingInputs, state: State, points: int, kept: evaluation.CachedDraws | None = None
+    trial: Trial,
+    inputs: TrainingInputs,
+    state: State,
+    points: int,
+    draws: evaluation.CachedDraws | None = None,
 ) -> Measurement:
-    """Losses, errors and observables of a lane, on `points` fresh points (none where 0), drawn now or `kept`."""
-    value, grads, _ = loss_and_grads(trial, state, full_batch(trial, seen), training=False)
-    net = merge(trial, state.params, state.rest, training=False)
-    margin, patches = margins(trial, net, seen)
-    gradient, norm = gradient_norm(trial, seen, state, grads), jnp.sqrt(net.squared_norm(seen))
-    largest = net.largest(seen)
-    observables = {
-        "train_loss": value,
-        **alignment(trial, net, seen, patches),
-        **normalized_margins(trial, least(trial, seen.label * margin), norm, largest),
-        "grad_norm": gradient,
-        "weight_norm": norm,
-        **({} if largest is None else {"weight_max": largest}),
-    }
+    """Losses, errors and observables of a lane.
+
+    Args:
+        trial: the trial in the lane.
+        inputs: its training set.
+        state: where it stands.
+        points: how many fresh points it is tested on; none where 0.
+        draws: the random numbers of the fresh points, drawn now where None.
+    """
+    loss, gradients, _ = loss_and_grads(trial, state, full_batch(trial, inputs), training=False)
+    network = merge(trial, state.params, state.rest, training=False)
+    outputs, patches = margins(trial, network, inputs)
+    snapshot = Snapshot(
+        trial,
+        network,
+        inputs,
+        margins=inputs.label * outputs,
+        patches=patches,
+        loss=loss,
+        gradient_norm=gradient_norm(trial, inputs, state, gradients),
+        weight_norm=jnp.sqrt(network.squared_norm(inputs)),
+        largest_weight=network.largest(inputs),
+    )
+    observables: dict[str, Scalar] = {}
+    for kind in KINDS.values():
+        observables |= kind.measure(snapshot)
     test_wrong = jnp.array(0)
     if points:
-        observables["test_loss"], test_wrong = evaluation.on_fresh_points(trial, net, seen, points, kept)
-    status = final_status(state.status, value, norm, at_target(trial, value, gradient))
-    return Measurement(state.step, status, wrong(trial, seen.label * margin), test_wrong, observables)
+        test_loss, test_wrong = evaluation.on_fresh_points(trial, network, inputs, points, draws)
+        observables["test_loss"] = test_loss
+    reached = at_target(trial, loss, snapshot.gradient_norm)
+    status = final_status(state.status, loss, snapshot.weight_norm, reached)
+    train_wrong = count_errors(trial, snapshot.margins)
+    return Measurement(state.step, status, train_wrong, test_wrong, observables)
 
 
 def final_status(status: Scalar, value: Scalar, norm: Scalar, reached: Bool[Array, ""]) -> Int[Array, ""]:
@@ -61,48 +79,22 @@ def final_status(status: Scalar, value: Scalar, norm: Scalar, reached: Bool[Arra
 
 
 def columns(measured: Measurement, n: np.ndarray, points: int) -> dict[str, np.ndarray]:
-    """The observables of the tables from fetched measurements, in float64; errors are exact ratios of counts.
+    """The observables of the tables, in float64; errors are exact ratios of counts.
 
-    `n` counts the training points of each.
+    Args:
+        measured: measurements fetched from the device, leaves (lanes,).
+        n: training points of each lane.
+        points: fresh points that each was tested on.
     """
-    found = {name: np.asarray(each, np.float64) for name, each in measured.observables.items()}
-    found["train_error"] = np.asarray(measured.train_wrong) / n
+    table = {name: np.asarray(values, np.float64) for name, values in measured.observables.items()}
+    table["train_error"] = np.asarray(measured.train_wrong) / n
     if points:
-        found["test_error"] = np.asarray(measured.test_wrong) / points
-        found["generalization_gap"] = found["test_error"] - found["train_error"]
-    return found
+        table["test_error"] = np.asarray(measured.test_wrong) / points
+        table["generalization_gap"] = table["test_error"] - table["train_error"]
+    return table
 
 
-def wrong(trial: Trial, margin: Float[Array, " points"]) -> Int[Array, ""]:
-    """How many training points have a margin <= 0; one that is not a number counts as wrong."""
-    kept = valid_mask(trial.data.n)
-    return jnp.sum(~(margin > 0) if kept is None else ~(margin > 0) & kept)
-
-
-def least(trial: Trial, each: Float[Array, " points"]) -> Scalar:
-    """The smallest of a number of each training point."""
-    kept = valid_mask(trial.data.n)
-    return jnp.min(each if kept is None else jnp.where(kept, each, jnp.inf))
-
-
-def alignment(trial: Trial, net: Network, seen: TrainingInputs, patches: Float[Array, "n P units"]) -> dict[str, Array]:
-    """Feature learning and noise memorization of filters (arXiv 2108.11371, Section 5)."""
-    if not isinstance(trial.model, AbstractFiltered):
-        return {}
-    on_noise = trial.model.by_class(patches[:, -trial.data.noise_vectors :])
-    own = jnp.where(seen.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]).max(axis=-1)
-    mean = jnp.sum(mask_padding(own, valid_mask(trial.data.n))) / actual_size(trial.data.n)
-    found = {"noise_min": least(trial, own), "noise_mean": mean, "noise_max": -least(trial, -own)}
-    if feature_count(trial.data) == 0:
-        return found
-    direction = net.filters(seen.tokens.take(slice(1)))[0]
-    positive, negative = trial.model.by_class(direction)[0], trial.model.by_class(-direction)[1]
-    return found | {"feature": jnp.minimum(positive, negative), "feature_pos": positive, "feature_neg": negative}
-
-
-def normalized_margins(trial: Trial, least: Scalar, norm: Scalar, largest: Scalar | None) -> dict[str, Any]:
-    """min_i y_i <w, x_i> over two norms of w, for linear models (arXiv 2406.10650)."""
-    if not trial.model.linear:
-        return {}
-    found = {"margin_l2": least / norm}
-    return found if largest is None else found | {"margin_linf": least / largest}
+def count_errors(trial: Trial, margins: Float[Array, " points"]) -> Int[Array, ""]:
+    """How many training points have a margin <= 0; one that is not a number is an error."""
+    valid = valid_mask(trial.data.n)
+    return jnp.sum(~(margins > 0) if valid is None else ~(margins > 0) & valid)

@@ -14,6 +14,7 @@ from flax import nnx
 from sweep import schema
 from sweep.data import base
 from sweep.models.base import AbstractModel
+from sweep.observables.base import smallest
 from sweep.padding import Size
 from sweep.prng import Purpose, stream
 from sweep.spec import part, static
@@ -276,15 +277,15 @@ class TestOutcome:
 
     def test_a_margin_of_nothing_or_of_no_number_is_wrong(self) -> None:
         margin = jnp.array([-1.0, 0.0, -0.0, jnp.nan, -jnp.inf, 1e-30, jnp.inf])
-        assert int(measure.wrong(trial(n=7), margin)) == 5
+        assert int(measure.count_errors(trial(n=7), margin)) == 5
 
     @pytest.mark.parametrize("own", [1, 2, 3, 4])
     def test_points_that_a_trial_does_not_have_are_not_counted(self, own: int) -> None:
         """Zeros beyond a padded n would be errors, and the smallest of all numbers."""
         one = trial(n=Size(4, own))
         margin = jnp.array([-1.0, 2.0, jnp.nan, 3.0]).at[own:].set(0.0)
-        assert int(measure.wrong(one, margin)) == (1 if own < 3 else 2)
-        assert float(measure.least(one, jnp.array([5.0, 4.0, 3.0, 2.0]).at[own:].set(0.0))) == 6 - own
+        assert int(measure.count_errors(one, margin)) == (1 if own < 3 else 2)
+        assert float(smallest(one, jnp.array([5.0, 4.0, 3.0, 2.0]).at[own:].set(0.0))) == 6 - own
 
     @pytest.mark.parametrize(
         ("status", "loss", "norm", "reached", "expected"),

@@ -132,7 +132,7 @@ def _label(folder: Path) -> tuple[StoreHeader, list[Finding]]:
 def _tables(folder: Path, said: StoreHeader) -> tuple[dict[str, dict[int, PartScan]], dict[int, Path]]:
     """All parts by table and number, and those curves among them that have not got their names yet."""
     # Curves first: of two parts that are being committed the runs come first, so those of all curves found here exist.
-    curves = _looks(folder / CURVES, schema.curves())
+    curves = _looks(folder / CURVES, schema.curves(schema.columns_from_text(said.columns)))
     runs = _looks(folder / RUNS, schema.runs(schema.columns_from_text(said.columns)))
     waiting = dict[int, Path]()
     for number in runs.keys() - curves.keys():
@@ -141,7 +141,7 @@ def _tables(folder: Path, said: StoreHeader) -> tuple[dict[str, dict[int, PartSc
             waiting[number] = hidden
         named = folder / CURVES / parts.name(number)
         if path := next((path for path in (hidden, named) if path.is_file()), None):
-            curves[number] = scan_part(path, schema.curves())
+            curves[number] = scan_part(path, schema.curves(schema.columns_from_text(said.columns)))
     return {RUNS: runs, CURVES: curves}, waiting
 
 

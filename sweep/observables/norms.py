@@ -1,0 +1,27 @@
+"""Norms of weights and gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from sweep.observables.base import AbstractObservable, Snapshot
+from sweep.schema import ColumnInfo
+from sweep.spec import Scalar
+
+
+class Norms(AbstractObservable):
+    """How large the gradient and the weights are."""
+
+    columns: ClassVar[Mapping[str, ColumnInfo]] = {
+        "grad_norm": ColumnInfo("Euclidean norm of the gradient, with the l2 term", scale="log"),
+        "weight_norm": ColumnInfo("Euclidean norm of all weights"),
+        "weight_max": ColumnInfo("largest absolute weight"),
+    }
+
+    @staticmethod
+    def measure(snapshot: Snapshot) -> dict[str, Scalar]:
+        """All three, the last one only where the coordinates know it."""
+        norms = {"grad_norm": snapshot.gradient_norm, "weight_norm": snapshot.weight_norm}
+        largest = snapshot.largest_weight
+        return norms if largest is None else norms | {"weight_max": largest}
