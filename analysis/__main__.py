@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
+from typing import ClassVar
 
 import typer
 
-from analysis.cli import boundaries, maps, pages
-from sweep.errors import SweepError
+from analysis.cli import COMMANDS
+from sweep.cli import CommandSource, LazyGroup
 
-app = typer.Typer(
-    help="Turn the results of a sweep into numbers with intervals, figures and a report.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (
-    maps.gap,
-    maps.phase,
-    maps.curves,
-    boundaries.boundary,
-    boundaries.collapse,
-    boundaries.refine,
-    pages.report,
-    pages.watch,
-):
-    app.command()(command)
+
+class Commands(LazyGroup):
+    """The commands of this package; `sweep` has them too."""
+
+    sources: ClassVar[Mapping[str, CommandSource]] = COMMANDS
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def analysis() -> None:
+    """Turn the results of a sweep into numbers with intervals, figures and a report."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; an error that a user can meet is a sentence on stderr and its exit code."""
-    try:
-        app(arguments, prog_name="python -m analysis")
-    except SweepError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+    app(arguments, prog_name="python -m analysis")
 
 
 if __name__ == "__main__":

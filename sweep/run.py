@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,7 +17,7 @@ Dtype = Literal["float32", "float64"]
 
 
 def sweep(
-    grid: str | Path,
+    grid: str | Path | Mapping[str, Any],
     out: str | Path | None = None,
     *,
     workers: int | None = None,
@@ -25,10 +28,10 @@ def sweep(
     quiet: bool = False,
     checkpoint: float = 300.0,
 ) -> Path:
-    """Train all trials of a grid file that are not done yet and return the folder of the tables.
+    """Train all trials of a grid that are not done yet and return the folder of the tables.
 
     Args:
-        grid: path of the grid file.
+        grid: the grid: path of a YAML file, its text (of more than one line), or a dictionary of the same structure.
         out: folder of the store; `results/NAME` of the grid by default.
         workers: processes that share the work, one a core or a gpu; by default one for every one where that pays. They
             know parts of your own from `plugins` only.
@@ -44,7 +47,25 @@ def sweep(
     """
     from sweep.commands import train
 
-    return train.run(train.Request(Path(grid), out, workers, shard, lanes, dtype, plugins, quiet, checkpoint))
+    with _grid_file(grid) as path:
+        return train.run(
+            train.Request(path, out, workers, shard, lanes, dtype, plugins, quiet, checkpoint)
+        )
+
+
+@contextmanager
+def _grid_file(grid: str | Path | Mapping[str, Any]) -> Iterator[Path]:
+    """The file of a grid: workers are processes of their own and read it, so text and dictionaries need one."""
+    if isinstance(grid, Path) or (isinstance(grid, str) and "\n" not in grid):
+        yield Path(grid)
+        return
+    import yaml
+
+    text = grid if isinstance(grid, str) else yaml.safe_dump(dict(grid), sort_keys=False)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "grid.yaml"
+        path.write_text(text, encoding="utf-8")
+        yield path
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -15,8 +15,9 @@ import typer.main
 import yaml
 
 import analysis
-from analysis.__main__ import app as analysis_app
+from analysis.cli import COMMANDS
 from sweep import grid
+from sweep.cli import load_command
 from sweep.run import app as run_app
 from sweep.run import sweep
 from tests.shell import ROOT, jax_as_it_was, write_grid
@@ -241,9 +242,11 @@ COMMANDS = re.findall(
 def test_commands_of_the_readme_are_real(line: str) -> None:
     """Each names a command, options that it has, and a config that is there or the folder of one."""
     module, *words = line.split()[2:]
-    found: Any = typer.main.get_command(run_app if module == "sweep.run" else analysis_app)
     if module == "analysis":
-        found = found.commands[words.pop(0)]
+        name = words.pop(0)
+        found: Any = load_command(name, COMMANDS[name])
+    else:
+        found = typer.main.get_command(run_app)
     options = {option for parameter in found.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
     name = Path(words[0]).stem

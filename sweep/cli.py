@@ -1,0 +1,62 @@
+"""Command lines whose commands are imported when they are used, so that `--help` takes no time."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from sweep.errors import SweepError
+
+
+class CommandSource(NamedTuple):
+    """Where a command is (`module:function`), and its line in the help of the group."""
+
+    target: str
+    summary: str
+
+
+class LazyGroup(TyperGroup):
+    """A group of commands from a table, which a subclass gives as `sources`.
+
+    An error that a user can meet ends the command with its sentence on standard error and its exit code.
+    """
+
+    sources: ClassVar[Mapping[str, CommandSource]] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the table."""
+        return list(self.sources)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """What the help of the group shows of a command: its summary. Nothing is imported for it."""
+        source = self.sources.get(cmd_name)
+        return source and TyperCommand(cmd_name, help=source.summary, short_help=source.summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called, imported now."""
+        source = self.sources.get(args[0])
+        if source is None:
+            self.commands = {name: self.get_command(ctx, name) for name in self.sources}  # for suggestions
+            return super().resolve_command(ctx, args)
+        return args[0], load_command(args[0], source), args[1:]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a SweepError is a sentence and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except SweepError as error:
+            typer.echo(str(error), err=True)
+            sys.exit(error.exit_code)
+
+
+def load_command(name: str, source: CommandSource) -> Any:
+    """Import the function of a command and make a command of it."""
+    module, _, function = source.target.partition(":")
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name)(getattr(importlib.import_module(module), function))
+    return typer.main.get_command(app)
