@@ -22,7 +22,7 @@ def run(code: str) -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("module", ["schema", "status", "errors", "store", "writer", "progress", "run"])
+@pytest.mark.parametrize("module", ["schema", "status", "errors", "cli", "store", "store.writer", "workers.launcher", "workers.progress", "workers.signals", "run"])
 def test_light_modules_import_no_jax(module: str) -> None:
     run(f"import sys, sweep.{module}\nassert not {{'jax', 'jaxlib', 'flax', 'optax'}} & set(sys.modules)")
 
