@@ -1,10 +1,11 @@
-"""The errors that a user can meet, as a tree, each with the exit code of the command.
+"""The errors a user may see, as a tree, with the exit codes of the command.
 
 SweepError                 1   something failed
   GridError                2   the grid file is wrong; nothing was written
   StoreConflict            3   the results folder belongs to another sweep
   StoreError               1   the results folder cannot be read or written
-  Interrupted             75   stopped by a signal; the same command goes on
+  Interrupted             75   stopped by a signal; the same command resumes
+  WorkerFailed             1   a worker process failed
 """
 
 from __future__ import annotations
@@ -15,16 +16,22 @@ from typing import ClassVar
 
 
 class SweepError(Exception):
-    """Base of all errors that the commands print as a sentence instead of a traceback."""
+    """Base of all errors that commands print as a message instead of a traceback."""
 
     exit_code: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong with a grid file: where, what, and how to cure it.
+    """One error in a grid file: where, what, and how to fix it.
 
-    `line` and `column` count from 1; `field` is the dotted path in the file (`data.sparsity`), "" for the whole file.
+    Attributes:
+        file: Path of the grid file.
+        line: Line in the file, from 1.
+        column: Column in the line, from 1.
+        field: Dotted path of the field (`data.sparsity`); "" for the whole file.
+        what: What is wrong, without a full stop.
+        cure: How to fix it, without a full stop.
     """
 
     file: str
@@ -40,30 +47,31 @@ class Problem:
 
 
 class GridError(SweepError):
-    """All problems of a grid file at once, in the order of the file."""
+    """All errors of a grid file, in the order of the file."""
 
     exit_code: ClassVar[int] = 2
 
     def __init__(self, problems: Sequence[Problem]) -> None:
+        # Several checks may find the same error.
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(map(str, self.problems)))
 
 
 class StoreError(SweepError):
-    """A results folder that cannot be read or written, with the path and a cure."""
+    """A results folder that cannot be read or written, with its path and a remedy."""
 
 
 class StoreConflict(SweepError):
-    """A results folder that holds another sweep, with what differs."""
+    """A results folder that belongs to another sweep, with what differs."""
 
     exit_code: ClassVar[int] = 3
 
 
 class Interrupted(SweepError):
-    """A signal ended the run; what was committed stays and the same command goes on from there."""
+    """A signal ended the run. Committed results stay; the same command resumes from them."""
 
     exit_code: ClassVar[int] = 75
 
 
 class WorkerFailed(SweepError):
-    """A worker process that did not end well, with its last words; its rows up to then are kept."""
+    """A worker process that failed, with its last output. Rows it committed are kept."""

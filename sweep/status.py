@@ -1,4 +1,4 @@
-"""How a trial stands or ended: a value in the table, never an exception."""
+"""How a trial ended, or that it has not: a value in the results table, never an exception."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """State of one trial. The table holds the lower-case name (`converged`)."""
+    """Status of a trial. The table holds the lower-case name (`converged`).
+
+    Programs and checkpoints hold the numbers, so they must not change.
+    """
 
     RUNNING = 0
     CONVERGED = 1
@@ -16,19 +19,19 @@ class Status(IntEnum):
 
     @property
     def label(self) -> str:
-        """The word that stands in the column `status`."""
+        """The value in the column `status`."""
         return self.name.lower()
 
     @property
     def sentence(self) -> str:
-        """What the status means, for people."""
+        """What the status means, as a sentence for users."""
         return _SENTENCES[self]
 
 
 _SENTENCES = {
     Status.RUNNING: "The trial has not ended yet.",
-    Status.CONVERGED: "The trial reached its target_loss or target_grad.",
-    Status.OUT_OF_STEPS: "The trial made all its steps without reaching a target.",
-    Status.NONFINITE: "The loss or the weights became infinite or not a number.",
-    Status.OUT_OF_MEMORY: "The device has not enough memory for a single trial of this size.",
+    Status.CONVERGED: "The trial met its target_loss or target_grad.",
+    Status.OUT_OF_STEPS: "The trial made all its steps without meeting a target.",
+    Status.NONFINITE: "The loss or the weights became infinite or NaN.",
+    Status.OUT_OF_MEMORY: "The device does not have enough memory for a single trial of this size.",
 }

@@ -1,4 +1,4 @@
-"""Tables of the random numbers of fresh points, kept for the trials that share them."""
+"""A cache of the random numbers of fresh points, shared by the trials that use the same ones."""
 
 from __future__ import annotations
 
@@ -12,83 +12,106 @@ from sweep.engine.programs import Programs, take_trials
 from sweep.training import evaluation
 from sweep.trial import Trial
 
-MOST_BYTES, MOST_TABLES = 64 << 20, 64
-"""Room for the tables of a bucket. Points of which one table needs more are drawn anew each time."""
+MAX_BYTES, MAX_TABLES = 64 << 20, 64
+"""Room for the tables of a bucket. A table larger than this is drawn anew at every measurement."""
 
 
-class CachedLanes(NamedTuple):
-    """Due lanes, the tables of their fresh points and the place of each lane's table among them."""
+class DrawBatch(NamedTuple):
+    """Lanes to measure together, and the tables of random numbers of their fresh points.
 
-    due: np.ndarray
+    `lane_mask` and `slots` have shape (lanes,); a lane's table is `tables` at its slot. `tables` is
+    None where lanes draw their own numbers.
+    """
+
+    lane_mask: np.ndarray
     tables: Any
-    places: np.ndarray
+    slots: np.ndarray
 
 
 class NoDrawCache:
     """Every lane draws its own points."""
 
-    def of(self, due: np.ndarray, ticket: np.ndarray) -> Iterator[CachedLanes]:
-        """All due lanes at once."""
-        yield CachedLanes(due, None, np.zeros(len(due), np.int32))
+    def batches(self, lane_mask: np.ndarray, trial_index: np.ndarray) -> Iterator[DrawBatch]:
+        """All lanes of the mask in one batch."""
+        yield DrawBatch(lane_mask, None, np.zeros(len(lane_mask), np.int32))
 
 
 class DrawCache:
-    """The tables of the trials of a queue: as many as there is `room` for, those that were used last."""
+    """The most recently used tables of the trials of a queue.
+
+    Args:
+        trials: All trials of the queue, leaves (count,).
+        programs: The programs of the bucket.
+        origins: A number per trial, equal for trials with equal tables, shape (count,).
+        room: How many tables to keep.
+    """
 
     def __init__(self, trials: Trial, programs: Programs, origins: np.ndarray, room: int) -> None:
         self.trials, self.programs, self.origins, self.room = trials, programs, origins, room
-        table = jax.eval_shape(programs.table, take_trials(trials, 0))
-        self.tables = jax.device_put(jax.tree.map(lambda leaf: np.zeros((room, *leaf.shape), leaf.dtype), table))
-        self.place: dict[int, int] = {}
-        """The place of each table that is kept, by its origin; the one unused longest comes first."""
+        table = jax.eval_shape(programs.draw_table, take_trials(trials, 0))
+        blank = jax.tree.map(lambda leaf: np.zeros((room, *leaf.shape), leaf.dtype), table)
+        self.tables = jax.device_put(blank)
+        self.slots: dict[int, int] = {}
+        """Slot of each cached table by its origin, the least recently used first."""
 
-    def of(self, due: np.ndarray, ticket: np.ndarray) -> Iterator[CachedLanes]:
-        """The due lanes, as many at a time as there is room for their tables.
+    def batches(self, lane_mask: np.ndarray, trial_index: np.ndarray) -> Iterator[DrawBatch]:
+        """The lanes of a mask, in batches whose tables fit into the cache.
 
-        `ticket` has the place in the queue of each lane's trial.
+        Args:
+            lane_mask: Lanes to measure, shape (lanes,).
+            trial_index: Index in the queue of the trial of each lane, shape (lanes,).
         """
-        origins = np.where(due, self.origins[ticket], -1)
-        wanted, first = np.unique(origins, return_index=True)
-        wanted, first = wanted[wanted >= 0], first[wanted >= 0]
-        for start in range(0, len(wanted), self.room):
-            some = wanted[start : start + self.room].tolist()
-            self._shelve(some, ticket[first[start : start + self.room]])
-            places = np.array([self.place.get(each, 0) for each in origins.tolist()], np.int32)
-            yield CachedLanes(np.isin(origins, some), self.tables, places)
+        lane_origins = np.where(lane_mask, self.origins[trial_index], -1)
+        origins, first_lanes = np.unique(lane_origins, return_index=True)
+        is_masked = origins >= 0
+        origins, first_lanes = origins[is_masked], first_lanes[is_masked]
+        for start in range(0, len(origins), self.room):
+            stop = start + self.room
+            batch_origins = origins[start:stop].tolist()
+            self._ensure_cached(batch_origins, trial_index[first_lanes[start:stop]])
+            slots = [self.slots.get(origin, 0) for origin in lane_origins.tolist()]
+            batch_mask = np.isin(lane_origins, batch_origins)
+            yield DrawBatch(batch_mask, self.tables, np.array(slots, np.int32))
 
-    def _shelve(self, origins: list[int], rows: np.ndarray) -> None:
-        """Have the tables of some origins, each that of the trial in a row of the queue."""
+    def _ensure_cached(self, origins: list[int], trial_indices: np.ndarray) -> None:
+        """Cache the tables of some origins, each drawn from a trial that has this origin."""
+        # Mark those that are cached as recently used first, so that none of them is evicted below.
         for origin in origins:
-            if origin in self.place:
-                self.place[origin] = self.place.pop(origin)
-        for origin, row in zip(origins, rows, strict=True):
-            if origin not in self.place:
-                full = len(self.place) == self.room
-                place = self.place.pop(next(iter(self.place))) if full else len(self.place)
-                self.tables = self.programs.shelve(self.tables, np.int32(place), take_trials(self.trials, row))
-                self.place[origin] = place
+            if origin in self.slots:
+                self.slots[origin] = self.slots.pop(origin)
+        for origin, trial_index in zip(origins, trial_indices, strict=True):
+            if origin not in self.slots:
+                slot = self._free_slot()
+                trial = take_trials(self.trials, trial_index)
+                self.tables = self.programs.store_draws(self.tables, np.int32(slot), trial)
+                self.slots[origin] = slot
+
+    def _free_slot(self) -> int:
+        """A slot without a table, after evicting the least recently used one if necessary."""
+        if len(self.slots) < self.room:
+            return len(self.slots)
+        return self.slots.pop(next(iter(self.slots)))
 
 
 def draw_cache_for(trials: Trial, programs: Programs) -> DrawCache | NoDrawCache:
-    """What keeps the fresh points of the trials of a queue, leaves (count,).
+    """The cache for the trials of a queue, leaves (count,).
 
-    Tables on a CPU, where lanes are measured one by one and random numbers cost more than what is done with them. How
-    many there is room for is part of the shape of a program, so it does not depend on the trials that are left.
+    Caches on a CPU only, where lanes are measured one by one and drawing random numbers costs more
+    than using them.
     """
-    table = jax.eval_shape(programs.table, take_trials(trials, 0))
+    table = jax.eval_shape(programs.draw_table, take_trials(trials, 0))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(table))
-    room = min(MOST_BYTES // size, MOST_TABLES) if size else 0
-    return (
-        DrawCache(trials, programs, _origins(trials), room)
-        if room and jax.default_backend() == "cpu"
-        else NoDrawCache()
-    )
+    # `room` is part of a compiled shape: it must not depend on which trials are left.
+    room = min(MAX_BYTES // size, MAX_TABLES) if size else 0
+    if room and jax.default_backend() == "cpu":
+        return DrawCache(trials, programs, draw_origins(trials), room)
+    return NoDrawCache()
 
 
-def _origins(trials: Trial) -> np.ndarray:
-    """A number for each trial, equal where their fresh points are made of the same random numbers."""
-    found = np.zeros(np.shape(trials.seed), np.int64)
+def draw_origins(trials: Trial) -> np.ndarray:
+    """A number per trial, equal for trials whose fresh points use the same random numbers."""
+    origins = np.zeros(np.shape(trials.seed), np.int64)
     for column in evaluation.draw_origin(trials):
-        values, codes = np.unique(np.broadcast_to(column, found.shape), return_inverse=True)
-        found = np.unique(found * len(values) + codes, return_inverse=True)[1]
-    return found
+        values, codes = np.unique(np.broadcast_to(column, origins.shape), return_inverse=True)
+        origins = np.unique(origins * len(values) + codes, return_inverse=True)[1]
+    return origins

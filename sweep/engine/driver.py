@@ -1,4 +1,4 @@
-"""Drives the lanes of one bucket through its queue of trials, reading chunk t - 1 while chunk t runs."""
+"""Drives the lanes of one bucket through its queue of trials; the host reads one chunk behind."""
 
 from __future__ import annotations
 
@@ -6,75 +6,54 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sweep.engine import programs
 from sweep.engine.draw_cache import NoDrawCache, draw_cache_for
-from sweep.engine.recorder import NEVER, FinishedTrials, Recorder, RecordSchedule, recorded_steps
+from sweep.engine.lane_checkpoints import CheckpointStore, state_columns, states_from_columns
+from sweep.engine.lane_mapping import awaited_ends
+from sweep.engine.lane_table import LaneTable
+from sweep.engine.recorder import FinishedTrials, RecordedSteps, Recorder, RecordSchedule
+from sweep.engine.trial_source import TrialSource
+from sweep.engine.unread import (
+    RestoredRecords,
+    UnreadMeasurement,
+    UnreadResult,
+    UnreadStatus,
+)
 from sweep.padding import actual_size
 from sweep.status import Status
-from sweep.training.measure import Measurement, columns
-from sweep.trial import Trial
+from sweep.training.measure import columns as measurement_columns
 
-EMPTY = -1
 CHUNK_SECONDS = 0.03
-SOME = 5.0
+"""Target duration of a chunk: long enough to hide the host, short enough to refill lanes soon."""
+
+MIN_SAVED_SECONDS = 5.0
 """Seconds of training that are worth a checkpoint when a run is stopped."""
 
 
-class TrialSource(Protocol):
-    """Hands out the trials of a bucket: `trials` is a batch of all of them, leaves (count,)."""
-
-    count: int
-
-    @property
-    def trials(self) -> Trial:
-        """All of them."""
-        ...
-
-    def take(self, most: int) -> np.ndarray:
-        """The places of the next trials, at most so many; none at the end."""
-        ...
-
-
-class TrialList:
-    """The trials of a bucket, handed out in order."""
-
-    def __init__(self, trials: Trial) -> None:
-        self.trials = trials
-        self.count = len(jax.tree.leaves(trials)[0])
-        self._given = 0
-
-    def take(self, most: int) -> np.ndarray:
-        """The places of the next trials, at most so many."""
-        first, self._given = self._given, min(self._given + most, self.count)
-        return np.arange(first, self._given)
-
-
-class CheckpointStore(Protocol):
-    """Keeps the state of trials that take long, as columns of arrays with one row a trial."""
-
-    def save(self, places: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-        """Keep the state of the trials at these places of the queue in place of what was kept before."""
-        ...
-
-    def find(self, places: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Which of these places have a state that was kept, and these states."""
-        ...
-
-
 class Driver:
-    """Iterate over it to train trials of a queue in `lanes` lanes until none is left; yields `FinishedTrials`.
+    """Trains the trials of a queue until none is left: an iterator of `FinishedTrials`.
 
-    The host knows each lane's next recorded step, so a chunk ends where the first lane is due; only trials that reach a
-    target or stop being finite end unannounced. They are seen one chunk later, since the host reads a chunk while the
-    next one runs; where chunks end early it reads at once. It ends after a chunk once `stop` is set. A `keeper` is
-    given the state of all lanes once one of them has trained for `every` seconds, and again after as many; and at a
-    stop, where that saves more than SOME seconds. Raises MemoryError where the device is known to be too small.
+    The host knows the next recorded step of each lane, so a chunk ends where the first lane is due
+    for a measurement. Only trials that meet a target or diverge end unannounced: the host notices
+    one chunk later, because it reads a chunk while the next one runs. Where chunks end early, it
+    reads at once.
+
+    Args:
+        queue: The trials.
+        lanes: How many trials to train at a time; a multiple of `block`.
+        block: Lanes under one vmap; part of the bits of a result.
+        records: When and on how many points trials are measured.
+        stop: Once set, iteration ends after the current chunk.
+        checkpoints: Where to save the states of long trials; None for nowhere. They are also saved
+            at a stop that would lose more than MIN_SAVED_SECONDS.
+        checkpoint_seconds: Seconds of training of a lane after which all lanes are saved.
+
+    Raises:
+        MemoryError: The device reports less memory than the lanes need.
     """
 
     def __init__(
@@ -84,169 +63,192 @@ class Driver:
         block: int,
         records: RecordSchedule,
         stop: threading.Event | None = None,
-        keeper: CheckpointStore | None = None,
-        every: float = 300.0,
+        checkpoints: CheckpointStore | None = None,
+        checkpoint_seconds: float = 300.0,
     ) -> None:
         self.queue, self.records = queue, records
         self.stop = stop or threading.Event()
-        self.keeper, self.every = keeper, every
+        self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
         self.programs = programs.compiled_programs(block, records.test_points)
-        self.early = programs.awaited_ends(block) > 0
-        self.on_the_way = self.programs if records.test else programs.compiled_programs(block, 0)
-        self.tables = draw_cache_for(queue.trials, self.programs)
-        limit = programs.memory_limit()
-        if limit is not None and (needed := programs.memory_needed(self.programs, queue.trials, lanes)) > limit:
-            raise MemoryError(f"{lanes} lanes take {needed:,} bytes, and the device has {limit:,}.")
-        blank = self.programs.empty(programs.take_trials(queue.trials, np.zeros(lanes, np.int64)))
-        self.lanes = jax.device_put(blank, programs.placement(lanes))
-        self.n = np.broadcast_to(actual_size(queue.trials.data.n), queue.count)
-        self.borders, self.kind = recorded_steps(queue.trials, records)
-        self.ticket = np.full(lanes, EMPTY)
-        self.step, self.pointer = np.zeros((2, lanes), np.int64)
-        self.over = np.zeros(lanes, bool)
-        self.since = np.zeros(lanes)
-        self.given, self.ended = np.zeros((2, queue.count), bool)
-        self.unread: deque[tuple[np.ndarray, np.ndarray | None, Any]] = deque()
-        self.book = Recorder(lanes, self.borders.shape[1] + 1)
-        self.chunk = 16
+        # Programs that measure before the end of a trial: without fresh points if not recorded.
+        before_end = self.programs if records.test else programs.compiled_programs(block, 0)
+        self.record_programs = before_end
+        self.ends_chunks_early = awaited_ends(block) > 0
+        self.draw_cache = draw_cache_for(queue.trials, self.programs)
+        self._check_memory(lanes)
+        self.lanes = self._empty_lanes(lanes)
+        self.table = LaneTable(lanes)
+        self.recorded_steps = RecordedSteps.of_trials(queue.trials, records)
+        self.recorder = Recorder(lanes, self.recorded_steps.longest + 1)
+        self.in_progress = np.zeros(queue.count, bool)
+        self.unread: deque[UnreadResult] = deque()
+        self.chunk_steps = 16
 
     def __iter__(self) -> Iterator[FinishedTrials]:
-        running = self._settle() and self._advance()
+        running = self._start_chunk()
         while (running or self.unread) and not self.stop.is_set():
-            began = time.perf_counter()
-            yield from self._read(keep=1 if running and not self.early else 0)
-            self._pace(time.perf_counter() - began)
-            if self._unsaved() > self.every:
+            started_at = time.perf_counter()
+            yield from self._read(leave=1 if running and not self.ends_chunks_early else 0)
+            self._pace(time.perf_counter() - started_at)
+            if self._unsaved_seconds() > self.checkpoint_seconds:
                 yield from self._save()
-            running = self._settle() and self._advance()
-        yield from self._read(keep=0)
-        if self._unsaved() > SOME:
+            running = self._start_chunk()
+        yield from self._read(leave=0)
+        if self._unsaved_seconds() > MIN_SAVED_SECONDS:
             yield from self._save()
 
     @property
-    def places(self) -> np.ndarray:
-        """Places in the queue of the trials that it was given and that have not ended."""
-        return np.flatnonzero(self.given & ~self.ended)
+    def unfinished_trials(self) -> np.ndarray:
+        """Indices in the queue of the trials that were taken from it and have not ended."""
+        return np.flatnonzero(self.in_progress)
 
-    def _unsaved(self) -> float:
-        """Seconds of training that a kill would cost now."""
-        active = self.ticket != EMPTY
-        return time.monotonic() - self.since[active].min() if self.keeper and active.any() else 0.0
-
-    def _save(self) -> Iterator[FinishedTrials]:
-        """Read all that is unread, then give the state of the lanes to the keeper."""
-        yield from self._read(keep=0)
-        active = np.flatnonzero(self.ticket != EMPTY)
-        if self.keeper and len(active):
-            leaves = [np.asarray(_plain(leaf))[active] for leaf in jax.tree.leaves(self.lanes.states)]
-            host = {"step": self.step, "pointer": self.pointer, "over": self.over}
-            columns = {f"state-{place}": leaf for place, leaf in enumerate(leaves)}
-            columns |= {name: values[active] for name, values in host.items()} | self.book.save(active)
-            self.keeper.save(self.ticket[active], columns)
-            self.since[active] = time.monotonic()
-
-    def _restore(self, lanes: np.ndarray, places: np.ndarray) -> None:
-        """Let trials that were kept go on from there."""
-        found, columns = self.keeper.find(places) if self.keeper else (np.zeros(0, int), {})
-        if len(found) == 0:
+    def _check_memory(self, lanes: int) -> None:
+        limit = programs.memory_limit()
+        if limit is None:
             return
-        lanes = lanes[found]
-        leaves, structure = jax.tree.flatten(self.lanes.states)
-        states = [_spread(columns[f"state-{place}"], lanes, leaf) for place, leaf in enumerate(leaves)]
-        due = np.isin(np.arange(len(self.ticket)), lanes)
-        self.lanes = self.programs.restore(self.lanes, jax.tree.unflatten(structure, states), due)
-        self.step[lanes], self.pointer[lanes] = columns["step"], columns["pointer"]
-        self.over[lanes] = columns["over"]
-        self.unread.append((self.ticket.copy(), lanes, columns))  # after what is unread of the trials before them
+        needed = programs.memory_needed(self.programs, self.queue.trials, lanes)
+        if needed > limit:
+            raise MemoryError(f"{lanes} lanes need {needed:,} bytes; the device has {limit:,}.")
 
-    def _settle(self) -> bool:
-        """Refill free lanes and measure the due ones, until every lane has steps to make; False where none has."""
+    def _empty_lanes(self, lanes: int) -> programs.Lanes:
+        trials = programs.take_trials(self.queue.trials, np.zeros(lanes, np.int64))
+        return jax.device_put(self.programs.empty(trials), programs.placement(lanes))
+
+    def _start_chunk(self) -> bool:
+        """Prepare the lanes and launch the next chunk; False if no trial is left to train."""
+        running = self._prepare_lanes()
+        if running:
+            self._advance()
+        return running
+
+    def _prepare_lanes(self) -> bool:
+        """Refill and measure until no lane is due; False if all lanes stay free."""
         while True:
             self._refill()
-            due = (self.ticket != EMPTY) & (self.over | (self.step >= self._border()))
-            if not due.any():
-                return bool((self.ticket != EMPTY).any())
-            final = due & (self.over | (self.pointer + 1 >= self._border_count()))
-            self._look(final, self.programs)
-            self._look(due & ~final, self.on_the_way)
-            self.pointer[due] += 1
-            self.ticket[final] = EMPTY
+            table = self.table
+            due_lanes = table.occupied & (table.finished | (table.step >= self._next_steps()))
+            if not due_lanes.any():
+                return bool(table.occupied.any())
+            record_counts = self.recorded_steps.counts(table.trial_index)
+            is_final = due_lanes & (table.finished | (table.next_record + 1 >= record_counts))
+            self._measure(is_final, self.programs)
+            self._measure(due_lanes & ~is_final, self.record_programs)
+            table.next_record[due_lanes] += 1
+            table.release(is_final)
+
+    def _next_steps(self) -> np.ndarray:
+        return self.recorded_steps.next_steps(self.table.trial_index, self.table.next_record)
 
     def _refill(self) -> None:
-        free = np.flatnonzero(self.ticket == EMPTY)
-        given = self.queue.take(len(free))
-        if len(given) == 0:
+        """Start new trials in the free lanes, or continue them from their checkpoints."""
+        free_lanes = self.table.free_lanes
+        trial_indices = self.queue.take(len(free_lanes))
+        if len(trial_indices) == 0:
             return
-        free = free[: len(given)]
-        self.ticket[free], self.given[given] = given, True
-        self.step[free], self.pointer[free], self.over[free] = 0, 0, False
-        due = np.isin(np.arange(len(self.ticket)), free)
-        chosen = programs.take_trials(self.queue.trials, np.maximum(self.ticket, 0))
-        self.lanes = self.programs.fill(self.lanes, chosen, due)
-        self.since[free] = time.monotonic()
-        self._restore(free, given)
+        lanes = free_lanes[: len(trial_indices)]
+        self.table.assign(lanes, trial_indices)
+        self.in_progress[trial_indices] = True
+        # The program takes a trial for every lane, and ignores those of lanes outside the mask.
+        trials = programs.take_trials(self.queue.trials, np.maximum(self.table.trial_index, 0))
+        self.lanes = self.programs.fill(self.lanes, trials, self.table.mask(lanes))
+        self.table.start_clock(lanes)
+        if self.checkpoints:
+            self._restore(lanes, *self.checkpoints.find(trial_indices))
 
-    def _look(self, due: np.ndarray, programs: programs.Programs) -> None:
-        if not due.any():
+    def _restore(
+        self, lanes: np.ndarray, positions: np.ndarray, columns: dict[str, np.ndarray]
+    ) -> None:
+        """Continue trials from a checkpoint.
+
+        Args:
+            lanes: Lanes that were just filled, shape (filled,).
+            positions: Positions in `lanes` of the trials that have a checkpoint, shape (rows,).
+            columns: Their checkpoint, one row per trial.
+        """
+        if len(positions) == 0:
             return
-        for some, tables, places in (self.tables if programs is self.programs else NoDrawCache()).of(due, self.ticket):
-            self.unread.append((self.ticket.copy(), some, programs.look(self.lanes, some, tables, places)))
+        lanes = lanes[positions]
+        states = states_from_columns(self.lanes.states, lanes, columns)
+        self.lanes = self.programs.restore(self.lanes, states, self.table.mask(lanes))
+        self.table.restore(lanes, columns)
+        self.unread.append(RestoredRecords(lanes, columns))
 
-    def _advance(self) -> bool:
-        active = self.ticket != EMPTY
-        steps = min(self.chunk, int((self._border() - self.step)[active].min()))
-        self.lanes, told = self.programs.advance(self.lanes, np.int32(steps))
-        self.unread.append((self.ticket.copy(), None, told))
-        self.step[active] += steps
-        return True
-
-    def _read(self, keep: int) -> Iterator[FinishedTrials]:
-        while len(self.unread) > keep:
-            ticket, due, found = self.unread.popleft()
-            if due is not None and isinstance(found, dict):
-                self.book.restore(due, found)
-            elif due is None:
-                same = (ticket == self.ticket) & (ticket != EMPTY)
-                self.over |= (np.asarray(found.status) != Status.RUNNING) & same
-                self.step = np.where(same, found.step, self.step) if self.early else self.step
-            else:
-                yield from self._record(ticket, np.flatnonzero(due), jax.device_get(found))
-
-    def _record(self, ticket: np.ndarray, lanes: np.ndarray, found: Measurement) -> Iterator[FinishedTrials]:
-        lanes = lanes[~self.ended[ticket[lanes]]]
-        found = jax.tree.map(lambda leaf: leaf[lanes], found)
-        points = self.records.test_points if "test_loss" in found.observables else 0
-        self.book.add(lanes, found.step, columns(found, self.n[ticket[lanes]], points))
-        last = found.status != Status.RUNNING
-        if not last.any():
+    def _measure(self, lane_mask: np.ndarray, lane_programs: programs.Programs) -> None:
+        """Launch measurements of the masked lanes."""
+        if not lane_mask.any():
             return
-        lanes, index = lanes[last], ticket[lanes[last]]
-        self.ended[index] = True
-        self.ticket[lanes[self.ticket[lanes] == index]] = EMPTY
-        yield self.book.close(lanes, index, found.status[last], curves=self.records.points > 0)
+        trial_index = self.table.trial_index
+        # The cached tables have the shape of `self.programs`.
+        cache = self.draw_cache if lane_programs is self.programs else NoDrawCache()
+        for batch in cache.batches(lane_mask, trial_index):
+            measurement = lane_programs.measure(self.lanes, *batch)
+            lanes = np.flatnonzero(batch.lane_mask)
+            self.unread.append(UnreadMeasurement(trial_index.copy(), lanes, measurement))
 
-    def _border(self) -> np.ndarray:
-        return self.borders[self.kind[self.ticket], self.pointer]
+    def _advance(self) -> None:
+        """Launch a chunk that ends where the first lane is due for a measurement."""
+        occupied = self.table.occupied
+        until_record = (self._next_steps() - self.table.step)[occupied].min()
+        steps = min(self.chunk_steps, int(until_record))
+        self.lanes, status = self.programs.advance(self.lanes, np.int32(steps))
+        self.unread.append(UnreadStatus(self.table.trial_index.copy(), status))
+        self.table.step[occupied] += steps
 
-    def _border_count(self) -> np.ndarray:
-        return (self.borders < NEVER).sum(axis=1)[self.kind[self.ticket]]
+    def _read(self, leave: int) -> Iterator[FinishedTrials]:
+        """Read launched results in order, all but the last `leave`."""
+        while len(self.unread) > leave:
+            match self.unread.popleft():
+                case UnreadStatus(trial_index, status):
+                    self._update_table(trial_index, status)
+                case UnreadMeasurement() as unread:
+                    yield from self._record(unread)
+                case RestoredRecords(lanes, columns):
+                    self.recorder.restore(lanes, columns)
+
+    def _update_table(self, trial_index: np.ndarray, status: programs.LaneStatus) -> None:
+        current = self.table.current(trial_index)
+        self.table.finished |= (np.asarray(status.status) != Status.RUNNING) & current
+        # Lanes of a chunk that ended early have made fewer steps than were launched.
+        if self.ends_chunks_early:
+            self.table.step = np.where(current, status.step, self.table.step)
+
+    def _record(self, unread: UnreadMeasurement) -> Iterator[FinishedTrials]:
+        # A lane may have been measured once more before the host noticed that its trial had ended.
+        lanes = unread.lanes[self.in_progress[unread.trial_index[unread.lanes]]]
+        trial_indices = unread.trial_index[lanes]
+        fetched = jax.device_get(unread.measurement)
+        measured = jax.tree.map(lambda leaf: leaf[lanes], fetched)
+        test_points = self.records.test_points if "test_loss" in measured.observables else 0
+        counts = np.broadcast_to(actual_size(self.queue.trials.data.n), self.queue.count)
+        columns = measurement_columns(measured, counts[trial_indices], test_points)
+        self.recorder.add(lanes, measured.step, columns)
+        has_ended = measured.status != Status.RUNNING
+        if not has_ended.any():
+            return
+        lanes, trial_indices = lanes[has_ended], trial_indices[has_ended]
+        self.in_progress[trial_indices] = False
+        self.table.release_trials(lanes, trial_indices)
+        status, curves = measured.status[has_ended], self.records.points > 0
+        yield self.recorder.finish(lanes, trial_indices, status, curves)
+
+    def _unsaved_seconds(self) -> float:
+        """Seconds of training that would be lost if the process were killed now."""
+        return self.table.unsaved_seconds() if self.checkpoints else 0.0
+
+    def _save(self) -> Iterator[FinishedTrials]:
+        """Read all results, then save the states of the lanes."""
+        yield from self._read(leave=0)
+        lanes = np.flatnonzero(self.table.occupied)
+        if self.checkpoints and len(lanes):
+            columns = state_columns(self.lanes.states, lanes)
+            columns |= self.table.checkpoint_columns(lanes)
+            columns |= self.recorder.checkpoint_columns(lanes)
+            self.checkpoints.save(self.table.trial_index[lanes], columns)
+            self.table.start_clock(lanes)
 
     def _pace(self, seconds: float) -> None:
-        """Chunks long enough to hide the host, short enough to refill soon. No result depends on it."""
+        """Adapt the length of chunks to CHUNK_SECONDS. No result depends on it."""
         if seconds < CHUNK_SECONDS / 2:
-            self.chunk *= 2
+            self.chunk_steps *= 2
         elif seconds > 2 * CHUNK_SECONDS:
-            self.chunk = max(1, self.chunk // 2)
-
-
-def _plain(leaf: jax.Array) -> jax.Array:
-    """A leaf as numbers: keys are opaque."""
-    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
-
-
-def _spread(rows: np.ndarray, lanes: np.ndarray, like: jax.Array) -> Any:
-    """Rows at the place of their lanes in an array like a leaf, zeros elsewhere."""
-    plain = _plain(like)
-    full = np.zeros(plain.shape, plain.dtype)
-    full[lanes] = rows
-    return full if plain is like else jax.random.wrap_key_data(jnp.asarray(full), impl=jax.random.key_impl(like))
+            self.chunk_steps = max(1, self.chunk_steps // 2)

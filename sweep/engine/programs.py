@@ -1,10 +1,11 @@
-"""The one file that batches: the compiled programs that carry many lanes."""
+"""The compiled programs that carry many lanes: the only place where trials are batched."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,20 +13,20 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.stages import Wrapped
 
+from sweep.engine.lane_mapping import awaited_ends, map_blocks, map_selected
 from sweep.filters import TrainingInputs
 from sweep.status import Status
-from sweep.training import evaluation, measure, step
+from sweep.training import evaluation, step
 from sweep.training.measure import Measurement
+from sweep.training.measure import measure as measure_lane
 from sweep.trial import Trial
-
-T = TypeVar("T")
 
 
 class Lanes(NamedTuple):
-    """A batch on the device: every leaf has the lane axis first."""
+    """A batch of lanes on the device: the first axis of every leaf is the lane."""
 
     trials: Trial
-    scenes: TrainingInputs
+    inputs: TrainingInputs
     states: step.State
 
 
@@ -37,94 +38,97 @@ class LaneStatus(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """The compiled programs of a bucket; `Lanes` that go in are used up.
+    """The compiled programs of a bucket. Those that return `Lanes` donate the ones passed in.
 
-    empty(trials): lanes for such trials, one for each, with nothing in them yet. fill(lanes, trials, due): starts the
-    trials of the due lanes. advance(lanes, steps): at most that many steps of every running lane, and where they all
-    stand then. table(trial): the random numbers of the fresh points of a trial. shelve(tables, place, trial): they take
-    a place among others. look(lanes, due, tables, places): measurements of the due lanes, each on the fresh points that
-    have its place, or on points of its own where there are no tables. restore(lanes, states, due): the due lanes go on
-    from other states.
+    Attributes:
+        empty: (trials) -> lanes for such trials, one each, with no trial running.
+        fill: (lanes, trials, lane_mask) -> lanes; starts the trials of the masked lanes.
+        advance: (lanes, steps) -> lanes and their status, after at most `steps` updates each.
+        draw_table: (trial) -> the random numbers of the trial's fresh points; not compiled.
+        store_draws: (tables, slot, trial) -> tables, with the trial's table in that slot.
+        measure: (lanes, lane_mask, tables, slots) -> measurements of the masked lanes, with the
+            tables in the lanes' slots, or with numbers drawn on the fly where `tables` is None.
+        restore: (lanes, states, lane_mask) -> lanes; replaces the states of the masked lanes.
     """
 
     empty: Wrapped
     fill: Wrapped
     advance: Wrapped
-    table: Callable[[Trial], Any]
-    shelve: Wrapped
-    look: Wrapped
+    draw_table: Callable[[Trial], Any]
+    store_draws: Wrapped
+    measure: Wrapped
     restore: Wrapped
-
-
-def each_block(fn: Callable[[Any], T], lanes: Any, block: int) -> T:
-    """`fn` of each block of lanes, the blocks one after the other.
-
-    The block is part of the bits of a result, the number of lanes is not. A block of one lane has no lane axis: the
-    matrix products of XLA on a CPU are up to 1.4 times faster without a batch dimension.
-    """
-    if block == 1:
-        return jax.lax.map(fn, lanes)
-    count = len(jax.tree.leaves(lanes)[0])
-    if count == block:
-        return fn(lanes)
-    apart = jax.tree.map(lambda leaf: leaf.reshape(count // block, block, *leaf.shape[1:]), lanes)
-    return jax.tree.map(lambda leaf: leaf.reshape(count, *leaf.shape[2:]), jax.lax.map(fn, apart))
 
 
 @functools.lru_cache
 def compiled_programs(block: int, test_points: int) -> Programs:
-    """Programs for such blocks that measure on so many fresh points.
+    """Programs for blocks of `block` lanes that measure on `test_points` fresh points.
 
-    jax compiles each of them once for a structure of trials and a number of lanes.
+    jax compiles each of them once per structure of trials and number of lanes.
     """
-
-    def empty(trials: Trial) -> Lanes:
-        shape = jax.eval_shape(jax.vmap(begin_lanes), trials)
-        lanes = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
-        ended = jnp.full_like(lanes.states.status, np.int32(Status.OUT_OF_STEPS))
-        return lanes._replace(states=lanes.states._replace(status=ended))
-
-    def fill(lanes: Lanes, trials: Trial, due: jax.Array) -> Lanes:
-        return _where_due(begin_lanes, due, trials, lanes)
-
-    def advance(lanes: Lanes, steps: jax.Array) -> tuple[Lanes, LaneStatus]:
-        one = step.advance if block == 1 else jax.vmap(step.advance)
-        states = each_block(functools.partial(_advance, steps=steps, one=one, few=awaited_ends(block)), lanes, block)
-        return lanes._replace(states=states), LaneStatus(states.step + 0, states.status + 0)
-
-    def table(trial: Trial) -> Any:
-        return evaluation.draw_table(trial, test_points)
-
-    def shelve(tables: Any, place: jax.Array, trial: Trial) -> Any:
-        return jax.tree.map(lambda all_of_them, new: all_of_them.at[place].set(new), tables, table(trial))
-
-    def look(lanes: Lanes, due: jax.Array, tables: Any, places: jax.Array) -> Measurement:
-        def one(each: tuple[Lanes, jax.Array]) -> Measurement:
-            lane, place = each
-            return measure.measure(
-                *lane, test_points, None if tables is None else evaluation.CachedDraws(tables, place)
-            )
-
-        args = lanes, places
-        shape = jax.eval_shape(jax.vmap(one), args)
-        return _where_due(one, due, args, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape))
-
-    def restore(lanes: Lanes, states: step.State, due: jax.Array) -> Lanes:
-        def choose(due: jax.Array, one: jax.Array, other: jax.Array) -> jax.Array:
-            return jnp.where(due, one, other)
-
-        return lanes._replace(states=jax.tree.map(lambda *each: jax.vmap(choose)(due, *each), states, lanes.states))
-
+    functions = _LaneFunctions(block, test_points)
+    # Donated lanes are updated in place: a bucket needs the memory of its lanes only once.
     in_place = functools.partial(jax.jit, donate_argnums=0)
     return Programs(
-        empty=jax.jit(empty),
-        fill=in_place(fill),
-        advance=in_place(advance),
-        table=table,
-        shelve=in_place(shelve),
-        look=jax.jit(look),
-        restore=in_place(restore),
+        empty=jax.jit(functions.empty),
+        fill=in_place(functions.fill),
+        advance=in_place(functions.advance),
+        draw_table=functions.draw_table,
+        store_draws=in_place(functions.store_draws),
+        measure=jax.jit(functions.measure),
+        restore=in_place(functions.restore),
     )
+
+
+@dataclass(frozen=True)
+class _LaneFunctions:
+    """The functions behind `Programs`, before compilation."""
+
+    block: int
+    test_points: int
+
+    def empty(self, trials: Trial) -> Lanes:
+        lanes = _zeros_like_result(jax.vmap(begin_lanes), trials)
+        status = jnp.full_like(lanes.states.status, np.int32(Status.OUT_OF_STEPS))
+        return lanes._replace(states=lanes.states._replace(status=status))
+
+    def fill(self, lanes: Lanes, trials: Trial, lane_mask: jax.Array) -> Lanes:
+        return map_selected(begin_lanes, lane_mask, trials, lanes)
+
+    def advance(self, lanes: Lanes, steps: jax.Array) -> tuple[Lanes, LaneStatus]:
+        advance_block = functools.partial(
+            _advance_block,
+            steps=steps,
+            update=step.advance if self.block == 1 else jax.vmap(step.advance),
+            awaited=awaited_ends(self.block),
+        )
+        states = map_blocks(advance_block, lanes, self.block)
+        # The sums copy: the states are donated to the next chunk before the host reads the status.
+        return lanes._replace(states=states), LaneStatus(states.step + 0, states.status + 0)
+
+    def draw_table(self, trial: Trial) -> Any:
+        return evaluation.draw_table(trial, self.test_points)
+
+    def store_draws(self, tables: Any, slot: jax.Array, trial: Trial) -> Any:
+        table = self.draw_table(trial)
+        return jax.tree.map(lambda stored, new: stored.at[slot].set(new), tables, table)
+
+    def measure(
+        self, lanes: Lanes, lane_mask: jax.Array, tables: Any, slots: jax.Array
+    ) -> Measurement:
+        def measure_slot(lane_and_slot: tuple[Lanes, jax.Array]) -> Measurement:
+            lane, slot = lane_and_slot
+            draws = None if tables is None else evaluation.CachedDraws(tables, slot)
+            return measure_lane(*lane, self.test_points, draws)
+
+        args = lanes, slots
+        blank = _zeros_like_result(jax.vmap(measure_slot), args)
+        return map_selected(measure_slot, lane_mask, args, blank)
+
+    def restore(self, lanes: Lanes, states: step.State, lane_mask: jax.Array) -> Lanes:
+        select = jax.vmap(jnp.where)
+        restored = jax.tree.map(lambda new, old: select(lane_mask, new, old), states, lanes.states)
+        return lanes._replace(states=restored)
 
 
 def begin_lanes(trial: Trial) -> Lanes:
@@ -132,82 +136,87 @@ def begin_lanes(trial: Trial) -> Lanes:
     return Lanes(trial, *step.start(trial))
 
 
-def _advance(lanes: Lanes, steps: jax.Array, one: Callable[..., step.State], few: int) -> step.State:
-    """At most `steps` steps `one` of a block of lanes, until `few` more of them have ended, or all where `few` is 0."""
+def _zeros_like_result(fn: Callable[[Any], Any], args: Any) -> Any:
+    """Zeros in the shape of `fn(args)`, which is not computed."""
+    shape = jax.eval_shape(fn, args)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
 
-    def running(states: step.State) -> jax.Array:
+
+def _advance_block(
+    lanes: Lanes, steps: jax.Array, update: Callable[..., step.State], awaited: int
+) -> step.State:
+    """Make at most `steps` updates of a block; stop once `awaited` lanes have ended (0: all)."""
+
+    def running_count(states: step.State) -> jax.Array:
         return jnp.sum(states.status == Status.RUNNING)
 
-    least = jnp.maximum(running(lanes.states) - few, 0) if few else 0
+    threshold = jnp.maximum(running_count(lanes.states) - awaited, 0) if awaited else 0
 
-    def going(carry: tuple[jax.Array, step.State]) -> jax.Array:
-        return (carry[0] < steps) & (running(carry[1]) > least)
+    def is_incomplete(carry: tuple[jax.Array, step.State]) -> jax.Array:
+        return (carry[0] < steps) & (running_count(carry[1]) > threshold)
 
-    def step(carry: tuple[jax.Array, step.State]) -> tuple[jax.Array, step.State]:
-        return carry[0] + 1, one(lanes.trials, lanes.scenes, carry[1])
+    def make_update(carry: tuple[jax.Array, step.State]) -> tuple[jax.Array, step.State]:
+        return carry[0] + 1, update(lanes.trials, lanes.inputs, carry[1])
 
-    return jax.lax.while_loop(going, step, (jnp.zeros_like(steps), lanes.states))[1]
-
-
-def awaited_ends(block: int) -> int:
-    """How many lanes of such a block have to end before its chunk does, so that they are refilled; 0 for all of them.
-
-    An eighth, on a CPU, where a call costs as much as some hundred steps of so small a network. A single lane ends by
-    itself.
-    """
-    return max(1, block // 8) if block > 1 and jax.default_backend() == "cpu" else 0
-
-
-def _where_due(fn: Callable[[Any], T], due: jax.Array, args: Any, otherwise: T) -> T:
-    """`fn` of the lanes that are due, `otherwise` elsewhere; one by one on a CPU, so that only due lanes cost."""
-
-    def one(lane: tuple[jax.Array, Any, T]) -> T:
-        due, args, otherwise = lane
-        return jax.lax.cond(due, lambda: fn(args), lambda: otherwise)
-
-    lanes = due, args, otherwise
-    return jax.lax.map(one, lanes) if jax.default_backend() == "cpu" else jax.vmap(one)(lanes)
+    start = jnp.zeros_like(steps), lanes.states
+    return jax.lax.while_loop(is_incomplete, make_update, start)[1]
 
 
 def memory_needed(programs: Programs, trials: Trial, lanes: int) -> int:
-    """Bytes of a device that so many lanes for such trials take at most while a program runs, as the compiler tells.
+    """Peak device memory in bytes of any of the programs, as estimated by the compiler.
 
-    Nothing runs for it, and the persistent cache keeps what was compiled.
+    Compiles the programs, which the persistent cache keeps, but runs none of them.
+
+    Args:
+        programs: The programs of the bucket.
+        trials: Any batch of its trials; only the types of the leaves matter.
+        lanes: Number of lanes, over all local devices.
     """
     lanes //= len(jax.local_devices()) if placement(lanes) else 1
-    some = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes,), leaf.dtype), trials)
-    due, places = jax.ShapeDtypeStruct((lanes,), bool), jax.ShapeDtypeStruct((lanes,), np.int32)
-    empty = jax.eval_shape(programs.empty, some)
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes,), leaf.dtype), trials)
+    lane_mask = jax.ShapeDtypeStruct((lanes,), bool)
+    slots = jax.ShapeDtypeStruct((lanes,), np.int32)
+    empty = jax.eval_shape(programs.empty, shapes)
     calls = (
-        programs.fill.lower(empty, some, due),
+        programs.fill.lower(empty, shapes, lane_mask),
         programs.advance.lower(empty, np.int32(1)),
-        programs.look.lower(empty, due, None, places),
+        programs.measure.lower(empty, lane_mask, None, slots),
     )
-    found = [told for call in calls if (told := call.compile().memory_analysis())]
-    sizes = ("argument", "output", "temp")
-    return max(
-        sum(getattr(each, f"{size}_size_in_bytes") for size in sizes) - each.alias_size_in_bytes for each in found
+    analyses = (call.compile().memory_analysis() for call in calls)
+    return max(_total_bytes(analysis) for analysis in analyses if analysis)
+
+
+def _total_bytes(analysis: Any) -> int:
+    sizes = (
+        analysis.argument_size_in_bytes,
+        analysis.output_size_in_bytes,
+        analysis.temp_size_in_bytes,
     )
+    # Donated arguments are also outputs and would be counted twice.
+    return sum(sizes) - analysis.alias_size_in_bytes
 
 
 def memory_limit() -> int | None:
-    """Bytes that a program may take on a device of this process; None where devices do not tell, as on a CPU."""
-    told = (device.memory_stats() or {} for device in jax.local_devices())
-    return min((each["bytes_limit"] for each in told if "bytes_limit" in each), default=None)
+    """Bytes a program may use on each device; None if devices do not report it, as on a CPU."""
+    statistics = [device.memory_stats() or {} for device in jax.local_devices()]
+    limits = [stats["bytes_limit"] for stats in statistics if "bytes_limit" in stats]
+    return min(limits, default=None)
 
 
 def take_trials(trials: Trial, rows: np.ndarray | int) -> Trial:
-    """Some trials of a batch of them."""
+    """The trials in some rows of a batch."""
     return jax.tree.map(lambda leaf: leaf[rows], trials)
 
 
 def placement(lanes: int) -> NamedSharding | None:
-    """The lane axis over all local accelerators where it divides; None on a CPU or a single device.
+    """The lane axis split over all local accelerators, if their number divides it.
 
-    Never over several host CPU devices in one process: jax 0.10.2 deadlocks there.
+    None on a CPU or a single device. Never over several host CPU devices in one process:
+    jax 0.10.2 deadlocks there.
     """
     devices = jax.local_devices()
     if jax.default_backend() == "cpu" or len(devices) == 1 or lanes % len(devices):
         return None
-    mesh = jax.make_mesh((len(devices),), ("lanes",), axis_types=(AxisType.Auto,), devices=devices)
+    axis_types = (AxisType.Auto,)
+    mesh = jax.make_mesh((len(devices),), ("lanes",), axis_types=axis_types, devices=devices)
     return NamedSharding(mesh, PartitionSpec("lanes"))

@@ -1,9 +1,9 @@
-"""What is recorded of trials on their way, and what is told of them when they end."""
+"""When trials are recorded, and the records of running trials until they end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,13 +12,17 @@ from sweep.status import Status
 from sweep.trial import Trial
 
 NEVER = np.iinfo(np.int64).max
+"""Pads schedules to equal length: a step that no trial reaches."""
 
 
 @dataclass(frozen=True)
 class RecordSchedule:
-    """When and on how much a trial is measured: at `points` log-spaced steps, on `test_points` fresh points.
+    """When and on how many points a trial is measured.
 
-    `test` says whether the records on the way have test columns; the end of a trial is always measured on fresh points.
+    Attributes:
+        points: Number of log-spaced steps at which to record; 0 for the end only.
+        test: Whether records before the end have test columns. The end always has them.
+        test_points: Number of fresh points.
     """
 
     points: int = 32
@@ -26,19 +30,58 @@ class RecordSchedule:
     test_points: int = 2000
 
     def steps(self, last: int) -> np.ndarray:
-        """The recorded steps of a trial of at most `last` steps: 0, log-spaced ones, `last`; `last` alone for none."""
+        """The recorded steps of a trial of at most `last` steps: 0, log-spaced ones, and `last`."""
         if self.points == 0:
             return np.array([last])
-        spaced = np.rint(np.geomspace(1, max(last, 1), max(self.points - 1, 1))).astype(np.int64)
-        return np.unique(np.concatenate([[0], spaced[spaced < last], [last]]))
+        spaced = np.geomspace(1, max(last, 1), max(self.points - 1, 1))
+        steps = np.rint(spaced).astype(np.int64)
+        return np.unique(np.concatenate([[0], steps[steps < last], [last]]))
+
+
+class RecordedSteps(NamedTuple):
+    """The recorded steps of all trials of a queue.
+
+    Trials with equal numbers of steps share a schedule: `schedules` has shape (schedules, longest),
+    padded with NEVER, and `schedule_index` the row of each trial, shape (count,).
+    """
+
+    schedules: np.ndarray
+    schedule_index: np.ndarray
+
+    @classmethod
+    def of_trials(cls, trials: Trial, records: RecordSchedule) -> RecordedSteps:
+        """The recorded steps of a batch of trials."""
+        last_steps, schedule_index = np.unique(trials.train.steps, return_inverse=True)
+        schedules = [records.steps(int(last)) for last in last_steps]
+        # At least one NEVER ends each row: a lane may look one past its last record.
+        longest = max(map(len, schedules)) + 1
+        padded = [
+            np.pad(steps, (0, longest - len(steps)), constant_values=NEVER) for steps in schedules
+        ]
+        return cls(np.stack(padded), schedule_index)
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest schedule, padding included."""
+        return self.schedules.shape[1]
+
+    def next_steps(self, trial_index: np.ndarray, next_record: np.ndarray) -> np.ndarray:
+        """The step of a record of each lane's trial; both arguments have shape (lanes,)."""
+        return self.schedules[self.schedule_index[trial_index], next_record]
+
+    def counts(self, trial_index: np.ndarray) -> np.ndarray:
+        """How many records each lane's trial has at most."""
+        return (self.schedules < NEVER).sum(axis=1)[self.schedule_index[trial_index]]
 
 
 @dataclass(frozen=True)
 class FinishedTrials:
-    """Trials that ended together: `index` is their place in the queue.
+    """Trials that ended together.
 
-    `runs` has a column for each outcome and observable, one row a trial; `curves` the records, with `index` and `step`,
-    and is None where none are kept.
+    Attributes:
+        index: Index of each trial in the queue.
+        runs: A column per outcome and observable, one row per trial.
+        curves: Columns of all records, with `index` and `step`; None if they are not recorded.
     """
 
     index: np.ndarray
@@ -46,61 +89,84 @@ class FinishedTrials:
     curves: dict[str, np.ndarray] | None
 
 
-def recorded_steps(trials: Trial, records: RecordSchedule) -> tuple[np.ndarray, np.ndarray]:
-    """Recorded steps for each distinct number of steps (padded with NEVER), and which of them a trial has."""
-    lasts, kind = np.unique(trials.train.steps, return_inverse=True)
-    steps = [records.steps(int(last)) for last in lasts]
-    longest = max(map(len, steps)) + 1
-    return np.stack([np.pad(each, (0, longest - len(each)), constant_values=NEVER) for each in steps]), kind
-
-
 class Recorder:
-    """The records of the trials that are in the lanes, until they end."""
+    """The records of the trials in the lanes, until they end: at most `longest` per lane."""
 
     def __init__(self, lanes: int, longest: int) -> None:
         self.steps = np.zeros((lanes, longest), np.int64)
-        self.values = {name: np.full((lanes, longest), np.nan) for name in observable_columns()}
-        self.known: set[str] = set()
+        names = observable_columns()
+        self.values = {name: np.full((lanes, longest), np.nan) for name in names}
+        self.measured_names: set[str] = set()
         self.length = np.zeros(lanes, np.int64)
 
-    def add(self, lanes: np.ndarray, steps: Any, found: dict[str, np.ndarray]) -> None:
-        """A record of each lane; it takes the place of one of the same step."""
-        last = np.maximum(self.length[lanes] - 1, 0)
-        again = (self.length[lanes] > 0) & (self.steps[lanes, last] == steps)
-        place = np.where(again, last, self.length[lanes])
-        self.steps[lanes, place] = steps
-        self.known |= set(found)
-        for name in self.known:
-            self.values[name][lanes, place] = found.get(name, np.nan)
-        self.length[lanes] = place + 1
+    def add(self, lanes: np.ndarray, steps: Any, columns: dict[str, np.ndarray]) -> None:
+        """Add a record to some lanes; it replaces the last one if that is of the same step.
 
-    def save(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
-        """The records of these lanes as columns."""
+        Args:
+            lanes: Indices of the lanes, shape (rows,).
+            steps: Step of each record, shape (rows,).
+            columns: Observables by name, each of shape (rows,).
+        """
+        last = np.maximum(self.length[lanes] - 1, 0)
+        # A trial that meets a target is measured again at a step that may be recorded already.
+        is_repeated = (self.length[lanes] > 0) & (self.steps[lanes, last] == steps)
+        position = np.where(is_repeated, last, self.length[lanes])
+        self.steps[lanes, position] = steps
+        self.measured_names |= set(columns)
+        for name in self.measured_names:
+            self.values[name][lanes, position] = columns.get(name, np.nan)
+        self.length[lanes] = position + 1
+
+    def checkpoint_columns(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
+        """The records of some lanes as columns of a checkpoint."""
         columns = {"length": self.length[lanes], "steps": self.steps[lanes]}
-        return columns | {name: self.values[name][lanes] for name in self.known}
+        return columns | {name: self.values[name][lanes] for name in self.measured_names}
 
     def restore(self, lanes: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-        """Take the records of such columns."""
-        self.known |= self.values.keys() & columns.keys()
+        """Replace the records of some lanes by those of a checkpoint."""
+        self.measured_names |= self.values.keys() & columns.keys()
         width = min(columns["steps"].shape[1], self.steps.shape[1])
         self.length[lanes] = columns["length"]
         self.steps[lanes, :width] = columns["steps"][:, :width]
-        for name, values in self.values.items():  # also over what the trial before in the lane has left
+        for name, values in self.values.items():
+            # Columns that the checkpoint lacks must not keep values of the lane's previous trial.
             values[lanes, :width] = columns[name][:, :width] if name in columns else np.nan
 
-    def close(self, lanes: np.ndarray, index: np.ndarray, status: Any, curves: bool) -> FinishedTrials:
-        """What is told of the trials in these lanes, which are then blank again."""
-        recorded = np.arange(self.steps.shape[1]) < self.length[lanes, None]
-        fitted = recorded & (self.values["train_error"][lanes] == 0)
-        last = self.length[lanes] - 1
-        which, place = np.nonzero(recorded)
+    def finish(
+        self, lanes: np.ndarray, trial_indices: np.ndarray, status: Any, curves: bool
+    ) -> FinishedTrials:
+        """The rows and records of trials that ended; their lanes have no records afterwards.
+
+        Args:
+            lanes: Indices of the lanes of the trials, shape (rows,).
+            trial_indices: Indices of the trials in the queue, shape (rows,).
+            status: How each trial ended, as values of `Status`, shape (rows,).
+            curves: Whether to return the records too.
+        """
+        is_recorded = np.arange(self.steps.shape[1]) < self.length[lanes, None]
+        finished = FinishedTrials(
+            trial_indices,
+            self._runs(lanes, is_recorded, status),
+            self._curves(lanes, is_recorded, trial_indices) if curves else None,
+        )
         self.length[lanes] = 0
-        runs = {
-            "status": np.array([Status(each).label for each in status], object),
+        return finished
+
+    def _runs(self, lanes: np.ndarray, is_recorded: np.ndarray, status: Any) -> dict[str, Any]:
+        is_fitted = is_recorded & (self.values["train_error"][lanes] == 0)
+        first_fitted = self.steps[lanes, is_fitted.argmax(axis=1)]
+        last = self.length[lanes] - 1
+        return {
+            "status": np.array([Status(code).label for code in status], object),
             "steps": self.steps[lanes, last],
-            "fit_step": np.ma.array(self.steps[lanes, fitted.argmax(axis=1)], mask=~fitted.any(axis=1)),
-            **{name: self.values[name][lanes, last] for name in self.known},
+            "fit_step": np.ma.array(first_fitted, mask=~is_fitted.any(axis=1)),
+            **{name: self.values[name][lanes, last] for name in self.measured_names},
         }
-        records = {"index": index[which], "step": self.steps[lanes[which], place]}
-        records |= {name: self.values[name][lanes[which], place] for name in self.known}
-        return FinishedTrials(index, runs, records if curves else None)
+
+    def _curves(
+        self, lanes: np.ndarray, is_recorded: np.ndarray, trial_indices: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        rows, positions = np.nonzero(is_recorded)
+        columns = {"index": trial_indices[rows], "step": self.steps[lanes[rows], positions]}
+        names = self.measured_names
+        return columns | {name: self.values[name][lanes[rows], positions] for name in names}

@@ -8,7 +8,7 @@ from sweep.data.base import AbstractGaussian, feature_count
 from sweep.filters import COORDINATES
 from sweep.models.base import AbstractFiltered
 from sweep.optimizers.base import AbstractOptimizer
-from sweep.training.step import batch_size
+from sweep.training.batches import batch_size
 from sweep.trial import Trial
 
 COMPILE = 5.0

@@ -1,20 +1,26 @@
-"""Fresh points to test a network on: their random numbers, and what filters give on them.
+"""Loss and error on fresh points: their random numbers, and what filters give on them.
 
-The random numbers of a point depend on the seed and on counts alone. So one table of them serves all trials of a seed
-and all records of a trial; making it takes longer than all that is done with it afterwards.
+The random numbers of a point depend on the seed and on counts only. One table of them therefore
+serves all trials of a seed and all records of a trial; drawing it costs more than using it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from sweep import spec
-from sweep.data.base import AbstractGaussian, feature_count, feature_directions, test_draws, test_points
+from sweep.data.base import (
+    AbstractGaussian,
+    feature_count,
+    feature_directions,
+    test_draws,
+    test_points,
+)
 from sweep.filters import AbstractFilters, Network, TrainingInputs
 from sweep.models.base import AbstractFiltered
 from sweep.padding import actual_size
@@ -23,107 +29,152 @@ from sweep.spec import Scalar
 from sweep.trial import Trial
 
 CHUNK = 512
-"""Points are looked at so many at a time."""
+"""Fresh points that are evaluated at a time."""
 
 
 def has_law(trial: Trial) -> bool:
-    """Is the law known of what the network sees of fresh points, so that they need no vectors?"""
+    """Is the law of what the network sees of fresh points known, so that no vectors are needed?"""
     return isinstance(trial.data, AbstractGaussian) and isinstance(trial.model, AbstractFiltered)
 
 
 def draw_origin(trial: Trial) -> tuple[Scalar, ...]:
-    """All that the random numbers of fresh points depend on, but for what is compiled in."""
+    """All that the random numbers of fresh points depend on, except what is compiled in."""
     if has_law(trial):
         return (trial.seed,)
-    counts = [name for name, field in spec.fields(type(trial.data)).items() if field.padded and name != "n"]
-    return trial.seed, *(actual_size(getattr(trial.data, name)) for name in counts)
+    fields = spec.fields(type(trial.data)).items()
+    # The number of training points is padded too, but fresh points do not depend on it.
+    names = [name for name, field in fields if field.padded and name != "n"]
+    return trial.seed, *(actual_size(getattr(trial.data, name)) for name in names)
 
 
 def draw_test_points(trial: Trial, first: Scalar, count: int) -> Any:
-    """The random numbers of so many fresh points from row `first` on, a multiple of CHUNK."""
+    """The random numbers of a chunk of fresh points.
+
+    Args:
+        trial: The trial, of which `draw_origin` and compiled-in fields matter.
+        first: Row number of the first point, a multiple of CHUNK.
+        count: Number of points.
+
+    Returns:
+        A pytree with leaves (count, ...).
+    """
     if not has_law(trial):
         return test_draws(trial.data, trial.seed, first + jnp.arange(count))
-    assert isinstance(trial.data, AbstractGaussian)
+    data = cast(AbstractGaussian, trial.data)
     key = jax.random.fold_in(stream(trial.seed, Purpose.TEST), first)
-    return trial.data.draw_responses(key, count, trial.source.units)
+    return data.draw_responses(key, count, trial.source.units)
 
 
 def draw_table(trial: Trial, points: int) -> Any:
-    """The random numbers of all fresh points in chunks: leaves (chunks, points of a chunk, ...)."""
-    return jax.lax.map(lambda first: draw_test_points(trial, first, min(CHUNK, points)), jnp.arange(0, points, CHUNK))
+    """The random numbers of all fresh points: leaves (chunks, points per chunk, ...)."""
+    count = min(CHUNK, points)
+    firsts = jnp.arange(0, points, CHUNK)
+    return jax.lax.map(lambda first: draw_test_points(trial, first, count), firsts)
 
 
 class CachedDraws(NamedTuple):
-    """A table among others: leaves of `tables` are (tables, chunks, ...)."""
+    """The table in one slot of many: leaves of `tables` have shape (slots, chunks, ...)."""
 
     tables: Any
-    place: Int[Array, ""]
+    slot: Int[Array, ""]
 
     def chunk(self, number: Int[Array, ""]) -> Any:
         """The random numbers of one chunk."""
-        return jax.tree.map(lambda leaf: leaf[self.place, number], self.tables)
+        return jax.tree.map(lambda leaf: leaf[self.slot, number], self.tables)
 
 
-Respond = Callable[[Any, Int[Array, " rows"]], tuple[Float[Array, "rows P units"], Float[Array, " rows"]]]
-"""From random numbers and row numbers of fresh points to what their patches give on filters, and the labels seen."""
+Respond = Callable[
+    [Any, Int[Array, " rows"]], tuple[Float[Array, "rows P units"], Float[Array, " rows"]]
+]
+"""From random numbers and row numbers of points to pre-activations of patches and seen labels."""
 
 
-def by_vectors(trial: Trial, net: Network, seen: TrainingInputs) -> Respond:
-    """Fresh points whose vectors are made."""
+def vector_response(trial: Trial, net: Network, inputs: TrainingInputs) -> Respond:
+    """The response of filters to fresh points whose vectors are built.
+
+    Args:
+        trial: The trial.
+        net: Its network.
+        inputs: Its training inputs, whose frame the filters need.
+    """
     directions = feature_directions(trial.data, trial.seed)
-    project = net.filters.projector(trial.source, seen.frame)
+    project = net.filters.projector(trial.source, inputs.frame)
     on_features = project(directions)
 
-    def respond(drawn: Any, rows: Int[Array, " rows"]) -> tuple[Array, Array]:
-        fresh = test_points(trial.data, drawn, directions, rows)
+    def respond(draws: Any, rows: Int[Array, " rows"]) -> tuple[Array, Array]:
+        fresh = test_points(trial.data, draws, directions, rows)
         return trial.data.assemble(on_features, project(fresh.noise), fresh.truth), fresh.label
 
     return respond
 
 
-def root_of(covariance: Float[Array, "k k"]) -> Float[Array, "k k"]:
-    """R with R^T R = the covariance up to rounding: Cholesky's, of a diagonal that is larger by its rounding error.
+def covariance_root(covariance: Float[Array, "k k"]) -> Float[Array, "k k"]:
+    """R with R^T R = the covariance, up to rounding.
 
-    So it exists where filters depend on each other; those that are zero, as padded ones are, stay zero.
+    Filters that are zero, as padded ones are, stay zero.
     """
     variances = jnp.diagonal(covariance)
-    none = variances <= 0
+    is_zero = variances <= 0
+    # A covariance of dependent filters is singular, and rounding may leave it slightly indefinite:
+    # raising its diagonal by the size of the rounding error makes the Cholesky factor exist.
     rounding = 10 * len(variances) * jnp.finfo(covariance.dtype).eps * jnp.max(variances)
-    raised = covariance + jnp.diag(jnp.where(none, 1.0, rounding))
-    return jnp.where(none, 0.0, jnp.linalg.cholesky(raised).T)
+    raised = covariance + jnp.diag(jnp.where(is_zero, 1.0, rounding))
+    return jnp.where(is_zero, 0.0, jnp.linalg.cholesky(raised).T)
 
 
-def by_law(trial: Trial, net: Network, seen: TrainingInputs) -> Respond:
-    """Fresh points of which only inner products with the filters are made: for Gaussian noise their law is known."""
-    data, filters = trial.data, net.filters
-    assert isinstance(data, AbstractGaussian) and isinstance(filters, AbstractFilters)
-    on_features = filters(seen.tokens.take(slice(feature_count(data))))
-    root = root_of(filters.covariance(seen) - on_features.T @ on_features)
+def law_response(trial: Trial, net: Network, inputs: TrainingInputs) -> Respond:
+    """The response of filters to fresh points, drawn from its law without building vectors.
 
-    def respond(drawn: Any, rows: Int[Array, " rows"]) -> tuple[Array, Array]:
-        noise, truth, label = data.responses(drawn, rows, on_features, root)
+    For Gaussian noise the inner products with the filters are Gaussian too, with known covariance.
+
+    Args:
+        trial: The trial, for which `has_law` is true.
+        net: Its network.
+        inputs: Its training inputs.
+    """
+    data, filters = cast(AbstractGaussian, trial.data), cast(AbstractFilters, net.filters)
+    on_features = filters(inputs.tokens.take(slice(feature_count(data))))
+    root = covariance_root(filters.covariance(inputs) - on_features.T @ on_features)
+
+    def respond(draws: Any, rows: Int[Array, " rows"]) -> tuple[Array, Array]:
+        noise, truth, label = data.responses(draws, rows, on_features, root)
         return data.assemble(on_features, noise, truth), label
 
     return respond
 
 
 def on_fresh_points(
-    trial: Trial, net: Network, seen: TrainingInputs, points: int, kept: CachedDraws | None = None
+    trial: Trial,
+    net: Network,
+    inputs: TrainingInputs,
+    points: int,
+    cached_draws: CachedDraws | None = None,
 ) -> tuple[Scalar, Int[Array, ""]]:
-    """Mean loss on fresh points and how many of them are wrong.
+    """Mean loss on fresh points, and how many of them are misclassified.
 
-    Their random numbers are read where they are `kept`, else drawn and forgotten a chunk at a time.
+    Args:
+        trial: The trial.
+        net: Its network, as it is used after training.
+        inputs: Its training inputs.
+        points: Number of fresh points.
+        cached_draws: Their random numbers; None to draw them chunk by chunk.
     """
-    respond = (by_law if has_law(trial) else by_vectors)(trial, net, seen)
+    respond = (law_response if has_law(trial) else vector_response)(trial, net, inputs)
 
-    def chunk(number: Array) -> tuple[Scalar, Int[Array, ""]]:
+    def evaluate_chunk(number: Array) -> tuple[Scalar, Int[Array, ""]]:
         first = CHUNK * number
         rows = first + jnp.arange(min(CHUNK, points))
-        patches, label = respond(kept.chunk(number) if kept else draw_test_points(trial, first, len(rows)), rows)
+        if cached_draws:
+            draws = cached_draws.chunk(number)
+        else:
+            draws = draw_test_points(trial, first, len(rows))
+        patches, label = respond(draws, rows)
         margin = label * net(patches)
-        counted = rows < points
-        losses = jnp.where(counted, trial.objective.loss(margin), 0.0)
-        return jnp.sum(losses), jnp.sum(counted & ~(margin > 0))
+        is_counted = rows < points  # the last chunk is filled up
+        losses = jnp.where(is_counted, trial.objective.loss(margin), 0.0)
+        # Not `margin <= 0`: a margin that is NaN counts as wrong.
+        return jnp.sum(losses), jnp.sum(is_counted & ~(margin > 0))
 
-    losses, wrongs = jax.lax.map(chunk, jnp.arange(-(-points // CHUNK)))
-    return jnp.sum(losses) / points, jnp.sum(wrongs)
+    chunk_count = -(-points // CHUNK)
+    losses, wrong_counts = jax.lax.map(evaluate_chunk, jnp.arange(chunk_count))
+    return jnp.sum(losses) / points, jnp.sum(wrong_counts)

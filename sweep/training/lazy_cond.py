@@ -1,4 +1,4 @@
-"""Work that few steps need, skipped by a whole batch where no lane needs it."""
+"""Work that few steps need, skipped by a whole batch if no lane needs it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,39 @@ from jaxtyping import Array, Bool
 T = TypeVar("T")
 
 
-def cond_if_any(due: Bool[Array, ""], compute: Callable[..., T], otherwise: T, *args: Any) -> T:
-    """`compute(*args)` where `due`, else `otherwise`.
+def cond_if_any(
+    condition: Bool[Array, ""], compute: Callable[..., T], otherwise: T, *args: Any
+) -> T:
+    """`compute(*args)` if `condition`, else `otherwise`.
 
-    A plain `lax.cond` becomes a select under vmap and then computes both sides at every step; this one computes when
-    any lane of the batch is due. `compute` may depend on traced values through `args` only.
+    Under vmap a plain `lax.cond` becomes a select that computes both branches at every step. This
+    one computes only if the condition holds in some lane of the batch.
+
+    Args:
+        condition: Whether the lane needs the work.
+        compute: The work. It must not close over traced values; pass them as `args`.
+        otherwise: The result without the work, of the same structure, shapes and types.
+        *args: Arguments of `compute`.
     """
 
     @jax.custom_batching.custom_vmap
-    def choose(due: Array, otherwise: T, args: tuple[Any, ...]) -> T:
-        return jax.lax.cond(due, lambda: compute(*args), lambda: otherwise)
+    def choose(condition: Array, otherwise: T, args: tuple[Any, ...]) -> T:
+        return jax.lax.cond(condition, lambda: compute(*args), lambda: otherwise)
 
     @choose.def_vmap
-    def _(size: int, batched: Any, *given: Any) -> tuple[T, Any]:
-        due, otherwise, args = jax.tree.map(
-            lambda each, is_batched: each if is_batched else jnp.broadcast_to(each, (size, *each.shape)),
-            given,
-            tuple(batched),
+    def _(size: int, is_batched: Any, *operands: Any) -> tuple[T, Any]:
+        def add_lane_axis(leaf: Array, has_lane_axis: bool) -> Array:
+            return leaf if has_lane_axis else jnp.broadcast_to(leaf, (size, *leaf.shape))
+
+        def select(condition: Array, new: T, old: T) -> T:
+            return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+        conditions, otherwise, args = jax.tree.map(add_lane_axis, operands, tuple(is_batched))
+        results = jax.lax.cond(
+            jnp.any(conditions),
+            lambda: jax.vmap(select)(conditions, jax.vmap(compute)(*args), otherwise),
+            lambda: otherwise,
         )
+        return results, jax.tree.map(lambda _: True, results)
 
-        def select() -> T:
-            return jax.vmap(lambda due, new, old: jax.tree.map(lambda a, b: jnp.where(due, a, b), new, old))(
-                due, jax.vmap(compute)(*args), otherwise
-            )
-
-        chosen = jax.lax.cond(jnp.any(due), select, lambda: otherwise)
-        return chosen, jax.tree.map(lambda _: True, chosen)
-
-    return choose(due, otherwise, args)
+    return choose(condition, otherwise, args)

@@ -182,7 +182,7 @@ class Worker:
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
-                supply.give_back(drive.places if drive else np.zeros(0, np.int64))
+                supply.give_back(drive.unfinished_trials if drive else np.zeros(0, np.int64))
                 bucket, lost = self._shrunk(bucket, supply)
                 yield from ((bucket.block, each) for each in lost)
             else:

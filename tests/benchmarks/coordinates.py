@@ -68,14 +68,14 @@ def whole(number: int, index: int, count: int) -> Callable[[], Any]:
 def _lanes(number: int, what: str) -> Callable[[], Any]:
     (bucket,) = plan.make_plan(grid.parse_grid(CASES[number].grid), plan.Host("cpu", 1)).buckets
     trials, due = bucket.trials(), np.ones(1, bool)
-    programs = programs.compiled_programs(1, 1000)
-    filled = programs.fill(programs.empty(trials), trials, due)
+    compiled = programs.compiled_programs(1, 1000)
+    filled = compiled.fill(compiled.empty(trials), trials, due)
 
     def run() -> Any:
-        lanes = programs.fill(programs.empty(trials), trials, due) if what == "all" else jax.tree.map(np.copy, filled)
-        lanes, told = programs.advance(lanes, np.int32(CASES[number].steps))
+        lanes = compiled.fill(compiled.empty(trials), trials, due) if what == "all" else jax.tree.map(np.copy, filled)
+        lanes, told = compiled.advance(lanes, np.int32(CASES[number].steps))
         if what == "all":
-            jax.block_until_ready(programs.look(lanes, due, None, np.zeros(1, np.int32)))
+            jax.block_until_ready(compiled.measure(lanes, due, None, np.zeros(1, np.int32)))
         jax.block_until_ready(told)
         return {"bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(lanes) if hasattr(leaf, "nbytes"))}
 

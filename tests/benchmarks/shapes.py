@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from sweep import grid
-from sweep.engine.driver import Driver, TrialList
+from sweep.engine.driver import Driver
 from sweep.engine.recorder import RecordSchedule
+from sweep.engine.trial_source import TrialList
 from sweep.planning import cost_model, packing, plan
 from tests.benchmarks.teams import Team
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from sweep import grid
 from sweep.engine import programs
-from sweep.engine.driver import Driver, TrialList
+from sweep.engine.driver import Driver
 from sweep.engine.recorder import RecordSchedule
+from sweep.engine.trial_source import TrialList
 from sweep.planning import plan
 from sweep.status import Status
 from sweep.training import step

@@ -15,8 +15,9 @@ import optax
 
 from sweep import grid
 from sweep.data.base import feature_directions, training_points
-from sweep.engine.driver import Driver, TrialList
+from sweep.engine.driver import Driver
 from sweep.engine.recorder import RecordSchedule
+from sweep.engine.trial_source import TrialList
 from sweep.planning import plan
 from sweep.training.measure import measure
 from sweep.training.step import start

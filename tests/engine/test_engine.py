@@ -14,8 +14,9 @@ import pytest
 
 from sweep import schema
 from sweep.engine import programs
-from sweep.engine.driver import Driver, TrialList
+from sweep.engine.driver import Driver
 from sweep.engine.recorder import FinishedTrials, RecordSchedule
+from sweep.engine.trial_source import TrialList
 from sweep.status import Status
 from sweep.training import step
 from sweep.trial import Trial
@@ -81,7 +82,7 @@ def test_length_of_chunks_changes_no_bit(
     monkeypatch.setattr(Driver, "_pace", lambda self, seconds: None)
     queue = TrialList(batch(members()))
     driver = Driver(queue, 2, 1, RECORDS)
-    driver.chunk = chunk
+    driver.chunk_steps = chunk
     same(results(list(driver), queue.count), alone)
 
 
@@ -194,12 +195,12 @@ def test_lanes_that_diverge_otherwise_would_be_seen(
 def test_a_block_on_a_cpu_goes_on_until_an_eighth_of_it_has_ended(block: int, few: int) -> None:
     """So often is the host asked for new trials: lanes that end after 3, 4, 5, ... steps are told `few` at a time."""
     trials = batch([trial(seed=i, steps=3 + i) for i in range(block)])
-    programs, due = programs.compiled_programs(block, 0), np.ones(block, bool)
-    lanes = programs.fill(programs.empty(trials), trials, due)
+    compiled, lane_mask = programs.compiled_programs(block, 0), np.ones(block, bool)
+    lanes = compiled.fill(compiled.empty(trials), trials, lane_mask)
     for ended in range(few, block + 1, few):
-        lanes, told = programs.advance(lanes, np.int32(100))
-        assert np.sum(np.asarray(told.status) != Status.RUNNING) == ended
-        assert np.max(told.step) == 2 + ended
+        lanes, lane_status = compiled.advance(lanes, np.int32(100))
+        assert np.sum(np.asarray(lane_status.status) != Status.RUNNING) == ended
+        assert np.max(lane_status.step) == 2 + ended
 
 
 @pytest.mark.slow
@@ -273,7 +274,7 @@ def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:
     jax.clear_caches()
     programs.compiled_programs.cache_clear()
     train(batch(members(5, width=3)), lanes=2)
-    assert sorted(compiles) == sorted(f"jit({name})" for name in ("empty", "fill", "advance", "shelve", "look"))
+    assert sorted(compiles) == sorted(f"jit({name})" for name in ("empty", "fill", "advance", "store_draws", "measure"))
     compiles.clear()
     train(batch([trial({"optimizer": "adam"}, width=3, seed=9, lr=0.5, noise=2.0, l2=0.5)] * 3), lanes=2)
     assert compiles == []
@@ -285,11 +286,11 @@ def test_a_trial_that_ends_early_has_the_records_before_its_end_and_its_end() ->
     """At the step where a plain loop over `advance` ends it, and with the status that the loop ends with."""
     tail = [trial({"optimizer": "adam"}, seed=i, target_loss=target, steps=400) for i, target in enumerate((0.5, 0.2))]
     found = list(Driver(TrialList(batch(tail)), 3, 1, RECORDS))
-    step = jax.jit(step.advance)
+    advance = jax.jit(step.advance)
     for place, each in enumerate(tail):
         world, state = jax.jit(step.start)(each)
         while int(state.status) == Status.RUNNING:
-            state = step(each, world, state)
+            state = advance(each, world, state)
         end = int(state.step)
         (ended,) = (one for one in found if place in one.index)
         assert ended.curves is not None
@@ -315,13 +316,13 @@ def test_a_drive_that_is_told_to_stop_ends_in_the_middle_of_a_long_trial() -> No
 def test_memory_is_known_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the lanes themselves, growing with them, and a device with less refuses them with both numbers."""
     trials = batch([trial(seed=seed) for seed in range(4)])
-    made = programs.compiled_programs(1, 8)
-    some, more = (programs.memory_needed(made, trials, lanes) for lanes in (2, 4))
-    lanes = made.empty(trials)
+    compiled = programs.compiled_programs(1, 8)
+    some, more = (programs.memory_needed(compiled, trials, lanes) for lanes in (2, 4))
+    lanes = compiled.empty(trials)
     assert more > sum(leaf.nbytes for leaf in jax.tree.leaves(lanes) if hasattr(leaf, "nbytes")) > 0
     assert some < more
     monkeypatch.setattr(programs, "memory_limit", lambda: more - 1)
-    with pytest.raises(MemoryError, match=f"4 lanes take {more:,} bytes, and the device has {more - 1:,}"):
+    with pytest.raises(MemoryError, match=f"4 lanes need {more:,} bytes; the device has {more - 1:,}"):
         Driver(TrialList(trials), 4, 1, RecordSchedule(points=0, test_points=8))
 
 

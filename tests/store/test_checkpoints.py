@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweep.engine.driver import Driver, TrialList
+from sweep.engine.driver import Driver
 from sweep.engine.recorder import FinishedTrials, Recorder, RecordSchedule
+from sweep.engine.trial_source import TrialList
 from sweep.store import checkpoints
 from sweep.store.atomic_files import owner
 from sweep.store.checkpoints import Checkpoints
@@ -79,8 +80,8 @@ def members(kind: str) -> Trial:
 
 def driven(trials: Trial, lanes: int, keeper: Any = None) -> list[FinishedTrials]:
     """One drive in short chunks that keeps its state after each of them; what ended before it was killed."""
-    drive = Driver(TrialList(trials), lanes, 1, RECORDS, keeper=keeper, every=-1.0)
-    drive.chunk, drive._pace = 7, lambda seconds: None
+    drive = Driver(TrialList(trials), lanes, 1, RECORDS, checkpoints=keeper, checkpoint_seconds=-1.0)
+    drive.chunk_steps, drive._pace = 7, lambda seconds: None
     found = list[FinishedTrials]()
     with suppress(Killed):
         found.extend(drive)
@@ -141,11 +142,10 @@ def test_only_what_came_after_the_checkpoint_is_done_again(monkeypatch: pytest.M
     made = []
     advance = Driver._advance
 
-    def counting(drive: Driver) -> bool:
-        before = drive.step.min()
-        answer = advance(drive)
-        made.append(int(drive.step.min() - before))
-        return answer
+    def counting(drive: Driver) -> None:
+        before = drive.table.step.min()
+        advance(drive)
+        made.append(int(drive.table.step.min() - before))
 
     monkeypatch.setattr(Driver, "_advance", counting)
     driven(trials, 3, memory)
@@ -272,15 +272,14 @@ TELLING = """
 from sweep.engine import driver
 from sweep.run import app
 
-advance, driver.SOME = driver.Drive._advance, 0.0
+advance, driver.MIN_SAVED_SECONDS = driver.Driver._advance, 0.0
 
 def telling(driven):
-    answer = advance(driven)
-    if driven.step.max() > 1000:
+    advance(driven)
+    if driven.table.step.max() > 1000:
         print("on the way", flush=True)
-    return answer
 
-drive.Drive._advance = telling
+driver.Driver._advance = telling
 app()
 """
 """The command, which says when its trials are beyond a thousand steps and finds any of them worth a checkpoint."""

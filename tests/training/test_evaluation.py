@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from sweep import spec
-from sweep.engine import draw_cache as tables_module
-from sweep.engine import programs
-from sweep.engine.draw_cache import DrawCache, NoDrawCache, _origins, draw_cache_for
-from sweep.engine.driver import Driver, TrialList
+from sweep.engine import draw_cache, programs
+from sweep.engine.draw_cache import DrawCache, NoDrawCache, draw_cache_for, draw_origins
+from sweep.engine.driver import Driver
 from sweep.engine.recorder import RecordSchedule
+from sweep.engine.trial_source import TrialList
 from sweep.padding import Size
 from sweep.training import evaluation, step
 from sweep.training.measure import measure
@@ -103,13 +103,13 @@ def seeds_seen(
     kept: DrawCache | NoDrawCache, trials: Trial, due: list[int], ticket: np.ndarray
 ) -> list[dict[int, int]]:
     """For each look, the seed whose random numbers every due lane is given."""
-    programs = programs.compiled_programs(1, POINTS)
+    compiled = programs.compiled_programs(1, POINTS)
     drawn = {
-        int(seed): programs.shelve(kept_blank(kept), 0, programs.take_trials(trials, place))
+        int(seed): compiled.store_draws(kept_blank(kept), 0, programs.take_trials(trials, place))
         for place, seed in enumerate(trials.seed)
     }
     found = []
-    for some, tables, places in kept.of(np.isin(np.arange(len(ticket)), due), ticket):
+    for some, tables, places in kept.batches(np.isin(np.arange(len(ticket)), due), ticket):
         mine = {lane: jax.tree.map(lambda leaf, at=places[lane]: leaf[at], tables) for lane in np.flatnonzero(some)}
         found.append(
             {
@@ -139,30 +139,30 @@ class TestKept:
 
     def test_seeds_for_which_there_is_no_room_wait_for_their_turn(self) -> None:
         trials = lanes_of([3, 5, 7, 3, 9])
-        kept = DrawCache(trials, programs.compiled_programs(1, POINTS), _origins(trials), room=2)
+        kept = DrawCache(trials, programs.compiled_programs(1, POINTS), draw_origins(trials), room=2)
         found = seeds_seen(kept, trials, [0, 1, 2, 3, 4], np.arange(5))
         assert found == [{0: 3, 1: 5, 3: 3}, {2: 7, 4: 9}]
 
     def test_the_table_unused_longest_makes_room(self) -> None:
         trials, ticket = lanes_of([3, 5, 7]), np.arange(3)
-        programs, drawn = programs.compiled_programs(1, POINTS), []
+        compiled, drawn = programs.compiled_programs(1, POINTS), []
 
-        def shelve(tables: Any, place: Any, one: Trial) -> Any:
+        def store_draws(tables: Any, slot: Any, one: Trial) -> Any:
             drawn.append(int(one.seed))
-            return programs.shelve(tables, place, one)
+            return compiled.store_draws(tables, slot, one)
 
-        kept = DrawCache(trials, programs._replace(shelve=shelve), _origins(trials), room=2)
+        kept = DrawCache(trials, compiled._replace(store_draws=store_draws), draw_origins(trials), room=2)
         for lane in (0, 1, 0, 2, 0, 1):
-            assert [each.due.nonzero()[0].tolist() for each in kept.of(ticket == lane, ticket)] == [[lane]]
+            assert [each.lane_mask.nonzero()[0].tolist() for each in kept.batches(ticket == lane, ticket)] == [[lane]]
         assert drawn == [3, 5, 7, 5]
 
     @pytest.mark.parametrize(("points", "room"), [(0, 1 << 30), (POINTS, 0)], ids=["no_points", "no_room"])
     def test_without_points_or_room_lanes_draw_their_own(
         self, points: int, room: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(tables_module, "MOST_BYTES", room)
+        monkeypatch.setattr(draw_cache, "MAX_BYTES", room)
         kept = draw_cache_for(lanes_of([3, 5]), programs.compiled_programs(1, points))
-        ((due, tables, _),) = kept.of(np.array([True, False]), np.arange(2))
+        ((due, tables, _),) = kept.batches(np.array([True, False]), np.arange(2))
         assert tables is None
         assert due.tolist() == [True, False]
 
@@ -177,7 +177,7 @@ class TestKept:
             return found
 
         shared = train()
-        monkeypatch.setattr(tables_module, "MOST_BYTES", 0)
+        monkeypatch.setattr(draw_cache, "MAX_BYTES", 0)
         np.testing.assert_allclose(shared, train(), rtol=1e-6)
 
 
@@ -188,14 +188,14 @@ class TestRoots:
     @pytest.mark.parametrize(("d", "units"), [(30, 6), (4, 6), (1, 5)], ids=["free", "dependent", "all_one"])
     def test_they_make_the_covariance(self, d: int, units: int) -> None:
         w = np.random.default_rng(0).normal(size=(d, units))
-        root = np.asarray(evaluation.root_of(jnp.asarray(w.T @ w)))
+        root = np.asarray(evaluation.covariance_root(jnp.asarray(w.T @ w)))
         np.testing.assert_allclose(root.T @ root, w.T @ w, atol=1e-12)
 
     def test_filters_that_are_zero_stay_zero_and_change_no_other(self) -> None:
         w = np.random.default_rng(1).normal(size=(9, 3))
-        alone = np.asarray(evaluation.root_of(jnp.asarray(w.T @ w)))
+        alone = np.asarray(evaluation.covariance_root(jnp.asarray(w.T @ w)))
         padded = np.pad(w, ((0, 0), (0, 2)))
-        root = np.asarray(evaluation.root_of(jnp.asarray(padded.T @ padded)))
+        root = np.asarray(evaluation.covariance_root(jnp.asarray(padded.T @ padded)))
         np.testing.assert_allclose(root[:3, :3], alone, rtol=1e-12, atol=1e-13)
         assert not root[:, 3:].any() and not root[3:].any()
-        assert not np.asarray(evaluation.root_of(jnp.zeros((3, 3)))).any()
+        assert not np.asarray(evaluation.covariance_root(jnp.zeros((3, 3)))).any()

@@ -399,7 +399,7 @@ def test_a_network_of_ones_own(between: str) -> None:
     first, last, found = finish(one, POINTS)
     assert int(last.step) == 60
     train, fresh = (written(one, fresh=count) for count in (0, POINTS))
-    margin, fresh_margin = train.label * as_used(last, train.x), evaluation.label * as_used(last, evaluation.x)
+    margin, fresh_margin = train.label * as_used(last, train.x), fresh.label * as_used(last, fresh.x)
     assert logistic(margin) < 0.5 * logistic(train.label * as_used(first, train.x))
     assert int(found.train_wrong) == np.sum(margin <= 0)
     assert int(found.test_wrong) == np.sum(fresh_margin <= 0)

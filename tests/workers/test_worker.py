@@ -114,7 +114,7 @@ def small(fits: Callable[[int, int], bool]) -> Callable[..., Programs]:
     """Programs of a device on which so many lanes in such blocks fit or not."""
     make = programs.compiled_programs
 
-    def programs(block: int, test_points: int) -> Programs:
+    def compile_small(block: int, test_points: int) -> Programs:
         made = make(block, test_points)
 
         def advance(lanes: Any, steps: Any) -> Any:
@@ -124,7 +124,7 @@ def small(fits: Callable[[int, int], bool]) -> Callable[..., Programs]:
 
         return made._replace(advance=advance)
 
-    return programs
+    return compile_small
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_lanes_that_will_not_fit_are_never_tried(whole: Path, tmp_path: Path, mo
     tried: list[int] = []
     make = programs.compiled_programs
 
-    def programs(block: int, test_points: int) -> Programs:
+    def compile_small(block: int, test_points: int) -> Programs:
         made = make(block, test_points)
 
         def advance(lanes: Any, steps: Any) -> Any:
@@ -169,7 +169,7 @@ def test_lanes_that_will_not_fit_are_never_tried(whole: Path, tmp_path: Path, mo
         return made._replace(advance=advance)
 
     with jax_as_it_was(), monkeypatch.context() as patch:
-        patch.setattr(programs, "compiled_programs", programs)
+        patch.setattr(programs, "compiled_programs", compile_small)
         patch.setattr(programs, "memory_needed", lambda programs, trials, lanes: lanes)
         patch.setattr(programs, "memory_limit", lambda: 5)
         patch.setenv("JAX_COMPILATION_CACHE_DIR", environment()["JAX_COMPILATION_CACHE_DIR"])
