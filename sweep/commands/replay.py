@@ -16,7 +16,8 @@ from sweep.engine.recorder import RecordSchedule
 from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.planning import plan as plans
-from sweep.planning.plan import Bucket, Host
+from sweep.planning.bucket import Bucket
+from sweep.planning.plan import Host
 from sweep.schema import OBSERVABLES, RUNS
 from sweep.status import Status
 from sweep.store import Store, parts
