@@ -18,7 +18,8 @@ from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.observables import observable_columns
 from sweep.planning import plan as plans
-from sweep.planning.plan import Bucket, Host
+from sweep.planning.bucket import Bucket
+from sweep.planning.plan import Host
 from sweep.schema import RUNS
 from sweep.status import Status
 from sweep.store import Store, parts

@@ -1,4 +1,4 @@
-"""What a trial costs: estimated seconds on one core among busy ones, from its shapes alone."""
+"""What a trial costs: estimated seconds on one busy core, from its shapes alone."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from sweep.trial import Trial
 COMPILE = 5.0
 """Seconds to compile the programs of a bucket."""
 STEP, FLOPS, FLOATS = 4e-6, 9e10, 2e9
-"""A step: overhead of up to 8 lanes in seconds, operations a second, trained numbers and moments a second."""
+"""A step: seconds of overhead for up to 8 lanes, operations a second, weights and moments a second."""
 SPAN_ALONE, AMBIENT_ALONE = 6e4, 3e5
-"""Operations of a step from which a lane is faster alone than under vmap."""
+"""Operations of a step above which a lane is faster alone than under vmap."""
 TRIAL, DRAW = 1e-4, 1e-8
-"""A trial besides its steps; a random number."""
+"""Seconds for a trial apart from its steps, and for a random number."""
 LAW, SPARSE = 5e-9, 1.3e-8
-"""What a fresh point costs, its random numbers being there: a filter by its law, a coordinate of a sparse vector."""
+"""Seconds for a fresh point, random numbers excluded: a filter drawn from its law, and a coordinate
+of a sparse vector."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Estimates for one trial: operations of a step, seconds of a step, of all steps and measurements together.
+    """Estimates for one trial.
 
-    `block` lanes are best trained under one vmap on a CPU core.
+    Attributes:
+        flops: operations of a step.
+        step: seconds of a step.
+        seconds: seconds of all steps and measurements together.
+        block: number of lanes that are best trained under one vmap on a CPU core.
     """
 
     flops: float
@@ -37,29 +42,45 @@ class Cost:
 
 
 def estimate(trial: Trial, steps: float, measured: int) -> Cost:
-    """The cost of a trial of so many steps that is measured on so many fresh points altogether.
+    """The cost of one trial.
 
-    Lane fields of `trial` are not looked at.
+    Args:
+        trial: read for its static fields only; lane fields may hold anything.
+        steps: number of updates.
+        measured: number of fresh points that it is measured on, over all measurements.
     """
-    if not isinstance(trial.model, AbstractFiltered):
-        rows, products, draws, units = int(trial.data.d), 2, int(trial.data.d) * int(trial.data.n), 1
-    else:
+    if isinstance(trial.model, AbstractFiltered):
         system, source = COORDINATES[trial.coordinates], trial.source
-        rows, products, draws, units = system.rows(source), system.products, system.draws(source), source.units
+        rows, units = system.rows(source), source.units
+        products, draws = system.products, system.draws(source)
+    else:
+        # The weights of other models are unknown here: count them as one linear layer.
+        rows, units = int(trial.data.d), 1
+        products, draws = 2, int(trial.data.d) * int(trial.data.n)
     tokens = batch_size(trial) * trial.data.noise_vectors
     flops = 2.0 * products * tokens * rows * units
-    block = 16 if flops < 1e4 else 4 if flops < (SPAN_ALONE, AMBIENT_ALONE)[products - 1] else 1
-    step = STEP / min(block, 8) + flops / FLOPS + rows * units * (1 + moments(trial.optimizer)) / FLOATS
-    return Cost(flops, step, TRIAL + draws * DRAW + steps * step + measured * point(trial), block)
+    block = _best_block(flops, products)
+    numbers = rows * units * (1 + moments(trial.optimizer))
+    step = STEP / min(block, 8) + flops / FLOPS + numbers / FLOATS
+    seconds = TRIAL + draws * DRAW + steps * step + measured * seconds_per_point(trial)
+    return Cost(flops, step, seconds, block)
+
+
+def _best_block(flops: float, products: int) -> int:
+    """How many lanes to train under one vmap, from the operations of a step of one lane."""
+    if flops < 1e4:
+        return 16
+    # With one matrix product a step (span, gram) vmap stops paying earlier than with two.
+    return 4 if flops < (SPAN_ALONE, AMBIENT_ALONE)[products - 1] else 1
 
 
 def moments(optimizer: AbstractOptimizer) -> int:
-    """Numbers that an optimizer keeps for each weight, about."""
+    """Numbers that an optimizer keeps for each weight, roughly."""
     return 0 if optimizer.linear else 2
 
 
-def point(trial: Trial) -> float:
-    """Seconds for what filters give on a fresh point."""
+def seconds_per_point(trial: Trial) -> float:
+    """Estimated seconds to draw a fresh point and the filters' responses to it."""
     data, model = trial.data, trial.model
     sparsity = getattr(data, "sparsity", None)
     if sparsity is not None:

@@ -1,13 +1,10 @@
-"""From blocks to buckets: which trials share a program, which of them are this worker's, which are still to do."""
+"""From blocks to buckets: which trials share a program, and which of them a worker has to train."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,91 +12,25 @@ import numpy as np
 from sweep.engine import programs
 from sweep.grid import Block, Grid, Settings
 from sweep.planning import cost_model, packing
-from sweep.planning.cost_model import Cost
-from sweep.planning.packing import batch_of
-from sweep.trial import Trial
+from sweep.planning.bucket import Bucket
 
 LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 1024, 4 << 30
+"""Work that the lanes of a CPU should hold, most lanes of a CPU, memory assumed on an accelerator."""
 SLICES, SLICE_SECONDS = 64, 20.0
-"""A grid is cut into so many slices of work at least, and none is meant to take longer."""
+"""Least number of slices that a grid is cut into, and the most seconds that one should take."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """Where a plan runs: the jax platform (`cpu`, `gpu`, `tpu`) and how many workers share it there."""
+    """Where a plan runs: the jax platform (`cpu`, `gpu`, `tpu`) and the number of workers there."""
 
     platform: str
     workers: int
 
 
 @dataclass(frozen=True)
-class Bucket:
-    """Trials that share one compiled program: rows of a block with equal static fields, except for the `sizes`.
-
-    Of a size `statics` has the largest of its trials, for which arrays are made. `cost` is that of one trial so padded,
-    `waste` the share of the estimated work that padding adds. `lanes` trials are on the device of each worker at once,
-    `block` of them under one vmap; of the two only `block` is part of the bits of a result. `planned` counts the trials
-    before finished ones were taken away. `name` tells it from buckets of other blocks and shares with the same program;
-    workers claim its trials in slices of `span` rows of the block.
-    """
-
-    source: Block
-    statics: Mapping[str, Any]
-    rows: np.ndarray
-    planned: int
-    sizes: tuple[str, ...]
-    cost: Cost
-    waste: float = 0.0
-    bytes: int = 0
-    lanes: int = 1
-    block: int = 1
-    name: str = ""
-    span: int = 1
-
-    @functools.cached_property
-    def id(self) -> str:
-        """Name of what is compiled in: 16 hexadecimal digits."""
-        lane_fields = sorted(self.source.values(np.zeros(0, np.int64)))
-        text = repr((sorted(self.source.kinds.items()), sorted(self.statics.items()), self.sizes, lane_fields))
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-    @property
-    def title(self) -> str:
-        """What tells it from other buckets, for people."""
-        kinds = " ".join(kind for family, kind in self.source.kinds.items() if family != "schedule")
-        shown = [name for name in ("n", "d", "sparsity", "width", "batch_size") if self.statics.get(name)]
-        sizes = (f"{name}{'<=' if name in self.sizes else '='}{self.statics[name]}" for name in shown)
-        return f"{kinds} {' '.join(sizes)} {self.statics['coordinates']}"
-
-    def trials(self) -> Trial:
-        """All its trials as one batch: lane fields are arrays (trials,), static fields Python values."""
-        return batch_of(self.source, self.statics, self.sizes, self.rows)
-
-    def slices(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Its trials in slices that workers claim: a name that all workers give it, and the places of its rows."""
-        if len(self.rows) == 0:
-            return
-        which = self.rows // self.span
-        order = np.argsort(which, kind="stable")
-        numbers, starts = np.unique(which[order], return_index=True)
-        for number, places in zip(numbers, np.split(order, starts[1:]), strict=True):
-            yield f"{self.name}-{number}", places
-
-    def smaller(self) -> Bucket | None:
-        """The same with half the lanes, for a device that is too small; None where there is one lane only."""
-        if self.lanes > self.block:
-            return replace(self, lanes=self.block * max(1, self.lanes // self.block // 2))
-        half = self.block // 2
-        return replace(self, block=half, lanes=half) if half else None
-
-    def seconds(self) -> float:
-        """Estimated seconds on one core, compilation left out."""
-        return len(self.rows) * self.cost.seconds
-
-
-@dataclass(frozen=True)
 class Plan:
-    """The buckets of one worker: `planned` trials are its share, those in the buckets are left to do."""
+    """The buckets of one share of a grid, with the trials that are left to do."""
 
     grid: Grid
     host: Host
@@ -107,7 +38,7 @@ class Plan:
 
     @property
     def planned(self) -> int:
-        """Trials of this worker's share."""
+        """Trials of the share, finished ones included."""
         return sum(bucket.planned for bucket in self.buckets)
 
     @property
@@ -116,12 +47,13 @@ class Plan:
         return sum(len(bucket.rows) for bucket in self.buckets)
 
     def seconds(self) -> float:
-        """A rough estimate of the time that is left, with compilation."""
+        """A rough estimate of the remaining time, compilation included."""
         return self.work() / self.host.workers
 
     def work(self) -> float:
-        """The same on one core."""
-        return sum(bucket.seconds() + cost_model.COMPILE for bucket in self.buckets if len(bucket.rows))
+        """The remaining time on a single core."""
+        unfinished_buckets = [bucket for bucket in self.buckets if len(bucket.rows)]
+        return sum(bucket.seconds() + cost_model.COMPILE for bucket in unfinished_buckets)
 
 
 def make_plan(
@@ -131,20 +63,33 @@ def make_plan(
     done: np.ndarray | None = None,
     blocks: Mapping[str, int] | None = None,
 ) -> Plan:
-    """The plan of one worker.
+    """The plan of one share of a grid.
 
-    `shard` is (index, count): its share is cut from the whole plan before `done` trials (sorted ids) are taken away.
-    `blocks` fixes the block of buckets by their id, since it is part of the bits of results that a store already has.
+    Args:
+        grid: the grid.
+        host: where the plan runs.
+        shard: (index, count); the share is cut from the whole grid, finished trials included, so
+            that shares stay disjoint whenever they start.
+        done: sorted ids of finished trials, which are left out.
+        blocks: the block of some buckets by bucket id. A block is part of the bits of a result, so
+            a store with results of a bucket fixes it.
     """
-    whole = [bucket for number, source in enumerate(grid.blocks) for bucket in _buckets(source, grid.settings, number)]
-    sizes = Counter()
-    for bucket in whole:
-        sizes[bucket.id] += bucket.planned
-    each = min(SLICE_SECONDS, sum(bucket.seconds() for bucket in whole) / SLICES)
-    cut = [_cut(bucket, each, shard) for bucket in whole]
-    sized = [_sized(bucket, host, sizes[bucket.id], (blocks or {}).get(bucket.id)) for bucket in cut]
-    shared = [share(bucket, *shard) for bucket in sized]
-    return unfinished(Plan(grid, host, tuple(bucket for bucket in shared if bucket.planned)), done)
+    buckets = [
+        bucket
+        for number, source in enumerate(grid.blocks)
+        for bucket in _buckets(source, grid.settings, number)
+    ]
+    program_sizes: Counter[str] = Counter()
+    for bucket in buckets:
+        program_sizes[bucket.id] += bucket.planned
+    slice_seconds = min(SLICE_SECONDS, sum(bucket.seconds() for bucket in buckets) / SLICES)
+    shares = []
+    for bucket in buckets:
+        sliced = _with_slices(bucket, slice_seconds, shard)
+        block = (blocks or {}).get(bucket.id)
+        sized = _with_lanes(sliced, host, program_sizes[bucket.id], block)
+        shares.append(share(sized, *shard))
+    return unfinished(Plan(grid, host, tuple(bucket for bucket in shares if bucket.planned)), done)
 
 
 def unfinished(plan: Plan, done: np.ndarray | None) -> Plan:
@@ -152,21 +97,8 @@ def unfinished(plan: Plan, done: np.ndarray | None) -> Plan:
     return replace(plan, buckets=tuple(remove_finished(bucket, done) for bucket in plan.buckets))
 
 
-def _buckets(source: Block, settings: Settings, number: int) -> Iterable[Bucket]:
-    for group in packing.packed_groups(source, settings):
-        made = Bucket(source, group.statics, group.rows, group.count, group.sizes, group.cost, group.waste)
-        yield replace(made, name=f"{made.id}-{number}")
-
-
-def _cut(bucket: Bucket, seconds: float, shard: tuple[int, int]) -> Bucket:
-    """The bucket with slices of about so many seconds, which trials of the share make up."""
-    trials = max(1.0, seconds / bucket.cost.seconds) * shard[1]
-    span = max(1, round(trials * bucket.source.points / bucket.planned))
-    return replace(bucket, name=f"{bucket.name}-{shard[0]}of{shard[1]}", span=span)
-
-
 def share(bucket: Bucket, index: int, count: int) -> Bucket:
-    """Every count-th trial of a bucket, from the index-th on."""
+    """Every count-th trial of a bucket, starting with the index-th."""
     rows = bucket.rows[index::count]
     return replace(bucket, rows=rows, planned=len(rows))
 
@@ -175,61 +107,103 @@ def remove_finished(bucket: Bucket, done: np.ndarray | None) -> Bucket:
     """The bucket with only the trials that are not in `done`."""
     if done is None or len(done) == 0:
         return bucket
-    trial, _ = bucket.source.ids(bucket.rows)
-    return replace(bucket, rows=bucket.rows[~np.isin(trial, done)])
+    trials, _ = bucket.source.ids(bucket.rows)
+    return replace(bucket, rows=bucket.rows[~np.isin(trials, done)])
 
 
-def _bytes(bucket: Bucket) -> int:
-    """Memory of a lane, from the shapes of its arrays; no device is touched."""
-    one = batch_of(bucket.source, bucket.statics, bucket.sizes, bucket.rows[:1])
-    trial = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), one)
-    lane = jax.eval_shape(programs.begin_lanes, trial)
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lane) if hasattr(leaf.dtype, "itemsize"))
+def _buckets(source: Block, settings: Settings, number: int) -> Iterable[Bucket]:
+    for group in packing.packed_groups(source, settings):
+        bucket = Bucket(
+            source,
+            group.statics,
+            group.rows,
+            group.count,
+            group.sizes,
+            group.cost,
+            group.waste,
+        )
+        yield replace(bucket, name=f"{bucket.id}-{number}")
 
 
-def _sized(bucket: Bucket, host: Host, alike: int, block: int | None) -> Bucket:
-    """The bucket with its lanes and block; `alike` counts the trials of all blocks of the grid that share its program.
+def _with_slices(bucket: Bucket, seconds: float, shard: tuple[int, int]) -> Bucket:
+    """The bucket cut into slices whose trials of this share take about `seconds`."""
+    index, count = shard
+    trials = max(1.0, seconds / bucket.cost.seconds) * count
+    span = max(1, round(trials * bucket.source.points / bucket.planned))
+    return replace(bucket, name=f"{bucket.name}-{index}of{count}", span=span)
 
-    On a CPU a block is one lane unless the network is so small that vmap pays, and there are as many lanes as make a
-    twentieth of a second of work; an accelerator takes as many lanes as fit, all in one block.
+
+def _with_lanes(bucket: Bucket, host: Host, program_size: int, block: int | None) -> Bucket:
+    """The bucket with its memory, lanes and block.
+
+    On a CPU a block is one lane unless the network is so small that vmap pays, and the lanes hold
+    a twentieth of a second of work; an accelerator takes as many lanes as fit, all in one block.
+
+    Args:
+        bucket: a bucket of the whole grid, not only of a share.
+        host: where it is trained.
+        program_size: number of trials of the whole grid that share its program.
+        block: the block if it is fixed already.
     """
-    bucket = replace(bucket, bytes=_bytes(bucket))
-    each = -(-bucket.planned // host.workers)
+    bucket = replace(bucket, bytes=_lane_bytes(bucket))
     if host.platform != "cpu":
-        fit = max(1, ACCELERATOR_BYTES // (2 * bucket.bytes))
-        block = block or min(_power_of_two(alike), _power_of_two(fit + 1) // 2, 4096)
+        fitting = max(1, ACCELERATOR_BYTES // (2 * bucket.bytes))
+        if not block:
+            # A power of two each, so that a slightly larger grid has the same block and bits.
+            block = min(_power_of_two(program_size), _power_of_two(fitting + 1) // 2, 4096)
         return replace(bucket, block=block, lanes=block)
     block = block or bucket.cost.block
+    trials_per_worker = _ceil_divide(bucket.planned, host.workers)
     steps = int(bucket.source.values(bucket.rows[:1])["steps"][0])
-    wanted = min(MOST_LANES, each, 1 + int(LANE_SECONDS / (bucket.cost.step * max(steps, 1))))
-    return replace(bucket, block=block, lanes=block * -(-wanted // block))
+    busy_lanes = 1 + int(LANE_SECONDS / (bucket.cost.step * max(steps, 1)))
+    lanes = min(MOST_LANES, trials_per_worker, busy_lanes)
+    return replace(bucket, block=block, lanes=block * _ceil_divide(lanes, block))
+
+
+def _lane_bytes(bucket: Bucket) -> int:
+    """Memory of a lane, from the shapes of its arrays; no device is touched."""
+    batch = bucket.source.trial(bucket.rows[:1], bucket.statics, bucket.sizes)
+    trial = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), batch)
+    leaves = jax.tree.leaves(jax.eval_shape(programs.begin_lanes, trial))
+    # Keys of random streams have no itemsize; they weigh nothing beside the rest.
+    arrays = [leaf for leaf in leaves if hasattr(leaf.dtype, "itemsize")]
+    return sum(array.size * array.dtype.itemsize for array in arrays)
+
+
+def _ceil_divide(count: int, size: int) -> int:
+    return -(-count // size)
 
 
 def _power_of_two(count: int) -> int:
-    """The least power of two that is at least `count`."""
+    """The smallest power of two that is at least `count`."""
     return 1 << max(0, count - 1).bit_length()
 
 
 def describe_plan(plan: Plan) -> str:
     """The plan in words, for `--dry-run`."""
     done = plan.planned - plan.left
-    lines = [f"{plan.grid.name}: {plan.planned:,} trials, {plan.left:,} left to do, {done:,} done."]
-    for bucket in plan.buckets:
-        memory = bucket.lanes * bucket.bytes / 2**20
-        padding = f", {bucket.waste:.0%} of the work is padding" if bucket.sizes else ""
-        lines.append(
-            f"  bucket {bucket.id}  {bucket.title}: {len(bucket.rows):,} of {bucket.planned:,} trials left, "
-            f"{bucket.lanes} lanes in blocks of {bucket.block}, {memory:,.1f} MiB{padding}"
-        )
-    memory = sum(sorted(bucket.lanes * bucket.bytes for bucket in plan.buckets)[-plan.host.workers :])
-    lines.append(
-        f"{len(plan.buckets)} buckets, a compilation each, {plan.host.workers} workers on {plan.host.platform}, about "
-        f"{memory / 2**20:,.0f} MiB for lanes, roughly {_duration(plan.seconds())}."
+    counts = f"{plan.planned:,} trials, {plan.left:,} left to do, {done:,} done"
+    # Each worker holds the lanes of one bucket at a time: at worst, of the largest ones.
+    lane_bytes = sorted(bucket.lanes * bucket.bytes for bucket in plan.buckets)
+    memory = sum(lane_bytes[-plan.host.workers :])
+    total = (
+        f"{len(plan.buckets)} buckets, a compilation each, {plan.host.workers} workers on "
+        f"{plan.host.platform}, about {memory / 2**20:,.0f} MiB for lanes, roughly "
+        f"{_duration_text(plan.seconds())}."
     )
-    return "\n".join(lines)
+    return "\n".join([f"{plan.grid.name}: {counts}.", *map(_bucket_line, plan.buckets), total])
 
 
-def _duration(seconds: float) -> str:
+def _bucket_line(bucket: Bucket) -> str:
+    memory = bucket.lanes * bucket.bytes / 2**20
+    padding = f", {bucket.waste:.0%} of the work is padding" if bucket.sizes else ""
+    return (
+        f"  bucket {bucket.id}  {bucket.title}: {len(bucket.rows):,} of {bucket.planned:,} trials "
+        f"left, {bucket.lanes} lanes in blocks of {bucket.block}, {memory:,.1f} MiB{padding}"
+    )
+
+
+def _duration_text(seconds: float) -> str:
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -13,7 +13,8 @@ import numpy as np
 from sweep.engine.driver import Driver
 from sweep.engine.recorder import FinishedTrials, RecordSchedule
 from sweep.planning import plan as plans
-from sweep.planning.plan import Bucket, Plan
+from sweep.planning.bucket import Bucket
+from sweep.planning.plan import Plan
 from sweep.status import Status
 from sweep.store import Claims, Store, checkpoints
 from sweep.store.checkpoints import Checkpoints

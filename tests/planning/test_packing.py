@@ -146,7 +146,7 @@ def test_trials_of_a_joined_group_keep_their_own_sizes() -> None:
     found = parse({"n": [8, 12], "sparsity": [2, 4]}, {"width": [2, 3]})
     (group,) = packing.packed_groups(found.blocks[0], found.settings)
     values = found.blocks[0].values(group.rows)
-    made = packing.batch_of(found.blocks[0], group.statics, group.sizes, group.rows)
+    made = found.blocks[0].trial(group.rows, group.statics, group.sizes)
     for name, size in (("n", made.data.n), ("sparsity", made.data.sparsity), ("width", made.model.width)):
         np.testing.assert_array_equal(actual_size(size), values[name])
         assert int(size) == max(values[name]) and actual_size(size).dtype == np.int32
@@ -302,7 +302,7 @@ def test_a_padded_training_of_a_network_of_ones_own_is_the_training(between: str
         text = {"name": "packed", "data": {**DATA, "n": [5, 8]}, "model": {"kind": "own", "between": between}}
         found = grid.parse_grid(yaml.safe_dump({**text, "optimizer": OPTIMIZER, "train": {"steps": 12}}))
         for group in packing.packed_groups(found.blocks[0], found.settings):
-            joined = packing.batch_of(found.blocks[0], group.statics, group.sizes, group.rows)
+            joined = found.blocks[0].trial(group.rows, group.statics, group.sizes)
             for place, row in enumerate(group.rows):
                 values = {name: each.tolist()[0] for name, each in found.blocks[0].values(np.array([row])).items()}
                 alone = train(trial.build_trial(found.blocks[0].kinds, {**values, "batch_size": None}), 40)

@@ -198,7 +198,7 @@ def test_an_estimate_grows_with_the_work() -> None:
 def test_planning_touches_no_device(text: str) -> None:
     code = (
         "from sweep import grid\nfrom sweep.planning import plan\n"
-        f"print(plan.describe(plan.make(grid.parse({text!r}), plan.Host('cpu', 2))))\n"
+        f"print(plan.describe_plan(plan.make_plan(grid.parse_grid({text!r}), plan.Host('cpu', 2))))\n"
         "from jax._src import xla_bridge\nassert not xla_bridge._backends"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)

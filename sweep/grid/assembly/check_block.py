@@ -10,7 +10,7 @@ from sweep import spec
 from sweep.grid.assembly.builder import BlockBuilder, InvalidValues, internal
 from sweep.grid.fields import validation
 from sweep.grid.fields.parts import PartSpec, flat
-from sweep.grid.product.block import canonical_text
+from sweep.grid.product.hashing import canonical_text
 from sweep.grid.product.space import Axes, Selection, canonical, sorted_distinct, union
 from sweep.grid.syntax.yaml_reader import Document, Path
 

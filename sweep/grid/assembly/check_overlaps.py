@@ -9,7 +9,9 @@ from typing import Any
 
 from sweep.grid.assembly.builder import BlockBuilder
 from sweep.grid.fields.parts import flat
-from sweep.grid.product.block import Block, canonical_text
+from sweep.grid.product.block import Block
+from sweep.grid.product.common_trial import find_common_trial
+from sweep.grid.product.hashing import canonical_text
 from sweep.grid.product.space import MAX_TABLE, TooManyPoints
 from sweep.grid.syntax.yaml_reader import Document, dotted
 
@@ -24,7 +26,7 @@ def check_overlaps(document: Document, kept: Sequence[Made]) -> None:
     for group in groups.values():
         for (one, first), (other, second) in _pairs(document, group):
             try:
-                example = first.meets(second, document.spend)
+                example = find_common_trial(first, second, document.spend)
                 said = ", ".join(f"{name}={canonical_text(value)}" for name, value in (example or {}).items())
                 how, more = "makes a trial that {} makes too", f", with {said}" if said else ""
                 cure = "Take it out of one of them, or join the two"
@@ -43,13 +45,13 @@ def _pairs(document: Document, group: list[Made]) -> Iterator[tuple[Made, Made]]
     """Pairs of blocks that have a value in common in the field that keeps most of them apart."""
     if len(group) < 2:
         return
-    document.spend(400 * sum(block.places for _, block in group))
+    document.spend(400 * sum(block.table_size for _, block in group))
     fewest = math.comb(len(group), 2)
     pairs: Iterable[tuple[int, int]] = itertools.combinations(range(len(group)), 2)
-    for name in group[0][1].found:
+    for name in group[0][1].value_sets:
         owners: dict[Any, list[int]] = {}
         for place, (_, block) in enumerate(group):
-            for value in block.found[name]:
+            for value in block.value_sets[name]:
                 owners.setdefault(value, []).append(place)
         count = sum(math.comb(len(each), 2) for each in owners.values())
         if count < fewest:

@@ -33,8 +33,7 @@ def check_coordinates(document: Document, blocks: Sequence[Block]) -> None:
 
 def _reason(document: Document, block: Block, asked: str, known: dict[str, str | None]) -> str | None:
     """Why it cannot. Parts of equal kinds and static fields have one answer, which takes milliseconds of tracing."""
-    values = {name: value.tolist()[0] for name, value in block.values(next(block.rows(1))).items()}
-    example = trial.build_trial(block.kinds, values)
+    values, example = block.first_values, block.example()
     key = f"{block.kinds} {[values.get(each.name) for each in block.fields if each.role == 'static']}"
     if key not in known:
         document.spend(6_000_000)
@@ -51,7 +50,7 @@ def _reason(document: Document, block: Block, asked: str, known: dict[str, str |
 def _any(block: Block, name: str) -> bool:
     """Is a field anywhere not 0 among the kept points?"""
     table = next((each.table for each in block.fields if each.name == name), None)
-    return table is not None and bool(np.any(table.values[_kept(block.kept, table.axes)] != 0))
+    return table is not None and bool(np.any(table.values[_kept(block.selection, table.axes)] != 0))
 
 
 def _kept(kept: Selection, axes: tuple[int, ...]) -> np.ndarray:

@@ -1,18 +1,21 @@
-"""Blocks of trials: parts of fixed kinds over a lazy product, with values, compiled-in fields and ids by row number."""
+"""Blocks of trials: parts of fixed kinds over a lazy product of axes, read by row number."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
+import jax
 import numpy as np
 
-from sweep.grid.product.space import Axes, Mask, Selection, Space, Table, canonical, union
+from sweep.grid.product.hashing import HashSum, hash_value
+from sweep.grid.product.space import Selection, Table, canonical, union
+from sweep.padding import Size
+from sweep.trial import Trial, build_trial
 
 Role = Literal["static", "lane", "kind", "alternative"]
 
@@ -21,8 +24,9 @@ Role = Literal["static", "lane", "kind", "alternative"]
 class Column:
     """One name of a block: a field, a kind or an alternative, with its values.
 
-    `part` is the part of the trial that it belongs to, `shared` true where that makes the problem. `table` is None
-    where the field is left out (null), `default` what counts nothing in an id.
+    `part` is the part of the trial that it belongs to, `shared` true where that part belongs to the
+    problem. `table` is None where the field is left out (null); a value equal to `default` does
+    not contribute to an id.
     """
 
     name: str
@@ -35,18 +39,12 @@ class Column:
     default: Table | None = None
 
 
-def canonical_text(value: Any) -> str:
-    """A value as it counts in an id and is shown to people."""
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
-    return f"{value + 0.0:.12g}" if isinstance(value, float | np.floating) else str(value)
-
-
 @dataclass(frozen=True)
 class Coordinates:
-    """Coordinates of the first layer: as asked for, or `fewer` where there are fewer noise vectors than dimensions.
+    """Coordinates of the first layer: those `asked` for, or those that `auto` resolves to.
 
-    `vectors` counts the noise vectors of a point.
+    `auto` takes `fewer` where there are fewer noise vectors than dimensions; `vectors` counts the
+    noise vectors of a point.
     """
 
     asked: str = "ambient"
@@ -54,213 +52,211 @@ class Coordinates:
     vectors: int = 1
 
     def of(self, statics: Mapping[str, Any]) -> str:
-        """Those of trials with the given static fields."""
+        """The coordinates of trials with these static fields."""
         if self.asked != "auto":
             return self.asked
         return self.fewer if statics["n"] * self.vectors <= statics["d"] else "ambient"
 
     @property
     def term(self) -> int:
-        """What they add to an id: nothing but for `gram`, whose problems have draws of their own."""
-        return _term("coordinates", "gram") if self.asked == "gram" else 0
-
-
-def _term(name: str, value: Any) -> int:
-    digest = hashlib.blake2b(f"{name}={canonical_text(value)}".encode()).digest()
-    return int.from_bytes(digest[:8], "little")
+        """What they add to an id: 0, except for `gram`, whose problems are drawn differently."""
+        return hash_value("coordinates", "gram") if self.asked == "gram" else 0
 
 
 class Block:
     """A product of axes with values, of parts of fixed kinds.
 
-    `kinds` maps family to kind, nested families included; `points` counts the full product, `size` what `where` keeps.
-    `coordinates` resolves those of the first layer from static fields; they are a static field of their own. Raises
-    TooManyPoints where static fields have too many combinations to number them.
+    Args:
+        kinds: family to kind, nested families included.
+        columns: all names of the block with their values.
+        selection: the points of the product that `where` keeps; the rows of the block.
+        coordinates: resolves the coordinates, a static field of their own, from static fields.
+
+    Raises:
+        TooManyPoints: static fields have too many combinations to number them.
     """
 
     def __init__(
         self,
         kinds: Mapping[str, str],
         columns: Sequence[Column],
-        kept: Selection,
+        selection: Selection,
         coordinates: Coordinates = Coordinates(),
     ) -> None:
         self.kinds = dict(kinds)
         self.coordinates = coordinates
         self.fields = tuple(columns)
-        self.kept = kept
-        self.space = kept.space
-        self.points = kept.space.points
-        self.space.shape(union(each.table.axes for each in columns if each.role == "static" and each.table))
-        self.size = kept.count
+        self.selection = selection
+        self.space = selection.space
+        self.points = self.space.points
+        self.size = selection.count
+        # Fails early where the table of static combinations would be too large.
+        self.space.shape(union(table.axes for table in self._static_tables().values()))
 
     def rows(self, chunk: int = 1 << 18) -> Iterator[np.ndarray]:
-        """Numbers of the kept rows, ascending, a chunk at a time."""
-        return self.kept.rows(chunk)
+        """Numbers of the selected rows, ascending, a chunk at a time."""
+        return self.selection.rows(chunk)
 
-    def _read(self, table: Table, rows: np.ndarray) -> np.ndarray:
+    def read(self, table: Table, rows: np.ndarray) -> np.ndarray:
+        """The values of a table at these rows."""
         if not table.axes:
             return np.full(rows.shape, table.values[0], table.values.dtype)
         return table.values[self.space.index(table.axes, rows)]
 
     def values(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Values by field name, defaults filled in, with `seed` and alternatives; a null field is absent."""
-        asked = [each for each in self.fields if each.role != "kind"]
-        return {each.name: self._read(each.table, rows) for each in asked if each.table}
+        """Values by field name, with defaults, `seed` and alternatives; null fields are absent."""
+        fields = [column for column in self.fields if column.role != "kind"]
+        return {field.name: self.read(field.table, rows) for field in fields if field.table}
 
-    def occurring(self) -> dict[str, np.ndarray]:
-        """All values of each lane field, in no particular order; some may belong to rows that are not kept."""
-        return {each.name: each.table.values for each in self.fields if each.role == "lane" and each.table}
+    def lane_values(self) -> dict[str, np.ndarray]:
+        """All values of each lane field, unordered; some may occur in no selected row."""
+        fields = [column for column in self.fields if column.role == "lane"]
+        return {field.name: field.table.values for field in fields if field.table}
 
     def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """What goes into the runs table: values by column name, and the kinds."""
+        """Values for the runs table by column name, and the kinds."""
         codes, combinations = self._statics
-        coordinates = np.array([each["coordinates"] for each in combinations], object)[self._read(codes, rows)]
-        own = {each.column: self._read(each.table, rows) for each in self.fields if each.table}
-        return {**own, "coordinates": coordinates}
+        coordinates = [statics["coordinates"] for statics in combinations]
+        values = {field.column: self.read(field.table, rows) for field in self.fields if field.table}
+        return {**values, "coordinates": np.array(coordinates, object)[self.read(codes, rows)]}
 
     def statics(self, rows: np.ndarray) -> tuple[np.ndarray, list[dict[str, Any]]]:
         """A code for each row, and for each code the static fields that it stands for.
 
-        The codes number, without gaps, the combinations of static fields that occur among the kept rows of the block.
+        Codes number the combinations of static fields that occur among the selected rows of the
+        whole block, without gaps.
         """
         codes, combinations = self._statics
-        return self._read(codes, rows), [dict(each) for each in combinations]
+        return self.read(codes, rows), [dict(statics) for statics in combinations]
+
+    def trial(
+        self, rows: np.ndarray, statics: Mapping[str, Any], sizes: Sequence[str] = ()
+    ) -> Trial:
+        """The trials of some rows as one batch.
+
+        Args:
+            rows: row numbers, (trials,).
+            statics: values of the static fields, the same for all rows; of a padded size the
+                largest, which arrays are allocated for.
+            sizes: names of the static fields that are padded: each row keeps its actual size.
+
+        Returns:
+            A trial whose lane fields and actual sizes are arrays (trials,).
+        """
+        values = self.values(rows)
+        lanes = {name: _lane_array(name, values[name]) for name in values if name not in statics}
+        padded = {name: Size(statics[name], _lane_array(name, values[name])) for name in sizes}
+        batch = build_trial(self.kinds, {**lanes, **statics, **padded})
+        return jax.tree.map(lambda leaf: np.broadcast_to(leaf, len(rows)), batch)
+
+    def example(self, overrides: Mapping[str, Any] | None = None) -> Trial:
+        """The trial of the first row as Python scalars, some values replaced by `overrides`."""
+        return build_trial(self.kinds, {**self.first_values, **(overrides or {})})
+
+    @functools.cached_property
+    def first_values(self) -> dict[str, Any]:
+        """Values of the first row as Python scalars, by field name."""
+        return {name: values.tolist()[0] for name, values in self.values(next(self.rows(1))).items()}
+
+    def _static_tables(self) -> dict[str, Table]:
+        fields = [column for column in self.fields if column.role == "static"]
+        return {field.name: field.table for field in fields if field.table}
 
     @functools.cached_property
     def _statics(self) -> tuple[Table, list[dict[str, Any]]]:
-        tables = {each.name: each.table for each in self.fields if each.role == "static" and each.table}
+        """Codes of the combinations of static fields, and the combination of each code."""
+        tables = self._static_tables()
+        axes = union(table.axes for table in tables.values())
+        shape = self.space.shape(axes)
+        joint = self._joint_codes(tables)
+        occurs = self.selection.project(axes).ravel()
+        used, first = np.unique(joint.ravel()[occurs], return_index=True)
+        wide = {
+            name: np.broadcast_to(self.space.spread(table.values, table.axes, axes), shape)
+            for name, table in tables.items()
+        }
+        combinations = [
+            {name: _python_value(array.flat[index]) for name, array in wide.items()}
+            for index in np.flatnonzero(occurs)[first]
+        ]
+        for statics in combinations:
+            statics["coordinates"] = self.coordinates.of(statics)
+        codes = np.searchsorted(used, joint.ravel())
+        # Unused combinations get some code in range; no selected row reads it.
+        codes = np.minimum(codes, max(len(used) - 1, 0))
+        return Table(axes, codes.astype(np.int64)), combinations
+
+    def _joint_codes(self, tables: Mapping[str, Table]) -> np.ndarray:
+        """A number for each combination of the values of some tables, over all their axes."""
         axes = union(table.axes for table in tables.values())
         shape = self.space.shape(axes)
         joint = np.zeros(shape, np.int64)
         for table in tables.values():
-            found, codes = np.unique(table.values, return_inverse=True)
-            joint = joint * len(found) + self.space.spread(codes, table.axes, axes)
+            distinct, codes = np.unique(table.values, return_inverse=True)
+            joint = joint * len(distinct) + self.space.spread(codes, table.axes, axes)
+            # Renumbered after each field: products of many counts would overflow.
             joint = np.unique(joint, return_inverse=True)[1].reshape(shape)
-        occurs = self.kept.project(axes).ravel()
-        found, first = np.unique(joint.ravel()[occurs], return_index=True)
-        places = np.flatnonzero(occurs)[first]
-        wide = {
-            name: np.broadcast_to(self.space.spread(each.values, each.axes, axes), shape)
-            for name, each in tables.items()
-        }
-        combinations = [{name: _plain(array.flat[place]) for name, array in wide.items()} for place in places]
-        for each in combinations:
-            each["coordinates"] = self.coordinates.of(each)
-        codes = np.searchsorted(found, joint.ravel())
-        return Table(axes, np.minimum(codes, max(len(found) - 1, 0)).astype(np.int64)), combinations
+        return joint
 
     def ids(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of the rows' trials and of their problems."""
-        shared = self._sum(self._shared_terms, rows) + np.uint64(self.coordinates.term)
-        return (shared + self._sum(self._own_terms, rows)).view(np.int64), shared.view(np.int64)
-
-    def _sum(self, terms: Mapping[Axes, np.ndarray], rows: np.ndarray) -> np.ndarray:
-        total = np.full(rows.shape, terms.get((), np.zeros(1, np.uint64))[0], np.uint64)
-        for axes, sums in terms.items():
-            if axes:
-                total += sums[self.space.index(axes, rows)]
-        return total
+        """Ids of the trials of these rows, and ids of their problems."""
+        problem = self._problem_hashes.at(rows) + np.uint64(self.coordinates.term)
+        return (problem + self._training_hashes.at(rows)).view(np.int64), problem.view(np.int64)
 
     @functools.cached_property
-    def _shared_terms(self) -> dict[Axes, np.ndarray]:
-        return self._terms([each for each in self.fields if each.shared])
+    def _problem_hashes(self) -> HashSum:
+        return self._hash_sum(shared=True)
 
     @functools.cached_property
-    def _own_terms(self) -> dict[Axes, np.ndarray]:
-        return self._terms([each for each in self.fields if not each.shared])
+    def _training_hashes(self) -> HashSum:
+        return self._hash_sum(shared=False)
 
-    def _terms(self, columns: Iterable[Column]) -> dict[Axes, np.ndarray]:
-        """Sums of the hashes of what depends on the same axes."""
-        sums: dict[Axes, np.ndarray] = {}
-        for each in columns:
-            if each.table and each.role != "alternative":
-                axes, terms = self._hashes(each.name, each.table, each.default)
-                sums[axes] = sums[axes] + terms if axes in sums else terms
-        return sums
+    def _hash_sum(self, shared: bool) -> HashSum:
+        """Hashes of the fields that belong to the problem, or of those that don't."""
+        fields = [
+            (column.name, column.table, column.default)
+            for column in self.fields
+            if column.table and column.role != "alternative" and column.shared == shared
+        ]
+        return HashSum(self.space, fields)
 
-    def _hashes(self, name: str, table: Table, default: Table | None) -> tuple[Axes, np.ndarray]:
-        found, places = np.unique(table.values, return_inverse=True)
-        hashes = np.array([_term(name, value) for value in found.tolist()], np.uint64)[places.ravel()]
-        if default is None:
-            return table.axes, hashes
-        axes = union((table.axes, default.axes))
-        same = self.space.spread(canonical(table.values), table.axes, axes) == self.space.spread(
-            canonical(default.values), default.axes, axes
-        )
-        return axes, np.where(same, np.uint64(0), self.space.spread(hashes, table.axes, axes)).ravel()
-
-    def meets(self, other: Block, spend: Callable[[int], None]) -> dict[str, Any] | None:
-        """The varied values of a trial that a block of the same kinds contains too, or None where there is none.
-
-        Raises TooManyPoints where it cannot be told with little memory; `spend` is told of the work.
-        """
-        if any(values.isdisjoint(other.found[name]) for name, values in self.found.items()):
-            return None
-        spend(300_000 + 2_000 * (self.places + other.places))
-        theirs = {each.name: each.table for each in other.fields}
-        loose = self._loose & other._loose
-        masks: tuple[list[Mask], list[Mask]] = ([], [])
-        for each in self._counted:
-            here, there = each.table, theirs[each.name]
-            if here and there and (here.axes or there.axes):
-                common = self.found[each.name] & other.found[each.name]
-                # A field that nothing else depends on decides nothing: one value stands for all.
-                common = [min(common)] if each.name in loose else list(common)
-                masks[0].append(_among(self.space, here, common))
-                masks[1].append(_among(other.space, there, common))
-        mine, its = self.kept.also(masks[0]), other.kept.also(masks[1])
-        row = _first_common(self, mine, other, its, spend) if mine.count and its.count else None
-        if row is None:
-            return None
-        return {each.name: self._read(each.table, row)[0] for each in self.fields if each.table and each.table.axes}
+    @property
+    def id_fields(self) -> list[Column]:
+        """The static and lane fields, whose values tell trials of equal kinds apart."""
+        return [column for column in self.fields if column.role in ("static", "lane")]
 
     @functools.cached_property
-    def found(self) -> dict[str, set[Any]]:
-        """All values of each field that counts in an id."""
+    def value_sets(self) -> dict[str, set[Any]]:
+        """All values of each field that counts in an id; {None} for a null field."""
         return {
-            each.name: set(canonical(each.table.values).tolist()) if each.table else {None} for each in self._counted
+            field.name: set(canonical(field.table.values).tolist()) if field.table else {None}
+            for field in self.id_fields
         }
 
     @property
-    def places(self) -> int:
-        """How many values its tables have."""
-        return sum(len(each.table.values) for each in self._counted if each.table)
+    def table_size(self) -> int:
+        """Number of values in all its tables."""
+        return sum(len(field.table.values) for field in self.id_fields if field.table)
 
     @property
-    def _counted(self) -> list[Column]:
-        return [each for each in self.fields if each.role in ("static", "lane")]
-
-    @property
-    def _loose(self) -> set[str]:
-        """Fields whose values are met with all combinations of values of the others."""
-        axes = {each.name: each.table.axes if each.table else () for each in self._counted}
-        uses = Counter(itertools.chain(*axes.values(), *(bound for bound, _ in self.kept.groups)))
-        return {name for name, own in axes.items() if all(uses[axis] == 1 for axis in own)}
-
-
-def _among(space: Space, table: Table, values: list[Any]) -> Mask:
-    wanted = np.array(values, table.values.dtype)
-    return table.axes, np.isin(canonical(table.values), wanted).reshape(space.shape(table.axes))
+    def independent_fields(self) -> set[str]:
+        """Fields whose values occur with all combinations of values of the other fields."""
+        axes = {field.name: field.table.axes if field.table else () for field in self.id_fields}
+        bound = (bound_axes for bound_axes, _ in self.selection.groups)
+        uses = Counter(chain(*axes.values(), *bound))
+        return {
+            name for name, field_axes in axes.items() if all(uses[axis] == 1 for axis in field_axes)
+        }
 
 
-def _first_common(
-    one: Block, mine: Selection, other: Block, its: Selection, spend: Callable[[int], None], chunk: int = 1 << 18
-) -> np.ndarray | None:
-    """A row of `mine` whose trial is among `its`: the first rows alone settle the usual case, two plain products."""
-    spend(300 * (mine.count + its.count))
-    ids = np.concatenate([other.ids(next(its.rows(1)))[0]])
-    for rows in mine.rows(chunk):
-        hit = rows[np.isin(one.ids(rows)[0], ids)]
-        if len(hit):
-            return hit[:1]
-    ids = np.concatenate([other.ids(rows)[0] for rows in its.rows(chunk)])
-    for rows in mine.rows(chunk):
-        hit = rows[np.isin(one.ids(rows)[0], ids)]
-        if len(hit):
-            return hit[:1]
-    return None
+def _lane_array(name: str, column: np.ndarray) -> np.ndarray:
+    """Values of a lane field in the type that programs compute with."""
+    if name == "seed":
+        return column.astype(np.uint32)
+    if column.dtype.kind == "i" and column.max(initial=0) < 2**31:
+        return column.astype(np.int32)
+    return column.astype(jax.dtypes.canonicalize_dtype(float))
 
 
-def _plain(value: Any) -> Any:
+def _python_value(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
