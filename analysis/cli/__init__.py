@@ -1,1 +1,1 @@
-"""The commands of `python -m analysis`, by what they make: maps of cells, boundaries, pages."""
+"""The commands of `python -m analysis`, by their results: maps, boundaries, pages."""

@@ -60,7 +60,7 @@ def test_errors_are_one_sentence_and_an_exit_code(store: Path, tmp_path: Path, c
         "is no folder": ("report", tmp_path / "nowhere"),
         "must not be chosen by 'test_error'": ("gap", store, "--tune", "test_error"),
         "No run has the optimizer 'lion'": ("gap", store, "--a", "lion", "--b", "gd"),
-        "No pair of optimizers fits": ("gap", store, "--where", "optimizer == 'gd'"),
+        "No pair of optimizers matches": ("gap", store, "--where", "optimizer == 'gd'"),
         "Give them different columns": ("phase", store, "--x", "snr", "--facet", "snr"),
         "cannot be evaluated": ("phase", store, "--where", "snr =="),
         "no column 'snrr'": ("phase", store, "--x", "snrr"),

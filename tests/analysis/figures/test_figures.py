@@ -18,7 +18,7 @@ from matplotlib.text import Text
 
 import analysis
 from analysis import Bands, Cells, PairedGap
-from analysis.figures.phase_diagram import color_scale
+from analysis.figures.color_scale import color_scale
 from analysis.tables.labels import format_interval, format_number, ticks
 from sweep.errors import SweepError
 
@@ -154,7 +154,7 @@ def test_files_are_the_same_twice_and_embed_fonts(runs: pd.DataFrame, tmp_path: 
         assert (tmp_path / "a" / f"map.{ending}").read_bytes() == (tmp_path / "b" / f"map.{ending}").read_bytes()
     pdf = (tmp_path / "a" / "map.pdf").read_bytes()
     assert b"CIDFontType2" in pdf and b"/Type3" not in pdf
-    with pytest.raises(SweepError, match="ending of"):
+    with pytest.raises(SweepError, match="one of the suffixes"):
         analysis.save(figure, tmp_path / "map.docx")
 
 

@@ -41,14 +41,14 @@ def test_boundary_exponent_and_theory_stand_on_the_page(make: Any, tmp_path: Pat
     assert slopes.loc["gd", "slope"] == pytest.approx(-1 / 3, abs=0.02) and slopes.loc["adam", "rows"] == 4
     theory = found["theory-gd_feature_noise"]
     assert set(theory.table["optimizer"]) == {"gd"} and not theory.table["fails"].any()
-    assert "theory -0.333" in theory.said[0]
+    assert "theory -0.333" in theory.sentences[0]
     assert set(found["theory-adam_feature_noise"].table["optimizer"]) == {"adam"}
     figure = found["phase-test_error"].figure
     assert figure is not None
     caption = " ".join(text.get_text() for text in figure.texts).replace("\xa0", " ")
     assert "n snr^q = const" in caption and "test error = 0.25" in caption
-    assert [line.split(":")[0] for line in found["boundary"].said] == ["adam", "gd"]
-    assert all("are one in snr n^" in line for line in found["collapse"].said)
+    assert [line.split(":")[0] for line in found["boundary"].sentences] == ["adam", "gd"]
+    assert all("collapse in snr n^" in line for line in found["collapse"].sentences)
     scaling = found["collapse"].table.set_index("optimizer")["exponent"]
     assert scaling["gd"] == pytest.approx(1 / 3, abs=0.03) and scaling["adam"] == pytest.approx(0, abs=0.03)
 
@@ -62,7 +62,7 @@ def test_the_level_is_the_readers(make: Any, tmp_path: Path):
 def test_exponents_at_other_values_of_what_is_kept_at_one(make: Any, tmp_path: Path):
     rows = fallen(make, 2) + fallen(make, 3, 10_000) + fallen(make, 4, 20_000)
     found = shown(make.write_store(tmp_path / "s", rows))["exponents-power"]
-    table, (said,) = found.table, found.said
+    table, (said,) = found.table, found.sentences
     gd = table[table["optimizer"] == "gd"].set_index("power")
     for q in (2, 3, 4):
         assert f"power = {q}: " in said and f"theory {-1 / q:.3g}".rstrip("0") in said
@@ -72,7 +72,7 @@ def test_exponents_at_other_values_of_what_is_kept_at_one(make: Any, tmp_path: P
 
 def test_a_plane_without_a_crossing_says_so(make: Any, tmp_path: Path):
     found = shown(make.write_store(tmp_path / "s", make.plane(lambda *_: 0.5)))
-    assert all("nowhere within the grid" in said for said in found["boundary"].said)
+    assert all("nowhere within the grid" in said for said in found["boundary"].sentences)
     assert "exponents" not in found
 
 
@@ -84,7 +84,7 @@ def test_runs_that_do_not_fit_are_counted_and_dotted(make: Any, tmp_path: Path):
     rows[0] |= {"status": "nonfinite", "fit_step": None}
     found = shown(make.write_store(tmp_path / "s", rows))["fit-step"]
     assert found.table["capped"].sum() == sum(row["optimizer"] == "adam" and row["snr"] < 0.2 for row in rows)
-    assert "1 diverged" in " ".join(found.said) and found.figure is not None
+    assert "1 diverged" in " ".join(found.sentences) and found.figure is not None
     assert "..." in {each.get_hatch() for each in found.figure.axes[0].collections}
 
 
@@ -98,7 +98,7 @@ def test_a_flip_is_told_with_its_step(make: Any, tmp_path: Path):
         for step, value in ((0, 0.1), (10, 0.3), (50, -0.2), (100, -0.4))
     ]
     found = shown(make.write_store(tmp_path / "s", rows, curves))["flips"]
-    (said,) = found.said
+    (said,) = found.sentences
     adam, gd = said.split("; ")
     assert adam.startswith("Feature learning turns negative in 5 of 5 runs of adam") and "at step 50" in adam
     assert gd.startswith("in 0 of 5 runs of gd")
@@ -112,8 +112,8 @@ def test_curves_that_do_not_collapse_give_no_exponent(make: Any, tmp_path: Path)
     rows = fallen(make)
     for row in rows:
         row["test_error"] = row["test_error"] * (0.4 + 0.6 * SIZES.index(row["n"]) / 3) + 0.001 * row["seed"]
-    said = " ".join(shown(make.write_store(tmp_path / "s", rows))["collapse"].said)
-    assert "no power of n makes the curves of all n one" in said and "takes no exponent" in said
+    said = " ".join(shown(make.write_store(tmp_path / "s", rows))["collapse"].sentences)
+    assert "no power of n makes the curves of all n collapse" in said and "reports no exponent" in said
 
 
 def test_an_exponent_of_rows_without_ends_is_not_told(make: Any, tmp_path: Path):
@@ -121,8 +121,8 @@ def test_an_exponent_of_rows_without_ends_is_not_told(make: Any, tmp_path: Path)
     rows = [row for row in fallen(make) if row["seed"] < 2]
     for row in rows:
         row["test_error"] = 0.02 if row["seed"] == 0 and row["optimizer"] == "gd" else row["test_error"]
-    said = shown(make.write_store(tmp_path / "s", rows))["boundary"].said[1]
-    assert said.startswith("gd: ") and "no exponent, since the interval reaches beyond the grid in" in said
+    said = shown(make.write_store(tmp_path / "s", rows))["boundary"].sentences[1]
+    assert said.startswith("gd: ") and "no exponent, because the interval extends beyond the grid in" in said
 
 
 def test_the_best_possible_error_is_that_of_flipped_labels(make: Any, tmp_path: Path):
@@ -130,7 +130,7 @@ def test_the_best_possible_error_is_that_of_flipped_labels(make: Any, tmp_path: 
     rows = fallen(make, flip=0.1, flip_test=True)
     for row in rows:
         row["test_error"] = 0.12 if row["optimizer"] == "gd" else 0.2
-    (said,) = shown(make.write_store(tmp_path / "s", rows))["phase-test_error"].said
+    (said,) = shown(make.write_store(tmp_path / "s", rows))["phase-test_error"].sentences
     assert "within 0.05 of the best possible, 0.1" in said and "adam in 0, gd in 52" in said
 
 
@@ -141,7 +141,7 @@ def test_a_flip_names_the_cell_it_was_looked_for_in(make: Any, tmp_path: Path):
         for row in rows
         for step, value in ((0, 0.1), (10, 0.3), (50, -0.2))
     ]
-    (said,) = shown(make.write_store(tmp_path / "s", rows, curves))["flips"].said
+    (said,) = shown(make.write_store(tmp_path / "s", rows, curves))["flips"].sentences
     assert (
         said.startswith("At snr = ") and "the cell with the largest paired difference, adam minus gd: feature" in said
     )

@@ -111,7 +111,7 @@ def places(page: Page, name: str, within: tuple[float, float] = (0.5, 0.5)) -> I
     """The cells of a map, row after row from below: the name of the panel and the place on the page."""
     box = figure(page, name).locator("img").bounding_box()
     for panel in panels(page, name):
-        left, top, width, height = panel["at"]
+        left, top, width, height = panel["bounds"]
         down, across = len(panel["rows"]), len(panel["columns"])
         for row in range(down):
             for column in range(across):
@@ -189,7 +189,7 @@ def test_cells_say_what_is_missing_and_what_diverged(visit: Any, folder: Path):
 def test_the_script_finds_the_words(visit: Any, cell: dict[str, Any], words: str):
     panel = {"name": "gd", "columns": ["snr = 1"], "rows": ["n = 9"], "digits": 3, "below": None, "above": None}
     panel |= {"signed": False, "count": 8, "nonfinite": 0, "missing": 0, **cell}
-    assert visit().evaluate("panel => words(panel, 0, 0)", panel) == f"snr = 1, n = 9, gd: {words}"
+    assert visit().evaluate("panel => describe(panel, 0, 0)", panel) == f"snr = 1, n = 9, gd: {words}"
 
 
 def test_the_keyboard_steps_through_cells_and_panels(visit: Any):
@@ -221,7 +221,7 @@ def test_a_finger_reads_lines(visit: Any, folder: Path):
     image = figure(page, "curves").locator("img")
     image.scroll_into_view_if_needed()
     box, panel = image.bounding_box(), panels(page, "curves")[0]
-    left, top, width, height = panel["at"]
+    left, top, width, height = panel["bounds"]
     last, gd = len(panel["columns"]) - 1, panel["rows"].index("gd")
     place = panel["y"][gd * len(panel["columns"]) + last]
     x, y = left + width * panel["x"][last], top + height * place
@@ -234,7 +234,7 @@ def test_a_finger_reads_lines(visit: Any, folder: Path):
 
 def test_without_scripts_all_is_there(visit: Any):
     page = visit(java_script_enabled=False)
-    assert "adam's test error exceeds gd's" in page.locator(".said").inner_text()
+    assert "adam's test error exceeds gd's" in page.locator(".findings").inner_text()
     assert not page.locator("output").first.is_visible()
     assert all(image.is_visible() for image in page.locator("img").all())
     numbers = page.locator("section[aria-labelledby='paired-adam-gd'] details")

@@ -20,7 +20,8 @@ import pytest
 
 import analysis
 from analysis import Bands, Cells, PairedGap
-from analysis.reporting.sections import Exhibit, report_sections
+from analysis.reporting.section import Section
+from analysis.reporting.sections import report_sections
 from analysis.reporting.tooltips import tooltip_data
 from analysis.reporting.view import make_view
 from analysis.tables.labels import format_interval
@@ -76,7 +77,7 @@ def test_the_page_loads_nothing(incomplete: tuple[Path, Page]):
 
 def test_what_is_missing_is_said_first(incomplete: tuple[Path, Page]):
     _, page = incomplete
-    assert page.text.index("INCOMPLETE: 2 of 48 trials are missing") < page.text.index("What came out")
+    assert page.text.index("INCOMPLETE: 2 of 48 trials are missing") < page.text.index("Findings")
     assert "1 cells lack runs; 1 cells have runs without a finite value" in page.text
 
 
@@ -130,7 +131,7 @@ def test_words_are_explained_where_there_is_such_a_thing(incomplete: tuple[Path,
 
 
 def test_a_short_table_travels_in_the_page(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sys.modules["analysis.reporting.page"], "INLINE", 800)
+    monkeypatch.setattr(sys.modules["analysis.reporting.page_entries"], "MAX_INLINE", 800)
     folder = make.write_store(tmp_path / "s", make.plane(make.planted))
     links = Page(analysis.report(folder).read_text(encoding="utf-8")).all("a")
     tables = {link["data-file"]: link["href"] or "" for link in links if (link.get("data-file") or "").endswith("csv")}
@@ -162,7 +163,7 @@ def test_every_figure_has_its_table(incomplete: tuple[Path, Page]):
     assert cells["mean"].max() == pytest.approx(0.504) and cells["nonfinite"].sum() == 1
 
 
-def shown(folder: Path) -> dict[str, Exhibit]:
+def shown(folder: Path) -> dict[str, Section]:
     return {each.name: each for each in report_sections(folder, make_view(analysis.load(folder)), 0.95)}
 
 
@@ -178,7 +179,7 @@ def test_nothing_but_seeds_gives_a_table_and_curves(make: Any, tmp_path: Path):
     rows = make.plane(make.planted, snrs=(0.1,), alphas=(0.1,))
     found = shown(make.write_store(tmp_path / "s", rows, make.bend(rows)))
     assert list(found) == ["paired-adam-gd", "means", "curves", "flips"]
-    assert found["paired-adam-gd"].said == [
+    assert found["paired-adam-gd"].sentences == [
         "adam minus gd, paired: the test error differs by +0.5030 [0.4989, 0.5071] (over 4 seeds)."
     ]
     table = found["means"].table.set_index("mean over seeds")
@@ -216,7 +217,7 @@ def test_columns_of_nulls_are_survived(make: Any, tmp_path: Path):
 def test_optimizers_that_share_no_problem_are_said_to(make: Any, tmp_path: Path):
     rows = [make.row(i, i, ("adam", "adamw")[i % 2], seed=i // 2, test_error=0.2, l2=1e-5 * (i % 2)) for i in range(8)]
     found = shown(make.write_store(tmp_path / "s", rows))
-    assert "adam and adamw were run on no common problem" in found["paired-adam-adamw"].said[0]
+    assert "adam and adamw were run on no common problem" in found["paired-adam-adamw"].sentences[0]
     assert found["paired-adam-adamw"].figure is None
 
 
@@ -230,7 +231,7 @@ def test_one_or_three_optimizers(make: Any, tmp_path: Path, optimizers: tuple[st
 def test_only_diverged_runs_are_survived(make: Any, tmp_path: Path):
     rows = [{**row, "status": "nonfinite"} for row in make.plane(make.planted, seeds=2)]
     found = shown(make.write_store(tmp_path / "s", rows, make.bend(rows)))
-    assert "both finite" in found["paired-adam-gd"].said[0] and len(found) == 6
+    assert "both finite" in found["paired-adam-gd"].sentences[0] and len(found) == 6
 
 
 def test_other_axes_are_fixed_and_said(make: Any, tmp_path: Path):
@@ -294,7 +295,7 @@ def test_cells_lie_where_the_figure_draws_them(make: Any):
     assert panel["columns"] == ["snr = 0.1", "snr = 0.3", "snr = 1"]
     assert panel["rows"] == ["feature_noise = 0.1", "feature_noise = 0.2"]
     box = figure.axes[0].get_position()
-    assert panel["at"] == pytest.approx([box.x0, 1 - box.y1, box.width, box.height], abs=1e-5)
+    assert panel["bounds"] == pytest.approx([box.x0, 1 - box.y1, box.width, box.height], abs=1e-5)
     assert panel["signed"] and not panel["lines"] and panel["count"] == 4 and panel["missing"] == 0
 
 
