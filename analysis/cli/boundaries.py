@@ -51,7 +51,9 @@ def boundary(
     if fit not in FITS:
         raise SweepError(f"There is no fit {fit!r}. Choose {' or '.join(FITS)}.")
     axis = horizontal_axis(view)
-    locate = Boundary(axis, view.y, value, level, "optimizer", fit, confidence)  # type: ignore[arg-type]
+    # To a type checker `fit` is any string; that it is one of FITS was checked above.
+    arguments = (axis, view.y, value, level, "optimizer", fit, confidence)
+    locate = Boundary(*arguments)  # type: ignore[arg-type]
     table = locate(view.runs)
     print_table(table, [f"{value} = {level:g} is crossed at this {axis}:"])
     # An exponent is a slope of logarithms.
@@ -105,6 +107,7 @@ def refine(
     In Python, load(DIR, DIR-refined) reads both folders.
     """
     view = select_view(read_runs(folder, None, where), x, y, "optimizer", "train_loss")
+    # The refinement reads the runs again, and knows `where` but not the view's selection.
     if view.fixed:
         columns = ", ".join(view.fixed)
         raise SweepError(

@@ -33,6 +33,7 @@ from analysis.tables.labels import best_possible_error, error_sentences, gap_sen
 from analysis.tables.load import load_curves
 from sweep.errors import SweepError
 
+# typer needs a list for an option that may be repeated
 _DEFAULT_CURVES: list[str] = list(FIGURE)
 
 
@@ -57,6 +58,7 @@ def gap(
     """Difference between two optimizers on the same problems, with intervals over seeds."""
     runs = read_runs(folder, more, where)
     a, b = _choose_pair(runs, a, b)
+    # A third optimizer must not decide which axes vary.
     view = select_view(runs[runs["optimizer"].isin([a, b])], x, y, None, tune)
     paired = PairedGap(a, b, value, tune, view.pairing_axes)(view.runs)
     if paired.empty:
@@ -85,6 +87,7 @@ def phase(
     """Phase diagram: the mean over seeds in each cell of a plane, for each optimizer."""
     view = select_view(read_runs(folder, more, where), x, y, facet, tune)
     cells = Cells(view.x, view.y, value, facet, confidence)(view.runs)
+    # The sentences compare optimizers by their test error.
     sentences = []
     if value == "test_error" and facet == "optimizer":
         sentences = error_sentences(cells, best_possible_error(view.runs))
@@ -105,12 +108,13 @@ def curves(
 ) -> None:
     """Observables over steps in the cell with the largest paired difference, with bands."""
     view = select_view(read_runs(folder, None, where), None, None, None, tune)
-    cell, place = most_informative_cell(view, confidence)
+    cell, cell_phrase = most_informative_cell(view, confidence)
     records = load_curves(folder, trials=cell["trial"].tolist())
+    # otherwise the bands would count as averaged over the hyperparameters
     records.attrs["tuned"] = cell.attrs.get("tuned", ())
     bands = Bands(tuple(value), level=confidence)(records)
     final = bands[bands["step"] == bands["step"].max()]
-    print_table(final, [place, "At the last step:"] if place else ["At the last step:"])
+    print_table(final, [cell_phrase, "At the last step:"] if cell_phrase else ["At the last step:"])
     write_result(folder, "curves", bands, curves_figure(bands, width=width), out)
 
 

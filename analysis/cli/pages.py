@@ -36,6 +36,7 @@ def watch(
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between updates.")] = 2.0,
 ) -> None:
     """Show the phase diagram as the sweep fills it in; stops with the sweep or at Ctrl-C."""
+    # Each frame is a new state of the store; in between there is nothing to redraw.
     with Live(auto_refresh=False) as live:
         for frame in watch_frames(folder, x, y, value, where, every):
             live.update(frame, refresh=True)

@@ -116,6 +116,7 @@ def print_table(table: pd.DataFrame, sentences: list[str]) -> None:
     """Print sentences and the first rows of a table."""
     for sentence in sentences:
         typer.echo(sentence)
+    # without borders, so that columns can be copied
     grid = Table(*map(str, table.columns), box=None, header_style="bold")
     for row in table.head(MAX_ROWS).itertuples(index=False):
         grid.add_row(*(format_number(value, 4) for value in row))

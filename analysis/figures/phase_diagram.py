@@ -58,14 +58,11 @@ def phase_diagram(
     check_lines(cells, lines)
     xs, ys = list(sorted_unique(cells, x)), list(sorted_unique(cells, y))
     panels = list(sorted_unique(cells, facet)) if facet else [None]
-    columns = (*CELL_COLUMNS, "censored") if "censored" in cells else CELL_COLUMNS
     figure, axes = new_figure(len(panels), width=width)
     scale = color_scale(cells)
     for ax, panel in zip(axes, panels, strict=True):
         part = cells if panel is None else cells[cells[facet] == panel]
-        table = part.set_index([y, x])
-        matrices = {name: _matrix(table[name], ys, xs) for name in columns}
-        draw_heatmap(ax, matrices, scale, triangles=_is_difference(cells))
+        draw_heatmap(ax, _matrices(part, ys, xs), scale, triangles=_is_difference(cells))
         if lines:
             _lower_texts(ax)
         draw_lines(ax, lines, panel, xs, ys)
@@ -81,8 +78,13 @@ def _extend(cells: pd.DataFrame, scale: ColorScale) -> Literal["max", "neither"]
     return "max" if (cells["mean"] > scale.high).any() else "neither"
 
 
-def _matrix(column: pd.Series, ys: list[Any], xs: list[Any]) -> np.ndarray:
-    return column.unstack().reindex(index=ys, columns=xs).to_numpy(float)
+def _matrices(part: pd.DataFrame, ys: list[Any], xs: list[Any]) -> dict[str, np.ndarray]:
+    """The columns of one panel as arrays (ys, xs), NaN where there is no cell."""
+    names = (*CELL_COLUMNS, "censored") if "censored" in part else CELL_COLUMNS
+    table = part.set_index([part.attrs["y"], part.attrs["x"]])
+    return {
+        name: table[name].unstack().reindex(index=ys, columns=xs).to_numpy(float) for name in names
+    }
 
 
 def _lower_texts(ax: Axes) -> None:

@@ -134,7 +134,7 @@ def finish_figure(figure: Figure, title: str, caption: str) -> Figure:
 
 
 def sparse_log_ticks(ax: Axes) -> None:
-    """Make x logarithmic with plain numbers at 1, 2 and 5 of each decade, so labels don't overlap."""
+    """Make x logarithmic, with plain numbers at 1, 2 and 5 of each decade so that none overlap."""
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter(lambda value, _: format_number(value))

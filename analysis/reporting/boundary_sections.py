@@ -128,8 +128,8 @@ def _boundary_caption(fit: BoundaryFit) -> str:
 def _reorder(table: pd.DataFrame) -> pd.DataFrame:
     """A theory's table with the columns that matter most to a reader first."""
     first = [name for name in THEORY_COLUMNS if name in table]
-    place = [name for name in table if name not in (*first, *LAST_COLUMNS)]
-    return table[[*place, *first, *LAST_COLUMNS]]
+    key_columns = [name for name in table if name not in (*first, *LAST_COLUMNS)]
+    return table[[*key_columns, *first, *LAST_COLUMNS]]
 
 
 def exponent_sections(view: View, level: float, confidence: float) -> Iterator[Section]:
@@ -151,7 +151,7 @@ def exponent_sections(view: View, level: float, confidence: float) -> Iterator[S
             f"slope of log {view.x} against log {view.y} along the boundary of test error {level:g}"
         )
         label = axis_label(name)
-        caption = f"The plane above at each value of {label}: {slope}, measured and in theory."
+        caption = f"The plane above at each value of {label}: {slope}, measured and predicted."
         exponents = [
             f"{name} = {format_number(row[name])}: {exponent_text(row)}"
             for row in table.to_dict("records")
@@ -168,6 +168,7 @@ def _slopes_with_theory(fit: BoundaryFit | None) -> Iterator[pd.DataFrame]:
     compared = [slopes for _, _, slopes in fit.theories if slopes is not None]
     covered = {name for slopes in compared for name in slopes["optimizer"]}
     yield from compared
+    # the optimizers that no theory is about
     rest = fit.slopes[~fit.slopes["optimizer"].isin(covered)]
     if not rest.empty:
         yield rest

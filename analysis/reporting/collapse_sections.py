@@ -51,13 +51,14 @@ def collapse_sections(view: View, confidence: float) -> Iterator[Section]:
 
 
 def _caption(resolution: float) -> str:
+    step = format_number(resolution)
     return (
         "Curves of several sizes, over the original and the scaled axis. The quality is the mean "
         "squared distance of the points from the common curve, relative to what the variation "
         "between seeds alone would give. Where the curves collapse, the exponent of the boundary "
-        f"is minus the exponent of the collapse. Exponents that differ by {format_number(resolution)} "
-        "shift the largest size against the smallest by one step of this grid; smaller "
-        "differences are not resolved."
+        f"is minus the exponent of the collapse. A difference of {step} between exponents shifts "
+        "the largest size against the smallest by one step of this grid; smaller differences are "
+        "not resolved."
     )
 
 

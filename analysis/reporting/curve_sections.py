@@ -39,17 +39,18 @@ def curve_sections(folder: Path, view: View, confidence: float) -> Iterator[Sect
         view: The runs and their axes.
         confidence: Confidence of the intervals.
     """
-    cell, place = most_informative_cell(view, confidence)
+    cell, cell_phrase = most_informative_cell(view, confidence)
     curves = load_curves(folder, trials=cell["trial"].tolist())
     values = _drawn_observables(curves)
     if not values:
         return
+    # Curves inherit the choice of hyperparameters; otherwise they count as averaged over.
     curves.attrs["tuned"] = view.runs.attrs.get("tuned", ())
     bands = Bands(values, level=confidence)(curves)
     title = " and ".join(map(axis_label, values)).capitalize()
-    caption = f"{place}After a run has ended, its last value is carried forward."
+    caption = f"{cell_phrase}After a run has ended, its last value is carried forward."
     yield Section("curves", title, caption, bands, curves_figure(bands))
-    yield from sign_flip_sections(curves, place, confidence)
+    yield from sign_flip_sections(curves, cell_phrase, confidence)
 
 
 def _drawn_observables(curves: pd.DataFrame) -> tuple[str, ...]:
@@ -74,13 +75,14 @@ def most_informative_cell(view: View, confidence: float) -> tuple[pd.DataFrame, 
     if not view.keys:
         return view.runs, ""
     cells, quantity = _compared_cells(view, confidence)
+    # The cell must lie in the plane, and NaN is equal to no value.
     peak = largest_cell(cells.dropna(subset=view.keys))
     inside = (view.runs[view.keys] == peak[view.keys]).all(axis=1)
     scope = ""
     if view.runs[view.keys].isna().any(axis=None):
         scope = f" among the runs that have {' and '.join(view.keys)}"
-    place = cell_sentence(peak, view.keys)
-    return view.runs[inside], f"At {place}, the cell with the largest {quantity}{scope}. "
+    condition = cell_sentence(peak, view.keys)
+    return view.runs[inside], f"At {condition}, the cell with the largest {quantity}{scope}. "
 
 
 def _compared_cells(view: View, confidence: float) -> tuple[pd.DataFrame, str]:

@@ -63,6 +63,7 @@ def margin_sections(folder: Path, runs: pd.DataFrame, confidence: float) -> Iter
     axes = training_axes(linear)
     named = linear.assign(run=_run_names(linear, axes))
     named.attrs = {**runs.attrs}
+    # `run` separates these columns already, so nothing is averaged over them.
     named.attrs["tuned"] = [*runs.attrs.get("tuned", ()), "optimizer", *axes]
     best = best_margins(named)
     margins = Margins(facet="run", level=confidence)(named, best)

@@ -54,13 +54,10 @@ def report(
     sections = list(report_sections(folder, view, confidence, level))
     page = folder / "report" / "index.html"
     headlines = [sentence for part in sections if part.headline for sentence in part.sentences]
-    options = {
-        "--x": x,
-        "--y": y,
-        "--where": condition,
-        "--confidence": None if confidence == DEFAULT_CONFIDENCE else confidence,
-        "--level": None if level == DEFAULT_LEVEL else level,
-    }
+    options = {"--x": x, "--y": y, "--where": condition}
+    # as typed by the user: defaults are left out of the command
+    options["--confidence"] = None if confidence == DEFAULT_CONFIDENCE else confidence
+    options["--level"] = None if level == DEFAULT_LEVEL else level
     text = _template().render(
         **describe_store(folder),
         state=completeness_sentence(runs),
@@ -68,6 +65,7 @@ def report(
         condition=condition,
         notes=view.notes,
         findings=[*headlines, fit_sentence(view.runs, view.keys)],
+        # of all runs, as the condition may hide what was varied
         definitions=training_setting(runs),
         percent=f"{100 * confidence:g}",
         chance=f"{100 - 100 * confidence:.3g}",

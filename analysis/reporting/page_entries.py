@@ -54,6 +54,7 @@ def _table_texts(table: pd.DataFrame) -> dict[str, Any] | None:
     """Header and rows of a table as text, None where it is empty or too long for a page."""
     if table.empty or len(table) > MAX_ROWS:
         return None
+    # format_number prints None as `none`, whatever the type of the column.
     values = table.astype(object).where(table.notna(), None)
     rows = [[format_number(value, 4) for value in row] for row in values.itertuples(index=False)]
     return {"header": list(map(str, table.columns)), "rows": rows}

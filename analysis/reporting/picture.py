@@ -111,6 +111,7 @@ def _panel(cells: pd.DataFrame, name: object) -> RenderableType:
     scale = color_scale(cells)
     texts = {(row.get(y), row.get(x)): _cell_text(row, scale) for row in part.to_dict("records")}
     blank = Text(" " * CELL_WIDTH)
+    # The first row of a table is its top, the first y belongs at the bottom.
     x_labels, y_labels = ticks(xs) if x else [""], ticks(ys) if y else [""]
     table = Table(box=None, padding=0, show_header=False)
     for row, label in reversed(list(zip(ys, y_labels, strict=True))):

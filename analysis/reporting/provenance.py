@@ -21,6 +21,7 @@ DEFAULT_DTYPE = "float32"
 def describe_store(folder: Path) -> dict[str, Any]:
     """Name, question, comment, grids and provenance of a store, as variables of the template."""
     grids = {path.name: path.read_text(encoding="utf-8") for path in _grid_files(folder)}
+    # The other grids extend this one and have the same heading.
     first = grids.get("grid.yaml", "")
     header = _grid_mapping(first)
     manifest = read_manifest(folder)
@@ -46,7 +47,7 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
     precision = [] if dtype == DEFAULT_DTYPE else ["--dtype", dtype]
     commands = [["sweep.run", path, "--out", folder, *precision] for path in _grid_files(folder)]
     chosen = {option: value for option, value in options.items() if value is not None}
-    report_options = [word for option in chosen.items() for word in option]
+    report_options = [argument for option in chosen.items() for argument in option]
     commands.append(["analysis", "report", folder, *report_options])
     lines = [shlex.join(["python", "-m", *map(str, command)]) for command in commands]
     info = manifest.get("info")
@@ -82,6 +83,7 @@ def _provenance(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     facts = {name: manifest[name] for name in ("dtype", "platform", "versions") if name in manifest}
     if isinstance(info, Mapping):
         facts |= {str(name): value for name, value in info.items() if name != "store"}
+    # The manifest does not record the end of a sweep; the newest part does.
     modified = max(path.stat().st_mtime for path in part_files(folder, RUNS))
     last_rows = datetime.fromtimestamp(modified, UTC).replace(microsecond=0)
     entries = {name: _json_text(value) for name, value in facts.items()}

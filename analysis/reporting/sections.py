@@ -61,6 +61,7 @@ def report_sections(
     else:
         yield from _plane_sections(view, confidence, level)
     yield from fit_time_sections(view, confidence)
+    # Curves are optional: a store may have runs only.
     if part_files(folder, CURVES):
         yield from curve_sections(folder, view, confidence)
 
@@ -109,6 +110,7 @@ def _line_sections(view: View, confidence: float) -> Iterator[Section]:
     subset_note = ""
     if view.y is not None:
         ys = list(sorted_unique(runs, view.y))
+        # from the first to the last; with fewer values, some repeat and are drawn once
         subset = [ys[round(i * (len(ys) - 1) / (MAX_PANELS - 1))] for i in range(MAX_PANELS)]
         runs, values = runs[runs[view.y].isin(subset)], values[-1:]
         subset_note = f" At selected values of {axis_label(view.y)}."

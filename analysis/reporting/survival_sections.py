@@ -25,6 +25,7 @@ FIT_TIME_CAPTION = (
 def fit_time_sections(view: View, confidence: float) -> Iterator[Section]:
     """When the training set is first fitted; nothing where only the last step was recorded."""
     fits = view.runs["fit_step"].dropna()
+    # If every fit is at the last step, the error was measured only there and tells no time.
     if fits.empty or (fits == view.runs.loc[fits.index, "steps"]).all():
         return
     fit_time = FitTime(view.x, view.y, "optimizer", confidence)
@@ -71,28 +72,30 @@ def _unfitted_sentences(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def sign_flip_sections(curves: pd.DataFrame, place: str, confidence: float) -> Iterator[Section]:
+def sign_flip_sections(
+    curves: pd.DataFrame, cell_phrase: str, confidence: float
+) -> Iterator[Section]:
     """How many runs unlearn the feature, and when; nothing where no feature was recorded.
 
     Args:
         curves: Curves of one cell.
-        place: The cell in words, as the start of a caption; may be empty.
+        cell_phrase: The cell in words, as the start of a caption; may be empty.
         confidence: Confidence of the intervals.
     """
     if "feature" not in curves or curves["feature"].isna().all():
         return
     table = SignFlips(facet="optimizer", confidence=confidence)(curves)
     caption = (
-        f"{place}A run flips when feature learning, having been above 0, falls to 0 or below. The "
-        "flip happens between two recorded steps, given as `after` and `median` (each a median "
-        "over seeds)."
+        f"{cell_phrase}A run flips when feature learning, having been above 0, falls to 0 or "
+        "below. The flip happens between two recorded steps, given as `after` and `median` (each "
+        "a median over seeds)."
     )
-    sentences = [_flip_sentence(table, place)]
+    sentences = [_flip_sentence(table, cell_phrase)]
     title = "Sign flips of feature learning"
     yield Section("flips", title, caption, table, sentences=sentences)
 
 
-def _flip_sentence(table: pd.DataFrame, place: str) -> str:
+def _flip_sentence(table: pd.DataFrame, cell_phrase: str) -> str:
     """For all optimizers in one sentence, which says for which cell."""
     clauses = []
     for row in table.to_dict("records"):
@@ -103,6 +106,6 @@ def _flip_sentence(table: pd.DataFrame, place: str) -> str:
             clause += f", at step {format_number(row['median'])} in the median"
         clauses.append(clause)
     sentence = f"feature learning turns negative {'; '.join(clauses)}."
-    if place:
-        return f"{place.removesuffix('. ')}: {sentence}"
+    if cell_phrase:
+        return f"{cell_phrase.removesuffix('. ')}: {sentence}"
     return sentence[0].upper() + sentence[1:]

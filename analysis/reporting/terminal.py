@@ -39,6 +39,7 @@ def watch_frames(
     last_names: list[str] | None = None
     while True:
         names = [path.name for path in part_files(folder, RUNS)]
+        # A part never changes, so new names mean new rows.
         if names != last_names:
             last_names = names
             if not names:

@@ -44,31 +44,48 @@ def tooltip_data(figure: Figure | None, table: pd.DataFrame) -> list[dict[str, A
         return []
     if not set(TOOLTIP_COLUMNS) <= set(table.columns):
         return []
-    x, y, facet = (table.attrs[key] for key in ("x", "y", "facet"))
+    y, facet = table.attrs["y"], table.attrs["facet"]
     is_map = _drawn_means(figure.axes[0]) is not None
-    panel_key, row_key = ("observable" if "observable" in table else y, facet)
-    if is_map:
-        panel_key, row_key = facet, y
+    # A map has one panel per facet and rows along y; lines have it the other way round.
+    panel_key, row_key = (facet, y) if is_map else (y, facet)
+    if not is_map and "observable" in table:
+        panel_key = "observable"
     panels = []
     for ax, (name, part) in zip(figure.axes, _split_panels(table, panel_key), strict=False):
-        # A row without x is drawn as a level, not a point.
-        part = part.dropna(subset=[x])
         # A map has all cells in each panel, lines only points that were run.
         extent = table if is_map else part
-        columns, rows = _axis_values(extent, x), _axis_values(extent, row_key)
-        matrices = {
-            value: _matrix(part, value, row_key, rows, x, columns) for value in TOOLTIP_COLUMNS
-        }
-        means = matrices["mean"]
-        positions = _cell_positions(ax, means) if is_map else _point_positions(ax, means, columns)
-        if positions is None:
+        panel = _panel_data(ax, part, extent, row_key, is_map)
+        if panel is None:
             return []
-        panel = {"name": name, "columns": _names(x, columns), "rows": _names(row_key, rows)}
-        panel |= {"bounds": _panel_bounds(ax), "lines": not is_map, **positions}
-        panel |= tooltip_numbers(matrices)
-        panel["signed"] = table.attrs.get("column") == "difference"
-        panels.append(panel)
+        signed = table.attrs.get("column") == "difference"
+        panels.append({"name": name, **panel, "signed": signed})
     return panels
+
+
+def _panel_data(
+    ax: Axes, part: pd.DataFrame, extent: pd.DataFrame, row_key: str | None, is_map: bool
+) -> dict[str, Any] | None:
+    """Positions and numbers of one panel, None where it draws other means.
+
+    Args:
+        ax: The panel.
+        part: The rows of the table that it draws.
+        extent: The rows whose values make up its columns and rows.
+        row_key: Column of the table for the rows of the panel, None if it has one row.
+        is_map: Whether it is a heat map.
+    """
+    x = part.attrs["x"]
+    # A row without x is drawn as a level, not a point.
+    part, extent = part.dropna(subset=[x]), extent.dropna(subset=[x])
+    columns, rows = _axis_values(extent, x), _axis_values(extent, row_key)
+    matrices = {value: _matrix(part, value, row_key, rows, x, columns) for value in TOOLTIP_COLUMNS}
+    means = matrices["mean"]
+    positions = _cell_positions(ax, means) if is_map else _point_positions(ax, means, columns)
+    if positions is None:
+        return None
+    names = {"columns": _names(x, columns), "rows": _names(row_key, rows)}
+    bounds = {"bounds": _panel_bounds(ax), "lines": not is_map}
+    return {**names, **bounds, **positions, **tooltip_numbers(matrices)}
 
 
 def _split_panels(table: pd.DataFrame, key: str | None) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -162,5 +179,7 @@ def _panel_fractions(
 
 
 def _panel_bounds(ax: Axes) -> list[float]:
-    left, bottom, width, height = ax.get_position().bounds
-    return [round(edge, 5) for edge in (left, 1 - bottom - height, width, height)]
+    box = ax.get_position()
+    # matplotlib measures from the bottom of the figure, a page from the top
+    bounds = (box.x0, 1 - box.y0 - box.height, box.width, box.height)
+    return [round(value, 5) for value in bounds]

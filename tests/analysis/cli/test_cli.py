@@ -80,6 +80,42 @@ def test_importing_is_light_and_needs_no_jax():
     assert done.stdout.strip() == "[]"
 
 
+def test_names_are_imported_on_first_use():
+    """`import analysis` needs no pandas, and `analysis.load` no figures."""
+    heavy = {"jax", "matplotlib", "seaborn", "jinja2", "rich", "scipy"}
+    code = (
+        "import sys, analysis\nassert 'pandas' not in sys.modules\nassert 'load' in dir(analysis)\n"
+        f"analysis.load\nprint(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_lazy_names_are_those_of_their_modules():
+    assert set(analysis._MODULES) == set(analysis.__all__) <= set(dir(analysis))
+    for name, module in analysis._MODULES.items():
+        assert getattr(analysis, name) is getattr(sys.modules[module], name)
+    assert analysis.Cells.__module__ == analysis._MODULES["Cells"]
+    with pytest.raises(AttributeError, match="has no attribute 'cells'"):
+        analysis.cells  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_type_checkers_see_the_names_that_the_table_has():
+    tree = ast.parse(Path(analysis.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert {alias.name: node.module for node in imports for alias in node.names} == analysis._MODULES
+
+
+def test_figures_compute_no_statistics():
+    """They import nothing of `stats`, nor of scipy: a number in a figure is one of its table."""
+    for path in (Path(analysis.__file__).parent / "figures").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.startswith(("analysis.stats", "scipy")) for name in names), path
+
+
 def test_a_whole_report_needs_no_jax(store: Path, tmp_path: Path):
     code = (
         "import sys, analysis\nruns = analysis.load(sys.argv[1])\ncells = analysis.Cells('snr', 'feature_noise', "

@@ -108,7 +108,7 @@ def test_the_commands_make_the_same_page(make: Any, tmp_path: Path):
     assert f"python -m sweep.run {folder}/grid-0123abcd.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m sweep.run {folder}/grid.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m analysis report {folder} --confidence 0.9\n" in text and "run a.yaml" in text
-    assert "is a 90 % interval" in text and "about 10 exclude 0 by chance" in text
+    assert "are 90 % confidence intervals" in text and "about 10 exclude 0 by chance" in text
 
 
 def test_how_long_it_took_is_told_where_the_start_is_known(make: Any, tmp_path: Path):

@@ -58,6 +58,29 @@ def test_a_large_plane_is_thinned(make: Any):
     assert max(len(re.findall(r"\d\.\d\d", line)) for line in lines(picture(make.runs(rows)))) == 20
 
 
+def test_a_notebook_shows_the_coloured_picture(make: Any):
+    """As HTML without any style sheet: the colour of each cell, its mean, and both panels side by side."""
+    html = picture(make.runs(make.plane(make.planted)))._repr_html_()
+    colours = set(re.findall(r"background-color: (#[0-9a-f]{6})", html))
+    assert len(colours) >= 2 and html.count("0.52") >= 1 and "signal-to-noise ratio" in html
+    (line,) = (line for line in html.splitlines() if "test error, adam" in line)
+    assert "test error, gd" in line
+    assert html.startswith("<pre") and html.rstrip().endswith("</pre>") and "<style" not in html
+
+
+def test_jupyter_formats_a_picture_as_html(make: Any):
+    """IPython calls `_repr_html_` of a result and shows its repr where there is no HTML."""
+    shown = picture(make.runs(make.plane(make.planted)), value="difference")
+    assert "background-color" in shown._repr_html_()
+    assert repr(shown).count("+0.50") == 4 and "\x1b" not in repr(shown)
+
+
+def test_markup_in_names_does_not_reach_the_html(make: Any):
+    rows = [{**row, "optimizer": row["optimizer"] + "<b>"} for row in make.plane(make.planted)]
+    html = picture(make.runs(rows))._repr_html_()
+    assert "adam&lt;b&gt;" in html and "<b>" not in html
+
+
 def test_it_follows_the_store_until_all_is_there(make: Any, tmp_path: Path):
     """A look for each change of the parts, none for a look at the same ones, and the last one when all is there."""
     rows = make.plane(make.planted)
