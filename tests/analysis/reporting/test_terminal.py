@@ -54,12 +54,14 @@ def test_a_diverged_cell_has_a_cross(make: Any):
 
 
 def test_a_large_plane_is_thinned(make: Any):
-    rows = make.plane(make.planted, snrs=[float(i) for i in range(1, 101)], seeds=1, optimizers=["gd"])
+    rows = make.plane(
+        make.planted, snrs=[float(i) for i in range(1, 101)], seeds=1, optimizers=["gd"]
+    )
     assert max(len(re.findall(r"\d\.\d\d", line)) for line in lines(picture(make.runs(rows)))) == 20
 
 
 def test_a_notebook_shows_the_coloured_picture(make: Any):
-    """As HTML without any style sheet: the colour of each cell, its mean, and both panels side by side."""
+    """As HTML without a style sheet: colours, means, and both panels side by side."""
     html = picture(make.runs(make.plane(make.planted)))._repr_html_()
     colours = set(re.findall(r"background-color: (#[0-9a-f]{6})", html))
     assert len(colours) >= 2 and html.count("0.52") >= 1 and "signal-to-noise ratio" in html
@@ -82,7 +84,7 @@ def test_markup_in_names_does_not_reach_the_html(make: Any):
 
 
 def test_it_follows_the_store_until_all_is_there(make: Any, tmp_path: Path):
-    """A look for each change of the parts, none for a look at the same ones, and the last one when all is there."""
+    """One frame per change of the parts; the last one when the store is complete."""
     rows = make.plane(make.planted)
     store = make.write_store(tmp_path / "store", rows[:20], trials=len(rows), parts=1)
     found = watch_frames(store, every=0.01)
@@ -97,7 +99,9 @@ def test_it_follows_the_store_until_all_is_there(make: Any, tmp_path: Path):
     assert len(analysis.load(store)) == 48
 
 
-def test_the_watch_command_ends_with_the_sweep(make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_watch_command_ends_with_the_sweep(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     from analysis.__main__ import main
 
     rows = make.plane(make.planted)
