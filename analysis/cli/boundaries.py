@@ -7,34 +7,35 @@ from typing import Annotated
 
 import typer
 
-import analysis
 from analysis.cli.shared import (
     Confidence,
     Fit,
     Folder,
     Level,
-    More,
+    MoreFolders,
     Out,
     Tune,
     Value,
     Where,
     X,
     Y,
-    axis,
-    look,
-    read,
-    show,
-    write,
+    horizontal_axis,
+    print_table,
+    read_runs,
+    select_view,
+    write_result,
 )
+from analysis.figures.collapse import collapse_figure
+from analysis.refinement import rounds as refinement_rounds
 from analysis.refinement.proposal import Refinement
-from analysis.refinement.rounds import refine as refined
-from analysis.stats.boundary import FITS
+from analysis.stats.boundary import FITS, Boundary
+from analysis.stats.collapse import Collapse
 from sweep.errors import SweepError
 
 
 def boundary(
     folder: Folder,
-    more: More = None,
+    more: MoreFolders = None,
     level: Level = 0.25,
     x: X = None,
     y: Y = None,
@@ -45,37 +46,45 @@ def boundary(
     confidence: Confidence = 0.95,
     out: Out = None,
 ) -> None:
-    """Where the value crosses a level along x, for each y and optimizer, and the exponent of that boundary."""
-    shown = look(read(folder, more, where), x, y, "optimizer", tune)
+    """Locate where a value crosses a level along x, for each y and optimizer; with its exponent."""
+    view = select_view(read_runs(folder, more, where), x, y, "optimizer", tune)
     if fit not in FITS:
-        raise SweepError(f"There is no fit {fit!r}. Take {' or '.join(FITS)}.")
-    across = axis(shown)
-    found = analysis.Boundary(across, shown.y, value, level, "optimizer", fit, confidence)  # type: ignore[arg-type]
-    show(found(shown.runs), [f"{value} = {level:g} is crossed at this {across}:"])
-    if shown.y is not None and (shown.runs[shown.y] > 0).all():
-        show(found.exponent(shown.runs), [f"Slope of log {across} against log {shown.y} along the boundary:"])
-    write(folder, "boundary", found(shown.runs), None, out)
+        raise SweepError(f"There is no fit {fit!r}. Choose {' or '.join(FITS)}.")
+    axis = horizontal_axis(view)
+    # To a type checker `fit` is any string; that it is one of FITS was checked above.
+    arguments = (axis, view.y, value, level, "optimizer", fit, confidence)
+    locate = Boundary(*arguments)  # type: ignore[arg-type]
+    table = locate(view.runs)
+    print_table(table, [f"{value} = {level:g} is crossed at this {axis}:"])
+    # An exponent is a slope of logarithms.
+    if view.y is not None and (view.runs[view.y] > 0).all():
+        slope = f"Slope of log {axis} against log {view.y} along the boundary:"
+        print_table(locate.exponent(view.runs), [slope])
+    write_result(folder, "boundary", table, None, out)
 
 
 def collapse(
     folder: Folder,
-    more: More = None,
+    more: MoreFolders = None,
     x: X = None,
     size: Annotated[str, typer.Option(help="Column of the sizes, n or d.")] = "n",
     value: Value = "test_error",
-    width: Annotated[bool, typer.Option("--steepness", help="Let curves of larger sizes be steeper.")] = False,
+    width: Annotated[
+        bool, typer.Option("--steepness", help="Let curves of larger sizes be steeper.")
+    ] = False,
     tune: Tune = "train_loss",
     where: Where = None,
     confidence: Confidence = 0.95,
     out: Out = None,
 ) -> None:
-    """Finite-size scaling: the exponent for which curves of all sizes are one, for each optimizer."""
-    shown = look(read(folder, more, where), x, size, "optimizer", tune)
-    scaling = analysis.Collapse(axis(shown), size, value, "optimizer", width, confidence)
-    found = scaling(shown.runs)
-    show(found, [f"{value} = g({shown.x} {size}^exponent); a quality near 1 is a collapse:"])
-    table = scaling.collapsed(shown.runs, found)
-    write(folder, "collapse", table, analysis.collapse_figure(table), out)
+    """Finite-size scaling: the exponent at which the curves of all sizes collapse."""
+    view = select_view(read_runs(folder, more, where), x, size, "optimizer", tune)
+    scaling = Collapse(horizontal_axis(view), size, value, "optimizer", width, confidence)
+    fits = scaling(view.runs)
+    formula = f"{value} = g({view.x} {size}^exponent)"
+    print_table(fits, [f"{formula}; a quality near 1 is a collapse:"])
+    table = scaling.collapsed(view.runs, fits)
+    write_result(folder, "collapse", table, collapse_figure(table), out)
 
 
 def refine(
@@ -84,18 +93,28 @@ def refine(
     x: X = None,
     y: Y = None,
     value: Value = "test_error",
-    rounds: Annotated[int, typer.Option(min=0, help="Run so many rounds; with 0 the grid is written only.")] = 0,
-    runs: Annotated[int, typer.Option(min=1, help="Most runs of a round.")] = 1024,
+    rounds: Annotated[
+        int, typer.Option(min=0, help="Number of rounds to run; 0 only writes the grid.")
+    ] = 0,
+    runs: Annotated[int, typer.Option(min=1, help="Maximum number of runs per round.")] = 1024,
     where: Where = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the new runs. Default: DIR-refined.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the new runs. Default: DIR-refined.")
+    ] = None,
 ) -> None:
-    """Write, or run, the grid of the points that narrow a boundary most: load(DIR, DIR-refined) reads both."""
-    shown = look(read(folder, None, where), x, y, "optimizer", "train_loss")
-    if shown.fixed:
-        fixed = ", ".join(shown.fixed)
+    """Write, or run, a grid of the points that narrow a boundary most.
+
+    In Python, load(DIR, DIR-refined) reads both folders.
+    """
+    view = select_view(read_runs(folder, None, where), x, y, "optimizer", "train_loss")
+    # The refinement reads the runs again, and knows `where` but not the view's selection.
+    if view.fixed:
+        columns = ", ".join(view.fixed)
         raise SweepError(
-            f"The runs differ in {fixed} too. Keep one value of each by --where, such as '{fixed} == ...'."
+            f"The runs also differ in {columns}. Select one value of each with --where, such as "
+            f"'{columns} == ...'."
         )
-    boundary = analysis.Boundary(axis(shown), shown.y, value, level, "optimizer")
-    for sentence in refined(folder, Refinement(boundary, runs), rounds, out, where):
+    target = Boundary(horizontal_axis(view), view.y, value, level, "optimizer")
+    sentences = refinement_rounds.refine(folder, Refinement(target, runs), rounds, out, where)
+    for sentence in sentences:
         typer.echo(sentence)

@@ -1,13 +1,14 @@
-"""Commands that show a whole sweep: the report when it is there, the picture while it comes."""
+"""Commands that show a whole sweep: its report, and a live picture while it runs."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+from rich.live import Live
 
-import analysis
 from analysis.cli.shared import Confidence, Folder, Level, Where, X, Y
+from analysis.reporting import page
 from analysis.reporting.terminal import watch_frames
 
 
@@ -19,22 +20,23 @@ def report(
     confidence: Confidence = 0.95,
     level: Level = 0.25,
 ) -> None:
-    """Write DIR/report/index.html with all figures, and the figures and tables as files beside it."""
-    page = analysis.report(folder, x, y, where, confidence, level)
-    typer.echo(f"Wrote {page} and the figures and tables in {page.parent / 'figures'}.")
+    """Write DIR/report/index.html with all figures, and the figures and tables as files."""
+    path = page.report(folder, x, y, where, confidence, level)
+    typer.echo(f"Wrote {path} and the figures and tables in {path.parent / 'figures'}.")
 
 
 def watch(
     folder: Folder,
     x: X = None,
     y: Y = None,
-    value: Annotated[str, typer.Option(help="Column to show; `difference` for the paired one.")] = "test_error",
+    value: Annotated[
+        str, typer.Option(help="Column to show; `difference` for the paired difference.")
+    ] = "test_error",
     where: Where = None,
-    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between updates.")] = 2.0,
 ) -> None:
-    """Show the phase diagram filling up while a sweep runs; ends with the sweep or at Ctrl-C."""
-    from rich.live import Live
-
+    """Show the phase diagram as the sweep fills it in; stops with the sweep or at Ctrl-C."""
+    # Each frame is a new state of the store; in between there is nothing to redraw.
     with Live(auto_refresh=False) as live:
-        for picture in watch_frames(folder, x, y, value, where, every):
-            live.update(picture, refresh=True)
+        for frame in watch_frames(folder, x, y, value, where, every):
+            live.update(frame, refresh=True)

@@ -1,81 +1,144 @@
-"""What the commands share: their options, how a folder becomes a view, how a table is shown and written."""
+"""What the commands share: options, reading a folder, and printing and writing tables."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import pandas as pd
 import typer
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
 
-import analysis
+from analysis.figures.style import save
 from analysis.reporting.view import View, make_view
 from analysis.tables.axes import filter_rows
 from analysis.tables.labels import completeness_sentence, format_number
+from analysis.tables.load import load
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep, such as results/quickstart.")]
-More = Annotated[
-    list[Path] | None, typer.Option("--with", help="Another folder whose runs count too; may be repeated.")
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder of a sweep, such as results/quickstart.")
 ]
-X = Annotated[str | None, typer.Option("--x", help="Column of the horizontal axis. Default: snr if it varies.")]
-Y = Annotated[str | None, typer.Option("--y", help="Column of the vertical axis. Default: another column that varies.")]
-Tune = Annotated[str, typer.Option(help="Of several step sizes (and the like), take the run with the least of this.")]
-Where = Annotated[str | None, typer.Option(help="Pandas query that the runs must satisfy, such as 'n == 200'.")]
-Value = Annotated[str, typer.Option(help="Column that is averaged or compared.")]
-Confidence = Annotated[float, typer.Option("--confidence", min=0.01, max=0.9999, help="Confidence of the intervals.")]
-Level = Annotated[float, typer.Option("--level", help="The level that the value crosses.")]
-Fit = Annotated[str, typer.Option(help="monotone (of the means) or logistic (half of the runs).")]
-Width = Annotated[str | None, typer.Option(help="Width of the figure for a paper: single or double column.")]
-Out = Annotated[Path | None, typer.Option(help="File to write: .pdf, .svg, .png for the figure, .csv for the table.")]
+MoreFolders = Annotated[
+    list[Path] | None,
+    typer.Option("--with", help="Another folder whose runs are included; may be repeated."),
+]
+X = Annotated[
+    str | None,
+    typer.Option("--x", help="Column of the horizontal axis. Default: snr if it varies."),
+]
+Y = Annotated[
+    str | None,
+    typer.Option("--y", help="Column of the vertical axis. Default: another column that varies."),
+]
+Tune = Annotated[
+    str,
+    typer.Option(
+        help="Of several step sizes (and other hyperparameters), use the run that minimizes this."
+    ),
+]
+Where = Annotated[
+    str | None,
+    typer.Option(help="Pandas query that the runs must satisfy, such as 'n == 200'."),
+]
+Value = Annotated[str, typer.Option(help="Column to average or compare.")]
+Confidence = Annotated[
+    float,
+    typer.Option("--confidence", min=0.01, max=0.9999, help="Confidence of the intervals."),
+]
+Level = Annotated[
+    float, typer.Option("--level", help="Value on the boundary: where it is crossed.")
+]
+Fit = Annotated[
+    str,
+    typer.Option(
+        help="monotone (where the fitted mean crosses) or logistic (where half of the runs cross)."
+    ),
+]
+Width = Annotated[
+    str | None,
+    typer.Option(help="Width of the figure for a paper: single or double column."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="File to write: .pdf, .svg, .png for the figure, .csv for the table."),
+]
 
-ROWS = 20
-"""Most rows of a table that are printed."""
+MAX_ROWS = 20
+"""Number of rows of a table that are printed."""
+
+REDIRECTED_WIDTH = 200
+"""Characters per line where the output is no terminal: rich would cut tables to 80."""
 
 
-def read(folder: Path, more: list[Path] | None, where: str | None) -> pd.DataFrame:
-    """The runs of a store, or of several, with a word on whether they are all there."""
-    runs = analysis.load(folder, *(more or []))
+def read_runs(folder: Path, more_folders: list[Path] | None, where: str | None) -> pd.DataFrame:
+    """The runs of one or several stores; prints whether they are complete.
+
+    Args:
+        folder: The first store.
+        more_folders: Other stores whose runs are included.
+        where: A pandas query that the runs must satisfy.
+    """
+    runs = load(folder, *(more_folders or []))
     typer.echo(completeness_sentence(runs))
     return filter_rows(runs, where)
 
 
-def look(runs: pd.DataFrame, x: str | None, y: str | None, facet: str | None, tune: str) -> View:
-    """One plane of the runs; what was left out is said."""
-    shown = make_view(runs, x, y, facet, tune)
-    for note in shown.notes:
+def select_view(
+    runs: pd.DataFrame, x: str | None, y: str | None, facet: str | None, tune: str
+) -> View:
+    """One plane of the runs; prints what was left out.
+
+    Args:
+        runs: A table of runs.
+        x: Horizontal axis, None to choose it.
+        y: Vertical axis, None to choose it.
+        facet: Another column that may vary.
+        tune: The column that the best run of several hyperparameters minimizes.
+    """
+    view = make_view(runs, x, y, facet, tune)
+    for note in view.notes:
         typer.echo(note)
-    return shown
+    return view
 
 
-def axis(shown: View) -> str:
-    """The horizontal axis of a view. Raises SweepError where nothing varies."""
-    if shown.x is None:
-        raise SweepError("Nothing but the seed varies, so there is no boundary.")
-    return shown.x
+def horizontal_axis(view: View) -> str:
+    """The x of a view. Raises SweepError where nothing varies."""
+    if view.x is None:
+        raise SweepError("Only the seed varies, so there is no boundary.")
+    return view.x
 
 
-def show(table: pd.DataFrame, sentences: list[str]) -> None:
+def print_table(table: pd.DataFrame, sentences: list[str]) -> None:
     """Print sentences and the first rows of a table."""
-    from rich.console import Console
-    from rich.table import Table
-
     for sentence in sentences:
         typer.echo(sentence)
-    shown = Table(*map(str, table.columns), box=None, header_style="bold")
-    for row in table.head(ROWS).itertuples(index=False):
-        shown.add_row(*(format_number(value, 4) for value in row))
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
-    if len(table) > ROWS:
-        typer.echo(f"These are the first {ROWS} of {len(table)} rows; --out FILE.csv writes all.")
+    # without borders, so that columns can be copied
+    grid = Table(*map(str, table.columns), box=None, header_style="bold")
+    for row in table.head(MAX_ROWS).itertuples(index=False):
+        grid.add_row(*(format_number(value, 4) for value in row))
+    Console(width=None if sys.stdout.isatty() else REDIRECTED_WIDTH).print(grid)
+    if len(table) > MAX_ROWS:
+        typer.echo(f"First {MAX_ROWS} of {len(table)} rows; --out FILE.csv writes all of them.")
 
 
-def write(folder: Path, name: str, table: pd.DataFrame, figure: Figure | None, out: Path | None) -> None:
-    """Write the figure, or the table where `out` says so; nothing where there is no figure and no `out`."""
+def write_result(
+    folder: Path, name: str, table: pd.DataFrame, figure: Figure | None, out: Path | None
+) -> None:
+    """Write the figure, or the table if `out` is a CSV file, and print where.
+
+    Args:
+        folder: The store; by default the figure goes to its folder `report`.
+        name: Stem of the default file.
+        table: The numbers.
+        figure: Their figure; without a figure and without `out` nothing is written.
+        out: The file to write.
+
+    Raises SweepError where a figure is requested and there is none.
+    """
     if out is None and figure is None:
         return
     path = out or folder / "report" / f"{name}.pdf"
@@ -83,7 +146,7 @@ def write(folder: Path, name: str, table: pd.DataFrame, figure: Figure | None, o
         path.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(path, index=False)
     elif figure is None:
-        raise SweepError("There is no figure of this, only numbers. Write the table with --out FILE.csv.")
+        raise SweepError("This result has no figure. Write its table with --out FILE.csv.")
     else:
-        analysis.save(figure, path)
+        save(figure, path)
     typer.echo(f"Wrote {path}.")

@@ -1,130 +1,166 @@
-"""Lines with bands: a value over one axis, observables over steps. Phase diagrams are in heat.py.
+"""Lines with bands: a value over one axis, or observables over steps.
 
-Plotting functions take tables and return figures; a number that is in no table is in no figure.
+Plotting functions take tables and return figures; they draw no number that is not in the table.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from analysis.figures.style import count_sentence, finish_figure, in_style, new_figure, thin_ticks, value_label
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.style import (
+    count_sentence,
+    finish_figure,
+    in_style,
+    new_figure,
+    thin_ticks,
+    value_label,
+)
 from analysis.tables.axes import sorted_unique
 from analysis.tables.labels import axis_label, format_number, ticks
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+MAX_MARKERS = 40
+"""A line with more points than this is drawn without markers."""
 
-MARKED = 40
-"""Most points of a line that get a marker."""
-
-MEANING = {
+FORMULAS = {
     "feature": r"$\min_j \max_r \langle w_{j,r},\, j v\rangle$",
     "noise_min": r"$\min_i \max_r \langle w_{y_i,r},\, \xi_i\rangle$",
     "noise_mean": r"mean over $i$ of $\max_r \langle w_{y_i,r},\, \xi_i\rangle$",
     "noise_max": r"$\max_{i,r} \langle w_{y_i,r},\, \xi_i\rangle$",
 }
-"""Observables as formulas."""
+"""Observables as formulas, for the y axis."""
 
 
 @in_style
 def gap_figure(cells: pd.DataFrame, title: str = "", width: str | None = None) -> Figure:
-    """Lines of a table of Cells over x with bands of their intervals: one line a facet, one panel a value of y.
+    """Lines of a table of Cells over x, with bands for the intervals.
 
-    A hollow marker stands where runs are missing, a cross where some have no finite value. What has no value on the
-    axis is a level over all of it. Raises SweepError on a table without x.
+    There is one line per facet and one panel per value of y. A hollow marker means that runs are
+    missing, a cross that some have no finite value. A cell without a value on the x axis is drawn
+    as a level across the panel.
+
+    Args:
+        cells: A table of Cells with an x axis.
+        title: Title of the figure.
+        width: `single` or `double` column of a paper; by default one column per panel.
+
+    Raises SweepError on a table without x.
     """
     x, y, facet = (cells.attrs.get(key) for key in ("x", "y", "facet"))
     if x is None:
-        raise SweepError("gap_figure takes a table of Cells with x. Read the numbers from the table itself.")
+        raise SweepError(
+            "gap_figure takes a table of Cells with x. Read the numbers from the table itself."
+        )
     panels = list(sorted_unique(cells, y)) if y else [None]
     figure, axes = new_figure(len(panels), sharey=True, width=width)
-    for ax, name in zip(axes, panels, strict=True):
-        part = cells if name is None else cells[cells[y] == name]
-        _lines(ax, part, x, facet, list(sorted_unique(cells, facet)) if facet else [None], marks=True)
-        ax.set(title="" if name is None else f"{axis_label(y or '')} = {format_number(name)}", xlabel=axis_label(x))
-        ax.set_ylabel(value_label(cells) if ax.get_subplotspec().is_first_col() else "")  # type: ignore[union-attr]
-        _value_ticks(ax, list(sorted_unique(cells, x)))
-    _legend(figure, axes[0], facet)
+    facets = list(sorted_unique(cells, facet)) if facet else [None]
+    for ax, panel in zip(axes, panels, strict=True):
+        part = cells if panel is None else cells[cells[y] == panel]
+        _draw_lines(ax, part, x, facet, facets, markers=True)
+        ax.set_title("" if panel is None else f"{axis_label(y or '')} = {format_number(panel)}")
+        ax.set_xlabel(axis_label(x))
+        first_column = ax.get_subplotspec().is_first_col()  # type: ignore[union-attr]
+        ax.set_ylabel(value_label(cells) if first_column else "")
+        _set_value_ticks(ax, list(sorted_unique(cells, x)))
+    _add_legend(figure, axes[0], facet)
     return finish_figure(figure, title, _caption(cells))
 
 
 @in_style
 def curves_figure(bands: pd.DataFrame, title: str = "", width: str | None = None) -> Figure:
-    """Observables over steps from a table of Bands: one panel an observable, one line and band a facet.
+    """Observables over steps: one panel per observable, one line and band per facet.
 
-    With the default observables this is the core paper's figure: feature learning, noise memorization.
+    With the default observables this is the figure of the core paper: feature learning and noise
+    memorization.
+
+    Args:
+        bands: A table of Bands.
+        title: Title of the figure.
+        width: `single` or `double` column of a paper; by default one column per panel.
     """
-    facet, names = bands.attrs["facet"], list(dict.fromkeys(bands["observable"]))
-    figure, axes = new_figure(len(names), width=width)
-    for ax, name in zip(axes, names, strict=True):
+    facet, observables = bands.attrs["facet"], list(dict.fromkeys(bands["observable"]))
+    figure, axes = new_figure(len(observables), width=width)
+    for ax, name in zip(axes, observables, strict=True):
         part = bands[bands["observable"] == name]
-        _lines(ax, part, "step", facet, list(sorted_unique(bands, facet)), marks=False)
-        ax.set(title=axis_label(name), xlabel="step", ylabel=MEANING.get(name, axis_label(name)))
-        ax.set_xscale("symlog", linthresh=1, linscale=0.3) if (part["step"] <= 0).any() else ax.set_xscale("log")
+        _draw_lines(ax, part, "step", facet, list(sorted_unique(bands, facet)), markers=False)
+        ax.set_title(axis_label(name))
+        ax.set(xlabel="step", ylabel=FORMULAS.get(name, axis_label(name)))
+        # Step 0 has no logarithm, but it is where the curves start.
+        if (part["step"] <= 0).any():
+            ax.set_xscale("symlog", linthresh=1, linscale=0.3)
+        else:
+            ax.set_xscale("log")
         ax.set_xlim(left=part["step"].min())
         ax.minorticks_off()
-    _legend(figure, axes[0], facet)
+    _add_legend(figure, axes[0], facet)
     return finish_figure(figure, title, _caption(bands))
 
 
-def _lines(ax: Axes, table: pd.DataFrame, x: str, facet: str | None, names: list[Any], marks: bool) -> None:
-    import seaborn as sns
-
+def _draw_lines(
+    ax: Axes, table: pd.DataFrame, x: str, facet: str | None, facets: list[Any], markers: bool
+) -> None:
     ax.axhline(0, color="0.6", linewidth=0.8, zorder=0)
-    for i, (name, colour) in enumerate(zip(names, sns.color_palette("colorblind", len(names)), strict=True)):
+    colors = sns.color_palette("colorblind", len(facets))
+    for i, (name, color) in enumerate(zip(facets, colors, strict=True)):
         part = (table if name is None else table[table[facet] == name]).sort_values(x)
+        # Dashes and markers too, so that lines can be told apart in black and white.
         dashes, marker = ("-", "--", "-.", ":")[i % 4], "osD^vP"[i % 6]
-        part = _without_axis(ax, part, x, {"color": colour, "linestyle": dashes, "label": name})
-        ax.plot(
-            part[x],
-            part["mean"],
-            dashes,
-            color=colour,
-            marker=marker if marks and len(part) <= MARKED else "",
-            ms=3.5,
-            label=None if part.empty else name,
-        )
-        ax.fill_between(part[x], part["low"], part["high"], color=colour, alpha=0.2, linewidth=0)
-        if marks:
-            few, broken = part[part["incomplete"]], part[part["nonfinite"] > 0]
-            ax.plot(few[x], few["mean"], marker, color=colour, markerfacecolor="white", ms=4.5)
-            ax.plot(broken[x], broken["mean"], "x", color="black", ms=6)
+        part = _draw_levels(ax, part, x, {"color": color, "linestyle": dashes, "label": name})
+        style = {"color": color, "linestyle": dashes, "ms": 3.5}
+        style["marker"] = marker if markers and len(part) <= MAX_MARKERS else ""
+        ax.plot(part[x], part["mean"], label=None if part.empty else name, **style)
+        ax.fill_between(part[x], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
+        if markers:
+            incomplete, nonfinite = part[part["incomplete"]], part[part["nonfinite"] > 0]
+            hollow = {"color": color, "markerfacecolor": "white", "ms": 4.5}
+            ax.plot(incomplete[x], incomplete["mean"], marker, **hollow)
+            ax.plot(nonfinite[x], nonfinite["mean"], "x", color="black", ms=6)
 
 
-def _without_axis(ax: Axes, part: pd.DataFrame, x: str, style: dict[str, Any]) -> pd.DataFrame:
-    """Draw what has no value on the axis, such as `eps` of gradient descent, over all of it; returns the rest."""
-    nowhere = part[x].isna()
-    for row in part[nowhere].to_dict("records"):
-        ax.axhline(row["mean"], **(style if nowhere.all() else {**style, "label": None}))
+def _draw_levels(ax: Axes, part: pd.DataFrame, x: str, style: dict[str, Any]) -> pd.DataFrame:
+    """Draw rows without a value on the axis, such as `eps` of gradient descent, across the panel.
+
+    Returns the remaining rows.
+    """
+    without_x = part[x].isna()
+    # One label per facet: its line has it, unless there is none.
+    level_style = style if without_x.all() else {**style, "label": None}
+    for row in part[without_x].to_dict("records"):
+        ax.axhline(row["mean"], **level_style)
         ax.axhspan(row["low"], row["high"], color=style["color"], alpha=0.2, linewidth=0)
-    return part[~nowhere]
+    return part[~without_x]
 
 
-def _value_ticks(ax: Axes, values: list[Any]) -> None:
-    """Ticks at values that were run, on a logarithmic axis where they span a decade."""
+def _set_value_ticks(ax: Axes, values: list[Any]) -> None:
+    """Put ticks at values of the sweep, on a logarithmic axis where they span a decade."""
     if not values or isinstance(values[0], str):
         return
     if values[0] > 0 and values[-1] / values[0] >= 10:
         ax.set_xscale("log")
     elif values[0] == 0 and len(values) > 2 and values[-1] / values[1] >= 100:
         ax.set_xscale("symlog", linthresh=values[1])
-    shown = [values[i] for i in thin_ticks(len(values), 6)]
-    ax.set_xticks(shown, ticks(shown))
+    labelled = [values[i] for i in thin_ticks(len(values), 6)]
+    ax.set_xticks(labelled, ticks(labelled))
     ax.minorticks_off()
 
 
-def _legend(figure: Figure, ax: Axes, facet: str | None) -> None:
+def _add_legend(figure: Figure, ax: Axes, facet: str | None) -> None:
     if facet:
-        handles, names = ax.get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper right", ncols=min(len(names), 6))
+        handles, labels = ax.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=min(len(labels), 6))
 
 
 def _caption(table: pd.DataFrame) -> str:
-    marks = [count_sentence(table), f"bands: {100 * table.attrs['level']:g} % intervals of the mean"]
-    marks += ["hollow: runs are missing"] if table["incomplete"].any() and "observable" not in table else []
-    broken = (table["nonfinite"] > 0).any()
-    marks += [f"{'' if 'observable' in table else '×: '}some runs have no finite value"] if broken else []
-    return "; ".join(marks) + "."
+    over_steps = "observable" in table
+    level = f"{100 * table.attrs['level']:g} %"
+    parts = [count_sentence(table), f"bands: {level} intervals of the mean"]
+    if table["incomplete"].any() and not over_steps:
+        parts.append("hollow: runs are missing")
+    if (table["nonfinite"] > 0).any():
+        parts.append(f"{'' if over_steps else '×: '}some runs have no finite value")
+    return "; ".join(parts) + "."

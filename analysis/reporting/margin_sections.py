@@ -1,11 +1,12 @@
-"""What a page says of implicit bias: which margin each linear classifier maximizes."""
+"""Report sections on implicit bias: which margin each linear classifier maximizes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from analysis.figures.lines import curves_figure
 from analysis.reporting.section import Section
@@ -16,103 +17,137 @@ from analysis.tables.labels import format_interval, format_number
 from analysis.tables.load import load_curves, part_files
 from sweep.schema import CURVES
 
-if TYPE_CHECKING:
-    import pandas as pd
+MAXIMUM_MARGINS = {"margin_l2": "best_l2", "margin_linf": "best_linf"}
+"""Columns of margins in the runs, and the columns of `best_margins` that bound them."""
 
-SHARES = {"margin_l2": "best_l2", "margin_linf": "best_linf"}
-"""Columns of the runs, and of `best_margins` what they are shares of."""
+MARGIN_NAMES = {"margin_l2": "l2", "margin_linf": "l-infinity"}
+"""The margins in sentences."""
+
+VERDICTS = {
+    "l2": "the l2 share is larger",
+    "linf": "the l-infinity share is larger",
+    "none": "neither share is significantly larger",
+}
+"""Values of the column `bias` of Margins, in words."""
+
+STATIONARY = 0.01
+"""A share counts as stationary if it changes by less over the last half of the steps."""
+
+MARGINS_CAPTION = (
+    "Final margins as shares of the largest margins that any linear classifier attains on the "
+    "same points, computed by quadratic and linear programming; mean over seeds. lead: "
+    "l-infinity share minus l2 share, paired."
+)
+
+CURVES_CAPTION = (
+    "Both margins over the steps, as shares of the largest ones; 1 is the best classifier, 0 one "
+    "that does not yet fit all points."
+)
 
 
 def margin_sections(folder: Path, runs: pd.DataFrame, confidence: float) -> Iterator[Section]:
-    """Margins of linear classifiers beside the exact maximum margins of their data; nothing for other sweeps."""
-    known = runs[(runs["data"] == "separable") & (runs["coordinates"] != "gram") & runs["margin_l2"].notna()]
-    if known.empty:
+    """Margins of linear classifiers beside the exact maximum margins of their data.
+
+    Nothing for sweeps without such classifiers.
+
+    Args:
+        folder: The store, for the curves.
+        runs: A table of runs.
+        confidence: Confidence of the intervals.
+    """
+    # Exact maximum margins need the data points themselves, so Gram coordinates are left out.
+    usable = (runs["data"] == "separable") & (runs["coordinates"] != "gram")
+    linear = runs[usable & runs["margin_l2"].notna()]
+    if linear.empty:
         return
-    axes = training_axes(known)
-    named = known.assign(run=_named(known, axes))
-    named.attrs = {**runs.attrs, "tuned": [*runs.attrs.get("tuned", ()), "optimizer", *axes]}
+    axes = training_axes(linear)
+    named = linear.assign(run=_run_names(linear, axes))
+    named.attrs = {**runs.attrs}
+    # `run` separates these columns already, so nothing is averaged over them.
+    named.attrs["tuned"] = [*runs.attrs.get("tuned", ()), "optimizer", *axes]
     best = best_margins(named)
-    table = Margins(facet="run", level=confidence)(named, best)
+    margins = Margins(facet="run", level=confidence)(named, best)
     order = named.sort_values(["optimizer", *axes])["run"].drop_duplicates().tolist()
-    table = _with_attrs(table.set_index("run").loc[order].reset_index(), table)
-    curves = _shares(folder, named, best) if part_files(folder, CURVES) else None
-    moves = {} if curves is None else _moves(curves)
-    caption = "Margins at the end as shares of the largest margins that any linear classifier has on the same points, "
-    caption += (
-        "found by quadratic and linear programming: mean over seeds. lead: l-infinity share minus l2 share, paired."
-    )
-    yield Section("margins", "Implicit bias: margins", caption, table, said=margin_sentences(table, moves))
+    table = margins.set_index("run").loc[order].reset_index()
+    table.attrs = dict(margins.attrs)
+    curves = _share_curves(folder, named, best) if part_files(folder, CURVES) else None
+    trends = {} if curves is None else _trends(curves)
+    sentences = margin_sentences(table, trends)
+    title = "Implicit bias: margins"
+    yield Section("margins", title, MARGINS_CAPTION, table, sentences=sentences)
     if curves is not None:
-        yield _course(curves, confidence)
+        bands = Bands(tuple(MAXIMUM_MARGINS), "run", confidence)(curves)
+        figure = curves_figure(bands)
+        yield Section("margin-curves", "Margins over steps", CURVES_CAPTION, bands, figure)
 
 
-def margin_sentences(table: pd.DataFrame, moves: Mapping[str, str] = MappingProxyType({})) -> list[str]:
-    """For each kind of run the shares of both margins that it reaches, which is larger, and what still `moves`."""
-    ahead = {
-        "l2": "the l2 share is the larger one",
-        "linf": "the l-infinity share is the larger one",
-        "none": "neither is larger for sure",
-    }
-    told = []
+def margin_sentences(
+    table: pd.DataFrame, trends: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """For each kind of run the shares of both margins, which is larger, and its trend.
+
+    Args:
+        table: A table of Margins with the facet `run`.
+        trends: For each run a clause about how its margins still change.
+    """
+    sentences = []
     for row in table.to_dict("records"):
-        l2, linf = (format_interval(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in ("l2", "linf"))
-        largest = f"{l2} of the largest l2 margin and {linf} of the largest l-infinity margin"
-        told.append(f"{row['run']}: {largest}; {ahead[row['bias']]}{moves.get(row['run'], '')}.")
-    return told
+        l2, linf = (
+            format_interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+            for name in ("l2", "linf")
+        )
+        sentences.append(
+            f"{row['run']}: {l2} of the largest l2 margin and {linf} of the largest l-infinity "
+            f"margin; {VERDICTS[row['bias']]}{trends.get(row['run'], '')}."
+        )
+    return sentences
 
 
-STILL = 0.01
-"""A share that changes by less over the last half of the steps stands still."""
+def _trends(curves: pd.DataFrame) -> dict[str, str]:
+    """For each kind of run a clause about the last half of its steps."""
+    shares = list(MAXIMUM_MARGINS)
+    return {
+        str(name): _trend_clause(part.groupby("step")[shares].mean())
+        for name, part in curves.groupby("run")
+    }
 
 
-def _moves(curves: pd.DataFrame) -> dict[str, str]:
-    """For each kind of run how the mean share of each margin moves over the last half of the steps, and from where."""
-    return {str(name): _moving(own.groupby("step")[list(SHARES)].mean()) for name, own in curves.groupby("run")}
+def _trend_clause(means: pd.DataFrame) -> str:
+    """How the mean shares (steps, margins) of one kind of run change at the end."""
+    final, halfway = means.iloc[-1], means[means.index <= means.index.max() / 2].iloc[-1]
+    changes, peaks = [], []
+    for column, name in MARGIN_NAMES.items():
+        change, peak = final[column] - halfway[column], means[column].max()
+        if abs(change) >= STATIONARY:
+            changes.append(f"{name} by {change:+.2f}")
+        if peak - final[column] >= 2 * STATIONARY:
+            step = format_number(means[column].idxmax())
+            peaks.append(f"the {name} share peaked at {peak:.2f} at step {step}")
+    clause = "; both are stationary over the last half of the steps"
+    if changes:
+        clause = f"; over the last half of the steps still changing: {' and '.join(changes)}"
+    return "; ".join([clause, " and ".join(peaks)]) if peaks else clause
 
 
-def _moving(means: pd.DataFrame) -> str:
-    """What is told of the mean shares (steps, margins) of one kind of run."""
-    last, before = means.iloc[-1], means[means.index <= means.index.max() / 2].iloc[-1]
-    named = dict(zip(SHARES, ("l2", "l-infinity"), strict=True))
-    still = [
-        f"{name} {last[key] - before[key]:+.2f}" for key, name in named.items() if abs(last[key] - before[key]) >= STILL
-    ]
-    told = f"; over the last half of the steps still {' and '.join(still)}" if still else "; neither moves any more"
-    peaks = [
-        f"the {name} share had been {means[key].max():.2f} at step {format_number(means[key].idxmax())}"
-        for key, name in named.items()
-        if means[key].max() - last[key] >= 2 * STILL
-    ]
-    return f"{told}; {' and '.join(peaks)}" if peaks else told
-
-
-def _with_attrs(table: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
-    table.attrs = dict(like.attrs)
-    return table
-
-
-def _named(runs: pd.DataFrame, axes: list[str]) -> pd.Series:
+def _run_names(runs: pd.DataFrame, axes: list[str]) -> pd.Series:
     """`adam, eps = 1e-8`: the optimizer with what differs between its runs of one problem."""
-    import pandas as pd
 
-    def name(row: pd.Series) -> str:
-        own = [f"{axis} = {format_number(row[axis])}" for axis in axes if pd.notna(row[axis])]
-        return ", ".join([str(row["optimizer"]), *own])
+    def run_name(row: pd.Series) -> str:
+        settings = [f"{axis} = {format_number(row[axis])}" for axis in axes if pd.notna(row[axis])]
+        return ", ".join([str(row["optimizer"]), *settings])
 
-    return runs.apply(name, axis=1)
+    return runs.apply(run_name, axis=1)
 
 
-def _shares(folder: Path, named: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
-    """The curves with both margins as shares of the largest ones, 0 where not all points are fitted."""
-    curves = load_curves(folder, trials=named["trial"].tolist()).merge(named[["trial", "run"]], on="trial")
-    ideal = best.set_index("problem").loc[curves["problem"]].set_index(curves.index)
-    curves = curves.assign(**{margin: (curves[margin] / ideal[most]).clip(lower=0) for margin, most in SHARES.items()})
+def _share_curves(folder: Path, named: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
+    """The curves with both margins as shares of the largest, 0 where not all points are fitted."""
+    curves = load_curves(folder, trials=named["trial"].tolist())
+    curves = curves.merge(named[["trial", "run"]], on="trial")
+    largest = best.set_index("problem").loc[curves["problem"]].set_index(curves.index)
+    shares = {
+        margin: (curves[margin] / largest[maximum]).clip(lower=0)
+        for margin, maximum in MAXIMUM_MARGINS.items()
+    }
+    curves = curves.assign(**shares)
     curves.attrs = dict(named.attrs)
     return curves
-
-
-def _course(curves: pd.DataFrame, confidence: float) -> Section:
-    bands = Bands(tuple(SHARES), "run", confidence)(curves)
-    caption = "Both margins over the steps, as shares of the largest ones; 1 is the best classifier, "
-    caption += "0 one that does not yet fit all points."
-    return Section("margin-curves", "Margins over steps", caption, bands, curves_figure(bands))

@@ -1,71 +1,105 @@
-"""What a figure answers to a pointer: place and numbers of every cell of a map and every point of a line.
+"""What a figure answers to a pointer: place and numbers of every cell or point.
 
-A page carries them, so they are small: whole numbers in units of a last digit, one number for a constant column.
+The page carries these data, so they are compact: integers in units of the last digit, and one
+number for a constant column.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from analysis.reporting.tooltip_numbers import json_numbers, tooltip_numbers
 from analysis.tables.axes import sorted_unique
-from analysis.tables.labels import axis_label, format_interval, format_number, ticks
+from analysis.tables.labels import axis_label, format_number, ticks
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
+Floats = NDArray[np.float64]
 
-    Floats = NDArray[np.float64]
-
-TOLD = ("mean", "low", "high", "count", "nonfinite", "expected")
-"""Columns of a table of Cells or Bands that a pointer reads."""
+TOOLTIP_COLUMNS = ("mean", "low", "high", "count", "nonfinite", "expected")
+"""Columns of a table of Cells or Bands that a tooltip shows."""
 
 
 def tooltip_data(figure: Figure | None, table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The panels of a phase_diagram, gap_figure or curves_figure of this table, as plain JSON values.
+    """The panels of a phase_diagram, gap_figure or curves_figure, as plain JSON values.
 
-    Of each panel `name`, the names of its `columns` and `rows`, and `at`: left, top, width and height in fractions of
-    the picture. Row after row, numbers as `format_interval` words them: `mean`, `below` and `above` (how far the ends of the
-    interval are from it) in units of 10^-`digits`; `count`, `nonfinite`, `missing`. A number stands for a list of equal
-    ones, null for what there is not; one null end of two is an infinite one. In fractions of the panel, downwards, `x`
-    of each column and `y` of each row (of a map) or point (of `lines`).
-    Empty where the figure draws something else than the means of the table: a page tells what is drawn or nothing.
+    Of each panel: its `name`; the names of its `columns` and `rows`; `bounds`, the left, top, width
+    and height as fractions of the picture; in fractions of the panel, downwards, `x` of each
+    column and `y` of each row (of a map) or point (of `lines`); and the `tooltip_numbers`.
+
+    Args:
+        figure: The figure, None if there is none.
+        table: The table that it draws.
+
+    Returns an empty list where the figure draws anything but the means of the table: a page must
+    not show other numbers than it draws.
     """
-    if figure is None or table.attrs.get("x") is None or not {*TOLD} <= {*table}:
+    if figure is None or table.attrs.get("x") is None:
         return []
-    x, y, facet = (table.attrs[key] for key in ("x", "y", "facet"))
-    mapped = _map(figure.axes[0]) is not None
-    panel, row = (facet, y) if mapped else ("observable" if "observable" in table else y, facet)
-    found = []
-    for ax, (name, part) in zip(figure.axes, _panels(table, panel), strict=False):
-        part = part.dropna(subset=[x])  # what has no value on the axis is a level, not a point
-        columns, rows = _levels(table if mapped else part, x), _levels(table if mapped else part, row)
-        cell = {value: _matrix(part, value, row, rows, x, columns) for value in TOLD}
-        place = _cells(ax, cell["mean"]) if mapped else _points(ax, cell["mean"], columns)
-        if place is None:
+    if not set(TOOLTIP_COLUMNS) <= set(table.columns):
+        return []
+    y, facet = table.attrs["y"], table.attrs["facet"]
+    is_map = _drawn_means(figure.axes[0]) is not None
+    # A map has one panel per facet and rows along y; lines have it the other way round.
+    panel_key, row_key = (facet, y) if is_map else (y, facet)
+    if not is_map and "observable" in table:
+        panel_key = "observable"
+    panels = []
+    for ax, (name, part) in zip(figure.axes, _split_panels(table, panel_key), strict=False):
+        # A map has all cells in each panel, lines only points that were run.
+        extent = table if is_map else part
+        panel = _panel_data(ax, part, extent, row_key, is_map)
+        if panel is None:
             return []
-        names = {"name": name, "columns": _names(x, columns), "rows": _names(row, rows)}
-        found.append({**names, "at": _rectangle(ax), "lines": not mapped, **place, **_numbers(cell)})
-        found[-1]["signed"] = table.attrs.get("column") == "difference"
-    return found
+        signed = table.attrs.get("column") == "difference"
+        panels.append({"name": name, **panel, "signed": signed})
+    return panels
 
 
-def _panels(table: pd.DataFrame, key: str | None) -> Iterator[tuple[str, pd.DataFrame]]:
+def _panel_data(
+    ax: Axes, part: pd.DataFrame, extent: pd.DataFrame, row_key: str | None, is_map: bool
+) -> dict[str, Any] | None:
+    """Positions and numbers of one panel, None where it draws other means.
+
+    Args:
+        ax: The panel.
+        part: The rows of the table that it draws.
+        extent: The rows whose values make up its columns and rows.
+        row_key: Column of the table for the rows of the panel, None if it has one row.
+        is_map: Whether it is a heat map.
+    """
+    x = part.attrs["x"]
+    # A row without x is drawn as a level, not a point.
+    part, extent = part.dropna(subset=[x]), extent.dropna(subset=[x])
+    columns, rows = _axis_values(extent, x), _axis_values(extent, row_key)
+    matrices = {value: _matrix(part, value, row_key, rows, x, columns) for value in TOOLTIP_COLUMNS}
+    means = matrices["mean"]
+    positions = _cell_positions(ax, means) if is_map else _point_positions(ax, means, columns)
+    if positions is None:
+        return None
+    names = {"columns": _names(x, columns), "rows": _names(row_key, rows)}
+    bounds = {"bounds": _panel_bounds(ax), "lines": not is_map}
+    return {**names, **bounds, **positions, **tooltip_numbers(matrices)}
+
+
+def _split_panels(table: pd.DataFrame, key: str | None) -> Iterator[tuple[str, pd.DataFrame]]:
     """Name and rows of each panel, in the order in which the figures draw them."""
     if key is None:
         yield "", table
         return
-    values = list(dict.fromkeys(table[key]) if key == "observable" else sorted_unique(table, key))
+    in_order = dict.fromkeys(table[key]) if key == "observable" else sorted_unique(table, key)
+    values = list(in_order)
     for value, name in zip(values, _names(key, values), strict=True):
         yield name, table[table[key] == value]
 
 
-def _levels(table: pd.DataFrame, key: str | None) -> list[Any]:
+def _axis_values(table: pd.DataFrame, key: str | None) -> list[Any]:
     return [None] if key is None else list(sorted_unique(table, key))
 
 
@@ -75,89 +109,77 @@ def _names(key: str | None, values: Sequence[Any]) -> list[str]:
         return [axis_label(value) for value in values]
     if key is None:
         return [""] * len(values)
-    short = [format_number(value) for value in values]
-    known = short if len(set(short)) == len(short) else ticks(list(values))
-    return known if key == "optimizer" else [f"{key} = {text}" for text in known]
+    texts = [format_number(value) for value in values]
+    if len(set(texts)) < len(texts):
+        texts = ticks(list(values))
+    return texts if key == "optimizer" else [f"{key} = {text}" for text in texts]
 
 
-def _matrix(part: pd.DataFrame, value: str, row: str | None, rows: list[Any], x: str, columns: list[Any]) -> Floats:
+def _matrix(
+    part: pd.DataFrame, value: str, row: str | None, rows: list[Any], x: str, columns: list[Any]
+) -> Floats:
     """A column of the table over rows and columns, NaN where there is no cell."""
-    wide = part.assign(_row=part[row] if row else None).pivot(index="_row", columns=x, values=value)
-    return (wide.reindex(index=rows) if row else wide).reindex(columns=columns).to_numpy(float)
+    wide = part.assign(_row=part[row] if row else None)
+    wide = wide.pivot(index="_row", columns=x, values=value)
+    if row:
+        wide = wide.reindex(index=rows)
+    return wide.reindex(columns=columns).to_numpy(float)
 
 
-def _map(ax: Axes) -> Floats | None:
-    """What a heat map shows, None where there is none."""
-    from matplotlib.collections import QuadMesh
-
-    meshes = [each.get_array() for each in ax.collections if isinstance(each, QuadMesh)]
+def _drawn_means(ax: Axes) -> Floats | None:
+    """The values that a heat map draws, None where there is none."""
+    meshes = [artist.get_array() for artist in ax.collections if isinstance(artist, QuadMesh)]
     return np.ma.filled(np.ma.asarray(meshes[0], float), np.nan) if meshes else None
 
 
-def _cells(ax: Axes, means: Floats) -> dict[str, list[float | None]] | None:
-    """Middles of the columns and rows of a map."""
-    drawn = _map(ax)
-    if drawn is None or drawn.size != means.size or not np.array_equal(drawn.ravel(), means.ravel(), equal_nan=True):
+def _cell_positions(ax: Axes, means: Floats) -> dict[str, list[float | None]] | None:
+    """Centres of the columns and rows of a map, None where it draws other means."""
+    drawn = _drawn_means(ax)
+    if drawn is None or drawn.size != means.size:
         return None
-    down, across = np.arange(means.shape[0]) + 0.5, np.arange(means.shape[1]) + 0.5
-    return {"x": _places(ax, across, 0 * across)[0], "y": _places(ax, 0 * down, down)[1]}
+    if not np.array_equal(drawn.ravel(), means.ravel(), equal_nan=True):
+        return None
+    rows, columns = np.arange(means.shape[0]) + 0.5, np.arange(means.shape[1]) + 0.5
+    x, _ = _panel_fractions(ax, columns, 0 * columns)
+    _, y = _panel_fractions(ax, 0 * rows, rows)
+    return {"x": x, "y": y}
 
 
-def _points(ax: Axes, means: Floats, columns: list[Any]) -> dict[str, list[float | None]] | None:
-    """Columns and points of lines that are drawn with these means."""
-    drawn = [(line, _finite(line.get_xdata(), line.get_ydata())) for line in ax.lines]
+def _point_positions(
+    ax: Axes, means: Floats, columns: list[Any]
+) -> dict[str, list[float | None]] | None:
+    """Columns and points of the lines of a panel, None where it draws other means."""
+    drawn = [(line, _finite_points(line.get_xdata(), line.get_ydata())) for line in ax.lines]
     if not columns:
         return None
-    across, up = np.full(means.shape, np.nan), means.copy()
+    # From the lines, not the table: names on an axis are drawn at 0, 1, 2, ...
+    xs = np.full(means.shape, np.nan)
     for i, row in enumerate(means):
-        own = [line for line, points in drawn if points == _finite(columns, row)]
-        if not own:
+        matches = [line for line, points in drawn if points == _finite_points(columns, row)]
+        if not matches:
             return None
-        across[i, ~np.isnan(row)] = [x for x, y in np.asarray(own[0].get_xydata()) if np.isfinite(y)]
-    return {"x": _places(ax, np.fmax.reduce(across), 0 * across[0])[0], "y": _places(ax, across.ravel(), up.ravel())[1]}
+        points = np.asarray(matches[0].get_xydata())
+        xs[i, ~np.isnan(row)] = [across for across, height in points if np.isfinite(height)]
+    x, _ = _panel_fractions(ax, np.fmax.reduce(xs), 0 * xs[0])
+    _, y = _panel_fractions(ax, xs.ravel(), means.ravel())
+    return {"x": x, "y": y}
 
 
-def _finite(x: Any, y: Any) -> list[tuple[Any, float]]:
-    return [(across, float(up)) for across, up in zip(x, y, strict=True) if np.isfinite(up)]
+def _finite_points(xs: Any, ys: Any) -> list[tuple[Any, float]]:
+    return [(x, float(y)) for x, y in zip(xs, ys, strict=True) if np.isfinite(y)]
 
 
-def _places(ax: Axes, x: Floats, y: Floats) -> tuple[list[float | None], list[float | None]]:
-    """Data coordinates as fractions of the panel from its upper left corner."""
-    right, up = ax.transAxes.inverted().transform(ax.transData.transform(np.column_stack([x, y]))).T
-    return _plain(right.round(4)), _plain((1 - up).round(4))
+def _panel_fractions(
+    ax: Axes, x: Floats, y: Floats
+) -> tuple[list[float | None], list[float | None]]:
+    """Data coordinates as fractions of the panel, from its upper left corner."""
+    pixels = ax.transData.transform(np.column_stack([x, y]))
+    right, up = ax.transAxes.inverted().transform(pixels).T
+    return json_numbers(right.round(4)), json_numbers((1 - up).round(4))
 
 
-def _rectangle(ax: Axes) -> list[float]:
-    left, bottom, width, height = ax.get_position().bounds
-    return [round(each, 5) for each in (left, 1 - bottom - height, width, height)]
-
-
-def _numbers(cell: dict[str, Floats]) -> dict[str, Any]:
-    """The numbers of all cells, digit by digit those that `format_interval` words."""
-    words = [_digits(*each) for each in zip(*(cell[name].ravel() for name in ("mean", "low", "high")), strict=True)]
-    told = dict(zip(("digits", "mean", "below", "above"), map(list, zip(*words, strict=True)), strict=True))
-    count, broken = cell["count"].ravel(), cell["nonfinite"].ravel()
-    told |= {"count": _plain(count), "nonfinite": _plain(broken)}
-    told["missing"] = _plain(cell["expected"].ravel() - count - broken)
-    return {name: each[0] if len(set(each)) == 1 else each for name, each in told.items()}
-
-
-def _digits(mean: float, low: float, high: float) -> tuple[int | None, ...]:
-    """Digits after the point, the mean without a point, and how far below and above the ends are."""
-    reach = np.array([mean - low, high - mean])
-    endless = np.isinf(reach)
-    if endless.any():  # as many digits as the end that is known has
-        near = np.nan if endless.all() else reach.min()
-        low, high = mean - near, mean + near
-    found = re.findall(r"(-?\d+)\.?(\d*)", format_interval(mean, low, high))
-    whole = [int(before + after) for before, after in found]
-    if not whole:
-        return (None,) * 4
-    alike = None if np.isnan(reach).any() else 0
-    below, above = (whole[0] - whole[1], whole[2] - whole[0]) if len(whole) == 3 else (alike, alike)
-    return len(found[0][1]), whole[0], None if endless[0] else below, None if endless[1] else above
-
-
-def _plain(values: Floats) -> list[Any]:
-    """Floats for JSON: whole ones as integers, NaN as null."""
-    return [None if np.isnan(each) else int(each) if each == int(each) else float(each) for each in values]
+def _panel_bounds(ax: Axes) -> list[float]:
+    box = ax.get_position()
+    # matplotlib measures from the bottom of the figure, a page from the top
+    bounds = (box.x0, 1 - box.y0 - box.height, box.width, box.height)
+    return [round(value, 5) for value in bounds]

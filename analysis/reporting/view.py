@@ -1,10 +1,12 @@
-"""What of a table one page shows: which plane, at which fixed values, at which hyperparameters."""
+"""Which part of a table a page shows: a plane, at fixed values of the other axes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from analysis.stats.paired_gap import tuned
 from analysis.tables.axes import (
@@ -19,16 +21,18 @@ from analysis.tables.axes import (
 from analysis.tables.labels import axis_label, format_number
 from sweep.schema import KINDS
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 @dataclass(frozen=True)
 class View:
-    """The runs that a page shows, with axes `x` and `y` (None where nothing varies), and what was left out in words.
+    """The runs that a page shows, reduced to at most two axes.
 
-    `fixed` are the columns that are kept at one value, `whole` the runs before anything was left out. `by` are the axes
-    that belong to the training: pairs are made at each of their values.
+    Attributes:
+        runs: The runs that are shown.
+        x: Horizontal axis, None where nothing varies.
+        y: Vertical axis, None where fewer than two axes vary.
+        notes: Sentences about what was left out.
+        fixed: Columns that are held at one value, with that value.
+        all_runs: The runs before anything was left out.
     """
 
     runs: pd.DataFrame
@@ -36,80 +40,113 @@ class View:
     y: str | None
     notes: tuple[str, ...]
     fixed: Mapping[str, Any]
-    whole: pd.DataFrame
+    all_runs: pd.DataFrame
 
     @property
     def keys(self) -> list[str]:
-        """The axes there are."""
+        """The axes that there are."""
         return [key for key in (self.x, self.y) if key is not None]
 
-    def elsewhere(self, most: int = 8) -> Iterator[tuple[str, Any, View]]:
-        """The same plane at each value of each numeric column that is kept at one, where it has at most so many."""
-        for name in self.fixed:
-            others = [(other, value) for other, value in self.fixed.items() if other != name]
-            near = _at(self.whole, others)
-            values = list(sorted_unique(near, name))
-            if 1 < len(values) <= most and not isinstance(values[0], str):
-                for value in values:
-                    runs = tuned(_at(near, [(name, value)]), by=self.keys)
-                    yield name, value, View(runs, self.x, self.y, (), {**self.fixed, name: value}, self.whole)
-
     @property
-    def by(self) -> tuple[str, ...]:
-        """The axes that are not of the problem."""
-        return tuple(key for key in self.keys if not is_determined_by(self.runs, key, ["problem"]))
+    def pairing_axes(self) -> tuple[str, ...]:
+        """The axes that belong to the training: runs are paired at each of their values."""
+        is_problem_axis = {key: is_determined_by(self.runs, key, ["problem"]) for key in self.keys}
+        return tuple(key for key in self.keys if not is_problem_axis[key])
+
+    def slices(self, max_values: int = 8) -> Iterator[tuple[str, Any, View]]:
+        """The same plane at every value of every fixed numeric column.
+
+        Columns with more than `max_values` values are left out. Yields the column, its value, and
+        the view there.
+        """
+        for name in self.fixed:
+            held = [(column, value) for column, value in self.fixed.items() if column != name]
+            runs = _select(self.all_runs, held)
+            values = list(sorted_unique(runs, name))
+            if not 1 < len(values) <= max_values or isinstance(values[0], str):
+                continue
+            for value in values:
+                fixed = {**self.fixed, name: value}
+                part = tuned(_select(runs, [(name, value)]), by=self.keys)
+                yield name, value, View(part, self.x, self.y, (), fixed, self.all_runs)
 
 
 def make_view(
-    runs: pd.DataFrame, x: str | None = None, y: str | None = None, facet: str | None = None, tune: str = "train_loss"
+    runs: pd.DataFrame,
+    x: str | None = None,
+    y: str | None = None,
+    facet: str | None = None,
+    tune: str = "train_loss",
 ) -> View:
-    """Reduce a table to one plane without averaging: other columns are kept at one value, hyperparameters tuned.
+    """Reduce a table to one plane without averaging over anything but seeds.
 
-    A column is kept at its most frequent value, of equally frequent ones at the middle one. Hyperparameters are those
-    of the run with the least `tune` of each problem and optimizer. `facet` is another column that may vary.
+    A column that is no axis is held at its most frequent value, at the middle one of several.
+    Hyperparameters are those of the best run of each problem and optimizer.
+
+    Args:
+        runs: A table of runs.
+        x: Horizontal axis; by default chosen from the columns that vary.
+        y: Vertical axis; likewise.
+        facet: Another column that may vary.
+        tune: The column that the best run minimizes.
+
     Raises SweepError on a name that is no column.
     """
     notes: list[str] = []
     fixed: dict[str, Any] = {}
     kinds = [name for name in KINDS if name != "optimizer"]
-    shown = _fix(runs, [name for name in swept(runs) if name in kinds], [], notes, fixed)
-    require_columns(shown, [name for name in (x, y, facet) if name is not None])
-    panel = shown if facet in (None, "optimizer") else _fix(shown, [facet], [], [], {})
+    part = _fix(runs, [name for name in swept(runs) if name in kinds], [], notes, fixed)
+    require_columns(part, [name for name in (x, y, facet) if name is not None])
+    # The axes are chosen within one facet: what only differs between facets is no axis.
+    panel = part if facet in (None, "optimizer") else _fix(part, [facet], [], [], {})
     x, y = plane(panel, x, y)
     keys = [key for key in (x, y, facet) if key is not None]
-    chosen = [name for name in training_axes(shown) if name not in keys]
-    rest = [*problem_axes(shown), *(name for name in swept(shown) if name not in chosen)]
-    shown = _fix(shown, [name for name in rest if name not in keys], keys, notes, fixed)
-    if chosen := [name for name in training_axes(shown) if name not in keys]:
-        shown = tuned(shown, tune, keys)
-        what = f"for each problem and optimizer the run with the least {axis_label(tune)} is shown"
-        notes.append(f"Over {', '.join(chosen)}, {what}; test data had no part in the choice.")
-    return View(shown, x, y, tuple(notes), fixed, runs)
+    hyperparameters = [name for name in training_axes(part) if name not in keys]
+    rest = [name for name in swept(part) if name not in hyperparameters]
+    names = [name for name in (*problem_axes(part), *rest) if name not in keys]
+    part = _fix(part, names, keys, notes, fixed)
+    # again, as fewer hyperparameters may vary among the runs that are left
+    hyperparameters = [name for name in training_axes(part) if name not in keys]
+    if hyperparameters:
+        part = tuned(part, tune, keys)
+        notes.append(
+            f"Over {', '.join(hyperparameters)}, the run with the smallest {axis_label(tune)} is "
+            "shown for each problem and optimizer; test data played no part in the choice."
+        )
+    return View(part, x, y, tuple(notes), fixed, runs)
 
 
 def _fix(
-    runs: pd.DataFrame, names: list[str], keys: list[str], notes: list[str], fixed: dict[str, Any]
+    runs: pd.DataFrame,
+    names: list[str],
+    keys: list[str],
+    notes: list[str],
+    fixed: dict[str, Any],
 ) -> pd.DataFrame:
+    """Hold columns at one value where they vary within a cell; adds to `notes` and `fixed`."""
     for name in names:
         if not is_determined_by(runs, name, ["optimizer", *keys]):
-            value, count = _usual(runs, name), runs[name].nunique(dropna=False)
-            runs = _at(runs, [(name, value)])
+            value, count = _typical_value(runs, name), runs[name].nunique(dropna=False)
+            runs = _select(runs, [(name, value)])
             fixed[name] = value
-            notes.append(f"Shown at {name} = {format_number(value)}, one of {count} values that were run.")
+            notes.append(
+                f"Shown at {name} = {format_number(value)}, one of {count} values that were run."
+            )
     return runs
 
 
-def _at(runs: pd.DataFrame, places: Iterable[tuple[str, Any]]) -> pd.DataFrame:
-    """The runs with certain values of some columns."""
-    for name, value in places:
+def _select(runs: pd.DataFrame, conditions: Iterable[tuple[str, Any]]) -> pd.DataFrame:
+    """The runs in which columns have given values; None selects missing ones."""
+    for name, value in conditions:
         runs = runs[runs[name].isna() if value is None else runs[name] == value]
     return runs
 
 
-def _usual(runs: pd.DataFrame, name: str) -> Any:
-    """The most frequent value, the middle one of several; None for a missing one."""
+def _typical_value(runs: pd.DataFrame, name: str) -> Any:
+    """The most frequent value, the middle one of several; None if most are missing."""
     counts = runs[name].value_counts()
     if counts.empty or runs[name].isna().sum() > counts.max():
         return None
-    frequent = list(sorted_unique(runs[runs[name].isin(counts.index[counts == counts.max()])], name))
+    modes = counts.index[counts == counts.max()]
+    frequent = list(sorted_unique(runs[runs[name].isin(modes)], name))
     return frequent[len(frequent) // 2]

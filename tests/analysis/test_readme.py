@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), 
 
 @pytest.fixture(scope="module")
 def said(make: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """All names that the blocks make, run one after another beside a planted `results/quickstart`."""
+    """All names that the blocks define, run in turn next to a planted `results/quickstart`."""
     folder = tmp_path_factory.mktemp("readme")
     rows = make.plane(make.planted)
     make.write_store(folder / "results" / "quickstart", rows, make.bend(rows), trials=len(rows))
@@ -31,7 +31,9 @@ def said(make: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_pandas_duckdb_polars_and_xarray_find_the_same_gap(said: dict[str, Any]):
-    cells = analysis.Cells("snr", "feature_noise", "difference")(analysis.PairedGap("adam", "gd")(said["loaded"]))
+    cells = analysis.Cells("snr", "feature_noise", "difference")(
+        analysis.PairedGap("adam", "gd")(said["loaded"])
+    )
     expected = cells.set_index(["snr", "feature_noise"])["mean"]
     by_pandas = said["gap"].groupby(["snr", "feature_noise"]).mean()
     by_duckdb = said["by_duckdb"].set_index(["snr", "feature_noise"])["gap"]

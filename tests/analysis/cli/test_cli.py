@@ -22,7 +22,9 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     return int(ended.value.code or 0), out, err
 
 
-def test_gap_says_what_it_found_and_wrote(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_gap_says_what_it_found_and_wrote(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     code, out, err = call(capsys, "gap", store, "--out", tmp_path / "gap.png")
     assert (code, err) == (0, "") and "Complete: all 48 trials are there." in out
     assert "adam's test error exceeds gd's by more than 0.4 in 4 of 6 cells" in out
@@ -30,21 +32,42 @@ def test_gap_says_what_it_found_and_wrote(store: Path, tmp_path: Path, capsys: p
 
 
 def test_phase_writes_the_table(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    code, out, _ = call(capsys, "phase", store, "--value", "train_loss", "--out", tmp_path / "cells.csv")
+    code, out, _ = call(
+        capsys, "phase", store, "--value", "train_loss", "--out", tmp_path / "cells.csv"
+    )
     cells = pd.read_csv(tmp_path / "cells.csv")
-    assert code == 0 and len(cells) == 12 and cells["mean"].unique().tolist() == pytest.approx([0.01])
+    assert (
+        code == 0 and len(cells) == 12 and cells["mean"].unique().tolist() == pytest.approx([0.01])
+    )
     assert "optimizer" in out
 
 
-def test_phase_over_one_axis_and_another_facet(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    arguments = ("--where", "optimizer == 'adam'", "--facet", "feature_noise", "--out", tmp_path / "p.svg")
+def test_phase_over_one_axis_and_another_facet(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    arguments = (
+        "--where",
+        "optimizer == 'adam'",
+        "--facet",
+        "feature_noise",
+        "--out",
+        tmp_path / "p.svg",
+    )
     code, out, _ = call(capsys, "phase", store, *arguments)
     assert "snr" in out and code == 0 and (tmp_path / "p.svg").is_file() and "feature_noise" in out
 
 
-def test_curves_choose_the_telling_cell(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    code, out, _ = call(capsys, "curves", store, "--value", "feature", "--out", tmp_path / "curves.pdf")
-    assert code == 0 and "the cell with the largest paired difference" in out and (tmp_path / "curves.pdf").is_file()
+def test_curves_choose_the_telling_cell(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    code, out, _ = call(
+        capsys, "curves", store, "--value", "feature", "--out", tmp_path / "curves.pdf"
+    )
+    assert (
+        code == 0
+        and "the cell with the largest paired difference" in out
+        and (tmp_path / "curves.pdf").is_file()
+    )
 
 
 def test_report_writes_the_page(make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -55,12 +78,14 @@ def test_report_writes_the_page(make: Any, tmp_path: Path, capsys: pytest.Captur
     assert code == 0 and "differs by +0.5030 [0.4989, 0.5071]" in out and "Wrote" not in out
 
 
-def test_errors_are_one_sentence_and_an_exit_code(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_errors_are_one_sentence_and_an_exit_code(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     cases = {
         "is no folder": ("report", tmp_path / "nowhere"),
         "must not be chosen by 'test_error'": ("gap", store, "--tune", "test_error"),
         "No run has the optimizer 'lion'": ("gap", store, "--a", "lion", "--b", "gd"),
-        "No pair of optimizers fits": ("gap", store, "--where", "optimizer == 'gd'"),
+        "No pair of optimizers matches": ("gap", store, "--where", "optimizer == 'gd'"),
         "Give them different columns": ("phase", store, "--x", "snr", "--facet", "snr"),
         "cannot be evaluated": ("phase", store, "--where", "snr =="),
         "no column 'snrr'": ("phase", store, "--x", "snrr"),
@@ -80,13 +105,53 @@ def test_importing_is_light_and_needs_no_jax():
     assert done.stdout.strip() == "[]"
 
 
+def test_names_are_imported_on_first_use():
+    """`import analysis` needs no pandas, and `analysis.load` no figures."""
+    heavy = {"jax", "matplotlib", "seaborn", "jinja2", "rich", "scipy"}
+    code = (
+        "import sys, analysis\nassert 'pandas' not in sys.modules\nassert 'load' in dir(analysis)\n"
+        f"analysis.load\nprint(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_lazy_names_are_those_of_their_modules():
+    assert set(analysis._MODULES) == set(analysis.__all__) <= set(dir(analysis))
+    for name, module in analysis._MODULES.items():
+        assert getattr(analysis, name) is getattr(sys.modules[module], name)
+    assert analysis.Cells.__module__ == analysis._MODULES["Cells"]
+    with pytest.raises(AttributeError, match="has no attribute 'cells'"):
+        analysis.cells  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_type_checkers_see_the_names_that_the_table_has():
+    tree = ast.parse(Path(analysis.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert {
+        alias.name: node.module for node in imports for alias in node.names
+    } == analysis._MODULES
+
+
+def test_figures_compute_no_statistics():
+    """They import nothing of `stats`, nor of scipy: a number in a figure is one of its table."""
+    for path in (Path(analysis.__file__).parent / "figures").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.startswith(("analysis.stats", "scipy")) for name in names), path
+
+
 def test_a_whole_report_needs_no_jax(store: Path, tmp_path: Path):
     code = (
-        "import sys, analysis\nruns = analysis.load(sys.argv[1])\ncells = analysis.Cells('snr', 'feature_noise', "
-        "'difference')(analysis.PairedGap('adam', 'gd')(runs))\nanalysis.phase_diagram(cells)\n"
+        "import sys, analysis\nruns = analysis.load(sys.argv[1])\n"
+        "cells = analysis.Cells('snr', 'feature_noise', 'difference')(analysis.PairedGap('adam', 'gd')(runs))\nanalysis.phase_diagram(cells)\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('jax', 'jaxlib')])"
     )
-    done = subprocess.run([sys.executable, "-c", code, store], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, store], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -103,10 +168,46 @@ def test_of_sweep_only_names_are_known():
 
 def test_the_public_names():
     assert analysis.__all__ == [
-        *("THEORIES", "Bands", "Boundary", "Cells", "Collapse", "FitTime", "Margins", "Overlay", "PairedGap"),
-        *("Refinement", "SignFlips", "Theory", "Within", "best_margins", "collapse_figure", "curves_figure"),
-        *("gap_figure", "labelled", "load", "load_curves", "max_margin_l2", "max_margin_linf", "pairs"),
-        *("phase_diagram", "picture", "plane", "problem_axes", "refine", "report", "save", "survival_figure", "swept"),
+        *(
+            "THEORIES",
+            "Bands",
+            "Boundary",
+            "Cells",
+            "Collapse",
+            "FitTime",
+            "Margins",
+            "Overlay",
+            "PairedGap",
+        ),
+        *(
+            "Refinement",
+            "SignFlips",
+            "Theory",
+            "Within",
+            "best_margins",
+            "collapse_figure",
+            "curves_figure",
+        ),
+        *(
+            "gap_figure",
+            "labelled",
+            "load",
+            "load_curves",
+            "max_margin_l2",
+            "max_margin_linf",
+            "pairs",
+        ),
+        *(
+            "phase_diagram",
+            "picture",
+            "plane",
+            "problem_axes",
+            "refine",
+            "report",
+            "save",
+            "survival_figure",
+            "swept",
+        ),
         *("training_axes", "tuned"),
     ]
     assert all(callable(getattr(analysis, name)) for name in analysis.__all__ if name != "THEORIES")
@@ -116,8 +217,18 @@ def test_boundary_collapse_and_refine_say_what_they_found(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     code, said, _ = call(capsys, "boundary", store, "--level", 0.25, "--out", tmp_path / "b.csv")
-    assert code == 0 and "crossed at this snr" in said and (tmp_path / "b.csv").read_text().count("adam") == 2
-    code, said, _ = call(capsys, "collapse", store, "--size", "feature_noise", "--out", tmp_path / "c.csv")
-    assert code == 0 and "a quality near 1 is a collapse" in said and "scaled" in (tmp_path / "c.csv").read_text()
+    assert (
+        code == 0
+        and "crossed at this snr" in said
+        and (tmp_path / "b.csv").read_text().count("adam") == 2
+    )
+    code, said, _ = call(
+        capsys, "collapse", store, "--size", "feature_noise", "--out", tmp_path / "c.csv"
+    )
+    assert (
+        code == 0
+        and "a quality near 1 is a collapse" in said
+        and "scaled" in (tmp_path / "c.csv").read_text()
+    )
     code, _, said = call(capsys, "refine", store, "--out", tmp_path / "r")
     assert code == 1 and "grid" in said  # that of the planted store gives no axes

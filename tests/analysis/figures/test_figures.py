@@ -18,7 +18,7 @@ from matplotlib.text import Text
 
 import analysis
 from analysis import Bands, Cells, PairedGap
-from analysis.figures.phase_diagram import color_scale
+from analysis.figures.color_scale import color_scale
 from analysis.tables.labels import format_interval, format_number, ticks
 from sweep.errors import SweepError
 
@@ -40,7 +40,11 @@ def difference(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def hatches(figure: Figure) -> list[tuple[str | None, int]]:
-    found = [each for each in figure.axes[0].collections if isinstance(each, PolyCollection) and each.get_hatch()]
+    found = [
+        each
+        for each in figure.axes[0].collections
+        if isinstance(each, PolyCollection) and each.get_hatch()
+    ]
     return [(each.get_hatch(), len(each.get_paths())) for each in found]
 
 
@@ -50,10 +54,15 @@ def texts(figure: Figure) -> str:
 
 
 def test_a_phase_diagram_has_a_panel_for_each_optimizer(runs: pd.DataFrame):
-    figure = analysis.phase_diagram(Cells("snr", "feature_noise", "test_error", "optimizer")(runs), "Errors")
+    figure = analysis.phase_diagram(
+        Cells("snr", "feature_noise", "test_error", "optimizer")(runs), "Errors"
+    )
     adam, gd, bar = figure.axes
     assert (adam.get_title(), gd.get_title(), bar.get_ylabel()) == ("adam", "gd", "test error")
-    assert adam.get_xlabel() == "signal-to-noise ratio (log scale)" and adam.get_ylabel() == "feature noise α"
+    assert (
+        adam.get_xlabel() == "signal-to-noise ratio (log scale)"
+        and adam.get_ylabel() == "feature noise α"
+    )
     assert [text.get_text() for text in adam.get_xticklabels()] == ["0.1", "0.3", "1"]
     assert "Errors" in texts(figure) and "4 seeds each." in texts(figure)
 
@@ -84,7 +93,9 @@ def test_missing_and_diverged_cells_are_hatched(make: Any):
     rows[0]["status"] = "nonfinite"
     figure = analysis.phase_diagram(difference(make.runs(rows)))
     assert sorted(hatches(figure), key=str) == [("///", 1), ("xxx", 1)]
-    assert "///: runs are missing" in texts(figure) and "xxx: runs without a finite value" in texts(figure)
+    assert "///: runs are missing" in texts(figure) and "xxx: runs without a finite value" in texts(
+        figure
+    )
     assert "3 to 4 seeds" in texts(figure)
 
 
@@ -114,7 +125,12 @@ def test_colour_limits_are_fixed_for_errors_and_centred_for_signs(
 
 
 def test_a_large_plane_is_drawn_without_numbers_and_as_an_image(make: Any):
-    rows = make.plane(lambda *_: 0.1, np.geomspace(0.01, 10, 60).tolist(), np.linspace(0.1, 0.9, 50).tolist(), seeds=1)
+    rows = make.plane(
+        lambda *_: 0.1,
+        np.geomspace(0.01, 10, 60).tolist(),
+        np.linspace(0.1, 0.9, 50).tolist(),
+        seeds=1,
+    )
     figure = analysis.phase_diagram(difference(make.runs(rows)))
     (ax, _) = figure.axes
     assert not ax.texts and ax.collections[0].get_rasterized() and len(ax.get_xticks()) <= 8
@@ -124,7 +140,10 @@ def test_lines_have_bands_and_a_logarithmic_axis(runs: pd.DataFrame):
     cells = Cells("snr", "feature_noise", "generalization_gap", "optimizer")(runs)
     figure = analysis.gap_figure(cells)
     first, second = figure.axes
-    assert (first.get_title(), second.get_title()) == ("feature noise α = 0.1", "feature noise α = 0.2")
+    assert (first.get_title(), second.get_title()) == (
+        "feature noise α = 0.1",
+        "feature noise α = 0.2",
+    )
     assert first.get_xscale() == "log" and first.get_ylabel() == "generalization gap"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["adam", "gd"]
     assert len(first.collections) == 2 and "bands: 95 % intervals" in texts(figure)
@@ -149,19 +168,23 @@ def test_a_table_without_axes_is_refused(draw: Callable[[pd.DataFrame], Figure],
 def test_files_are_the_same_twice_and_embed_fonts(runs: pd.DataFrame, tmp_path: Path):
     figure = analysis.phase_diagram(difference(runs))
     for folder in ("a", "b"):
-        analysis.save(figure, *(tmp_path / folder / f"map.{ending}" for ending in ("pdf", "svg", "png")))
+        analysis.save(
+            figure, *(tmp_path / folder / f"map.{ending}" for ending in ("pdf", "svg", "png"))
+        )
     for ending in ("pdf", "svg", "png"):
-        assert (tmp_path / "a" / f"map.{ending}").read_bytes() == (tmp_path / "b" / f"map.{ending}").read_bytes()
+        assert (tmp_path / "a" / f"map.{ending}").read_bytes() == (
+            tmp_path / "b" / f"map.{ending}"
+        ).read_bytes()
     pdf = (tmp_path / "a" / "map.pdf").read_bytes()
     assert b"CIDFontType2" in pdf and b"/Type3" not in pdf
-    with pytest.raises(SweepError, match="ending of"):
+    with pytest.raises(SweepError, match="one of the suffixes"):
         analysis.save(figure, tmp_path / "map.docx")
 
 
 def test_numbers_as_people_read_them():
-    assert [format_number(v) for v in (200, 1e-5, 0.30000001, None, float("nan"), True, "gd", 1e7)] == [
-        *("200", "1e-5", "0.3", "none", "none", "yes", "gd", "1e7")
-    ]
+    assert [
+        format_number(v) for v in (200, 1e-5, 0.30000001, None, float("nan"), True, "gd", 1e7)
+    ] == [*("200", "1e-5", "0.3", "none", "none", "yes", "gd", "1e7")]
     assert ticks([0.1, 0.101, 0.2]) == ["0.1", "0.101", "0.2"]
     assert format_interval(0.5312, 0.4912, 0.5712) == "0.531 [0.491, 0.571]"
     assert format_interval(0.5, 0.5, 0.5, "+") == "+0.500 (all seeds alike)"
@@ -179,27 +202,41 @@ def test_what_has_no_value_on_the_axis_is_a_level_over_all_of_it(make: Any):
     (ax,) = figure.axes
     drawn = {line.get_label(): line for line in ax.get_lines()}
     assert list(drawn["adam"].get_xdata()) == [0.5, 0.9]
-    assert list(drawn["gd"].get_xdata()) == [0, 1] and list(drawn["gd"].get_ydata()) == pytest.approx([0.01, 0.01])
+    assert list(drawn["gd"].get_xdata()) == [0, 1] and list(
+        drawn["gd"].get_ydata()
+    ) == pytest.approx([0.01, 0.01])
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {"adam", "gd"}
 
 
 def boundary(rows: list[dict[str, Any]], **attrs: Any) -> pd.DataFrame:
     """A table as Boundary leaves it, over snr and feature_noise."""
     table = pd.DataFrame(rows)
-    known = {"x": "snr", "y": "feature_noise", "facet": None, "value": "test_error", "level": 0.25, "confidence": 0.95}
+    known = {
+        "x": "snr",
+        "y": "feature_noise",
+        "facet": None,
+        "value": "test_error",
+        "level": 0.25,
+        "confidence": 0.95,
+    }
     table.attrs = {**known, **attrs}
     return table
 
 
 def black(figure: Figure, panel: int = 0) -> list[tuple[str, list[list[float]]]]:
-    """Style and points of each black line of a panel; below each lies a white one through the same points."""
+    """Style and points of each black line of a panel; each lies on a white one."""
     lines = figure.axes[panel].get_lines()
     found = [line for line in lines if same_color(line.get_color(), "black")]
     white = [line for line in lines if same_color(line.get_color(), "white")]
     for front, back in zip(found, white, strict=True):
         np.testing.assert_array_equal(front.get_xydata(), back.get_xydata())
-        assert front.get_zorder() > back.get_zorder() and front.get_linewidth() < back.get_linewidth()
-    return [(str(line.get_linestyle()), np.asarray(line.get_xydata()).round(9).tolist()) for line in found]
+        assert (
+            front.get_zorder() > back.get_zorder() and front.get_linewidth() < back.get_linewidth()
+        )
+    return [
+        (str(line.get_linestyle()), np.asarray(line.get_xydata()).round(9).tolist())
+        for line in found
+    ]
 
 
 def whiskers(figure: Figure) -> list[list[list[float]]]:
@@ -217,7 +254,7 @@ def plane(make: Any) -> pd.DataFrame:
 
 
 def test_a_boundary_lies_between_cells_as_its_axis_is_spaced(plane: pd.DataFrame):
-    """Cells are one wide, the first one centred at 1/2: half way from 0.1 to 1 in the logarithm is at 1."""
+    """Cells are one wide, the first is centred at 1/2; the log midpoint of 0.1 and 1 is at 1."""
     rows = [
         {"feature_noise": 0.4, "at": 10.0, "low": 1.0, "high": np.inf},
         {"feature_noise": 0.1, "at": np.sqrt(0.1), "low": 0.0, "high": 10**0.25},
@@ -226,19 +263,31 @@ def test_a_boundary_lies_between_cells_as_its_axis_is_spaced(plane: pd.DataFrame
     assert black(figure) == black(figure, 1) == [("-", [[1.0, 0.5], [2.5, 2.5]])]
     assert whiskers(figure) == [[[0.0, 0.5], [1.75, 0.5]], [[1.5, 2.5], [3.0, 2.5]]]
     assert figure.axes[0].get_xlim() == (0, 3) and figure.axes[0].get_ylim() == (0, 3)
-    assert {text.get_position()[1] for text in figure.axes[0].texts} == {0.25, 1.25, 2.25}  # beside the whiskers
+    assert {text.get_position()[1] for text in figure.axes[0].texts} == {
+        0.25,
+        1.25,
+        2.25,
+    }  # beside the whiskers
     assert "solid: test error = 0.25, with its 95 % interval" in texts(figure)
 
 
 def test_an_even_axis_is_interpolated_evenly(make: Any):
     runs = make.runs(make.plane(make.planted, snrs=(0.0001, 1.0, 2.0), alphas=(0.1, 0.2)))
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
-    rows = [{"feature_noise": alpha, "at": at, "low": at, "high": at} for alpha, at in ((0.1, 1.25), (0.2, 2.0))]
-    assert black(analysis.phase_diagram(cells, lines=[boundary(rows)])) == [("-", [[1.75, 0.5], [2.5, 1.5]])]
+    rows = [
+        {"feature_noise": alpha, "at": at, "low": at, "high": at}
+        for alpha, at in ((0.1, 1.25), (0.2, 2.0))
+    ]
+    assert black(analysis.phase_diagram(cells, lines=[boundary(rows)])) == [
+        ("-", [[1.75, 0.5], [2.5, 1.5]])
+    ]
 
 
 def test_crossings_outside_of_the_grid_are_not_drawn(plane: pd.DataFrame):
-    rows = [{"feature_noise": alpha, "at": at, "low": 0.0, "high": np.inf} for alpha, at in ((0.1, 0.0), (0.2, np.inf))]
+    rows = [
+        {"feature_noise": alpha, "at": at, "low": 0.0, "high": np.inf}
+        for alpha, at in ((0.1, 0.0), (0.2, np.inf))
+    ]
     rows += [{"feature_noise": 0.4, "at": 1.0, "low": np.nan, "high": np.nan}]
     rows += [{"feature_noise": 0.8, "at": 1.0, "low": 0.5, "high": 2.0}]
     figure = analysis.phase_diagram(plane, lines=[boundary(rows)])
@@ -250,22 +299,36 @@ def test_crossings_outside_of_the_grid_are_not_drawn(plane: pd.DataFrame):
 def test_theories_are_dashed_on_the_panels_of_their_optimizers(plane: pd.DataFrame):
     def line(name: str, theory: str, predicted: float) -> pd.DataFrame:
         rows = [
-            {"optimizer": name, "feature_noise": alpha, "at": 1.0, "low": 1.0, "high": 1.0, "predicted": predicted}
+            {
+                "optimizer": name,
+                "feature_noise": alpha,
+                "at": 1.0,
+                "low": 1.0,
+                "high": 1.0,
+                "predicted": predicted,
+            }
             for alpha in (0.1, 0.4)
         ]
         return boundary(rows, facet="optimizer", theory=theory)
 
-    figure = analysis.phase_diagram(plane, lines=[line("gd", "n = const", 10.0), line("adam", "d = const", 0.1)])
+    figure = analysis.phase_diagram(
+        plane, lines=[line("gd", "n = const", 10.0), line("adam", "d = const", 0.1)]
+    )
     drawn = [[each for each in black(figure, panel) if each[1]] for panel in (0, 1)]
     measured = ("-", [[1.5, 0.5], [1.5, 2.5]])
-    assert drawn == [[(":", [[0.5, 0.5], [0.5, 2.5]]), measured], [("--", [[2.5, 0.5], [2.5, 2.5]]), measured]]
+    assert drawn == [
+        [(":", [[0.5, 0.5], [0.5, 2.5]]), measured],
+        [("--", [[2.5, 0.5], [2.5, 2.5]]), measured],
+    ]
     said = texts(figure).replace("\N{NO-BREAK SPACE}", " ")
     assert "dashed: n = const; dotted: d = const." in said and said.count("solid:") == 1
 
 
 def test_a_line_that_does_not_belong_on_a_diagram_is_refused(plane: pd.DataFrame):
     rows = [{"n": 20, "feature_noise": 0.1, "power": 3, "at": 1.0, "low": 1.0, "high": 1.0}]
-    with pytest.raises(SweepError, match="the line over signal-to-noise ratio and training points n"):
+    with pytest.raises(
+        SweepError, match="the line over signal-to-noise ratio and training points n"
+    ):
         analysis.phase_diagram(plane, lines=[boundary(rows, y="n")])
     with pytest.raises(SweepError, match="The line has a power and the panels do not"):
         analysis.phase_diagram(plane, lines=[boundary(rows, facet="power")])
@@ -274,7 +337,9 @@ def test_a_line_that_does_not_belong_on_a_diagram_is_refused(plane: pd.DataFrame
 def test_cells_that_are_mostly_censored_are_dotted(plane: pd.DataFrame):
     share = np.where((plane["optimizer"] == "adam") & (plane["snr"] == 10.0), 0.75, 0.5)
     figure = analysis.phase_diagram(plane.assign(censored=share))
-    assert hatches(figure) == [("...", 3)] and "...: more than half of the runs are censored" in texts(figure)
+    assert hatches(figure) == [
+        ("...", 3)
+    ] and "...: more than half of the runs are censored" in texts(figure)
     assert "censored" not in texts(analysis.phase_diagram(plane.assign(censored=0.5)))
 
 
@@ -282,12 +347,20 @@ def test_cells_that_are_mostly_censored_are_dotted(plane: pd.DataFrame):
 def test_figures_fit_the_columns_of_a_paper(width: str, inches: float, runs: pd.DataFrame):
     """No text leaves the page, and no panel is narrower than half a column."""
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
-    for figure in (analysis.phase_diagram(cells, "Errors", width=width), analysis.gap_figure(cells, width=width)):
+    for figure in (
+        analysis.phase_diagram(cells, "Errors", width=width),
+        analysis.gap_figure(cells, width=width),
+    ):
         assert figure.get_figwidth() == inches
         page = figure.bbox
         for ax in figure.axes[:2]:
             assert ax.get_window_extent().width / figure.dpi > 1.5
             box = ax.get_tightbbox()
-            assert box is not None and page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 <= page.y1
+            assert (
+                box is not None
+                and page.x0 <= box.x0
+                and box.x1 <= page.x1
+                and page.y0 <= box.y0 <= page.y1
+            )
     with pytest.raises(SweepError, match="single or double"):
         analysis.phase_diagram(cells, width="narrow")

@@ -18,18 +18,31 @@ SNRS, SIZES = [float(x) for x in np.geomspace(0.1, 10, 13)], (10, 40, 160, 640)
 
 
 def fallen(make: Any, power: int = 3, first: int = 0, **more: Any) -> list[dict[str, Any]]:
-    """Errors of gd that fall from 1/2 to 0 where n snr^power = 40, of adam at snr = 3 whatever n; three seeds."""
+    """Errors that fall from 1/2 to 0: of gd where n snr^power = 40, of adam at snr = 3; 3 seeds."""
     rows = []
-    for problem, (snr, n, seed) in enumerate((x, n, s) for x in SNRS for n in SIZES for s in range(3)):
+    for problem, (snr, n, seed) in enumerate(
+        (x, n, s) for x in SNRS for n in SIZES for s in range(3)
+    ):
         for k, (name, at) in enumerate([("gd", (40 / n) ** (1 / power)), ("adam", 3.0)]):
             error = 0.5 / (1 + (snr / at) ** 4) + 0.04 * ((seed + SIZES.index(n)) % 3 - 1)
-            own = {"snr": snr, "n": n, "seed": seed, "test_error": error, "power": power, "batch_size": n, **more}
+            own = {
+                "snr": snr,
+                "n": n,
+                "seed": seed,
+                "test_error": error,
+                "power": power,
+                "batch_size": n,
+                **more,
+            }
             rows.append(make.row(first + 10 * problem + k, first + problem, name, **own))
     return rows
 
 
 def shown(folder: Path, **more: Any) -> dict[str, Section]:
-    return {each.name: each for each in report_sections(folder, make_view(analysis.load(folder)), 0.95, **more)}
+    return {
+        each.name: each
+        for each in report_sections(folder, make_view(analysis.load(folder)), 0.95, **more)
+    }
 
 
 def test_boundary_exponent_and_theory_stand_on_the_page(make: Any, tmp_path: Path):
@@ -38,19 +51,24 @@ def test_boundary_exponent_and_theory_stand_on_the_page(make: Any, tmp_path: Pat
     gd = boundary[boundary["optimizer"] == "gd"].set_index("n")["at"]
     for n in SIZES:
         assert gd[n] == pytest.approx((40 / n) ** (1 / 3), rel=0.05)
-    assert slopes.loc["gd", "slope"] == pytest.approx(-1 / 3, abs=0.02) and slopes.loc["adam", "rows"] == 4
+    assert (
+        slopes.loc["gd", "slope"] == pytest.approx(-1 / 3, abs=0.02)
+        and slopes.loc["adam", "rows"] == 4
+    )
     theory = found["theory-gd_feature_noise"]
     assert set(theory.table["optimizer"]) == {"gd"} and not theory.table["fails"].any()
-    assert "theory -0.333" in theory.said[0]
+    assert "theory -0.333" in theory.sentences[0]
     assert set(found["theory-adam_feature_noise"].table["optimizer"]) == {"adam"}
     figure = found["phase-test_error"].figure
     assert figure is not None
     caption = " ".join(text.get_text() for text in figure.texts).replace("\xa0", " ")
     assert "n snr^q = const" in caption and "test error = 0.25" in caption
-    assert [line.split(":")[0] for line in found["boundary"].said] == ["adam", "gd"]
-    assert all("are one in snr n^" in line for line in found["collapse"].said)
+    assert [line.split(":")[0] for line in found["boundary"].sentences] == ["adam", "gd"]
+    assert all("collapse in snr n^" in line for line in found["collapse"].sentences)
     scaling = found["collapse"].table.set_index("optimizer")["exponent"]
-    assert scaling["gd"] == pytest.approx(1 / 3, abs=0.03) and scaling["adam"] == pytest.approx(0, abs=0.03)
+    assert scaling["gd"] == pytest.approx(1 / 3, abs=0.03) and scaling["adam"] == pytest.approx(
+        0, abs=0.03
+    )
 
 
 def test_the_level_is_the_readers(make: Any, tmp_path: Path):
@@ -62,7 +80,7 @@ def test_the_level_is_the_readers(make: Any, tmp_path: Path):
 def test_exponents_at_other_values_of_what_is_kept_at_one(make: Any, tmp_path: Path):
     rows = fallen(make, 2) + fallen(make, 3, 10_000) + fallen(make, 4, 20_000)
     found = shown(make.write_store(tmp_path / "s", rows))["exponents-power"]
-    table, (said,) = found.table, found.said
+    table, (said,) = found.table, found.sentences
     gd = table[table["optimizer"] == "gd"].set_index("power")
     for q in (2, 3, 4):
         assert f"power = {q}: " in said and f"theory {-1 / q:.3g}".rstrip("0") in said
@@ -72,7 +90,7 @@ def test_exponents_at_other_values_of_what_is_kept_at_one(make: Any, tmp_path: P
 
 def test_a_plane_without_a_crossing_says_so(make: Any, tmp_path: Path):
     found = shown(make.write_store(tmp_path / "s", make.plane(lambda *_: 0.5)))
-    assert all("nowhere within the grid" in said for said in found["boundary"].said)
+    assert all("nowhere within the grid" in said for said in found["boundary"].sentences)
     assert "exponents" not in found
 
 
@@ -83,24 +101,36 @@ def test_runs_that_do_not_fit_are_counted_and_dotted(make: Any, tmp_path: Path):
         row |= {"fit_step": None if late else 10, "train_error": 0.5 if late else 0.0}
     rows[0] |= {"status": "nonfinite", "fit_step": None}
     found = shown(make.write_store(tmp_path / "s", rows))["fit-step"]
-    assert found.table["capped"].sum() == sum(row["optimizer"] == "adam" and row["snr"] < 0.2 for row in rows)
-    assert "1 diverged" in " ".join(found.said) and found.figure is not None
+    assert found.table["capped"].sum() == sum(
+        row["optimizer"] == "adam" and row["snr"] < 0.2 for row in rows
+    )
+    assert "1 diverged" in " ".join(found.sentences) and found.figure is not None
     assert "..." in {each.get_hatch() for each in found.figure.axes[0].collections}
 
 
 def test_a_flip_is_told_with_its_step(make: Any, tmp_path: Path):
     rows = [
-        make.row(2 * s + k, s, name, seed=s, test_error=0.1) for s in range(5) for k, name in enumerate(("gd", "adam"))
+        make.row(2 * s + k, s, name, seed=s, test_error=0.1)
+        for s in range(5)
+        for k, name in enumerate(("gd", "adam"))
     ]
     curves = [
-        {"trial": row["trial"], "step": step, "feature": value if row["optimizer"] == "adam" else 1.0, "noise_min": 0.1}
+        {
+            "trial": row["trial"],
+            "step": step,
+            "feature": value if row["optimizer"] == "adam" else 1.0,
+            "noise_min": 0.1,
+        }
         for row in rows
         for step, value in ((0, 0.1), (10, 0.3), (50, -0.2), (100, -0.4))
     ]
     found = shown(make.write_store(tmp_path / "s", rows, curves))["flips"]
-    (said,) = found.said
+    (said,) = found.sentences
     adam, gd = said.split("; ")
-    assert adam.startswith("Feature learning turns negative in 5 of 5 runs of adam") and "at step 50" in adam
+    assert (
+        adam.startswith("Feature learning turns negative in 5 of 5 runs of adam")
+        and "at step 50" in adam
+    )
     assert gd.startswith("in 0 of 5 runs of gd")
     assert pd.isna(found.table.set_index("optimizer").loc["gd", "after"]) or np.isinf(
         found.table.set_index("optimizer").loc["gd", "after"]
@@ -108,21 +138,30 @@ def test_a_flip_is_told_with_its_step(make: Any, tmp_path: Path):
 
 
 def test_curves_that_do_not_collapse_give_no_exponent(make: Any, tmp_path: Path):
-    """Errors that fall at other places and from other heights for each n, the same in all seeds but for little."""
+    """Errors that fall at a different snr and height for each n, and hardly differ by seed."""
     rows = fallen(make)
     for row in rows:
-        row["test_error"] = row["test_error"] * (0.4 + 0.6 * SIZES.index(row["n"]) / 3) + 0.001 * row["seed"]
-    said = " ".join(shown(make.write_store(tmp_path / "s", rows))["collapse"].said)
-    assert "no power of n makes the curves of all n one" in said and "takes no exponent" in said
+        row["test_error"] = (
+            row["test_error"] * (0.4 + 0.6 * SIZES.index(row["n"]) / 3) + 0.001 * row["seed"]
+        )
+    said = " ".join(shown(make.write_store(tmp_path / "s", rows))["collapse"].sentences)
+    assert (
+        "no power of n makes the curves of all n collapse" in said and "reports no exponent" in said
+    )
 
 
 def test_an_exponent_of_rows_without_ends_is_not_told(make: Any, tmp_path: Path):
-    """Two seeds that disagree about the side of every row: each interval reaches beyond the grid."""
+    """Two seeds that disagree in every row: each interval extends beyond the grid."""
     rows = [row for row in fallen(make) if row["seed"] < 2]
     for row in rows:
-        row["test_error"] = 0.02 if row["seed"] == 0 and row["optimizer"] == "gd" else row["test_error"]
-    said = shown(make.write_store(tmp_path / "s", rows))["boundary"].said[1]
-    assert said.startswith("gd: ") and "no exponent, since the interval reaches beyond the grid in" in said
+        row["test_error"] = (
+            0.02 if row["seed"] == 0 and row["optimizer"] == "gd" else row["test_error"]
+        )
+    said = shown(make.write_store(tmp_path / "s", rows))["boundary"].sentences[1]
+    assert (
+        said.startswith("gd: ")
+        and "no exponent, because the interval extends beyond the grid in" in said
+    )
 
 
 def test_the_best_possible_error_is_that_of_flipped_labels(make: Any, tmp_path: Path):
@@ -130,7 +169,7 @@ def test_the_best_possible_error_is_that_of_flipped_labels(make: Any, tmp_path: 
     rows = fallen(make, flip=0.1, flip_test=True)
     for row in rows:
         row["test_error"] = 0.12 if row["optimizer"] == "gd" else 0.2
-    (said,) = shown(make.write_store(tmp_path / "s", rows))["phase-test_error"].said
+    (said,) = shown(make.write_store(tmp_path / "s", rows))["phase-test_error"].sentences
     assert "within 0.05 of the best possible, 0.1" in said and "adam in 0, gd in 52" in said
 
 
@@ -141,7 +180,8 @@ def test_a_flip_names_the_cell_it_was_looked_for_in(make: Any, tmp_path: Path):
         for row in rows
         for step, value in ((0, 0.1), (10, 0.3), (50, -0.2))
     ]
-    (said,) = shown(make.write_store(tmp_path / "s", rows, curves))["flips"].said
+    (said,) = shown(make.write_store(tmp_path / "s", rows, curves))["flips"].sentences
     assert (
-        said.startswith("At snr = ") and "the cell with the largest paired difference, adam minus gd: feature" in said
+        said.startswith("At snr = ")
+        and "the cell with the largest paired difference, adam minus gd: feature" in said
     )

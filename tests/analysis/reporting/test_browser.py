@@ -1,4 +1,4 @@
-"""The page as a reader has it: in a real browser, by mouse, finger and keyboard, on a phone, in the dark, on paper."""
+"""The page in a real browser: mouse, touch and keyboard, on a phone, in dark mode, in print."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PROGRAM = next(filter(None, map(shutil.which, BROWSERS)), None)
 SNRS, ALPHAS = (0.1, 0.3, 1.0), (0.1, 0.2)
 
-driver = pytest.importorskip("playwright.sync_api", reason="There is no playwright: pip install '.[test]'.")
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason=f"There is none of {', '.join(BROWSERS)} on the PATH.")
+driver = pytest.importorskip(
+    "playwright.sync_api", reason="There is no playwright: pip install '.[test]'."
+)
+pytestmark = pytest.mark.skipif(
+    PROGRAM is None, reason=f"There is none of {', '.join(BROWSERS)} on the PATH."
+)
 
 
 def error(optimizer: str, snr: float, alpha: float, seed: int) -> float:
@@ -50,22 +54,31 @@ CONTRASTS = """
   [...document.body.querySelectorAll("*")].forEach((element, i) => {
     const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
     if (!own || !element.checkVisibility()) return;
-    const pair = [light(getComputedStyle(element).color), light(behind(element))].sort((a, b) => b - a);
+    const pair = [light(getComputedStyle(element).color), light(behind(element))];
+    pair.sort((a, b) => b - a);
     found[i + " " + element.tagName] = (pair[0] + 0.05) / (pair[1] + 0.05);
   });
   return found;
 }
 """
-"""For each element with text of its own, its contrast with what is behind it (WCAG 2, relative luminance)."""
+"""The contrast of each element that has text with its background (WCAG 2)."""
 
 
 @pytest.fixture(scope="module")
 def folder(make: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of a store without any run at snr = 1, feature_noise = 0.2, with a missing and a diverged run."""
-    rows = [row for row in make.plane(error, SNRS, ALPHAS) if (row["snr"], row["feature_noise"]) != (1.0, 0.2)]
+    """A report with an empty cell at snr = 1, feature_noise = 0.2, a missing and a diverged run."""
+    rows = [
+        row
+        for row in make.plane(error, SNRS, ALPHAS)
+        if (row["snr"], row["feature_noise"]) != (1.0, 0.2)
+    ]
     rows[0]["status"] = "nonfinite"
-    lacking = [row for row in rows if (row["snr"], row["feature_noise"], row["seed"]) != (0.3, 0.1, 3)]
-    store = make.write_store(tmp_path_factory.mktemp("browser") / "s", lacking, make.bend(lacking), trials=48)
+    lacking = [
+        row for row in rows if (row["snr"], row["feature_noise"], row["seed"]) != (0.3, 0.1, 3)
+    ]
+    store = make.write_store(
+        tmp_path_factory.mktemp("browser") / "s", lacking, make.bend(lacking), trials=48
+    )
     return analysis.report(store).parent
 
 
@@ -107,11 +120,13 @@ def panels(page: Page, name: str) -> list[dict[str, Any]]:
     return json.loads(figure(page, name).locator("script").text_content())
 
 
-def places(page: Page, name: str, within: tuple[float, float] = (0.5, 0.5)) -> Iterator[tuple[str, float, float]]:
-    """The cells of a map, row after row from below: the name of the panel and the place on the page."""
+def places(
+    page: Page, name: str, within: tuple[float, float] = (0.5, 0.5)
+) -> Iterator[tuple[str, float, float]]:
+    """The cells of a map, row by row from below: name of the panel and position on the page."""
     box = figure(page, name).locator("img").bounding_box()
     for panel in panels(page, name):
-        left, top, width, height = panel["at"]
+        left, top, width, height = panel["bounds"]
         down, across = len(panel["rows"]), len(panel["columns"])
         for row in range(down):
             for column in range(across):
@@ -124,7 +139,9 @@ def told(folder: Path, name: str, **cell: Any) -> str:
     """Mean and interval of a cell by its CSV file."""
     table = pd.read_csv(folder / "figures" / f"{name}.csv")
     kept = table[np.logical_and.reduce([table[key] == value for key, value in cell.items()])]
-    return format_interval(*kept[["mean", "low", "high"]].iloc[0], "+" if name.startswith("paired") else "")
+    return format_interval(
+        *kept[["mean", "low", "high"]].iloc[0], "+" if name.startswith("paired") else ""
+    )
 
 
 def test_nothing_is_loaded_and_nothing_goes_wrong(browser: Browser, folder: Path):
@@ -137,10 +154,14 @@ def test_nothing_is_loaded_and_nothing_goes_wrong(browser: Browser, folder: Path
     page.goto((folder / "index.html").as_uri())
     for _, x, y in places(page, "phase-test_error"):
         page.mouse.move(x, y)
-    shown = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 100)")
+    shown = page.evaluate(
+        "[...document.images].map(image => image.complete && image.naturalWidth > 100)"
+    )
     context.close()
     assert len(shown) >= 5 and all(shown)
-    assert [url for url in asked if not url.startswith("data:")] == [(folder / "index.html").as_uri()]
+    assert [url for url in asked if not url.startswith("data:")] == [
+        (folder / "index.html").as_uri()
+    ]
     assert wrong == []
 
 
@@ -148,7 +169,9 @@ def test_the_pointer_reads_the_number_whose_colour_is_under_it(visit: Any, folde
     page = visit(viewport={"width": 1200, "height": 4000})
     picture = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"), float)
     read = {}
-    for name, x, y in places(page, "phase-test_error", (0.12, 0.2)):  # beside the number that stands in the cell
+    for name, x, y in places(
+        page, "phase-test_error", (0.12, 0.2)
+    ):  # beside the number that stands in the cell
         page.mouse.move(x, y)
         read[name, x, y] = readout(page, "phase-test_error")
     assert len(set(read.values())) == 12
@@ -159,7 +182,9 @@ def test_the_pointer_reads_the_number_whose_colour_is_under_it(visit: Any, folde
             assert pixel == pytest.approx([0.85 * 255] * 3, abs=3)
         elif "missing" not in text and "without" not in text:  # these are hatched
             mean = float(re.search(r": (\S+) \[", text)[1])  # type: ignore[index]
-            assert pixel == pytest.approx(255 * np.array(colormaps["cividis"](mean / 0.5)[:3]), abs=4), text
+            assert pixel == pytest.approx(
+                255 * np.array(colormaps["cividis"](mean / 0.5)[:3]), abs=4
+            ), text
     mean = told(folder, "phase-test_error", optimizer="adam", snr=0.1, feature_noise=0.2)
     assert f"snr = 0.1, feature_noise = 0.2, adam: {mean}, 4 seeds" in read.values()
     assert mean.startswith("0.406")
@@ -173,7 +198,9 @@ def test_cells_say_what_is_missing_and_what_diverged(visit: Any, folder: Path):
     expected = f"snr = 0.1, feature_noise = 0.1: {broken}, 3 seeds; 1 without a finite value"
     assert readout(page, "paired-adam-gd") == expected
     page.mouse.move(*cell[1])
-    assert readout(page, "paired-adam-gd").endswith(": +0.220 (all seeds alike), 3 seeds; 1 still missing")
+    assert readout(page, "paired-adam-gd").endswith(
+        ": +0.220 (all seeds alike), 3 seeds; 1 still missing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,9 +214,18 @@ def test_cells_say_what_is_missing_and_what_diverged(visit: Any, folder: Path):
     ],
 )
 def test_the_script_finds_the_words(visit: Any, cell: dict[str, Any], words: str):
-    panel = {"name": "gd", "columns": ["snr = 1"], "rows": ["n = 9"], "digits": 3, "below": None, "above": None}
+    panel = {
+        "name": "gd",
+        "columns": ["snr = 1"],
+        "rows": ["n = 9"],
+        "digits": 3,
+        "below": None,
+        "above": None,
+    }
     panel |= {"signed": False, "count": 8, "nonfinite": 0, "missing": 0, **cell}
-    assert visit().evaluate("panel => words(panel, 0, 0)", panel) == f"snr = 1, n = 9, gd: {words}"
+    assert (
+        visit().evaluate("panel => describe(panel, 0, 0)", panel) == f"snr = 1, n = 9, gd: {words}"
+    )
 
 
 def test_the_keyboard_steps_through_cells_and_panels(visit: Any):
@@ -197,7 +233,16 @@ def test_the_keyboard_steps_through_cells_and_panels(visit: Any):
     region = figure(page, "phase-test_error").locator(".paper")
     region.focus()
     read = []
-    for key in ("ArrowRight", "ArrowUp", "ArrowUp", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft"):
+    for key in (
+        "ArrowRight",
+        "ArrowUp",
+        "ArrowUp",
+        "ArrowRight",
+        "ArrowRight",
+        "ArrowRight",
+        "ArrowDown",
+        "ArrowLeft",
+    ):
         page.keyboard.press(key)
         read.append(readout(page, "phase-test_error").split(":")[0])
     assert read == [
@@ -212,8 +257,13 @@ def test_the_keyboard_steps_through_cells_and_panels(visit: Any):
     ]
     mark = region.locator(".mark").bounding_box()
     _, x, y = list(places(page, "phase-test_error"))[2]
-    assert abs(mark["x"] + mark["width"] / 2 - x) < 1.5 and abs(mark["y"] + mark["height"] / 2 - y) < 1.5
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Figure: Test error"
+    assert (
+        abs(mark["x"] + mark["width"] / 2 - x) < 1.5
+        and abs(mark["y"] + mark["height"] / 2 - y) < 1.5
+    )
+    assert (
+        page.evaluate("document.activeElement.getAttribute('aria-label')") == "Figure: Test error"
+    )
 
 
 def test_a_finger_reads_lines(visit: Any, folder: Path):
@@ -221,11 +271,13 @@ def test_a_finger_reads_lines(visit: Any, folder: Path):
     image = figure(page, "curves").locator("img")
     image.scroll_into_view_if_needed()
     box, panel = image.bounding_box(), panels(page, "curves")[0]
-    left, top, width, height = panel["at"]
+    left, top, width, height = panel["bounds"]
     last, gd = len(panel["columns"]) - 1, panel["rows"].index("gd")
     place = panel["y"][gd * len(panel["columns"]) + last]
     x, y = left + width * panel["x"][last], top + height * place
-    figure(page, "curves").locator(".paper").evaluate("(region, x) => region.scrollLeft = x", x * box["width"] - 100)
+    figure(page, "curves").locator(".paper").evaluate(
+        "(region, x) => region.scrollLeft = x", x * box["width"] - 100
+    )
     box = image.bounding_box()
     page.touchscreen.tap(box["x"] + x * box["width"] - 3, box["y"] + y * box["height"] + 3)
     mean = told(folder, "curves", optimizer="gd", step=100, observable="feature")
@@ -234,7 +286,7 @@ def test_a_finger_reads_lines(visit: Any, folder: Path):
 
 def test_without_scripts_all_is_there(visit: Any):
     page = visit(java_script_enabled=False)
-    assert "adam's test error exceeds gd's" in page.locator(".said").inner_text()
+    assert "adam's test error exceeds gd's" in page.locator(".findings").inner_text()
     assert not page.locator("output").first.is_visible()
     assert all(image.is_visible() for image in page.locator("img").all())
     numbers = page.locator("section[aria-labelledby='paired-adam-gd'] details")
@@ -251,16 +303,25 @@ def test_a_phone_shows_it_legibly(visit: Any, scheme: str):
     assert len(contrasts) > 100 and min(contrasts.values()) >= 4.5
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
     assert dark == (scheme == "dark")
-    assert page.evaluate("getComputedStyle(document.querySelector('.paper')).backgroundColor") == "rgb(255, 255, 255)"
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.paper')).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )
 
 
 def test_paper_has_all_numbers_and_no_cut_figure(visit: Any):
-    page = visit(viewport={"width": 440, "height": 700}, color_scheme="dark")  # A5 within its margins
+    page = visit(
+        viewport={"width": 440, "height": 700}, color_scheme="dark"
+    )  # A5 within its margins
     page.emulate_media(media="print")
     seen = page.evaluate("[...document.querySelectorAll('td')].map(cell => cell.checkVisibility())")
     assert len(seen) > 200 and all(seen)
-    assert page.evaluate("[...document.images].every(image => image.getBoundingClientRect().right <= innerWidth)")
-    link = page.evaluate("getComputedStyle(document.querySelector('a[data-file$=csv]'), '::after').content")
+    assert page.evaluate(
+        "[...document.images].every(image => image.getBoundingClientRect().right <= innerWidth)"
+    )
+    link = page.evaluate(
+        "getComputedStyle(document.querySelector('a[data-file$=csv]'), '::after').content"
+    )
     assert "figures/paired-adam-gd.csv" in link
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))) >= 4
@@ -268,13 +329,18 @@ def test_paper_has_all_numbers_and_no_cut_figure(visit: Any):
 
 def test_names_headings_and_alternatives_are_there(visit: Any):
     page = visit()
-    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(each => Number(each.tagName[1]))")
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1,h2,h3,h4')].map(each => Number(each.tagName[1]))"
+    )
     assert levels[0] == 1 and levels.count(1) == 1 and max(np.diff(levels)) <= 1
     assert all(len(image.get_attribute("alt")) > 40 for image in page.locator("img").all())
-    stops = page.evaluate("[...document.querySelectorAll('[tabindex]')].map(each => each.getAttribute('aria-label'))")
+    stops = page.evaluate(
+        "[...document.querySelectorAll('[tabindex]')].map(each => each.getAttribute('aria-label'))"
+    )
     assert all(stops) and len(set(stops)) == len(stops)
     found = page.evaluate(
-        "[...document.querySelectorAll('nav a')].map(a => !!document.getElementById(a.hash.slice(1)))"
+        "[...document.querySelectorAll('nav a')]"
+        ".map(a => !!document.getElementById(a.hash.slice(1)))"
     )
     assert all(found) and len(found) == page.locator("h2").count() - 1  # all but the findings
     assert page.get_by_role("application", name="Figure: Test error", exact=True).count() == 1
@@ -286,4 +352,7 @@ def test_a_page_sent_alone_gives_its_tables(visit: Any, folder: Path, tmp_path: 
     page = visit(alone)
     with page.expect_download() as download:
         page.locator("a[download='paired-adam-gd.csv']").click()
-    assert Path(download.value.path()).read_bytes() == (folder / "figures" / "paired-adam-gd.csv").read_bytes()
+    assert (
+        Path(download.value.path()).read_bytes()
+        == (folder / "figures" / "paired-adam-gd.csv").read_bytes()
+    )

@@ -1,4 +1,4 @@
-"""The page: self-contained, honest about what is missing, and right; and what it tells a pointer."""
+"""The page: self-contained, honest about what is missing, and correct, as are its tooltips."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ import pytest
 
 import analysis
 from analysis import Bands, Cells, PairedGap
-from analysis.reporting.sections import Exhibit, report_sections
+from analysis.reporting.section import Section
+from analysis.reporting.sections import report_sections
 from analysis.reporting.tooltips import tooltip_data
 from analysis.reporting.view import make_view
 from analysis.tables.labels import format_interval
@@ -59,7 +60,9 @@ class Page(HTMLParser):
 def incomplete(make: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page]:
     rows = make.plane(make.planted)
     rows[0]["status"] = "nonfinite"
-    folder = make.write_store(tmp_path_factory.mktemp("report") / "s", rows[:-2], make.bend(rows), trials=48)
+    folder = make.write_store(
+        tmp_path_factory.mktemp("report") / "s", rows[:-2], make.bend(rows), trials=48
+    )
     page = analysis.report(folder)
     assert page == folder / "report" / "index.html"
     return folder, Page(page.read_text(encoding="utf-8"))
@@ -67,7 +70,12 @@ def incomplete(make: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 def test_the_page_loads_nothing(incomplete: tuple[Path, Page]):
     folder, page = incomplete
-    links = [value for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")]
+    links = [
+        value
+        for _, attributes in page.tags
+        for key, value in attributes.items()
+        if key in ("src", "href")
+    ]
     local = [link for link in links if link and not link.startswith(("data:", "#"))]
     assert len(local) > 10 and all((folder / "report" / link).is_file() for link in local)
     assert "://" not in (folder / "report" / "index.html").read_text(encoding="utf-8")
@@ -76,24 +84,37 @@ def test_the_page_loads_nothing(incomplete: tuple[Path, Page]):
 
 def test_what_is_missing_is_said_first(incomplete: tuple[Path, Page]):
     _, page = incomplete
-    assert page.text.index("INCOMPLETE: 2 of 48 trials are missing") < page.text.index("What came out")
+    assert page.text.index("INCOMPLETE: 2 of 48 trials are missing") < page.text.index("Findings")
     assert "1 cells lack runs; 1 cells have runs without a finite value" in page.text
 
 
 def test_the_sentences_are_right(incomplete: tuple[Path, Page]):
     _, page = incomplete
     region = "all within snr from 0.1 to 0.3 and feature_noise from 0.1 to 0.2"
-    assert f"adam's test error exceeds gd's by more than 0.4 in 4 of 6 cells, {region}." in page.text
-    assert "Over all 6 cells the 95 % interval of the paired difference lies above 0 in 4 and below 0 in" in page.text
-    assert "is +0.5040 [0.4990, 0.5090] (over 3 seeds), at snr = 0.1, feature_noise = 0.1" in page.text
-    assert "Of 6 cells, a mean test error of at most 0.05: adam in 2, gd in 6; both in 2." in page.text
+    assert (
+        f"adam's test error exceeds gd's by more than 0.4 in 4 of 6 cells, {region}." in page.text
+    )
+    assert (
+        "Over all 6 cells the 95 % interval of the paired difference "
+        "lies above 0 in 4 and below 0 in" in page.text
+    )
+    assert (
+        "is +0.5040 [0.4990, 0.5090] (over 3 seeds), at snr = 0.1, feature_noise = 0.1" in page.text
+    )
+    assert (
+        "Of 6 cells, a mean test error of at most 0.05: adam in 2, gd in 6; both in 2." in page.text
+    )
     assert "Training error 0 at the end: adam in 23 of 23 runs, gd in 23 of 23 runs." in page.text
 
 
 def test_question_setting_and_provenance_are_there(incomplete: tuple[Path, Page]):
     folder, page = incomplete
     assert "Does Adam generalize worse than gradient descent?" in page.text
-    assert "seed: {range: [0, 4]}" in page.text and "jax 0.10" in page.text and "last rows written" in page.text
+    assert (
+        "seed: {range: [0, 4]}" in page.text
+        and "jax 0.10" in page.text
+        and "last rows written" in page.text
+    )
     assert f"python -m sweep.run {folder}/grid.yaml --out {folder}" in page.text
     assert f"python -m analysis report {folder}" in page.text
 
@@ -102,16 +123,22 @@ def test_the_commands_make_the_same_page(make: Any, tmp_path: Path):
     """Every grid of the store, in its precision; a page with other intervals says so."""
     folder = make.write_store(tmp_path / "s", make.plane(make.planted, snrs=(0.1,), alphas=(0.1,)))
     (folder / "grid-0123abcd.yaml").write_text("name: longer\n")
-    (folder / "manifest.json").write_text(json.dumps({"dtype": "float64", "info": {"command": ["run", "a.yaml"]}}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"dtype": "float64", "info": {"command": ["run", "a.yaml"]}})
+    )
     text = Page(analysis.report(folder, confidence=0.9).read_text(encoding="utf-8")).text
-    assert f"python -m sweep.run {folder}/grid-0123abcd.yaml --out {folder} --dtype float64\n" in text
+    assert (
+        f"python -m sweep.run {folder}/grid-0123abcd.yaml --out {folder} --dtype float64\n" in text
+    )
     assert f"python -m sweep.run {folder}/grid.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m analysis report {folder} --confidence 0.9\n" in text and "run a.yaml" in text
-    assert "is a 90 % interval" in text and "about 10 exclude 0 by chance" in text
+    assert "are 90 % confidence intervals" in text and "about 10 exclude 0 by chance" in text
 
 
 def test_how_long_it_took_is_told_where_the_start_is_known(make: Any, tmp_path: Path):
-    folder = make.write_store(tmp_path / "s", make.plane(make.planted, snrs=(0.1,), alphas=(0.1,)), parts=1)
+    folder = make.write_store(
+        tmp_path / "s", make.plane(make.planted, snrs=(0.1,), alphas=(0.1,)), parts=1
+    )
     os.utime(folder / "runs" / "part-0.parquet", (1_800_000_075, 1_800_000_075))
     began = datetime.fromtimestamp(1_800_000_000, UTC).isoformat()
     for started, told in ((began, "from start to last rows0:01:15"), ("long ago", "")):
@@ -120,24 +147,50 @@ def test_how_long_it_took_is_told_where_the_start_is_known(make: Any, tmp_path: 
         assert told in text.replace("\n", "") and ("from start" in text) == bool(told)
 
 
-def test_words_are_explained_where_there_is_such_a_thing(incomplete: tuple[Path, Page], make: Any, tmp_path: Path):
+def test_words_are_explained_where_there_is_such_a_thing(
+    incomplete: tuple[Path, Page], make: Any, tmp_path: Path
+):
     _, page = incomplete
-    words = ("Problem", "Seed", "Cell", "Paired difference", "▲ ▼", "Generalization gap", "Signal-to-noise ratio (snr)")
+    words = (
+        "Problem",
+        "Seed",
+        "Cell",
+        "Paired difference",
+        "▲ ▼",
+        "Generalization gap",
+        "Signal-to-noise ratio (snr)",
+    )
     assert all(word in page.text for word in words)
-    rows = [{**row, "snr": None, "noise": None, "feature": None} for row in make.plane(make.planted, (0.1,), (0.1,))]
-    other = Page(analysis.report(make.write_store(tmp_path / "s", rows)).read_text(encoding="utf-8")).text
-    assert "(snr)" not in other and "Feature learning" not in other and "Generalization gap" in other
+    rows = [
+        {**row, "snr": None, "noise": None, "feature": None}
+        for row in make.plane(make.planted, (0.1,), (0.1,))
+    ]
+    other = Page(
+        analysis.report(make.write_store(tmp_path / "s", rows)).read_text(encoding="utf-8")
+    ).text
+    assert (
+        "(snr)" not in other and "Feature learning" not in other and "Generalization gap" in other
+    )
 
 
-def test_a_short_table_travels_in_the_page(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sys.modules["analysis.reporting.page"], "INLINE", 800)
+def test_a_short_table_travels_in_the_page(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys.modules["analysis.reporting.page_entries"], "MAX_INLINE", 800)
     folder = make.write_store(tmp_path / "s", make.plane(make.planted))
     links = Page(analysis.report(folder).read_text(encoding="utf-8")).all("a")
-    tables = {link["data-file"]: link["href"] or "" for link in links if (link.get("data-file") or "").endswith("csv")}
+    tables = {
+        link["data-file"]: link["href"] or ""
+        for link in links
+        if (link.get("data-file") or "").endswith("csv")
+    }
     long, short = "figures/phase-test_error.csv", "figures/paired-adam-gd.csv"
     assert tables[long] == long
     head, text = tables[short].split(",", 1)
-    assert head == "data:text/csv;charset=utf-8" and unquote(text) == (folder / "report" / short).read_text()
+    assert (
+        head == "data:text/csv;charset=utf-8"
+        and unquote(text) == (folder / "report" / short).read_text()
+    )
 
 
 def test_the_page_is_accessible(incomplete: tuple[Path, Page]):
@@ -147,14 +200,22 @@ def test_the_page_is_accessible(incomplete: tuple[Path, Page]):
     counted = Counter(attributes["id"] for _, attributes in page.tags if "id" in attributes)
     assert max(counted.values()) == 1
     assert {attributes["aria-labelledby"] for attributes in page.all("section")} <= set(counted)
-    assert page.all("html") == [{"lang": "en"}] and any(meta.get("name") == "viewport" for meta in page.all("meta"))
+    assert page.all("html") == [{"lang": "en"}] and any(
+        meta.get("name") == "viewport" for meta in page.all("meta")
+    )
 
 
 def test_every_figure_has_its_table(incomplete: tuple[Path, Page]):
     folder, _ = incomplete
     names = {path.stem for path in (folder / "report" / "figures").glob("*.pdf")}
     assert names == {
-        *("paired-adam-gd", "phase-test_error", "phase-generalization_gap", "lines-generalization_gap", "curves")
+        *(
+            "paired-adam-gd",
+            "phase-test_error",
+            "phase-generalization_gap",
+            "lines-generalization_gap",
+            "curves",
+        )
     }
     for name in names:
         assert (folder / "report" / "figures" / f"{name}.png").is_file()
@@ -162,15 +223,18 @@ def test_every_figure_has_its_table(incomplete: tuple[Path, Page]):
     assert cells["mean"].max() == pytest.approx(0.504) and cells["nonfinite"].sum() == 1
 
 
-def shown(folder: Path) -> dict[str, Exhibit]:
-    return {each.name: each for each in report_sections(folder, make_view(analysis.load(folder)), 0.95)}
+def shown(folder: Path) -> dict[str, Section]:
+    return {
+        each.name: each for each in report_sections(folder, make_view(analysis.load(folder)), 0.95)
+    }
 
 
 def test_curves_are_those_of_the_most_telling_cell(incomplete: tuple[Path, Page]):
     folder, _ = incomplete
     caption = shown(folder)["curves"].caption
     assert caption.startswith(
-        "At snr = 0.1, feature_noise = 0.1, the cell with the largest paired difference, adam minus gd."
+        "At snr = 0.1, feature_noise = 0.1, "
+        "the cell with the largest paired difference, adam minus gd."
     )
 
 
@@ -178,7 +242,7 @@ def test_nothing_but_seeds_gives_a_table_and_curves(make: Any, tmp_path: Path):
     rows = make.plane(make.planted, snrs=(0.1,), alphas=(0.1,))
     found = shown(make.write_store(tmp_path / "s", rows, make.bend(rows)))
     assert list(found) == ["paired-adam-gd", "means", "curves", "flips"]
-    assert found["paired-adam-gd"].said == [
+    assert found["paired-adam-gd"].sentences == [
         "adam minus gd, paired: the test error differs by +0.5030 [0.4989, 0.5071] (over 4 seeds)."
     ]
     table = found["means"].table.set_index("mean over seeds")
@@ -193,7 +257,7 @@ def test_one_axis_gives_lines(make: Any, tmp_path: Path):
 
 
 def test_columns_of_nulls_are_survived(make: Any, tmp_path: Path):
-    """A linear model has no features and its data no signal-to-noise ratio; its test error is measured at the end."""
+    """A linear model has no features, its data no snr; its test error is measured at the end."""
     null = dict.fromkeys(("snr", "noise", "sparsity", "feature_noise", "power", "width"))
     rows = [
         make.row(
@@ -208,15 +272,22 @@ def test_columns_of_nulls_are_survived(make: Any, tmp_path: Path):
         )
         for i in range(12)
     ]
-    curves = [{"trial": i, "step": step, "train_loss": 1.0} for i in range(12) for step in (0, 10, 100)]
+    curves = [
+        {"trial": i, "step": step, "train_loss": 1.0} for i in range(12) for step in (0, 10, 100)
+    ]
     found = shown(make.write_store(tmp_path / "s", rows, curves))
-    assert list(found)[-1] == "curves" and set(found["curves"].table["observable"]) == {"train_loss"}
+    assert list(found)[-1] == "curves" and set(found["curves"].table["observable"]) == {
+        "train_loss"
+    }
 
 
 def test_optimizers_that_share_no_problem_are_said_to(make: Any, tmp_path: Path):
-    rows = [make.row(i, i, ("adam", "adamw")[i % 2], seed=i // 2, test_error=0.2, l2=1e-5 * (i % 2)) for i in range(8)]
+    rows = [
+        make.row(i, i, ("adam", "adamw")[i % 2], seed=i // 2, test_error=0.2, l2=1e-5 * (i % 2))
+        for i in range(8)
+    ]
     found = shown(make.write_store(tmp_path / "s", rows))
-    assert "adam and adamw were run on no common problem" in found["paired-adam-adamw"].said[0]
+    assert "adam and adamw were run on no common problem" in found["paired-adam-adamw"].sentences[0]
     assert found["paired-adam-adamw"].figure is None
 
 
@@ -230,14 +301,21 @@ def test_one_or_three_optimizers(make: Any, tmp_path: Path, optimizers: tuple[st
 def test_only_diverged_runs_are_survived(make: Any, tmp_path: Path):
     rows = [{**row, "status": "nonfinite"} for row in make.plane(make.planted, seeds=2)]
     found = shown(make.write_store(tmp_path / "s", rows, make.bend(rows)))
-    assert "both finite" in found["paired-adam-gd"].said[0] and len(found) == 6
+    assert "both finite" in found["paired-adam-gd"].sentences[0] and len(found) == 6
 
 
 def test_other_axes_are_fixed_and_said(make: Any, tmp_path: Path):
     rows = make.plane(make.planted)
-    more = [{**row, "trial": row["trial"] + 10_000, "problem": row["problem"] + 1000, "n": 40} for row in rows]
+    more = [
+        {**row, "trial": row["trial"] + 10_000, "problem": row["problem"] + 1000, "n": 40}
+        for row in rows
+    ]
     folder = make.write_store(tmp_path / "s", rows + more)
-    page = Page(analysis.report(folder, x="snr", y="feature_noise", condition="seed < 2").read_text(encoding="utf-8"))
+    page = Page(
+        analysis.report(folder, x="snr", y="feature_noise", condition="seed < 2").read_text(
+            encoding="utf-8"
+        )
+    )
     assert "Shown at n = 40, one of 2 values that were run." in page.text
     assert "Only runs with seed < 2." in page.text
     assert "report " + str(folder) + " --x snr --y feature_noise --where 'seed < 2'" in page.text
@@ -280,26 +358,33 @@ def test_numbers_are_those_of_the_sentences_to_the_digit(make: Any, rng: np.rand
     for cell in cells.itertuples():
         panel = panels[["adam", "gd"].index(str(cell.optimizer))]
         told = worded(panel, alphas.index(cell.feature_noise), snrs.index(cell.snr))
-        assert told == re.sub(r"-(?=[0.]+(?![0-9.]))", "", format_interval(cell.mean, cell.low, cell.high)), (
-            cell
-        )  # no -0.00
+        assert told == re.sub(
+            r"-(?=[0.]+(?![0-9.]))", "", format_interval(cell.mean, cell.low, cell.high)
+        ), cell  # no -0.00
 
 
 def test_cells_lie_where_the_figure_draws_them(make: Any):
     """Rows grow upwards: the first row is the lowest, and its place from above the largest."""
-    cells = Cells("snr", "feature_noise", "difference")(PairedGap("adam", "gd")(make.runs(make.plane(make.planted))))
+    cells = Cells("snr", "feature_noise", "difference")(
+        PairedGap("adam", "gd")(make.runs(make.plane(make.planted)))
+    )
     figure = analysis.phase_diagram(cells)
     (panel,) = tooltip_data(figure, cells)
-    assert panel["x"] == pytest.approx([1 / 6, 1 / 2, 5 / 6], abs=1e-4) and panel["y"] == [0.75, 0.25]
+    assert panel["x"] == pytest.approx([1 / 6, 1 / 2, 5 / 6], abs=1e-4) and panel["y"] == [
+        0.75,
+        0.25,
+    ]
     assert panel["columns"] == ["snr = 0.1", "snr = 0.3", "snr = 1"]
     assert panel["rows"] == ["feature_noise = 0.1", "feature_noise = 0.2"]
     box = figure.axes[0].get_position()
-    assert panel["at"] == pytest.approx([box.x0, 1 - box.y1, box.width, box.height], abs=1e-5)
+    assert panel["bounds"] == pytest.approx([box.x0, 1 - box.y1, box.width, box.height], abs=1e-5)
     assert panel["signed"] and not panel["lines"] and panel["count"] == 4 and panel["missing"] == 0
 
 
 def test_what_is_not_there_is_null(make: Any):
-    rows = [row for row in make.plane(make.planted) if (row["snr"], row["feature_noise"]) != (1.0, 0.2)][:-1]
+    rows = [
+        row for row in make.plane(make.planted) if (row["snr"], row["feature_noise"]) != (1.0, 0.2)
+    ][:-1]
     rows[0]["status"] = "nonfinite"
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(make.runs(rows))
     adam, gd = tooltip_data(analysis.phase_diagram(cells), cells)
@@ -309,27 +394,37 @@ def test_what_is_not_there_is_null(make: Any):
 
 
 def test_an_infinite_end_leaves_the_other_one(make: Any):
-    """The interval of a median may have no upper end, where half of the runs hit the cap of steps."""
-    cells = Cells("snr", "feature_noise", "test_error")(make.runs(make.plane(make.planted, optimizers=("gd",))))
+    """The interval of a median has no upper end where half of the runs hit the cap on steps."""
+    cells = Cells("snr", "feature_noise", "test_error")(
+        make.runs(make.plane(make.planted, optimizers=("gd",)))
+    )
     cells = cells.assign(mean=60.0, low=55.5, high=[math.inf, 70.0] + 4 * [math.nan])
     cells["low"] = cells["low"].where(cells["high"].notna())
     (panel,) = tooltip_data(analysis.phase_diagram(cells), cells)
-    told = [[panel[name][place] for name in ("digits", "mean", "below", "above")] for place in (0, 3, 1)]
+    told = [
+        [panel[name][place] for name in ("digits", "mean", "below", "above")] for place in (0, 3, 1)
+    ]
     assert told == [[1, 600, 45, None], [1, 600, 45, 100], [3, 60_000, None, None]]
 
 
 def test_points_of_lines_lie_on_their_lines(make: Any):
-    rows = [row for row in make.plane(make.planted) if (row["optimizer"], row["snr"]) != ("gd", 0.3)]
+    rows = [
+        row for row in make.plane(make.planted) if (row["optimizer"], row["snr"]) != ("gd", 0.3)
+    ]
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(make.runs(rows))
     figure = analysis.gap_figure(cells)
     panels = tooltip_data(figure, cells)
     assert [panel["name"] for panel in panels] == ["feature_noise = 0.1", "feature_noise = 0.2"]
     for ax, panel in zip(figure.axes, panels, strict=True):
         assert panel["lines"] and panel["rows"] == ["adam", "gd"]
-        assert panel["x"] == pytest.approx([1 / 22, (1 + 20 * math.log(3) / math.log(10)) / 22, 21 / 22], abs=1e-4)
+        assert panel["x"] == pytest.approx(
+            [1 / 22, (1 + 20 * math.log(3) / math.log(10)) / 22, 21 / 22], abs=1e-4
+        )
         low, high = ax.get_ylim()
         expected = [1 - (mean - low) / (high - low) for mean in (0.518, 0.518, 0.018, 0.015, 0.015)]
-        assert [each for each in panel["y"] if each is not None] == pytest.approx(expected, abs=2e-4)
+        assert [each for each in panel["y"] if each is not None] == pytest.approx(
+            expected, abs=2e-4
+        )
         assert panel["y"][4] is None and panel["mean"][4] is None and panel["count"][4] is None
 
 
@@ -342,9 +437,14 @@ def test_curves_have_a_panel_an_observable(store: Any):
 
 
 def test_a_level_without_an_axis_is_no_point(make: Any):
-    """Gradient descent has no momentum: its level runs over the whole panel and has no place on the axis."""
-    rows = [{**row, "b1": row["snr"] if row["optimizer"] == "adam" else None} for row in make.plane(make.planted)]
-    runs = make.runs([{**row, "snr": 1.0, "noise": 1.0} for row in rows if row["feature_noise"] == 0.1])
+    """Gradient descent has no momentum: its level spans the panel and has no x."""
+    rows = [
+        {**row, "b1": row["snr"] if row["optimizer"] == "adam" else None}
+        for row in make.plane(make.planted)
+    ]
+    runs = make.runs(
+        [{**row, "snr": 1.0, "noise": 1.0} for row in rows if row["feature_noise"] == 0.1]
+    )
     runs = runs[(runs["optimizer"] == "adam") | (runs["problem"] < 4)]
     cells = Cells("b1", None, "test_error", "optimizer")(runs)
     (panel,) = tooltip_data(analysis.gap_figure(cells), cells)
@@ -354,9 +454,18 @@ def test_a_level_without_an_axis_is_no_point(make: Any):
 def test_a_large_map_stays_small(make: Any, rng: np.random.Generator):
     """100 x 100 cells in two panels: 224 kB, where the CSV file has 2.3 MB."""
     snrs, alphas = np.geomspace(0.01, 10, 100), np.linspace(0.1, 0.9, 100)
-    keys = pd.MultiIndex.from_product([["adam", "gd"], snrs, alphas], names=["optimizer", "snr", "feature_noise"])
+    keys = pd.MultiIndex.from_product(
+        [["adam", "gd"], snrs, alphas], names=["optimizer", "snr", "feature_noise"]
+    )
     mean, half = rng.uniform(0, 1, len(keys)), rng.uniform(0.01, 0.1, len(keys))
-    told = {"mean": mean, "low": mean - half, "high": mean + half, "count": 8, "nonfinite": 0, "expected": 8}
+    told = {
+        "mean": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "count": 8,
+        "nonfinite": 0,
+        "expected": 8,
+    }
     cells = keys.to_frame(index=False).assign(**told, incomplete=False)
     cells.attrs = {"x": "snr", "y": "feature_noise", "facet": "optimizer", "level": 0.95}
     cells.attrs |= {"of": "test_error", "column": "test_error"}
@@ -368,10 +477,13 @@ def test_a_large_map_stays_small(make: Any, rng: np.random.Generator):
 
 def test_a_figure_of_something_else_is_silent(make: Any):
     """A page that told other numbers than it draws would be worse than one that tells none."""
-    cells = Cells("snr", "feature_noise", "test_error", "optimizer")(make.runs(make.plane(make.planted)))
+    cells = Cells("snr", "feature_noise", "test_error", "optimizer")(
+        make.runs(make.plane(make.planted))
+    )
     for draw in (analysis.phase_diagram, analysis.gap_figure):
         assert (
-            tooltip_data(draw(cells), cells) and tooltip_data(draw(cells.assign(mean=cells["mean"] / 2)), cells) == []
+            tooltip_data(draw(cells), cells)
+            and tooltip_data(draw(cells.assign(mean=cells["mean"] / 2)), cells) == []
         )
     assert (
         tooltip_data(None, cells) == []

@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 import analysis
-from analysis.reporting.terminal import picture, watch_frames
+from analysis.reporting.picture import picture
+from analysis.reporting.terminal import watch_frames
 from sweep.errors import SweepError
 
 SNRS, ALPHAS = (0.1, 0.3, 1.0), (0.1, 0.2)
@@ -42,7 +43,7 @@ def test_each_cell_shows_its_mean_and_y_grows_upwards(make: Any):
 def test_the_difference_is_the_paired_one(make: Any):
     said = "\n".join(lines(picture(make.runs(make.plane(make.planted)), value="difference")))
     assert "adam minus gd" in said and said.count("+0.50") == 4
-    with pytest.raises(SweepError, match="one optimizer only"):
+    with pytest.raises(SweepError, match="only one optimizer"):
         picture(make.runs(make.plane(make.planted, optimizers=["gd"])), value="difference")
 
 
@@ -53,12 +54,37 @@ def test_a_diverged_cell_has_a_cross(make: Any):
 
 
 def test_a_large_plane_is_thinned(make: Any):
-    rows = make.plane(make.planted, snrs=[float(i) for i in range(1, 101)], seeds=1, optimizers=["gd"])
+    rows = make.plane(
+        make.planted, snrs=[float(i) for i in range(1, 101)], seeds=1, optimizers=["gd"]
+    )
     assert max(len(re.findall(r"\d\.\d\d", line)) for line in lines(picture(make.runs(rows)))) == 20
 
 
+def test_a_notebook_shows_the_coloured_picture(make: Any):
+    """As HTML without a style sheet: colours, means, and both panels side by side."""
+    html = picture(make.runs(make.plane(make.planted)))._repr_html_()
+    colours = set(re.findall(r"background-color: (#[0-9a-f]{6})", html))
+    assert len(colours) >= 2 and html.count("0.52") >= 1 and "signal-to-noise ratio" in html
+    (line,) = (line for line in html.splitlines() if "test error, adam" in line)
+    assert "test error, gd" in line
+    assert html.startswith("<pre") and html.rstrip().endswith("</pre>") and "<style" not in html
+
+
+def test_jupyter_formats_a_picture_as_html(make: Any):
+    """IPython calls `_repr_html_` of a result and shows its repr where there is no HTML."""
+    shown = picture(make.runs(make.plane(make.planted)), value="difference")
+    assert "background-color" in shown._repr_html_()
+    assert repr(shown).count("+0.50") == 4 and "\x1b" not in repr(shown)
+
+
+def test_markup_in_names_does_not_reach_the_html(make: Any):
+    rows = [{**row, "optimizer": row["optimizer"] + "<b>"} for row in make.plane(make.planted)]
+    html = picture(make.runs(rows))._repr_html_()
+    assert "adam&lt;b&gt;" in html and "<b>" not in html
+
+
 def test_it_follows_the_store_until_all_is_there(make: Any, tmp_path: Path):
-    """A look for each change of the parts, none for a look at the same ones, and the last one when all is there."""
+    """One frame per change of the parts; the last one when the store is complete."""
     rows = make.plane(make.planted)
     store = make.write_store(tmp_path / "store", rows[:20], trials=len(rows), parts=1)
     found = watch_frames(store, every=0.01)
@@ -73,7 +99,9 @@ def test_it_follows_the_store_until_all_is_there(make: Any, tmp_path: Path):
     assert len(analysis.load(store)) == 48
 
 
-def test_the_watch_command_ends_with_the_sweep(make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_watch_command_ends_with_the_sweep(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     from analysis.__main__ import main
 
     rows = make.plane(make.planted)

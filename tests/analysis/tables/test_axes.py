@@ -84,7 +84,7 @@ def test_a_view_keeps_other_axes_at_one_value_and_says_so(make: Any):
         for alpha in (0.1, 0.2, 0.3)
     ]
     shown = make_view(runs_of(make, points))
-    assert (shown.x, shown.y, shown.by) == ("snr", "n", ())
+    assert (shown.x, shown.y, shown.pairing_axes) == ("snr", "n", ())
     assert shown.runs["feature_noise"].unique().tolist() == [0.2]
     assert shown.notes == ("Shown at feature_noise = 0.2, one of 3 values that were run.",)
 
@@ -101,4 +101,4 @@ def test_a_view_tunes_what_belongs_to_the_training(make: Any):
     slow = [{**row, "trial": row["trial"] + 1000, "lr": row["lr"] / 10, "train_loss": 0.5} for row in rows]
     shown = make_view(make.runs([*rows, *slow]))
     assert shown.runs["trial"].max() < 1000 and (shown.x, shown.y) == ("snr", "feature_noise")
-    assert "Over lr" in shown.notes[0] and "test data had no part" in shown.notes[0]
+    assert "Over lr" in shown.notes[0] and "test data played no part" in shown.notes[0]

@@ -1,0 +1,109 @@
+"""Where the numbers of a report come from: grids, manifest, and the commands that reproduce it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from analysis.tables.load import part_files, read_manifest
+from sweep.schema import RUNS
+
+DEFAULT_DTYPE = "float32"
+
+
+def describe_store(folder: Path) -> dict[str, Any]:
+    """Name, question, comment, grids and provenance of a store, as variables of the template."""
+    grids = {path.name: path.read_text(encoding="utf-8") for path in _grid_files(folder)}
+    # The other grids extend this one and have the same heading.
+    first = grids.get("grid.yaml", "")
+    header = _grid_mapping(first)
+    manifest = read_manifest(folder)
+    return {
+        "name": str(header.get("name") or folder.resolve().name),
+        "question": str(header.get("description") or ""),
+        "comment": _opening_comment(first),
+        "grids": grids,
+        "provenance": _provenance(folder, manifest),
+        "manifest": json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
+    }
+
+
+def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]:
+    """The commands that produce the runs, one per grid, and the page.
+
+    Args:
+        folder: The store.
+        options: Options of the report; None stands for the default, which is not printed.
+    """
+    manifest = read_manifest(folder)
+    dtype = manifest.get("dtype", DEFAULT_DTYPE)
+    precision = [] if dtype == DEFAULT_DTYPE else ["--dtype", dtype]
+    commands = [["sweep.run", path, "--out", folder, *precision] for path in _grid_files(folder)]
+    chosen = {option: value for option, value in options.items() if value is not None}
+    report_options = [argument for option in chosen.items() for argument in option]
+    commands.append(["analysis", "report", folder, *report_options])
+    lines = [shlex.join(["python", "-m", *map(str, command)]) for command in commands]
+    info = manifest.get("info")
+    commit = info.get("commit") if isinstance(info, Mapping) else None
+    return [f"# code at commit {commit}", *lines] if commit else lines
+
+
+def _grid_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("grid*.yaml"))
+
+
+def _grid_mapping(grid: str) -> dict[str, Any]:
+    """The top level of a grid file, empty where it is no YAML mapping."""
+    # A report must not fail because of its heading.
+    try:
+        content = yaml.safe_load(grid)
+    except yaml.YAMLError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _opening_comment(grid: str) -> str:
+    """The comment lines at the top of a grid file, joined."""
+    opening = re.match(r"(?:[ \t]*(?:#.*)?\n)*", grid)
+    if opening is None:
+        return ""
+    return " ".join(re.findall(r"^[ \t]*#[ \t]?(.*)", opening.group(), re.MULTILINE))
+
+
+def _provenance(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What produced the rows and when, as far as the store records it."""
+    info = manifest.get("info")
+    facts = {name: manifest[name] for name in ("dtype", "platform", "versions") if name in manifest}
+    if isinstance(info, Mapping):
+        facts |= {str(name): value for name, value in info.items() if name != "store"}
+    # The manifest does not record the end of a sweep; the newest part does.
+    modified = max(path.stat().st_mtime for path in part_files(folder, RUNS))
+    last_rows = datetime.fromtimestamp(modified, UTC).replace(microsecond=0)
+    entries = {name: _json_text(value) for name, value in facts.items()}
+    entries["last rows written"] = last_rows.isoformat()
+    started = _parse_time(facts.get("started"))
+    if started is not None:
+        entries["from start to last rows"] = str(last_rows - started)
+    return entries
+
+
+def _parse_time(text: Any) -> datetime | None:
+    """A time from the manifest, None where it is not one."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (TypeError, ValueError):
+        return None
+
+
+def _json_text(value: Any) -> str:
+    """A JSON value as readable text."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_json_text(entry)}" for key, entry in value.items())
+    return " ".join(map(_json_text, value)) if isinstance(value, list) else str(value)
