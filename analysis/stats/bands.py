@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from analysis.stats.cells import Cells
 from analysis.tables.axes import require_columns
 from sweep.errors import SweepError
 from sweep.status import Status
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FIGURE = ("feature", "noise_min")
 """Feature learning and noise memorization as the core paper draws them: the weakest class, the weakest point."""
@@ -37,8 +34,6 @@ class Bands:
 
         Raises SweepError where something else than the seed varies within a facet, or an observable has no values.
         """
-        import pandas as pd
-
         require_columns(curves, ["trial", "step", "status", self.facet, *self.values])
         bands = [self._band(curves, value).assign(observable=value) for value in self.values]
         table = pd.concat(bands, ignore_index=True)
@@ -46,8 +41,6 @@ class Bands:
         return table
 
     def _band(self, curves: pd.DataFrame, value: str) -> pd.DataFrame:
-        import pandas as pd
-
         records = curves[np.isfinite(curves[value])]
         if records.empty:
             raise SweepError(f"The curves have no values of {value!r}. Choose an observable that this sweep has.")
@@ -58,8 +51,6 @@ class Bands:
 
 def _held(records: pd.DataFrame, value: str) -> pd.DataFrame:
     """Rows of all trials at common steps, each with its last value before or at the step."""
-    import pandas as pd
-
     last = records.groupby("trial")["step"].max()
     trials = records.drop_duplicates("trial").drop(columns=["step", value])
     grid = trials.merge(pd.DataFrame({"step": _common_steps(records, last)}), how="cross").sort_values("step")

@@ -6,20 +6,18 @@ Nothing is smoothed before the crossing is looked for. The fit of a row is monot
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.stats.crossing import logistic_crossing, monotone_crossing
 from analysis.stats.intervals import percentile_interval
 from analysis.tables.axes import finite_values, require_columns, require_one_run_per_seed, sorted_unique
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 FITS = {"monotone": monotone_crossing, "logistic": logistic_crossing}
 
@@ -55,8 +53,6 @@ class Boundary:
         the row has no run. `attrs` say x, y, facet, level and value. Raises SweepError where something else than the
         seed varies within a cell.
         """
-        import pandas as pd
-
         rows = []
         for name, cube in self._cubes(runs):
             at, drawn = self._crossings(cube)
@@ -75,8 +71,6 @@ class Boundary:
         By least squares over the `rows` whose crossing lies within the grid and above 0, in each resample anew. NaN
         where there are fewer than three such rows. Raises SweepError where there is no y, or y is not positive.
         """
-        import pandas as pd
-
         if self.y is None:
             raise SweepError("An exponent wants a second axis. Give y.")
         found = []

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from analysis.tables.axes import DERIVED, finite_values, require_columns, require_one_run_per_seed
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
-
 
 def half_width(deviation: ArrayLike, count: ArrayLike, level: float = 0.95) -> NDArray[np.float64]:
     """Half of Student's interval of a mean: t * deviation / sqrt(count), NaN below two values."""
-    from scipy.special import stdtrit  # the quantile of Student's distribution; scipy.stats would take a second
-
     deviation, count = np.asarray(deviation, float), np.asarray(count, float)
     enough = np.where(count > 1, count, np.nan)
     return stdtrit(enough - 1, (1 + level) / 2) * deviation / np.sqrt(enough)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.stats.boundary import SeedCube
 from analysis.stats.cells import Cells
@@ -14,11 +15,7 @@ from analysis.stats.master_curve import ScaledCurves
 from analysis.tables.axes import finite_values, require_columns, require_one_run_per_seed, sorted_unique
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,6 @@ class Collapse:
         with one seed. `attrs` say x, size, facet, value, confidence. Raises SweepError where x or size is not positive
         or something else than the seed varies within a cell.
         """
-        import pandas as pd
-
         rows = []
         for name, cube in self._cubes(runs):
             key = {} if self.facet is None else {self.facet: name}

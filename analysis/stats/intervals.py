@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 def percentile_interval(drawn: Floats, seeds: int, confidence: float) -> tuple[Floats, Floats]:
@@ -20,8 +17,6 @@ def percentile_interval(drawn: Floats, seeds: int, confidence: float) -> tuple[F
     Hesterberg, The American Statistician 69 (2015), 371-386, Section 3.2: Student's quantile and the factor
     sqrt(seeds / (seeds - 1)) make up for the narrowness of resamples.
     """
-    from scipy.special import ndtr, stdtrit
-
     if seeds < 2 or np.isnan(drawn).all():
         nothing = np.full(drawn.shape[1:], np.nan)[()]  # a number where there is one row
         return nothing, nothing

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import linprog, nnls
 
 from analysis.stats.cells import Cells
 from analysis.tables.axes import require_columns
 from analysis.tables.load import read_manifest
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.floating[Any]]
 
 GAP = 1e-9
 """Largest relative distance between a margin that is reached and a bound that none exceeds."""
@@ -42,8 +41,6 @@ def max_margin_l2(z: Floats) -> Margin:
     (Lawson and Hanson, Solving Least Squares Problems, 1974, Chapter 23); their weights are the dual solution.
     Raises NotSeparable, and SweepError where the gap exceeds 1e-9.
     """
-    from scipy.optimize import nnls
-
     z = np.asarray(z, float)
     lifted = np.vstack([z.T / (np.abs(z).max() or 1.0), np.ones(len(z))])
     weights = nnls(lifted, np.eye(len(lifted))[-1], maxiter=100 * len(z))[0]
@@ -59,8 +56,6 @@ def max_margin_linf(z: Floats) -> Margin:
     The solver finds which points and coordinates hold the solution, which is then that of linear equations. Raises as
     `max_margin_l2` does.
     """
-    from scipy.optimize import linprog
-
     z = np.asarray(z, float)
     (n, d), scaled = z.shape, z / (np.abs(z).max() or 1.0)
     cost = np.concatenate([np.zeros(d), [-1.0]])
@@ -83,8 +78,6 @@ def best_margins(runs: pd.DataFrame, dtype: str | None = None) -> pd.DataFrame:
     again as the sweep drew them, in its `dtype`: that of the manifest of the folder that the runs were loaded from.
     Raises SweepError where there is no such problem, the dtype is not known, or points were drawn by their law alone.
     """
-    import pandas as pd
-
     require_columns(runs, ["problem", "seed", "data", "coordinates"])
     own = runs[runs["data"] == "separable"].drop_duplicates("problem")
     if own.empty:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.stats.boundary import SeedCube
 from analysis.stats.crossing import monotone_crossing
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 OVERLAP = 0.5
 """Least share of its x that a size has in common with the next one, in scaled x, for a collapse to be judged."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.stats.boundary import Boundary
 from analysis.stats.cells import Cells
@@ -14,11 +15,7 @@ from analysis.tables.axes import sorted_unique
 from analysis.tables.labels import format_number
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 COLUMNS = ("index", "constant", "predicted", "residual", "residual_low", "residual_high", "apart", "fails")
 """What Overlay adds to a table of Boundary."""
@@ -97,8 +94,6 @@ class Overlay:
         `expects` is "above" or "below" the level of the boundary, `fails` whether the interval of the mean lies wholly
         on the other side; both are missing where the theory or the interval says nothing. Draws as a phase diagram.
         """
-        import pandas as pd
-
         own = self._own(runs)
         x, facet, level = self.boundary.x, self.boundary.facet, self.boundary.level
         cells = Cells(x, self.boundary.y, self.boundary.value, facet, self.boundary.confidence)(own)
@@ -136,8 +131,6 @@ class Overlay:
 
     def _laws(self, runs: pd.DataFrame) -> pd.DataFrame:
         """log index = _start + _power log x in each row, and the positive `_xs` that were run there."""
-        import pandas as pd
-
         x, points = self.boundary.x, self._points(runs)
         usable = points[(points[x] > 0) & (points["index"] > 0) & np.isfinite(points["index"])]
         laws = []
@@ -209,8 +202,6 @@ def _slope(x: pd.Series, y: pd.Series, index: pd.Series) -> float:
 
 def _facets(table: pd.DataFrame) -> pd.Series:
     """The facet of each row, one and the same where there is none."""
-    import pandas as pd
-
     facet = table.attrs["facet"]
     return table[facet] if facet else pd.Series(0, table.index)
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from analysis.tables.axes import finite_values, problem_axes, require_columns, training_axes
 from sweep.errors import SweepError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SEEN = ("train_loss", "train_error", "grad_norm", "fit_step", "steps")
 """Columns by which a hyperparameter may be chosen: all that a learner sees who has no test data. Less is better."""

@@ -9,9 +9,14 @@ what the others did, which overstates it (Putter, Fiocco and Geskus, Statistics 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from analysis.figures.style import count_sentence, finish_figure, in_style, new_figure
 from analysis.stats.cells import Cells
@@ -20,13 +25,7 @@ from analysis.tables.labels import axis_label, format_number
 from sweep.errors import SweepError
 from sweep.status import Status
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 NEVER = (Status.NONFINITE.label, Status.CONVERGED.label)
 """Runs that ended themselves. What they have not done by then they never do."""
@@ -182,8 +181,6 @@ def product_limit(times: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
 
 def wilson_interval(count: pd.Series, total: pd.Series, confidence: float = 0.95) -> tuple[pd.Series, pd.Series]:
     """Wilson's interval of a share (Journal of the American Statistical Association 22 (1927), 209-212): low, high."""
-    from scipy.special import ndtri
-
     share, z2 = count / total, ndtri((1 + confidence) / 2) ** 2 / total
     centre = (share + z2 / 2) / (1 + z2)
     half = (z2 * share * (1 - share) + z2**2 / 4) ** 0.5 / (1 + z2)
@@ -196,8 +193,6 @@ def survival_figure(shares: pd.DataFrame, title: str = "") -> Figure:
 
     One panel a value of x. Raises SweepError on a table with y.
     """
-    import seaborn as sns
-
     x, y, facet = (shares.attrs[key] for key in ("x", "y", "facet"))
     if y is not None:
         raise SweepError(
@@ -231,23 +226,17 @@ def _stairs(ax: Axes, own: pd.DataFrame, style: dict) -> None:
 
 def _codes(table: pd.DataFrame, keys: list[str]) -> pd.Series:
     """The place of each row's cell among all cells, sorted."""
-    import pandas as pd
-
     return table.groupby(keys, dropna=False).ngroup() if keys else pd.Series(0, table.index)
 
 
 def _until(happened: pd.Series, last: pd.Series, status: pd.Series) -> pd.DataFrame:
     """For each run its status, the step at which it happened or after which one does not know, and which of the two."""
-    import pandas as pd
-
     event = happened.notna()
     seen = last.astype(float).where(~status.isin(NEVER), np.inf)
     return pd.DataFrame({"status": status, "step": happened.where(event, seen), "event": event})
 
 
 def _band(survival: Floats, variance: Floats, effective: Floats, confidence: float) -> tuple[Floats, Floats]:
-    from scipy.special import ndtri
-
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = ndtri((1 + confidence) / 2) * np.sqrt(variance) / np.log(survival)
         low, high = survival ** np.exp(-shift), survival ** np.exp(shift)
@@ -258,8 +247,6 @@ def _band(survival: Floats, variance: Floats, effective: Floats, confidence: flo
 
 def _medians(times: pd.DataFrame, cells: int, confidence: float) -> pd.DataFrame:
     """`median`, `low`, `high` and `runs` of each cell."""
-    import pandas as pd
-
     curve = product_limit(times, confidence)
     runs = times.groupby("cell").size().reindex(range(cells), fill_value=0)
     low = _first(curve, curve["low"] <= 0.5, cells)
