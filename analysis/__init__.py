@@ -18,6 +18,7 @@ from analysis.figures.collapse import collapse_figure
 from analysis.figures.lines import curves_figure, gap_figure
 from analysis.figures.phase_diagram import phase_diagram
 from analysis.figures.style import save
+from analysis.figures.survival import survival_figure
 from analysis.refinement.proposal import Refinement
 from analysis.refinement.rounds import refine
 from analysis.reporting.page import report
@@ -29,7 +30,7 @@ from analysis.stats.collapse import Collapse
 from analysis.stats.margins import Margins, best_margins, max_margin_l2, max_margin_linf
 from analysis.stats.overlay import Overlay
 from analysis.stats.paired_gap import PairedGap, pairs, tuned
-from analysis.stats.survival import FitTime, SignFlips, survival_figure
+from analysis.stats.survival import FitTime, SignFlips
 from analysis.stats.theories import THEORIES, Theory, Within
 from analysis.tables.arrays import labelled
 from analysis.tables.axes import plane, problem_axes, swept, training_axes

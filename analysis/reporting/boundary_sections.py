@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.collapse import collapse_figure
+from analysis.reporting.overlay_sentences import overlay_sentences
 from analysis.reporting.section import Section
 from analysis.stats.boundary import Boundary
 from analysis.stats.collapse import Collapse
-from analysis.stats.overlay import Overlay, overlay_sentences
+from analysis.stats.overlay import Overlay
 from analysis.stats.theories import THEORIES, Theory
 from analysis.tables.axes import finite_values, sorted_unique
 from analysis.tables.labels import axis_label, format_number

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.figures.phase_diagram import phase_diagram
+from analysis.figures.survival import survival_figure
 from analysis.reporting.section import Section
-from analysis.stats.survival import FitTime, SignFlips, survival_figure
+from analysis.stats.survival import FitTime, SignFlips
 from analysis.tables.axes import sorted_unique
 from analysis.tables.labels import format_interval, format_number
 
