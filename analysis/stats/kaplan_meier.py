@@ -71,9 +71,7 @@ def product_limit(times: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
         survival.to_numpy(), variance.to_numpy(), effective.to_numpy(), confidence
     )
     censored = curve["_ended"] - curve["events"]
-    curve = curve.assign(
-        at_risk=at_risk, censored=censored, survival=survival, low=low, high=high
-    )
+    curve = curve.assign(at_risk=at_risk, censored=censored, survival=survival, low=low, high=high)
     return curve[np.isfinite(curve["step"])].drop(columns="_ended").reset_index(drop=True)
 
 

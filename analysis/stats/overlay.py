@@ -107,7 +107,8 @@ class Overlay:
         return table
 
     def cells(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """Cells of the value, with the theory's `index`, the side it `expects`, and where it `fails`.
+        """Cells of the value, with the theory's `index`, the side it `expects`, and where it
+        `fails`.
 
         `expects` is "above" or "below" the level of the boundary, `fails` whether the interval of
         the mean lies wholly on the opposite side; both are missing where the theory or the interval
