@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from analysis.stats.boundary import Boundary
 from analysis.tables.axes import finite_values
 from sweep.errors import SweepError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from analysis.stats.boundary import Boundary
 
 LEAST = 4
 """Fewest new seeds of a round."""
@@ -48,8 +45,6 @@ class Refinement:
         A row whose boundary lies outside of the grid gets none. All facets are run at the points of each, so that
         pairs stay pairs. Raises SweepError where `runs` are too few for one row, and as the boundary does.
         """
-        import pandas as pd
-
         rows = self._rows(runs)
         keys = [key for key in (self.boundary.y, self.boundary.x) if key is not None]
         each = int(runs.groupby([*keys, "seed"]).size().max())

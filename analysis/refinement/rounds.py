@@ -8,21 +8,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import Refinement
+from analysis.stats.boundary import Boundary
 from analysis.tables.axes import filter_rows
 from analysis.tables.labels import format_number
 from analysis.tables.load import load, read_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from analysis.stats.boundary import Boundary
 
 
 def refine(

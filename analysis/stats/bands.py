@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from analysis.stats.cells import Cells
 from analysis.tables.axes import require_columns
 from sweep.errors import SweepError
 from sweep.status import Status
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 FIGURE = ("feature", "noise_min")
-"""Feature learning and noise memorization as the core paper draws them: the weakest class, the weakest point."""
+"""Feature learning and noise memorization as the core paper draws them: the weakest class, the
+weakest point."""
 
 
 @dataclass(frozen=True)
 class Bands:
-    """Mean of `values` over seeds at each step, for each value of `facet`, with intervals at `level`.
+    """Mean of `values` over seeds at each step, for each value of `facet`, with intervals at
+    `level`.
 
-    A run that has ended keeps its last value, so that the mean is over the same runs at all steps; a diverged one is
-    counted as nonfinite after its last finite value. An observable that was not recorded at a step is taken from
-    before.
+    A run that has ended keeps its last value, so that the mean is over the same runs at all steps;
+    a diverged one is counted as nonfinite after its last finite value. An observable that was not
+    recorded at a step is taken from before.
     """
 
     values: tuple[str, ...] = FIGURE
@@ -33,37 +32,47 @@ class Bands:
     level: float = 0.95
 
     def __call__(self, curves: pd.DataFrame) -> pd.DataFrame:
-        """One row an observable, facet and step: `observable`, the facet, `step`, and the columns of Cells.
+        """One row an observable, facet and step: `observable`, the facet, `step`, and the columns
+        of Cells.
 
-        Raises SweepError where something else than the seed varies within a facet, or an observable has no values.
+        Raises SweepError where something else than the seed varies within a facet, or an observable
+        has no values.
         """
-        import pandas as pd
-
         require_columns(curves, ["trial", "step", "status", self.facet, *self.values])
         bands = [self._band(curves, value).assign(observable=value) for value in self.values]
         table = pd.concat(bands, ignore_index=True)
-        table.attrs = {**curves.attrs, "x": "step", "y": None, "facet": self.facet, "level": self.level}
+        table.attrs = {
+            **curves.attrs,
+            "x": "step",
+            "y": None,
+            "facet": self.facet,
+            "level": self.level,
+        }
         return table
 
     def _band(self, curves: pd.DataFrame, value: str) -> pd.DataFrame:
-        import pandas as pd
-
         records = curves[np.isfinite(curves[value])]
         if records.empty:
-            raise SweepError(f"The curves have no values of {value!r}. Choose an observable that this sweep has.")
-        held = pd.concat([_held(part, value) for _, part in records.groupby(self.facet)], ignore_index=True)
+            raise SweepError(
+                f"The curves have no values of {value!r}. Choose an observable that this sweep has."
+            )
+        held = pd.concat(
+            [_held(part, value) for _, part in records.groupby(self.facet)], ignore_index=True
+        )
         held.attrs = dict(curves.attrs)
         return Cells("step", None, value, self.facet, self.level)(held)
 
 
 def _held(records: pd.DataFrame, value: str) -> pd.DataFrame:
     """Rows of all trials at common steps, each with its last value before or at the step."""
-    import pandas as pd
-
     last = records.groupby("trial")["step"].max()
     trials = records.drop_duplicates("trial").drop(columns=["step", value])
-    grid = trials.merge(pd.DataFrame({"step": _common_steps(records, last)}), how="cross").sort_values("step")
-    held = pd.merge_asof(grid, records[["trial", "step", value]].sort_values("step"), on="step", by="trial")
+    grid = trials.merge(
+        pd.DataFrame({"step": _common_steps(records, last)}), how="cross"
+    ).sort_values("step")
+    held = pd.merge_asof(
+        grid, records[["trial", "step", value]].sort_values("step"), on="step", by="trial"
+    )
     begun = held["step"] >= held["trial"].map(records.groupby("trial")["step"].min())
     over = (held["status"] == Status.NONFINITE.label) & (held["step"] > held["trial"].map(last))
     held[value] = held[value].where(~over)
@@ -73,7 +82,8 @@ def _held(records: pd.DataFrame, value: str) -> pd.DataFrame:
 def _common_steps(records: pd.DataFrame, last: pd.Series) -> list[int]:
     """Steps that at least half of the trials recorded that came so far, and the very last.
 
-    The step at which one trial happened to end is no common step: the others have no record near it.
+    The step at which one trial happened to end is no common step: the others have no record near
+    it.
     """
     recorded = records.groupby("step")["trial"].nunique()
     running = np.array([(last >= step).sum() for step in recorded.index])

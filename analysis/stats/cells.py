@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from analysis.tables.axes import DERIVED, finite_values, require_columns, require_one_run_per_seed
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
-
 
 def half_width(deviation: ArrayLike, count: ArrayLike, level: float = 0.95) -> NDArray[np.float64]:
     """Half of Student's interval of a mean: t * deviation / sqrt(count), NaN below two values."""
-    from scipy.special import stdtrit  # the quantile of Student's distribution; scipy.stats would take a second
-
     deviation, count = np.asarray(deviation, float), np.asarray(count, float)
     enough = np.where(count > 1, count, np.nan)
     return stdtrit(enough - 1, (1 + level) / 2) * deviation / np.sqrt(enough)
@@ -28,8 +24,8 @@ def half_width(deviation: ArrayLike, count: ArrayLike, level: float = 0.95) -> N
 class Cells:
     """Mean of `value` over seeds in each cell of `x`, `y` and `facet`, any of which may be None.
 
-    The interval is Student's at `level`; on a table of PairedGap it is the paired one. Nothing is smoothed, and nothing
-    but the seed is averaged over.
+    The interval is Student's at `level`; on a table of PairedGap it is the paired one. Nothing is
+    smoothed, and nothing but the seed is averaged over.
     """
 
     x: str | None
@@ -44,30 +40,51 @@ class Cells:
         return [key for key in (self.facet, self.x, self.y) if key is not None]
 
     def __call__(self, table: pd.DataFrame) -> pd.DataFrame:
-        """One row a cell: its keys, `mean`, `low`, `high`, `count`, `nonfinite`, `expected`, `incomplete`.
+        """One row a cell: its keys, `mean`, `low`, `high`, `count`, `nonfinite`, `expected`,
+        `incomplete`.
 
-        `count` runs are averaged, `nonfinite` ones are not. A cell is `incomplete` where it has fewer runs than
-        `expected`: the most that any cell has, unless the table is known to be complete.
-        Raises SweepError where something else than the seed varies within a cell.
+        `count` runs are averaged, `nonfinite` ones are not. A cell is `incomplete` where it has
+        fewer runs than `expected`: the most that any cell has, unless the table is known to be
+        complete. Raises SweepError where something else than the seed varies within a cell.
         """
         require_columns(table, [*self.keys, self.value])
         if len(set(self.keys)) < len(self.keys):
-            raise SweepError(f"x, y and facet are {', '.join(self.keys)}. Give them different columns.")
+            raise SweepError(
+                f"x, y and facet are {', '.join(self.keys)}. Give them different columns."
+            )
         require_one_run_per_seed(table, self.keys)
         # A key is grouped through a copy, so that a column can be a key and the value, or have any name.
-        groups = table.assign(_value=finite_values(table, self.value)).groupby(self.keys or (lambda _: 0), dropna=False)
+        groups = table.assign(_value=finite_values(table, self.value)).groupby(
+            self.keys or (lambda _: 0), dropna=False
+        )
         cells = groups.agg(
-            mean=("_value", "mean"), _std=("_value", "std"), count=("_value", "count"), _rows=("_value", "size")
+            mean=("_value", "mean"),
+            _std=("_value", "std"),
+            count=("_value", "count"),
+            _rows=("_value", "size"),
         )
         half = half_width(cells["_std"], cells["count"], self.level)
         least, most = _possible(self.value, table.attrs.get("value"))
-        low, high = (cells["mean"] - half).clip(lower=least), (cells["mean"] + half).clip(upper=most)
-        cells = cells.assign(low=np.minimum(low, cells["mean"]), high=np.maximum(high, cells["mean"]))
+        low, high = (
+            (cells["mean"] - half).clip(lower=least),
+            (cells["mean"] + half).clip(upper=most),
+        )
+        cells = cells.assign(
+            low=np.minimum(low, cells["mean"]), high=np.maximum(high, cells["mean"])
+        )
         cells["nonfinite"] = cells["_rows"] - cells["count"]
-        cells["expected"] = cells["_rows"] if table.attrs.get("complete") is True else cells["_rows"].max()
+        cells["expected"] = (
+            cells["_rows"] if table.attrs.get("complete") is True else cells["_rows"].max()
+        )
         cells["incomplete"] = cells["_rows"] < cells["expected"]
         cells = cells.reset_index()[[*self.keys, *COLUMNS]]
-        cells.attrs = {**table.attrs, "x": self.x, "y": self.y, "facet": self.facet, "level": self.level}
+        cells.attrs = {
+            **table.attrs,
+            "x": self.x,
+            "y": self.y,
+            "facet": self.facet,
+            "level": self.level,
+        }
         paired = self.value in DERIVED and table.attrs.get("value")
         cells.attrs |= {"of": paired or self.value, "column": self.value}
         return cells

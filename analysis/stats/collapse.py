@@ -1,44 +1,45 @@
-"""Finite-size scaling: the exponent a that makes curves of several sizes one curve in x size^a, and how well."""
+"""Finite-size scaling: the exponent a that makes curves of several sizes one curve in x size^a, and
+how well."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
-from analysis.stats.boundary import SeedCube
 from analysis.stats.cells import Cells
 from analysis.stats.intervals import percentile_interval
 from analysis.stats.master_curve import ScaledCurves
-from analysis.tables.axes import finite_values, require_columns, require_one_run_per_seed, sorted_unique
+from analysis.stats.seed_cube import SeedCube, cubes_by_facet, runs_with_values
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Collapse:
-    """The exponent a for which curves of `value` against x at several sizes are one: value = g(x size^a).
+    """The exponent a for which curves of `value` against x at several sizes are one: value = g(x
+    size^a).
 
-    Theory that says n snr^q = const on a boundary (arXiv 2202.06526) says a = 1/q for x = snr and size = n; the slope
-    of Boundary.exponent is then -a. With `width`, value = g((log x + a log size - c) size^b): the transition moves by
-    the shift exponent a and sharpens by the rounding exponent b (Fisher and Barber, Physical Review Letters 28 (1972),
-    1516-1519; b is 1/nu of Privman, Finite Size Scaling, 1990, up to the logarithm). Any c would do where b is 0, so
-    c is not fitted: it is where the curves that were collapsed without b are halfway between the extremes of the means.
-    That wants a value that rises or falls, and several x within a transition, else it looks wider than it is.
+    Theory that says n snr^q = const on a boundary (arXiv 2202.06526) says a = 1/q for x = snr and
+    size = n; the slope of Boundary.exponent is then -a. With `width`, value = g((log x + a log size
+    - c) size^b): the transition moves by the shift exponent a and sharpens by the rounding exponent
+    b (Fisher and Barber, Physical Review Letters 28 (1972), 1516-1519; b is 1/nu of Privman, Finite
+    Size Scaling, 1990, up to the logarithm). c is arbitrary where b is 0, so c is not fitted: it is
+    where the curves that were collapsed without b are halfway between the extremes of the means.
+    That requires a value that rises or falls, and several x within a transition, else it looks
+    wider than it is.
 
-    The fit minimises the quality of Houdayer and Hartmann (Physical Review B 70 (2004), 014418, Section IV): the mean
-    squared distance of points from the master curve, which the two points around each in all other sizes tell by a
-    weighted line. All runs have the same error there, since cells of few seeds may show none. Where x are so far apart
-    that curves bend between them by more than their errors, the quality of a perfect collapse exceeds 1.
+    The fit minimises the quality of Houdayer and Hartmann (Physical Review B 70 (2004), 014418,
+    Section IV): the mean squared distance of points from the master curve, a weighted line through
+    the two points next to each in every other size. All runs are given the same error, since cells
+    of few seeds may show none. Where x are so far apart that curves bend between them by more than
+    their errors, the quality of a perfect collapse exceeds 1.
 
-    Intervals are percentile intervals at `confidence` over `resamples` of the seeds, drawn together in all cells and
-    expanded for few seeds, as in Boundary.
+    Intervals are percentile intervals at `confidence` over `resamples` of the seeds, drawn together
+    in all cells and expanded for few seeds, as in Boundary.
     """
 
     x: str
@@ -50,39 +51,55 @@ class Collapse:
     resamples: int = 300
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """One row a facet: `exponent`, `low`, `high`, `quality`, `quality_unscaled`, `sizes`, `seeds`.
+        """One row a facet: `exponent`, `low`, `high`, `quality`, `quality_unscaled`, `sizes`,
+        `seeds`.
 
-        `quality` is the mean squared distance from the master curve over what seeds alone make of it: about 1 where the
-        curves collapse within errors; `quality_unscaled` is that of a = 0. With `width` also `width` (b), `width_low`,
-        `width_high` and `middle`, e^c.
+        `quality` is the mean squared distance from the master curve over its expectation from seeds
+        alone: about 1 where the curves collapse within errors; `quality_unscaled` is that of a = 0.
+        With `width` also `width` (b), `width_low`, `width_high` and `middle`, e^c.
 
-        All but the counts and `quality_unscaled` are NaN where fewer than two sizes leave their plateau, or the quality
-        still falls where sizes next to each other have hardly half of their x in common; an end of an interval is
-        infinite where that of resamples does. Qualities are NaN without overlap or where seeds do not differ, intervals
-        with one seed. `attrs` say x, size, facet, value, confidence. Raises SweepError where x or size is not positive
-        or something else than the seed varies within a cell.
+        All but the counts and `quality_unscaled` are NaN where fewer than two sizes leave their
+        plateau, or the quality still falls where sizes next to each other have hardly half of their
+        x in common; an end of an interval is infinite where that of resamples does. Qualities are
+        NaN without overlap or where seeds do not differ, intervals with one seed. `attrs` hold x,
+        size, facet, value, confidence.
+
+        Raises:
+            SweepError: x or size is not positive, or something other than the seed varies within a cell.
         """
-        import pandas as pd
-
         rows = []
         for name, cube in self._cubes(runs):
             key = {} if self.facet is None else {self.facet: name}
-            rows.append({**key, **self._row(ScaledCurves.of(cube)), "sizes": len(cube.ys), "seeds": cube.seeds})
+            counts = {"sizes": len(cube.ys), "seeds": cube.seeds}
+            rows.append({**key, **self._row(ScaledCurves.of(cube)), **counts})
         table = pd.DataFrame(rows)
-        table.attrs = {**runs.attrs, "x": self.x, "size": self.size, "facet": self.facet, "value": self.value}
+        table.attrs = {
+            **runs.attrs,
+            "x": self.x,
+            "size": self.size,
+            "facet": self.facet,
+            "value": self.value,
+        }
         table.attrs |= {"confidence": self.confidence}
         return table
 
     def collapsed(self, runs: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
-        """The cells of the curves, as Cells makes them, with `scaled`, x in units in which they should be one.
+        """The cells of the curves, as Cells makes them, with `scaled`, x in units in which they
+        should be one.
 
-        `found` is what this Collapse says of the runs; its `exponent`, `quality`, `middle` and `width` stand in each
-        row. `scaled` is x size^a, or (log x + a log size - c) size^b with `width`; NaN where there is no exponent.
+        The `exponent`, `quality`, `middle` and `width` of the facet are in each row. `scaled` is x
+        size^a, or (log x + a log size - c) size^b with `width`; NaN where there is no exponent.
+
+        Args:
+            runs: One row a run.
+            found: The table of this Collapse for these runs.
         """
         cells = Cells(self.x, self.size, self.value, self.facet, self.confidence)(runs)
         names = [name for name in ("exponent", "quality", "middle", "width") if name in found]
         keys = [] if self.facet is None else [self.facet]
-        table = cells.merge(found[[*keys, *names]], how="left" if keys else "cross", on=keys or None)
+        table = cells.merge(
+            found[[*keys, *names]], how="left" if keys else "cross", on=keys or None
+        )
         size = table[self.size].astype(float)
         table["scaled"] = table[self.x] * size ** table["exponent"]
         if "width" in found:
@@ -92,41 +109,42 @@ class Collapse:
 
     def _cubes(self, runs: pd.DataFrame) -> list[tuple[object, SeedCube]]:
         keys = [key for key in (self.facet, self.size, self.x) if key is not None]
-        require_columns(runs, [*keys, self.value, "seed"])
-        require_one_run_per_seed(runs, keys)
-        table = runs.assign(_value=finite_values(runs, self.value)).dropna(subset=["_value"])
-        if table.empty:
-            raise SweepError(f"No run has a finite {self.value}.")
+        table = runs_with_values(runs, keys, self.value)
         for name in (self.x, self.size):
             if table[name].dtype.kind not in "iuf" or not (table[name] > 0).all():
                 raise SweepError(
-                    f"A collapse wants {name} above 0. Keep such runs with a condition, or take another axis."
+                    f"A collapse requires {name} above 0. Select such runs with a condition, or take another axis."
                 )
-        names = list(sorted_unique(table, self.facet)) if self.facet else [None]
-        parts = [table if name is None else table[table[self.facet] == name] for name in names]
-        return [(name, SeedCube.of(part, self.x, self.size)) for name, part in zip(names, parts, strict=True)]
+        return cubes_by_facet(table, self.x, self.size, self.facet)
 
     def _row(self, points: ScaledCurves) -> dict[str, float]:
-        names = ["exponent", "low", "high", *(("width", "width_low", "width_high", "middle") if self.width else ())]
-        row = {**dict.fromkeys(names, np.nan), "quality": np.nan, "quality_unscaled": points.quality(np.zeros(3))}
+        names = ["exponent", "low", "high"]
+        if self.width:
+            names += ["width", "width_low", "width_high", "middle"]
+        row = dict.fromkeys([*names, "quality"], np.nan)
+        row["quality_unscaled"] = points.quality(np.zeros(3))
         theta = self._fit(points)
-        if np.isfinite(theta[0, 0]):
-            row["exponent"] = theta[0, 0]
-            row["low"], row["high"] = map(float, percentile_interval(theta[1:, 0], points.seeds, self.confidence))
-            row["quality"] = points.quality(theta[0])
-            if self.width:
-                row["width"] = theta[0, 1]
-                row["width_low"], row["width_high"] = map(
-                    float, percentile_interval(theta[1:, 1], points.seeds, self.confidence)
-                )
-                row["middle"] = np.exp(theta[0, 2] + theta[0, 0] * points.centre)
+        if not np.isfinite(theta[0, 0]):
+            return row
+        row["exponent"] = theta[0, 0]
+        row["low"], row["high"] = self._interval(theta[1:, 0], points.seeds)
+        row["quality"] = points.quality(theta[0])
+        if self.width:
+            row["width"] = theta[0, 1]
+            row["width_low"], row["width_high"] = self._interval(theta[1:, 1], points.seeds)
+            row["middle"] = np.exp(theta[0, 2] + theta[0, 0] * points.centre)
         return row
+
+    def _interval(self, resampled: Floats, seeds: int) -> tuple[float, float]:
+        low, high = percentile_interval(resampled, seeds, self.confidence)
+        return float(low), float(high)
 
     def _fit(self, points: ScaledCurves) -> Floats:
         """The best (a, b, c) of the runs and of each resample (resamples + 1, 3)."""
         random, seeds = np.random.default_rng(0), points.seeds
-        drawn = random.multinomial(seeds, np.full(seeds, 1 / seeds), self.resamples).astype(float)
-        weights: Floats = np.insert(np.concatenate([np.ones((1, seeds)), drawn]), 0, 1.0, axis=1)
+        draws = random.multinomial(seeds, np.full(seeds, 1 / seeds), self.resamples).astype(float)
+        # The first row is the runs themselves, the first column the weight of the mean curve.
+        weights: Floats = np.insert(np.concatenate([np.ones((1, seeds)), draws]), 0, 1.0, axis=1)
         theta = np.zeros((len(weights), 3))
         if points.moving < 2:
             return np.full_like(theta, np.nan)
@@ -141,7 +159,9 @@ class Collapse:
         theta = points.descend(theta, curves, np.array([step / 2, 0.0, 0.0]))
         if self.width:
             theta[:, 2] = points.middle(theta[0, 0], curves)
-            theta = points.descend(theta, curves, np.array([step / 2, 0.25 / np.ptp(points.log_size), 0.0]))
+            width_step = 0.25 / np.ptp(points.log_size)
+            theta = points.descend(theta, curves, np.array([step / 2, width_step, 0.0]))
+        # A best exponent next to the end of the grid may lie anywhere beyond it.
         theta[theta[:, 0] < allowed[0] + margin] = -np.inf
         theta[theta[:, 0] > allowed[-1] - margin] = np.inf
         return theta

@@ -1,30 +1,32 @@
-"""Intervals of what is fitted, from resamples of the seeds."""
+"""Intervals of fitted parameters, from resamples of the seeds."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
-def percentile_interval(drawn: Floats, seeds: int, confidence: float) -> tuple[Floats, Floats]:
-    """Both ends over the first axis, expanded for few seeds; NaN where there is one seed only, or nothing is known.
+def percentile_interval(resampled: Floats, seeds: int, confidence: float) -> tuple[Floats, Floats]:
+    """The percentile interval over resamples, expanded for few seeds.
 
-    A resample that is NaN says nothing.
+    Hesterberg, The American Statistician 69 (2015), 371-386, Section 3.2: Student's quantile and
+    the factor sqrt(seeds / (seeds - 1)) compensate for the narrowness of resamples.
 
-    Hesterberg, The American Statistician 69 (2015), 371-386, Section 3.2: Student's quantile and the factor
-    sqrt(seeds / (seeds - 1)) make up for the narrowness of resamples.
+    Args:
+        resampled: (R, ...) the parameter in each resample; NaN ones are ignored.
+        seeds: The number of seeds that were resampled.
+        confidence: The level of the interval.
+
+    Returns:
+        Its low and high ends (...), NaN with one seed, or where all resamples are NaN.
     """
-    from scipy.special import ndtr, stdtrit
-
-    if seeds < 2 or np.isnan(drawn).all():
-        nothing = np.full(drawn.shape[1:], np.nan)[()]  # a number where there is one row
-        return nothing, nothing
+    if seeds < 2 or np.isnan(resampled).all():
+        # [()] turns an array without axes into a number, as nanquantile returns it.
+        missing = np.full(resampled.shape[1:], np.nan)[()]
+        return missing, missing
     tail = ndtr(np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, (1 - confidence) / 2))
-    low, high = np.nanquantile(drawn, (tail, 1 - tail), axis=0, method="nearest")
+    low, high = np.nanquantile(resampled, (tail, 1 - tail), axis=0, method="nearest")
     return low, high

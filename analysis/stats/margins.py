@@ -1,23 +1,23 @@
-"""Exact maximum margins of separable data, and how much of them each optimizer reaches: its implicit bias."""
+"""Exact maximum margins of separable data, and how much of them each optimizer reaches: its
+implicit bias."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import linprog, nnls
 
 from analysis.stats.cells import Cells
 from analysis.tables.axes import require_columns
 from analysis.tables.load import read_manifest
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.floating[Any]]
 
 GAP = 1e-9
 """Largest relative distance between a margin that is reached and a bound that none exceeds."""
@@ -28,7 +28,8 @@ class NotSeparable(SweepError):
 
 
 class Margin(NamedTuple):
-    """A maximum margin: `value` is reached by the unit vector `direction` (d,), and none exceeds value (1 + gap)."""
+    """A maximum margin: `value` is reached by the unit vector `direction` (d,), and none exceeds
+    value (1 + gap)."""
 
     value: float
     direction: Floats
@@ -38,12 +39,11 @@ class Margin(NamedTuple):
 def max_margin_l2(z: Floats) -> Margin:
     """The largest min_i <z_i, w> over ||w||_2 <= 1, for points times labels z (n, d).
 
-    It is the distance of their convex hull from 0. Nonnegative least squares finds which points hold its nearest point
-    (Lawson and Hanson, Solving Least Squares Problems, 1974, Chapter 23); their weights are the dual solution.
-    Raises NotSeparable, and SweepError where the gap exceeds 1e-9.
+    It is the distance of their convex hull from 0. Nonnegative least squares finds which points
+    hold its nearest point (Lawson and Hanson, Solving Least Squares Problems, 1974, Chapter 23);
+    their weights are the dual solution. Raises NotSeparable, and SweepError where the gap exceeds
+    1e-9.
     """
-    from scipy.optimize import nnls
-
     z = np.asarray(z, float)
     lifted = np.vstack([z.T / (np.abs(z).max() or 1.0), np.ones(len(z))])
     weights = nnls(lifted, np.eye(len(lifted))[-1], maxiter=100 * len(z))[0]
@@ -54,13 +54,12 @@ def max_margin_l2(z: Floats) -> Margin:
 
 
 def max_margin_linf(z: Floats) -> Margin:
-    """The largest min_i <z_i, w> over ||w||_inf <= 1, for points times labels z (n, d): a linear program.
+    """The largest min_i <z_i, w> over ||w||_inf <= 1, for points times labels z (n, d): a linear
+    program.
 
-    The solver finds which points and coordinates hold the solution, which is then that of linear equations. Raises as
-    `max_margin_l2` does.
+    The solver finds which points and coordinates hold the solution, which is then that of linear
+    equations. Raises as `max_margin_l2` does.
     """
-    from scipy.optimize import linprog
-
     z = np.asarray(z, float)
     (n, d), scaled = z.shape, z / (np.abs(z).max() or 1.0)
     cost = np.concatenate([np.zeros(d), [-1.0]])
@@ -79,16 +78,17 @@ def max_margin_linf(z: Floats) -> Margin:
 def best_margins(runs: pd.DataFrame, dtype: str | None = None) -> pd.DataFrame:
     """The maximum margins of the training points of each problem of kind `separable`.
 
-    One row a problem: `problem`, `seed`, `best_l2`, `best_linf`; NaN where the points are not separable. They are drawn
-    again as the sweep drew them, in its `dtype`: that of the manifest of the folder that the runs were loaded from.
-    Raises SweepError where there is no such problem, the dtype is not known, or points were drawn by their law alone.
+    One row a problem: `problem`, `seed`, `best_l2`, `best_linf`; NaN where the points are not
+    separable. They are drawn again as the sweep drew them, in its `dtype`: that of the manifest of
+    the folder that the runs were loaded from. Raises SweepError where there is no such problem, the
+    dtype is not known, or points were drawn by their law alone.
     """
-    import pandas as pd
-
     require_columns(runs, ["problem", "seed", "data", "coordinates"])
     own = runs[runs["data"] == "separable"].drop_duplicates("problem")
     if own.empty:
-        raise SweepError("No run has the data separable. Margins are those of linearly separable data.")
+        raise SweepError(
+            "No run has the data separable. Margins are those of linearly separable data."
+        )
     if (own["coordinates"] == "gram").any():
         what = "In gram coordinates only inner products of the points were drawn, so there are no points to separate"
         raise SweepError(f"{what}. Keep the others with where=\"coordinates != 'gram'\".")
@@ -101,10 +101,11 @@ def best_margins(runs: pd.DataFrame, dtype: str | None = None) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Margins:
-    """Margins of linear classifiers as shares of the best ones, mean over seeds, in each cell of x, y and facet.
+    """Margins of linear classifiers as shares of the best ones, mean over seeds, in each cell of x,
+    y and facet.
 
-    Gradient descent and momentum are to maximize the l2 margin, Adam the l-infinity margin (Zhang, Zou, Cao, arXiv
-    2406.10650; Wang et al., arXiv 2110.03891).
+    Gradient descent and momentum are to maximize the l2 margin, Adam the l-infinity margin (Zhang,
+    Zou, Cao, arXiv 2406.10650; Wang et al., arXiv 2110.03891).
     """
 
     x: str | None = None
@@ -113,11 +114,13 @@ class Margins:
     level: float = 0.95
 
     def __call__(self, runs: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
-        """One row a cell: its keys, `l2`, `linf`, `lead` with `_low` and `_high` of each, `bias`, `count`, `nonfinite`.
+        """One row a cell: its keys, `l2`, `linf`, `lead` with `_low` and `_high` of each, `bias`,
+        `count`, `nonfinite`.
 
-        `l2` is the mean of margin_l2 / best_l2, `linf` that of margin_linf / best_linf, `lead` that of the second minus
-        the first, paired; `bias` is "linf" where its interval lies above 0, "l2" where it lies below, else "none".
-        `best` is a table of `best_margins`. Raises SweepError where something else than the seed varies within a cell.
+        `l2` is the mean of margin_l2 / best_l2, `linf` that of margin_linf / best_linf, `lead` that
+        of the second minus the first, paired; `bias` is "linf" where its interval lies above 0,
+        "l2" where it lies below, else "none". `best` is a table of `best_margins`. Raises
+        SweepError where something else than the seed varies within a cell.
         """
         require_columns(runs, ["problem", "margin_l2", "margin_linf"])
         own = runs[runs["problem"].isin(best["problem"])]
@@ -125,12 +128,23 @@ class Margins:
         l2, linf = own["margin_l2"] / ideal["best_l2"], own["margin_linf"] / ideal["best_linf"]
         shares = own.assign(margin_l2=l2, margin_linf=linf, difference=linf - l2)
         columns = {"l2": "margin_l2", "linf": "margin_linf", "lead": "difference"}
-        cells = {name: Cells(self.x, self.y, value, self.facet, self.level)(shares) for name, value in columns.items()}
+        cells = {
+            name: Cells(self.x, self.y, value, self.facet, self.level)(shares)
+            for name, value in columns.items()
+        }
         table = cells["lead"].drop(columns=["mean", "low", "high", "expected", "incomplete"])
         for name, own_cells in cells.items():
             table[[name, f"{name}_low", f"{name}_high"]] = own_cells[["mean", "low", "high"]]
-        table["bias"] = np.select([table["lead_low"] > 0, table["lead_high"] < 0], ["linf", "l2"], "none")
-        table.attrs = {**runs.attrs, "x": self.x, "y": self.y, "facet": self.facet, "level": self.level}
+        table["bias"] = np.select(
+            [table["lead_low"] > 0, table["lead_high"] < 0], ["linf", "l2"], "none"
+        )
+        table.attrs = {
+            **runs.attrs,
+            "x": self.x,
+            "y": self.y,
+            "facet": self.facet,
+            "level": self.level,
+        }
         return table
 
 
@@ -160,7 +174,9 @@ def _dtype(runs: pd.DataFrame) -> str:
     found = {read_manifest(folder).get("dtype") for folder in folders}
     if len(found) == 1 and (known := found.pop()):
         return known
-    raise SweepError("The dtype in which the sweep drew its points is not known. Give best_margins the dtype.")
+    raise SweepError(
+        "The dtype in which the sweep drew its points is not known. Give best_margins the dtype."
+    )
 
 
 def _value(solve: Any, z: Floats) -> float:
@@ -171,7 +187,8 @@ def _value(solve: Any, z: Floats) -> float:
 
 
 def _certified(z: Floats, directions: list[Floats], weights: list[Floats], norm: float) -> Margin:
-    """The best of some directions. No margin exceeds the dual norm of an average of the points, whatever its weights.
+    """The best of some directions. No margin exceeds the dual norm of an average of the points,
+    whatever its weights.
 
     Raises NotSeparable where no margin is above 0, SweepError where the gap is too large.
     """
@@ -179,9 +196,15 @@ def _certified(z: Floats, directions: list[Floats], weights: list[Floats], norm:
     direction = max(units, key=lambda each: (z @ each).min())
     value = float((z @ direction).min())
     if value <= 0:
-        raise NotSeparable(f"These {len(z)} points are not linearly separable. Take fewer points than dimensions.")
-    averages = [np.average(z, axis=0, weights=np.maximum(each, 0)) for each in weights if (each > 0).any()]
+        raise NotSeparable(
+            f"These {len(z)} points are not linearly separable. Take fewer points than dimensions."
+        )
+    averages = [
+        np.average(z, axis=0, weights=np.maximum(each, 0)) for each in weights if (each > 0).any()
+    ]
     gap = min(float(np.linalg.norm(each, 2 if norm == 2 else 1)) for each in averages) / value - 1
     if gap > GAP:
-        raise SweepError(f"The maximum margin is only known up to {gap:.1g} of it. Rescale the points.")
+        raise SweepError(
+            f"The maximum margin is only known up to {gap:.1g} of it. Rescale the points."
+        )
     return Margin(value, direction, gap)

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from analysis.stats.boundary import SeedCube
 from analysis.stats.crossing import monotone_crossing
+from analysis.stats.seed_cube import SeedCube
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+Floats = NDArray[np.float64]
 
-    Floats = NDArray[np.float64]
+MIN_OVERLAP = 0.5
+"""Smallest share of its scaled x that a size must share with the next for a collapse to count."""
 
-OVERLAP = 0.5
-"""Least share of its x that a size has in common with the next one, in scaled x, for a collapse to be judged."""
+MIN_VARIATION = 2.0
+"""A curve leaves its plateau where its means vary along x by more than this many variances of
+seeds."""
 
-MOVES = 2.0
-"""A curve leaves its plateau where its means vary along x by more than this, in variances that seeds alone make."""
+HALVINGS = 10
+"""How often a search halves its step."""
 
-HALVINGS, PIECE = 10, 64
-"""How often a search halves its step, and how many exponents are tried at once."""
+BATCH_SIZE = 64
+"""How many exponents are tried at once, which limits memory."""
 
 
 @dataclass(frozen=True)
 class ScaledCurves:
-    """The cells of a facet that have runs as points, N of them over `seeds` S, with what an exponent makes of them.
+    """The N cells of a facet that have runs as points, over S seeds, and how well exponents
+    collapse them.
 
-    `log_size` is relative to its mean over sizes, `centre`. `curves` (S + 1, N) are the means, and for each seed what
-    it adds to them: a resample in which seed s is drawn w_s times has the means curves[0] + sum_s w_s curves[s], where
-    cells lack no run exactly, else to first order. Parameters are `theta` (T, 3): a, b, c, the last for such sizes.
+    `log_size` is relative to its mean over sizes, `centre`. `curves` (S + 1, N) are the means, and
+    for each seed what it adds to them: a resample in which seed s is drawn w_s times has the means
+    curves[0] + sum_s w_s curves[s], exactly where no cell lacks a run, else to first order.
+    Parameters are `theta` (T, 3): a, b and c, for sizes relative to the centre.
     """
 
     log_x: Floats
@@ -43,14 +46,15 @@ class ScaledCurves:
     @classmethod
     def of(cls, cube: SeedCube) -> ScaledCurves:
         """From a cube with sizes for its rows."""
-        size, x = np.nonzero(cube.there.any(axis=0))
-        there = cube.there[:, size, x]
-        values = np.where(there, cube.values[:, size, x], 0.0)
-        count = there.sum(axis=0).astype(float)
+        size, x = np.nonzero(cube.present.any(axis=0))
+        present = cube.present[:, size, x]
+        values = np.where(present, cube.values[:, size, x], 0.0)
+        count = present.sum(axis=0).astype(float)
         mean = values.sum(axis=0) / count
-        curves = np.concatenate([mean[None], there * (values - mean) / count])
-        logs = np.log(np.asarray(cube.ys, float))
-        return cls(np.log(np.asarray(cube.xs, float))[x], (logs - logs.mean())[size], float(logs.mean()), count, curves)
+        curves = np.concatenate([mean[None], present * (values - mean) / count])
+        log_x, log_sizes = np.log(np.asarray(cube.xs, float)), np.log(np.asarray(cube.ys, float))
+        centre = log_sizes.mean()
+        return cls(log_x[x], (log_sizes - centre)[size], float(centre), count, curves)
 
     @property
     def seeds(self) -> int:
@@ -65,114 +69,168 @@ class ScaledCurves:
     @property
     def moving(self) -> int:
         """How many sizes leave their plateau."""
-        parts = [self.curves[:, own] - self.curves[:, own].mean(axis=1, keepdims=True) for own in self.sizes]
         rounding = 1e-20 * (self.curves[0] ** 2).sum()
-        chance = [MOVES * _by_seeds((part[1:] ** 2).sum(axis=1)) for part in parts]
-        return sum((part[0] ** 2).sum() > max(by, rounding) for part, by in zip(parts, chance, strict=True))
+        count = 0
+        for points in self.sizes:
+            curves = self.curves[:, points]
+            deviations = curves - curves.mean(axis=1, keepdims=True)
+            seed_variance = MIN_VARIATION * _variance_by_seeds((deviations[1:] ** 2).sum(axis=1))
+            count += bool((deviations[0] ** 2).sum() > max(seed_variance, rounding))
+        return count
 
     def grid(self) -> tuple[Floats, float]:
-        """Exponents that let all sizes next to each other overlap, and by how much of it one x leaves the overlap.
+        """Exponents at which all neighbouring sizes overlap, and the change that moves one x out of
+        the overlap.
 
-        A step of the grid moves the largest size along the smallest by as much as two x are apart.
+        A step of the grid shifts the largest size against the smallest by the spacing of x.
         """
-        gaps = np.diff([self.log_size[own[0]] for own in self.sizes])
-        apart = np.median(np.concatenate([np.diff(self.log_x[own]) for own in self.sizes]))
+        gaps = np.diff([self.log_size[points[0]] for points in self.sizes])
+        spacing = np.median(np.concatenate([np.diff(self.log_x[points]) for points in self.sizes]))
         end = np.ptp(self.log_x) / gaps.max()
-        half = int(np.ceil(end / apart * gaps.sum()))
-        return np.linspace(-end, end, 2 * half + 1), float(apart / gaps.max())
+        half = int(np.ceil(end / spacing * gaps.sum()))
+        return np.linspace(-end, end, 2 * half + 1), float(spacing / gaps.max())
 
     def along(self, grid: Floats, weights: Floats) -> Floats:
-        """The mean squared distance (R, len(grid)) for each exponent of a grid and weights (R, S + 1) of the curves."""
+        """The mean squared distance (R, len(grid)) for exponents `grid` and weights (R, S + 1) of
+        the curves."""
         theta = np.stack([grid, 0 * grid, 0 * grid], axis=1)
-        grams, known = zip(*map(self.gram, _pieces(theta)), strict=True)
+        grams, counts = zip(*map(self.gram, _batches(theta)), strict=True)
         values = np.einsum("ri,tij,rj->rt", weights, np.concatenate(grams), weights, optimize=True)
-        return np.where(np.concatenate(known) > 0, values, np.inf)
+        return np.where(np.concatenate(counts) > 0, values, np.inf)
 
     def quality(self, theta: Floats) -> float:
-        """The mean squared distance of the means over what seeds alone make of it, whatever a seed's cells share."""
-        (gram,), (known,) = self.gram(theta[None])
-        chance = _by_seeds(np.diagonal(gram)[1:])
-        return float(gram[0, 0] / chance) if known > 0 and chance > 1e-20 * gram[0, 0] else np.nan
+        """The mean squared distance of the means over its expectation from seeds alone.
+
+        That holds for any correlation between the cells of a seed.
+        """
+        (gram,), (count,) = self.gram(theta[None])
+        seed_variance = _variance_by_seeds(np.diagonal(gram)[1:])
+        if count <= 0 or seed_variance <= 1e-20 * gram[0, 0]:
+            return np.nan
+        return float(gram[0, 0] / seed_variance)
 
     def gram(self, theta: Floats) -> tuple[Floats, Floats]:
-        """Mean products of the distances of any two curves (T, S + 1, S + 1), and the number of distances (T,)."""
-        off, known = self.distances(theta, self.curves[:, None])
-        off = off.transpose(1, 0, 2)
-        return off @ off.transpose(0, 2, 1) / np.maximum(known, 1.0)[:, None, None], known
+        """Mean products of the distances of any two curves (T, S + 1, S + 1), and how many
+        distances (T,)."""
+        distances, count = self.distances(theta, self.curves[:, None])
+        distances = distances.transpose(1, 0, 2)
+        products = distances @ distances.transpose(0, 2, 1)
+        return products / np.maximum(count, 1.0)[:, None, None], count
 
     def descend(self, theta: Floats, curves: Floats, step: Floats) -> Floats:
-        """From each theta downhill in the distance of its own curve (T, N), by steps (3,) along the axes.
+        """The parameters downhill from each theta, in the distance of curve t from its master
+        curve.
 
-        A compass search: where no step helps, it is halved. The distance has kinks where points pass each other.
+        A compass search: where no step helps, it is halved. The distance has kinks where points
+        pass each other, so gradients would not do.
+
+        Args:
+            theta: (T, 3) parameters to start from.
+            curves: (T, N) one curve for each theta.
+            step: (3,) the first step along each axis, 0 for parameters that stay fixed.
+
+        Returns:
+            The best parameters (T, 3).
         """
         best, value = theta.copy(), self._distance(theta, curves)
-        halved, live = np.zeros(len(theta), int), np.arange(len(theta))
-        moves = [sign * way for way in np.diag(step)[step > 0] for sign in (1, -1)]
+        halvings, live = np.zeros(len(theta), int), np.arange(len(theta))
+        moves = [sign * axis for axis in np.diag(step)[step > 0] for sign in (1, -1)]
         while len(live):
             stuck = np.ones(len(live), bool)
             for move in moves:
-                trial = best[live] + move * 0.5 ** halved[live, None]
-                found = self._distance(trial, curves[live])
-                better = found < value[live]
-                best[live[better]], value[live[better]] = trial[better], found[better]
+                trial = best[live] + move * 0.5 ** halvings[live, None]
+                trial_value = self._distance(trial, curves[live])
+                better = trial_value < value[live]
+                best[live[better]], value[live[better]] = trial[better], trial_value[better]
                 stuck &= ~better
-            halved[live[stuck]] += 1
-            live = live[halved[live] < HALVINGS]
+            halvings[live[stuck]] += 1
+            live = live[halvings[live] < HALVINGS]
         return best
 
     def middle(self, exponent: float, curves: Floats) -> Floats:
-        """log x size^a at which each of many curves (T, N), collapsed by one exponent, is halfway, or an end."""
-        at = self.log_x + exponent * self.log_size
-        order = np.argsort(at, kind="stable")
-        order = order if np.polyfit(at, curves[0], 1)[0] < 0 else order[::-1]  # crossings are looked for on a fall
-        above = curves - (curves.min(axis=1, keepdims=True) + curves.max(axis=1, keepdims=True)) / 2
+        """log x size^a (T,) at which each of several curves (T, N) is halfway, clipped to the
+        points."""
+        scaled = self.log_x + exponent * self.log_size
+        order = np.argsort(scaled, kind="stable")
+        # monotone_crossing expects falling values, so rising curves are read from right to left.
+        if np.polyfit(scaled, curves[0], 1)[0] >= 0:
+            order = order[::-1]
+        halfway = (curves.min(axis=1, keepdims=True) + curves.max(axis=1, keepdims=True)) / 2
+        above = curves - halfway
         count = np.tile(self.count[order], (len(curves), 1))
-        return np.clip(monotone_crossing(at[order], above[:, order] * count, count, 0.0), at.min(), at.max())
+        crossing = monotone_crossing(scaled[order], above[:, order] * count, count, 0.0)
+        return np.clip(crossing, scaled.min(), scaled.max())
 
     def distances(self, theta: Floats, curves: Floats) -> tuple[Floats, Floats]:
-        """Distances from the master curve in standard errors of one run, 0 where it is not known; how many are known.
+        """Distances from the master curve in standard errors of one run.
 
-        For `curves` (C, T or 1, N): (C, T, N) and (T,), 0 where sizes hardly overlap. Weights are counts, and the
-        variance of the master curve is that of the line at the point.
+        Weights are counts, and the variance of the master curve is that of the line at the point.
+
+        Args:
+            theta: (T, 3) parameters.
+            curves: (C, T or 1, N) curves.
+
+        Returns:
+            The distances (C, T, N), 0 where there is no master curve, and how many points have one (T,), 0 where
+            sizes hardly overlap.
         """
         a, b, c = (theta[:, i, None] for i in range(3))
         u = (self.log_x + a * self.log_size - c) * np.exp(b * self.log_size)
-        near: list[tuple[NDArray[np.intp], Floats, Floats]] = []
-        for own in self.sizes:
-            size, xs, count = self.log_size[own[0]], self.log_x[own], self.count[own]
-            at = u * np.exp(-b * size) - a * size + c
-            right = np.clip(np.searchsorted(xs, at, side="right"), 1, len(own) - 1)
-            inside = (at >= xs[0]) & (at <= xs[-1]) & (self.log_size != size)
-            ends = (right - 1, right) if len(own) > 1 else ()
-            near += [(own[each], inside * count[each], (xs[each] - at) * np.exp(b * size)) for each in ends]
-        k, kx, kxx = (sum((w * gap**power for _, w, gap in near), 0.0 * u) for power in range(3))
-        known = k > 0
-        spread = np.where(known, k * kxx - kx**2, 1.0)
+        neighbours = self._neighbours(u, a, b, c)
+        # Moments of the weighted line through the neighbours, in the notation of Houdayer and Hartmann.
+        k, kx, kxx = (
+            sum((weight * gap**power for _, weight, gap in neighbours), 0.0 * u)
+            for power in range(3)
+        )
+        covered = k > 0
+        spread = np.where(covered, k * kxx - kx**2, 1.0)
         error = np.sqrt(1 / self.count + kxx / spread)
-        off = known * curves / error
-        for each, w, gap in near:
-            off -= w * (kxx - kx * gap) / (spread * error) * np.take_along_axis(curves, each[None], axis=2)
-        return off, known.sum(axis=1) * self._overlap(u)
+        distances = covered * curves / error
+        for index, weight, gap in neighbours:
+            values = np.take_along_axis(curves, index[None], axis=2)
+            distances -= weight * (kxx - kx * gap) / (spread * error) * values
+        return distances, covered.sum(axis=1) * self._overlap(u)
+
+    def _neighbours(
+        self, u: Floats, a: Floats, b: Floats, c: Floats
+    ) -> list[tuple[NDArray[np.intp], Floats, Floats]]:
+        """The points of each size on both sides of all points: their index, weight and distance in
+        u (T, N)."""
+        neighbours: list[tuple[NDArray[np.intp], Floats, Floats]] = []
+        for points in self.sizes:
+            if len(points) < 2:
+                continue
+            size, xs, count = self.log_size[points[0]], self.log_x[points], self.count[points]
+            at = u * np.exp(-b * size) - a * size + c
+            right = np.clip(np.searchsorted(xs, at, side="right"), 1, len(points) - 1)
+            inside = (at >= xs[0]) & (at <= xs[-1]) & (self.log_size != size)
+            for index in (right - 1, right):
+                gap = (xs[index] - at) * np.exp(b * size)
+                neighbours.append((points[index], inside * count[index], gap))
+        return neighbours
 
     def _distance(self, theta: Floats, curves: Floats) -> Floats:
         """Mean squared distance of curve t at theta[t] (T,), inf where too few points overlap."""
-        found = []
-        for piece, own in zip(_pieces(theta), _pieces(curves), strict=True):
-            off, known = self.distances(piece, own[None])
-            found.append(np.where(known > 0, (off[0] ** 2).sum(axis=1) / np.maximum(known, 1.0), np.inf))
-        return np.concatenate(found)
+        means = []
+        for theta_batch, curve_batch in zip(_batches(theta), _batches(curves), strict=True):
+            distances, count = self.distances(theta_batch, curve_batch[None])
+            mean = (distances[0] ** 2).sum(axis=1) / np.maximum(count, 1.0)
+            means.append(np.where(count > 0, mean, np.inf))
+        return np.concatenate(means)
 
     def _overlap(self, u: Floats) -> NDArray[np.bool_]:
-        """Whether sizes next to each other have enough scaled x (T, N) in common: (T,)."""
-        low, high = (np.stack([u[:, own[end]] for own in self.sizes]) for end in (0, -1))
+        """Whether neighbouring sizes have enough scaled x (T, N) in common: (T,)."""
+        low = np.stack([u[:, points[0]] for points in self.sizes])
+        high = np.stack([u[:, points[-1]] for points in self.sizes])
         shared = np.minimum(high[1:], high[:-1]) - np.maximum(low[1:], low[:-1])
-        return np.all(shared >= OVERLAP * np.minimum((high - low)[1:], (high - low)[:-1]), axis=0)
+        span = high - low
+        return np.all(shared >= MIN_OVERLAP * np.minimum(span[1:], span[:-1]), axis=0)
 
 
-def _by_seeds(squares: Floats) -> float:
+def _variance_by_seeds(squares: Floats) -> float:
     """Variance of a mean over seeds from the squares of what each seed adds to it."""
     return float(squares.sum()) * len(squares) / max(len(squares) - 1, 1)
 
 
-def _pieces(rows: Floats) -> list[Floats]:
-    return np.array_split(rows, -(-len(rows) // PIECE))
+def _batches(rows: Floats) -> list[Floats]:
+    return np.array_split(rows, -(-len(rows) // BATCH_SIZE))

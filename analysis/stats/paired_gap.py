@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from analysis.tables.axes import finite_values, problem_axes, require_columns, training_axes
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 SEEN = ("train_loss", "train_error", "grad_norm", "fit_step", "steps")
-"""Columns by which a hyperparameter may be chosen: all that a learner sees who has no test data. Less is better."""
+"""Columns by which a hyperparameter may be chosen: all that a learner sees who has no test data.
+Less is better."""
 
 BASELINES = ("gd", "sgd", "momentum", "nesterov")
 """Optimizers that others are compared with, the first one that was run."""
@@ -23,12 +22,14 @@ BASELINES = ("gd", "sgd", "momentum", "nesterov")
 def tuned(runs: pd.DataFrame, tune: str = "train_loss", by: Sequence[str] = ()) -> pd.DataFrame:
     """The run with the least `tune` of each problem, optimizer and value of the columns `by`.
 
-    Diverged runs come last, ties go to the smaller trial id. `attrs["tuned"]` lists the columns that were chosen over.
-    Raises SweepError where `tune` depends on test data.
+    Diverged runs come last, ties go to the smaller trial id. `attrs["tuned"]` lists the columns
+    that were chosen over. Raises SweepError where `tune` depends on test data.
     """
     check_tune(tune)
     over = [name for name in training_axes(runs) if name not in by]
-    ranked = runs.assign(_rank=finite_values(runs, tune) if over else 0.0).sort_values(["_rank", "trial"])
+    ranked = runs.assign(_rank=finite_values(runs, tune) if over else 0.0).sort_values(
+        ["_rank", "trial"]
+    )
     best = ranked.drop_duplicates(["problem", "optimizer", *by]).drop(columns="_rank").sort_index()
     best.attrs = {**runs.attrs, "tuned": [*runs.attrs.get("tuned", ()), *over]}
     return best
@@ -43,11 +44,13 @@ def check_tune(tune: str) -> None:
 
 @dataclass(frozen=True)
 class PairedGap:
-    """`value` under optimizer `a` minus `value` under `b` on the same problem: same data, same first weights.
+    """`value` under optimizer `a` minus `value` under `b` on the same problem: same data, same
+    first weights.
 
-    Where an optimizer has several runs of a problem (step sizes, batch sizes), the one with the least `tune` stands
-    for it; columns in `by` are not chosen over but paired as well: the result has a row for each of their values.
-    With one run each, this is `runs.pivot(index="problem", columns="optimizer", values="test_error")` and a difference.
+    Where an optimizer has several runs of a problem (step sizes, batch sizes), the one with the
+    least `tune` stands for it; columns in `by` are not chosen over but paired as well: the result
+    has a row for each of their values. With one run each, this is `runs.pivot(index="problem",
+    columns="optimizer", values="test_error")` and a difference.
     """
 
     a: str
@@ -60,10 +63,12 @@ class PairedGap:
         check_tune(self.tune)
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """One row a problem: its swept columns and seed, `a`, `b`, `difference`, and the ids `trial_a`, `trial_b`.
+        """One row a problem: its swept columns and seed, `a`, `b`, `difference`, and the ids
+        `trial_a`, `trial_b`.
 
-        Values of diverged runs are NaN. `attrs` count `nonfinite` rows and `unpaired` problems, which only one of the
-        two optimizers has. Raises SweepError where an optimizer or a column is missing.
+        Values of diverged runs are NaN. `attrs` count `nonfinite` rows and `unpaired` problems,
+        which only one of the two optimizers has. Raises SweepError where an optimizer or a column
+        is missing.
         """
         require_columns(runs, ["problem", "optimizer", "trial", self.value, *self.by])
         both = runs[runs["optimizer"].isin([self.a, self.b])]
@@ -77,7 +82,12 @@ class PairedGap:
         left = left.rename(columns={"_value": "a", "trial": "trial_a"})
         table = left.merge(right.rename(columns={"_value": "b", "trial": "trial_b"}), on=keys)
         table = table.assign(difference=table["a"] - table["b"])
-        table.attrs = {**runs.attrs, "pair": (self.a, self.b), "value": self.value, "tuned": chosen.attrs["tuned"]}
+        table.attrs = {
+            **runs.attrs,
+            "pair": (self.a, self.b),
+            "value": self.value,
+            "tuned": chosen.attrs["tuned"],
+        }
         table.attrs["unpaired"] = len(left) + len(right) - 2 * len(table)
         table.attrs["nonfinite"] = int(table["difference"].isna().sum())
         return table[[*keys, *named, "a", "b", "difference", "trial_a", "trial_b"]]
@@ -85,12 +95,15 @@ class PairedGap:
     def _side(self, runs: pd.DataFrame, optimizer: str) -> pd.DataFrame:
         side = runs[runs["optimizer"] == optimizer]
         if side.empty:
-            raise SweepError(f"No run has the optimizer {optimizer!r}. Look at runs['optimizer'].unique().")
+            raise SweepError(
+                f"No run has the optimizer {optimizer!r}. Look at runs['optimizer'].unique()."
+            )
         return side
 
 
 def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """The pairs of optimizers (a, b) that a reader wants compared: each with gd or sgd, or all where neither ran."""
+    """The pairs of optimizers (a, b) that a reader wants compared: each with gd or sgd, or all
+    where neither ran."""
     names = sorted(runs["optimizer"].dropna().unique())
     baseline = next((name for name in BASELINES if name in names), None)
     if baseline is None:

@@ -1,25 +1,25 @@
-"""What theory says of a sweep: control parameters made of its columns whose level sets are the boundaries of phases."""
+"""What theory says of a sweep: control parameters made of its columns whose level sets are the
+boundaries of phases."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from analysis.tables.axes import finite_values, require_columns, require_one_run_per_seed
 from sweep.errors import SweepError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 @dataclass(frozen=True)
 class Theory:
-    """A control parameter, and the claim that a boundary is where it is constant; or that no run exceeds a `bound`.
+    """A control parameter, and the claim that a boundary is where it is constant; or that no run
+    exceeds a `bound`.
 
-    `index` makes the parameter, a positive column, from a table of runs. `columns` are what it and `scope` read, and
-    `scope` is the pandas query that holds for the runs that the claim is about ("" for any). `title` says the claim in
-    a few words, `source` who proved it where.
+    `index` makes the parameter, a positive column, from a table of runs. `columns` are what it and
+    `scope` read, and `scope` is the pandas query that holds for the runs that the claim is about
+    ("" for any). `title` says the claim in a few words, `source` who proved it where.
     """
 
     name: str
@@ -38,7 +38,8 @@ class Theory:
 
 @dataclass(frozen=True)
 class Within:
-    """How far runs keep to the bound of a theory, in each cell of x, y and facet, any of which may be None."""
+    """How far runs keep to the bound of a theory, in each cell of x, y and facet, any of which may
+    be None."""
 
     theory: Theory
     x: str | None = None
@@ -46,27 +47,43 @@ class Within:
     facet: str | None = "optimizer"
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """One row a cell: `share` of runs within the bound, `largest` ratio of index to bound, `count`, `nonfinite`.
+        """One row a cell: `share` of runs within the bound, `largest` ratio of index to bound,
+        `count`, `nonfinite`.
 
-        A ratio of 1 is within. `nonfinite` runs are in neither share nor count. Cells that the theory is not about are
-        left out. Raises SweepError where it is about none or has no bound, or something else than the seed varies
-        within a cell.
+        A ratio of 1 is within. `nonfinite` runs are in neither share nor count. Cells that the
+        theory is not about are left out. Raises SweepError where it is about none or has no bound,
+        or something else than the seed varies within a cell.
         """
         if self.theory.bound is None:
-            raise SweepError(f"{self.theory.title} bounds nothing. Look for its boundary with Overlay.")
+            raise SweepError(
+                f"{self.theory.title} bounds nothing. Look for its boundary with Overlay."
+            )
         keys = [key for key in (self.facet, self.x, self.y) if key is not None]
         own = applicable_rows(self.theory, runs, self.facet)
         require_columns(own, keys)
         require_one_run_per_seed(own, keys)
-        ratio = finite_values(own.assign(_ratio=self.theory.index(own) / self.theory.bound), "_ratio")
+        ratio = finite_values(
+            own.assign(_ratio=self.theory.index(own) / self.theory.bound), "_ratio"
+        )
         within = (ratio <= 1).where(ratio.notna()).astype(float)
-        groups = own.assign(_ratio=ratio, _within=within).groupby(keys or (lambda _: 0), dropna=False)
+        groups = own.assign(_ratio=ratio, _within=within).groupby(
+            keys or (lambda _: 0), dropna=False
+        )
         cells = groups.agg(
-            share=("_within", "mean"), largest=("_ratio", "max"), count=("_ratio", "count"), _rows=("_ratio", "size")
+            share=("_within", "mean"),
+            largest=("_ratio", "max"),
+            count=("_ratio", "count"),
+            _rows=("_ratio", "size"),
         )
         cells["nonfinite"] = cells.pop("_rows") - cells["count"]
         cells = cells.reset_index()[[*keys, *cells.columns]]
-        cells.attrs = {**runs.attrs, "x": self.x, "y": self.y, "facet": self.facet, "theory": self.theory.title}
+        cells.attrs = {
+            **runs.attrs,
+            "x": self.x,
+            "y": self.y,
+            "facet": self.facet,
+            "theory": self.theory.title,
+        }
         return cells
 
 
@@ -79,9 +96,13 @@ def applicable_rows(theory: Theory, runs: pd.DataFrame, facet: str | None = None
     parts = [(None, runs)] if facet is None else list(runs.groupby(facet))
     names = [name for name, part in parts if theory.applies(part)]
     if not names:
-        wants = [f"the columns {', '.join(theory.columns)}"] + ([f"runs with {theory.scope}"] if theory.scope else [])
+        wants = [f"the columns {', '.join(theory.columns)}"] + (
+            [f"runs with {theory.scope}"] if theory.scope else []
+        )
         which = f"any {facet} here" if facet else "all of these runs"
-        raise SweepError(f"{theory.title} is no claim about {which}. It wants {' and '.join(wants)}; keep only such.")
+        raise SweepError(
+            f"{theory.title} is no claim about {which}. It wants {' and '.join(wants)}; keep only such."
+        )
     return runs if facet is None else runs[runs[facet].isin(names)]
 
 
@@ -133,4 +154,5 @@ THEORIES = {
         ),
     )
 }
-"""What the papers say, by name. None of it depends on how patches are summed, on biases or on balanced classes."""
+"""What the papers say, by name. None of it depends on how patches are summed, on biases or on
+balanced classes."""

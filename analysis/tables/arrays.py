@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
+import xarray
 
 from analysis.tables.axes import require_columns, require_one_run_per_seed
 from analysis.tables.columns import column_info
 from sweep.errors import SweepError
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray
 
 
 def labelled(runs: pd.DataFrame, *dims: str, values: tuple[str, ...] = ("test_error",)) -> xarray.Dataset:

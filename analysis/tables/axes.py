@@ -5,15 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from analysis.tables.columns import observable_names
 from sweep.errors import SweepError
 from sweep.schema import FIXED, KINDS
 from sweep.status import Status
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DERIVED = frozenset({"a", "b", "difference", "trial_a", "trial_b"})
 """Columns of a paired table that are neither axes nor ids of the store."""

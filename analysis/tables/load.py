@@ -6,18 +6,18 @@ import json
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from analysis.tables.axes import swept
 from analysis.tables.columns import read_descriptions
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
 
 Folder = Path | str
 
@@ -74,8 +74,6 @@ def expected_trials(folder: Folder) -> int | None:
     An extended grid has more of them than the manifest of its first start; every part names the count it was made
     under.
     """
-    import pyarrow.parquet as pq
-
     info = read_manifest(folder).get("info")
     counts = [info.get("trials") if isinstance(info, dict) else None]
     for path in part_files(folder, RUNS):
@@ -97,8 +95,6 @@ def _several(folders: tuple[Folder, ...]) -> tuple[Folder, ...]:
 
 
 def _read(folder: Path, name: str, trials: Collection[int] | None = None) -> pa.Table:
-    import pyarrow as pa
-
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder. Run `python -m sweep.run GRID --out {folder}` first.")
     found = part_files(folder, name)
@@ -111,10 +107,6 @@ def _read(folder: Path, name: str, trials: Collection[int] | None = None) -> pa.
 
 def _read_part(path: Path, trials: Collection[int] | None) -> pa.Table:
     """One part, its words as dictionaries: a million rows sort twice as fast so."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     try:
         words = [field.name for field in pq.read_schema(path) if pa.types.is_string(field.type)]
         with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=words) as file:
@@ -133,8 +125,6 @@ def _by_trial(tables: list[pa.Table]) -> pa.Table:
     In Arrow, which sorts a million rows sooner than pandas; a column at a time, so that none is twice in memory for
     long.
     """
-    import pyarrow as pa
-
     rows = pa.concat_tables(tables, promote_options="permissive")
     trial = rows["trial"].to_numpy()
     order = np.argsort(trial, kind="stable")
@@ -151,8 +141,6 @@ def _by_trial(tables: list[pa.Table]) -> pa.Table:
 
 
 def _frame(tables: list[pa.Table]) -> pd.DataFrame:
-    import pyarrow as pa
-
     return pa.concat_tables(tables, promote_options="permissive").to_pandas()
 
 

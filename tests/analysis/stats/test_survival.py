@@ -11,7 +11,9 @@ import pytest
 from scipy import stats
 
 import analysis
-from analysis.stats.survival import FitTime, SignFlips, product_limit, survival_figure, wilson_interval
+from analysis.figures.survival import survival_figure
+from analysis.stats.kaplan_meier import product_limit, wilson_interval
+from analysis.stats.survival import FitTime, SignFlips
 from sweep.errors import SweepError
 
 REMISSION = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]

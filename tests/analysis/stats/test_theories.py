@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.reporting.overlay_sentences import overlay_sentences
 from analysis.stats.boundary import Boundary
-from analysis.stats.overlay import Overlay, overlay_sentences
+from analysis.stats.overlay import Overlay
 from analysis.stats.theories import THEORIES, Theory, Within
 from sweep.errors import SweepError
 
