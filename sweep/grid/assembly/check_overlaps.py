@@ -25,7 +25,9 @@ def check_overlaps(document: Document, kept: Sequence[Made]) -> None:
         for (one, first), (other, second) in _pairs(document, group):
             try:
                 example = first.meets(second, document.spend)
-                said = ", ".join(f"{name}={canonical_text(value)}" for name, value in (example or {}).items())
+                said = ", ".join(
+                    f"{name}={canonical_text(value)}" for name, value in (example or {}).items()
+                )
                 how, more = "makes a trial that {} makes too", f", with {said}" if said else ""
                 cure = "Take it out of one of them, or join the two"
             except TooManyPoints:
@@ -34,7 +36,9 @@ def check_overlaps(document: Document, kept: Sequence[Made]) -> None:
                 cure = "Give fewer values to the fields of conditions and expressions"
             if example is not None:
                 pairs = zip(flat(one.members), flat(other.members), strict=True)
-                before, path = next(((a.path, b.path) for a, b in pairs if a.path != b.path), ((), ()))
+                before, path = next(
+                    ((a.path, b.path) for a, b in pairs if a.path != b.path), ((), ())
+                )
                 twin = f"{dotted(before)} in line {document.place(before)[0]}"
                 document.complain(path, how.format(twin) + more, cure)
 
