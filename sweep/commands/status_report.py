@@ -18,8 +18,8 @@ from sweep import grid as grids
 from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.planning import plan as plans
-from sweep.planning.manifest import results_identity
 from sweep.planning.bucket import Bucket
+from sweep.planning.manifest import results_identity
 from sweep.planning.plan import Host
 from sweep.schema import RUNS
 from sweep.status import Status

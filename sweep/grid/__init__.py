@@ -8,4 +8,13 @@ from sweep.grid.fields.settings import Settings
 from sweep.grid.loader import Grid, load_grid, parse_grid
 from sweep.grid.product.block import Block
 
-__all__ = ["COORDINATES", "Block", "Grid", "Settings", "file_model", "json_schema", "load_grid", "parse_grid"]
+__all__ = [
+    "COORDINATES",
+    "Block",
+    "Grid",
+    "Settings",
+    "file_model",
+    "json_schema",
+    "load_grid",
+    "parse_grid",
+]

@@ -44,15 +44,96 @@ optax. optax.nadam optax.contrib.muon __class__ __import__ auto ambient span gra
 
 LARGE = {"lin": [1, 2, 4096]}
 VALUES: tuple[Any, ...] = (
-    *(None, True, 0, -1, 2**31, 2**62, -(2**63), 10**25, 1e-320, 1e308, math.nan, math.inf, "", "full", "\x1b[2J\n"),
-    *("optax.lars", "optax.nope", "=n", "=seed + lr", "=1/(seed+1)", "=noise*feature_noise", "=data", "=n if d else 0"),
-    *("=9**9**9", "=10**5000", f"={'9' * 1_000}", "=1/0", "=-(0/0)", "=log(0)", "=exp(10**9)", "=n*1e300", "=2**63"),
-    *(f"={'(' * 50}n{')' * 50}", f"={'-' * 70}n", f"={'+'.join(['n'] * 50)}", f"={'sqrt(' * 300}n", "=" + "[" * 999),
-    *("n < 0", "n ==", "d > 0 and seed >= 0", "noise < feature_noise", "kind", "support", "gram", "constant", "'" * 99),
-    *([], {}, [[]], [{}], [[1], 2], [1, 1.0], [0.1, None], ["full", 3], [2, 3], [3, 4, 5], ["n", "d"], ["kind"] * 99),
-    *({"range": [0, 10**18]}, {"range": [0, 1, 1e-300]}, {"range": [5, 0, -1]}, {"range": [-(2**63), 2**63 - 1]}),
-    *({"log": [1e-300, 1e300, 10**9]}, {"log": [1, 2, 2**20]}, {"log": [-1, 1, 3]}, {"log": [1, 2, math.nan]}, LARGE),
-    *({"lin": [0, 1, 10**9]}, {"lin": [-1e308, 1e308, 5]}, {"lin": [0, 1, 2.0]}, {"lin": "x"}, {"lin": [], "log": []}),
+    *(
+        None,
+        True,
+        0,
+        -1,
+        2**31,
+        2**62,
+        -(2**63),
+        10**25,
+        1e-320,
+        1e308,
+        math.nan,
+        math.inf,
+        "",
+        "full",
+        "\x1b[2J\n",
+    ),
+    *(
+        "optax.lars",
+        "optax.nope",
+        "=n",
+        "=seed + lr",
+        "=1/(seed+1)",
+        "=noise*feature_noise",
+        "=data",
+        "=n if d else 0",
+    ),
+    *(
+        "=9**9**9",
+        "=10**5000",
+        f"={'9' * 1_000}",
+        "=1/0",
+        "=-(0/0)",
+        "=log(0)",
+        "=exp(10**9)",
+        "=n*1e300",
+        "=2**63",
+    ),
+    *(
+        f"={'(' * 50}n{')' * 50}",
+        f"={'-' * 70}n",
+        f"={'+'.join(['n'] * 50)}",
+        f"={'sqrt(' * 300}n",
+        "=" + "[" * 999,
+    ),
+    *(
+        "n < 0",
+        "n ==",
+        "d > 0 and seed >= 0",
+        "noise < feature_noise",
+        "kind",
+        "support",
+        "gram",
+        "constant",
+        "'" * 99,
+    ),
+    *(
+        [],
+        {},
+        [[]],
+        [{}],
+        [[1], 2],
+        [1, 1.0],
+        [0.1, None],
+        ["full", 3],
+        [2, 3],
+        [3, 4, 5],
+        ["n", "d"],
+        ["kind"] * 99,
+    ),
+    *(
+        {"range": [0, 10**18]},
+        {"range": [0, 1, 1e-300]},
+        {"range": [5, 0, -1]},
+        {"range": [-(2**63), 2**63 - 1]},
+    ),
+    *(
+        {"log": [1e-300, 1e300, 10**9]},
+        {"log": [1, 2, 2**20]},
+        {"log": [-1, 1, 3]},
+        {"log": [1, 2, math.nan]},
+        LARGE,
+    ),
+    *(
+        {"lin": [0, 1, 10**9]},
+        {"lin": [-1e308, 1e308, 5]},
+        {"lin": [0, 1, 2.0]},
+        {"lin": "x"},
+        {"lin": [], "log": []},
+    ),
     *(
         {"range": [1, 2**24]},
         {"kind": "gd", "lr": "=n"},
@@ -72,7 +153,10 @@ def kept(text: str, seconds: float = SECONDS) -> Grid | GridError:
 
     That is the promise of `parse` for any text, with `seconds` of processor time for a file of up to 64 KiB.
     """
-    from sweep import grid, schema  # here as below, since the fuzzer instruments what is imported for the first time
+    from sweep import (
+        grid,
+        schema,
+    )  # here as below, since the fuzzer instruments what is imported for the first time
     from sweep.errors import GridError
 
     begin = time.process_time()
@@ -83,7 +167,9 @@ def kept(text: str, seconds: float = SECONDS) -> Grid | GridError:
         assert found.columns and not set(found.columns) & set(schema.KINDS), "no columns"
     except GridError as error:
         found, said = error, str(error).split("\n")
-        assert len(said) == len(error.problems) > 0, "a problem takes more than a line, or there is none"
+        assert len(said) == len(error.problems) > 0, (
+            "a problem takes more than a line, or there is none"
+        )
         for problem, line in zip(error.problems, said, strict=True):
             assert problem.line >= 1 and problem.column >= 1 and problem.what and problem.cure, (
                 f"{problem} is incomplete"
@@ -105,12 +191,20 @@ def words() -> list[str]:
     parts = [(kind, cls) for kinds in trial.FAMILIES.values() for kind, cls in kinds.items()]
     fields = [name for _, cls in parts for name in validation.declared(cls)]
     kinds = [kind for kind, _ in parts]
-    return [*dict.fromkeys([*loader._KEYS, "kind", *kinds, *fields, *expressions.FUNCTIONS, *ODD.split()])]
+    return [
+        *dict.fromkeys(
+            [*loader._KEYS, "kind", *kinds, *fields, *expressions.FUNCTIONS, *ODD.split()]
+        )
+    ]
 
 
 def edited(text: str, chance: random.Random, vocabulary: list[str]) -> str:
     """A text with some of its words, marks or lines replaced, taken out, doubled, swapped or put elsewhere."""
-    pieces = text.splitlines(keepends=True) if chance.random() < 0.2 else re.findall(r"\w+|\s+|.", text, re.DOTALL)
+    pieces = (
+        text.splitlines(keepends=True)
+        if chance.random() < 0.2
+        else re.findall(r"\w+|\s+|.", text, re.DOTALL)
+    )
     for _ in range(chance.randint(1, 4)):
         at, other = chance.randrange(len(pieces) + 1), chance.randrange(len(pieces) + 1)
         new = chance.choice([chance.choice(vocabulary), *pieces[other : other + 1]])
@@ -145,7 +239,12 @@ def edit(tree: dict[str, Any], new: Any, chance: random.Random) -> None:
             node[key] = [node[key], copy.deepcopy(new)]
         case 4:
             names = [str(path[-1]) for path in chance.choices(paths, k=chance.randint(1, 4))]
-            said = [names, [names, names[:2]], f"{names[0]} > 0", new if isinstance(new, str) else "support"]
+            said = [
+                names,
+                [names, names[:2]],
+                f"{names[0]} > 0",
+                new if isinstance(new, str) else "support",
+            ]
             tree[chance.choice(["zip", "where", "coordinates"])] = chance.choice(said)
         case _:
             node[key] = copy.deepcopy(new)
@@ -155,7 +254,13 @@ def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The paths of all values below the top, but for deep ones: a value may contain itself."""
     if len(path) == 6:
         return []
-    inner = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    inner = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list)
+        else ()
+    )
     return [each for key, value in inner for each in ((*path, key), *places(value, (*path, key)))]
 
 
@@ -221,7 +326,11 @@ def _fuzz(home: Path, seconds: int) -> None:
 
 def _note(folder: Path, data: bytes, error: Exception) -> None:
     """Keep the shortest input of each kind of finding: its error and the line of ours that it comes from."""
-    ours = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).is_relative_to(ROOT)]
+    ours = [
+        each
+        for each in traceback.extract_tb(error.__traceback__)
+        if Path(each.filename).is_relative_to(ROOT)
+    ]
     path = folder / f"{type(error).__name__}-{Path(ours[-1].filename).stem}-{ours[-1].lineno}"
     if not path.exists() or path.stat().st_size > len(data):
         path.write_bytes(data)
@@ -240,7 +349,9 @@ def main() -> None:
     """Fuzz for a while; exits with 1 where something was found."""
     parser = argparse.ArgumentParser(description="Fuzz sweep.grid.parse_grid, guided by coverage.")
     parser.add_argument("--seconds", type=int, default=600)
-    parser.add_argument("--corpus", type=Path, help="folder of inputs and findings, a temporary one by default")
+    parser.add_argument(
+        "--corpus", type=Path, help="folder of inputs and findings, a temporary one by default"
+    )
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if importlib.util.find_spec("atheris") is None:
@@ -260,7 +371,10 @@ def main() -> None:
         # A hang or a full memory ends the fuzzer, which leaves the input behind; there may be others.
         subprocess.run([*command, "--seconds", str(left)], cwd=ROOT, check=False)
     found = list(_findings(home / "findings"))
-    print("\n".join(f"{path}: {what}" for path, what in found) or f"Nothing was found; the inputs are in {home}.")
+    print(
+        "\n".join(f"{path}: {what}" for path, what in found)
+        or f"Nothing was found; the inputs are in {home}."
+    )
     sys.exit(bool(found))
 
 

@@ -9,10 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweep.grid.syntax.expressions import FUNCTIONS, ExpressionError, conjuncts, evaluate, parse_expression, simplify
+from sweep.grid.syntax.expressions import (
+    FUNCTIONS,
+    ExpressionError,
+    conjuncts,
+    evaluate,
+    parse_expression,
+    simplify,
+)
 
 N, D = np.array([1.0, 2.0, 5.0]), np.array([4.0, 9.0, 16.0])
-COLUMNS = {"n": N, "d": D, "bias": np.array([True, False, True]), "optimizer": np.array(["gd", "adam", "gd"], object)}
+COLUMNS = {
+    "n": N,
+    "d": D,
+    "bias": np.array([True, False, True]),
+    "optimizer": np.array(["gd", "adam", "gd"], object),
+}
 
 VALUES = [
     ("sqrt(d) / n**2", np.sqrt(D) / N**2),
@@ -20,7 +32,10 @@ VALUES = [
     ("-n + +d", D - N),
     ("d // n % 3", D // N % 3),
     ("min(n, d, 3) + max(n, 2)", np.minimum(N, 3) + np.maximum(N, 2)),
-    ("floor(n / 2) + ceil(n / 2) + round(n / 4)", np.floor(N / 2) + np.ceil(N / 2) + np.rint(N / 4)),
+    (
+        "floor(n / 2) + ceil(n / 2) + round(n / 4)",
+        np.floor(N / 2) + np.ceil(N / 2) + np.rint(N / 4),
+    ),
     ("log(exp(n)) - abs(-n)", np.zeros(3)),
     ("1 < n <= 5 and d != 16", [False, True, False]),
     ("n > 4 or not d > 4", [True, False, True]),
@@ -119,12 +134,17 @@ def test_known_words_decide_early():
     assert simplify(either, {"model": "linear"}).names == ()
     assert evaluate(simplify(either, {"model": "linear"}), {}) == True  # noqa: E712
     assert simplify(either, {"model": "cnn"}).names == ("width",)
-    assert simplify(parse_expression("not (model == 'cnn' and n > 1)"), {"model": "cnn"}).names == ("n",)
+    assert simplify(parse_expression("not (model == 'cnn' and n > 1)"), {"model": "cnn"}).names == (
+        "n",
+    )
     assert simplify(parse_expression("model != 'cnn' and n > 1"), {"model": "cnn"}).names == ()
 
 
 def test_conditions_fall_apart_at_and():
-    assert [each.names for each in conjuncts(parse_expression("n > 1 and (d > 1 and bias) and (n > 1 or d > 2)"))] == [
+    assert [
+        each.names
+        for each in conjuncts(parse_expression("n > 1 and (d > 1 and bias) and (n > 1 or d > 2)"))
+    ] == [
         ("n",),
         ("d",),
         ("bias",),
@@ -147,10 +167,13 @@ LEAVES = st.sampled_from(["n", "d", "2", "0.5", "3"])
 TREES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
-        st.tuples(inner, st.sampled_from(["+", "-", "*", "/"]), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
-        st.tuples(st.sampled_from(["sqrt(abs({}))", "exp(-abs({}))", "floor({})", "-{}", "min({}, 1)"]), inner).map(
-            lambda t: t[0].format(t[1])
+        st.tuples(inner, st.sampled_from(["+", "-", "*", "/"]), inner).map(
+            lambda t: f"({t[0]} {t[1]} {t[2]})"
         ),
+        st.tuples(
+            st.sampled_from(["sqrt(abs({}))", "exp(-abs({}))", "floor({})", "-{}", "min({}, 1)"]),
+            inner,
+        ).map(lambda t: t[0].format(t[1])),
     ),
     max_leaves=8,
 )
@@ -160,7 +183,10 @@ TREES = st.recursive(
 @given(TREES)
 def test_as_python_computes_it(text):
     found = evaluate(parse_expression(text), {"n": N, "d": D})
-    names = {name: getattr(math, name) for name in ("sqrt", "exp", "floor")} | {"abs": abs, "min": min}
+    names = {name: getattr(math, name) for name in ("sqrt", "exp", "floor")} | {
+        "abs": abs,
+        "min": min,
+    }
     for place, (n, d) in enumerate(zip(N, D, strict=True)):
         try:
             expected = eval(text, {**names, "n": float(n), "d": float(d)})

@@ -63,7 +63,9 @@ def listing(found: grid.Grid) -> list[dict[str, object]]:
             values, (trials, problems) = block.values(chunk), block.ids(chunk)
             for at in range(len(chunk)):
                 row = {name: column[at] for name, column in values.items()}
-                rows.append({**block.kinds, **row, "trial": int(trials[at]), "problem": int(problems[at])})
+                rows.append(
+                    {**block.kinds, **row, "trial": int(trials[at]), "problem": int(problems[at])}
+                )
     return rows
 
 
@@ -117,9 +119,13 @@ def test_every_kind_makes_a_grid_and_a_trial():
     for optimizer, cls in trial.FAMILIES["optimizer"].items():
         assert cls is not None
         for data, model in itertools.product(trial.FAMILIES["data"], trial.FAMILIES["model"]):
-            block = grid_of(data=data, model={"kind": model}, optimizer={"kind": optimizer, "lr": 1}).blocks[0]
+            block = grid_of(
+                data=data, model={"kind": model}, optimizer={"kind": optimizer, "lr": 1}
+            ).blocks[0]
             values = {
-                name: column[0].item() for name, column in block.values(np.array([0])).items() if column.dtype != object
+                name: column[0].item()
+                for name, column in block.values(np.array([0])).items()
+                if column.dtype != object
             }
             assert trial.build_trial(block.kinds, values).seed == 0
 
@@ -154,14 +160,18 @@ FORMS = [
 def test_forms_of_values(fields, name, expected):
     found = [row[name] for row in listing(grid_of(data={"kind": "feature_noise", **fields}))]
     assert found == expected
-    assert {type(value.item()) for value in found} == {type(value) for value in expected} or name == "noise"
+    assert {type(value.item()) for value in found} == {
+        type(value) for value in expected
+    } or name == "noise"
 
 
 def test_epochs_and_steps_are_both_columns():
     given = grid_of(train={"epochs": [1, 2.5], "batch_size": [60, "full"]})
     found = [(row["epochs"], row["batch_size"], row["steps"]) for row in listing(given)]
     assert found == [(1, 60, 4), (1, 200, 1), (2.5, 60, 10), (2.5, 200, 2)]
-    assert [row["epochs"] for row in listing(grid_of(train={"steps": 8, "batch_size": 50}))] == [2.0]
+    assert [row["epochs"] for row in listing(grid_of(train={"steps": 8, "batch_size": 50}))] == [
+        2.0
+    ]
 
 
 def test_null_leaves_an_optional_field_out():
@@ -173,7 +183,11 @@ def test_null_leaves_an_optional_field_out():
 
 
 def test_nested_unions_multiply():
-    schedule = ["constant", {"kind": "power", "exponent": [0.5, 1]}, {"kind": "cosine", "decay_steps": "=steps"}]
+    schedule = [
+        "constant",
+        {"kind": "power", "exponent": [0.5, 1]},
+        {"kind": "cosine", "decay_steps": "=steps"},
+    ]
     found = grid_of(optimizer={"kind": "gd", "lr": [0.1, 0.2], "schedule": schedule})
     assert [(block.kinds["schedule"], block.size) for block in found.blocks] == [
         ("constant", 2),
@@ -187,20 +201,33 @@ def test_nested_unions_multiply():
 
 def test_axes_lie_in_the_order_of_the_file():
     optimizer = {"kind": "gd", "schedule": {"kind": "power", "exponent": [0, 1]}, "lr": [1, 2]}
-    found = grid_of(seed=[5, 6], optimizer=optimizer, data={"kind": "feature_noise", "d": [500, 600], "n": [7, 8]})
-    rows = [tuple(row[name] for name in ("d", "n", "exponent", "lr", "seed")) for row in listing(found)]
+    found = grid_of(
+        seed=[5, 6],
+        optimizer=optimizer,
+        data={"kind": "feature_noise", "d": [500, 600], "n": [7, 8]},
+    )
+    rows = [
+        tuple(row[name] for name in ("d", "n", "exponent", "lr", "seed")) for row in listing(found)
+    ]
     assert rows == list(itertools.product([500, 600], [7, 8], [0, 1], [1, 2], [5, 6]))
 
 
 def test_zip_varies_fields_together():
     found = grid_of(
         seed=[0, 1, 2],
-        data={"kind": "feature_noise", "n": [10, 20, 10], "d": [500, 500, 600], "noise": [0.1, 0.2]},
+        data={
+            "kind": "feature_noise",
+            "n": [10, 20, 10],
+            "d": [500, 500, 600],
+            "noise": [0.1, 0.2],
+        },
         model={"kind": "cnn", "width": [2, 4]},
         zip=[["n", "d", "seed"], ["width", "noise"]],
     )
     rows = [(row["n"], row["d"], row["seed"], row["noise"], row["width"]) for row in listing(found)]
-    assert rows == [(*a, *b) for a in [(10, 500, 0), (20, 500, 1), (10, 600, 2)] for b in [(0.1, 2), (0.2, 4)]]
+    assert rows == [
+        (*a, *b) for a in [(10, 500, 0), (20, 500, 1), (10, 600, 2)] for b in [(0.1, 2), (0.2, 4)]
+    ]
 
 
 def test_conditions_on_kinds_decide_where_a_field_is_asked():
@@ -214,29 +241,45 @@ def test_conditions_on_kinds_decide_where_a_field_is_asked():
 
 def test_a_block_that_keeps_nothing_is_left_out():
     optimizer = [{"kind": "gd", "lr": 1}, {"kind": "adam", "lr": 1}]
-    assert [block.kinds["optimizer"] for block in grid_of(optimizer=optimizer, where="optimizer == 'adam'").blocks] == [
-        "adam"
-    ]
+    assert [
+        block.kinds["optimizer"]
+        for block in grid_of(optimizer=optimizer, where="optimizer == 'adam'").blocks
+    ] == ["adam"]
 
 
 def test_what_kinds_drop_need_not_have_the_fields():
     models = [{"kind": "cnn", "width": [2, 4]}, {"kind": "linear"}]
-    found = grid_of(model=models, optimizer={"kind": "gd", "lr": "=1 / width"}, where="model != 'linear'")
+    found = grid_of(
+        model=models, optimizer={"kind": "gd", "lr": "=1 / width"}, where="model != 'linear'"
+    )
     assert [row["lr"] for row in listing(found)] == [0.5, 0.25]
     found = grid_of(model=models, where="model == 'linear' or width < 4")
     assert [block.size for block in found.blocks] == [1, 1]
 
 
 def test_what_where_drops_need_not_be_valid():
-    found = grid_of(data={"kind": "feature_noise", "n": [5, 6, 7], "noise": "=1 / (n - 5)"}, where="n != 5")
+    found = grid_of(
+        data={"kind": "feature_noise", "n": [5, 6, 7], "noise": "=1 / (n - 5)"}, where="n != 5"
+    )
     assert [row["noise"] for row in listing(found)] == [1.0, 0.5]
-    found = grid_of(data={"kind": "feature_noise", "sparsity": [50, 500], "d": [100, 1000]}, where="sparsity < d")
+    found = grid_of(
+        data={"kind": "feature_noise", "sparsity": [50, 500], "d": [100, 1000]},
+        where="sparsity < d",
+    )
     assert found.size == 3
 
 
 def test_statics_number_what_occurs():
-    data = {"kind": "feature_noise", "n": [10, 20], "d": [500, 600], "noise": [0.1, 0.2], "sparsity": "=d / 100"}
-    block = grid_of(data=data, where="n < 20 or d > 500", train={"batch_size": "=n / 2"}, seed=[0, 1]).blocks[0]
+    data = {
+        "kind": "feature_noise",
+        "n": [10, 20],
+        "d": [500, 600],
+        "noise": [0.1, 0.2],
+        "sparsity": "=d / 100",
+    }
+    block = grid_of(
+        data=data, where="n < 20 or d > 500", train={"batch_size": "=n / 2"}, seed=[0, 1]
+    ).blocks[0]
     rows = next(block.rows())
     codes, combinations = block.statics(rows)
     assert codes.dtype == np.int64
@@ -253,17 +296,32 @@ def test_statics_number_what_occurs():
 
 @pytest.mark.parametrize(
     ("optimizer", "fewer"),
-    [("gd", "span"), ("momentum", "span"), ("nesterov", "span"), ("sign_sgd", "ambient"), ("adam", "ambient")],
+    [
+        ("gd", "span"),
+        ("momentum", "span"),
+        ("nesterov", "span"),
+        ("sign_sgd", "ambient"),
+        ("adam", "ambient"),
+    ],
 )
 @pytest.mark.parametrize("data", ["signal_noise", "feature_noise", "separable"])
-def test_coordinates_are_those_of_the_span_where_it_is_smaller(data: str, optimizer: str, fewer: str):
+def test_coordinates_are_those_of_the_span_where_it_is_smaller(
+    data: str, optimizer: str, fewer: str
+):
     """One noise vector a point: n of them span at most n dimensions, which is less than d for n <= d only."""
-    sizes = {"kind": data, "n": [5, 6, 7], "d": 6, **({"sparsity": 2} if data == "feature_noise" else {})}
+    sizes = {
+        "kind": data,
+        "n": [5, 6, 7],
+        "d": 6,
+        **({"sparsity": 2} if data == "feature_noise" else {}),
+    }
     block = grid_of(data=sizes, optimizer={"kind": optimizer, "lr": 0.1}).blocks[0]
     rows = next(block.rows())
     found = zip(block.values(rows)["n"], block.columns(rows)["coordinates"], strict=True)
     assert dict(found) == {5: fewer, 6: fewer, 7: "ambient"}
-    asked = grid_of(data=sizes, optimizer={"kind": optimizer, "lr": 0.1}, coordinates="ambient").blocks[0]
+    asked = grid_of(
+        data=sizes, optimizer={"kind": optimizer, "lr": 0.1}, coordinates="ambient"
+    ).blocks[0]
     assert set(asked.columns(rows)["coordinates"]) == {"ambient"}
 
 
@@ -272,7 +330,8 @@ def test_coordinates_are_no_part_of_a_trial_unless_its_draws_are_others():
     data = {"kind": "signal_noise", "n": 6, "d": [12, 24]}
     rows = np.arange(2)
     ids = {
-        each: grid_of(data=data, coordinates=each).blocks[0].ids(rows) for each in ("auto", "ambient", "span", "gram")
+        each: grid_of(data=data, coordinates=each).blocks[0].ids(rows)
+        for each in ("auto", "ambient", "span", "gram")
     }
     for each in ("ambient", "span"):
         np.testing.assert_array_equal(ids[each], ids["auto"])
@@ -286,13 +345,17 @@ LISTS = {
     "n": st.lists(st.sampled_from([5, 10, 20, 200]), min_size=1, max_size=3, unique=True),
     "d": st.lists(st.sampled_from([200, 500, 1000]), min_size=1, max_size=3, unique=True),
     "sparsity": st.lists(st.sampled_from([10, 50, 100]), min_size=1, max_size=2, unique=True),
-    "feature_noise": st.lists(st.sampled_from([0.0, 0.1, 0.2]), min_size=1, max_size=3, unique=True),
+    "feature_noise": st.lists(
+        st.sampled_from([0.0, 0.1, 0.2]), min_size=1, max_size=3, unique=True
+    ),
     "balanced": st.lists(st.booleans(), min_size=1, max_size=2, unique=True),
 }
 WHERES = {
     "n < 100": lambda v: v["n"] < 100,
     "sparsity * 4 < d and n > 5": lambda v: v["sparsity"] * 4 < v["d"] and v["n"] > 5,
-    "n * feature_noise <= 2 or seed == 1": lambda v: v["n"] * v["feature_noise"] <= 2 or v["seed"] == 1,
+    "n * feature_noise <= 2 or seed == 1": lambda v: (
+        v["n"] * v["feature_noise"] <= 2 or v["seed"] == 1
+    ),
     "balanced and optimizer == 'adam'": lambda v: v["balanced"] and v["optimizer"] == "adam",
     "width > n / 5 or lr > 0.5": lambda v: v["width"] > v["n"] / 5 or v["lr"] > 0.5,
 }
@@ -348,7 +411,11 @@ def listed(sweep: dict[str, object], pair: tuple[str, ...] = ()) -> list[dict[st
 @settings(max_examples=60, deadline=None)
 @given(SWEEPS)
 def test_points_are_those_of_nested_loops(sweep):
-    pair = ("n", "width") if sweep["zipped"] and len(sweep["data"].get("n", [])) == len(sweep["width"]) > 1 else ()
+    pair = (
+        ("n", "width")
+        if sweep["zipped"] and len(sweep["data"].get("n", [])) == len(sweep["width"]) > 1
+        else ()
+    )
     expected = listed(sweep, pair)
     text = yaml.safe_dump({**written(sweep), "zip": list(pair)}, sort_keys=False)
     if not expected:
@@ -388,7 +455,11 @@ def ids_by_hand(row: dict[str, object]) -> tuple[int, int]:
 def term(name: str, value: object) -> int:
     value = value.item() if isinstance(value, np.generic) else value
     text = (
-        str(value).lower() if isinstance(value, bool) else f"{value:.12g}" if isinstance(value, float) else str(value)
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"{value:.12g}"
+        if isinstance(value, float)
+        else str(value)
     )
     return int.from_bytes(hashlib.blake2b(f"{name}={text}".encode()).digest()[:8], "little")
 
@@ -410,7 +481,11 @@ def test_order_in_the_file_does_not_matter(sweep, random):
             items = [(key, shuffled(value)) for key, value in tree.items()]
             random.shuffle(items)
             return dict(items)
-        return random.sample([shuffled(each) for each in tree], len(tree)) if isinstance(tree, list) else tree
+        return (
+            random.sample([shuffled(each) for each in tree], len(tree))
+            if isinstance(tree, list)
+            else tree
+        )
 
     once, again = written(plain), shuffled(written(plain))
     assert sorted(trials(grid_of(**once))) == sorted(trials(grid_of(**again)))
@@ -428,14 +503,22 @@ def test_a_written_default_changes_nothing():
     plain = listing(grid_of())
     full = grid_of(
         seed=0,
-        data={"kind": "feature_noise", "n": 200.0, "noise": 0.1, "feature_noise": 0.2, "balanced": True},
+        data={
+            "kind": "feature_noise",
+            "n": 200.0,
+            "noise": 0.1,
+            "feature_noise": 0.2,
+            "balanced": True,
+        },
         model={"kind": "cnn", "width": 20, "readout": "sum"},
         objective={"kind": "logistic", "l2": 0},
         optimizer={"kind": "gd", "lr": 1e-1, "schedule": {"kind": "constant"}},
         train={"steps": 1e4, "batch_size": 200, "target_loss": None},
     )
     assert [row["trial"] for row in plain] == trials(full)
-    assert trials(grid_of(optimizer={"kind": "gd", "lr": 0.1, "schedule": "constant"})) == trials(full)
+    assert trials(grid_of(optimizer={"kind": "gd", "lr": 0.1, "schedule": "constant"})) == trials(
+        full
+    )
     assert trials(grid_of(train={"epochs": 10_000})) == trials(full)
     assert trials(grid_of(data={"kind": "feature_noise", "snr": 1})) == trials(full)
     assert trials(grid_of(data={"kind": "feature_noise", "noise": 0.1 + 1e-17})) == trials(full)
@@ -447,7 +530,9 @@ def test_problem_pairs_what_shares_data_and_first_weights():
         {"kind": "gd", "lr": [0.1, 0.2]},
         {"kind": "adam", "lr": 0.1, "schedule": {"kind": "power", "exponent": [0.5, 1]}},
     ]
-    rows = listing(grid_of(optimizer=optimizer, train=[{"steps": 5}, {"batch_size": 10}], seed=[0, 1]))
+    rows = listing(
+        grid_of(optimizer=optimizer, train=[{"steps": 5}, {"batch_size": 10}], seed=[0, 1])
+    )
     by_seed = {seed: {row["problem"] for row in rows if row["seed"] == seed} for seed in (0, 1)}
     assert len(rows) == 16
     assert all(len(problems) == 1 for problems in by_seed.values())
@@ -527,9 +612,15 @@ def test_kept_rows_are_those_of_a_full_mask(data):
     space = Space(sizes)
     full, masks = np.ones(sizes, bool), []
     for _ in range(data.draw(st.integers(0, 3))):
-        axes = tuple(sorted(data.draw(st.sets(st.integers(0, len(sizes) - 1), max_size=3)))) if sizes else ()
+        axes = (
+            tuple(sorted(data.draw(st.sets(st.integers(0, len(sizes) - 1), max_size=3))))
+            if sizes
+            else ()
+        )
         shape = space.shape(axes)
-        bits = data.draw(st.lists(st.booleans(), min_size=math.prod(shape), max_size=math.prod(shape)))
+        bits = data.draw(
+            st.lists(st.booleans(), min_size=math.prod(shape), max_size=math.prod(shape))
+        )
         masks.append((axes, np.array(bits, bool).reshape(shape)))
         full &= space.spread(masks[-1][1].ravel(), axes, tuple(range(len(sizes))))
     kept = Selection(space, masks)
@@ -561,7 +652,9 @@ class Toy(AbstractModel):
 class Paced(Toy):
     """A model of a plugin that takes a family which optimizers take too."""
 
-    pace: object = nested("schedule", trial.FAMILIES["schedule"]["power"](exponent=0.25), doc="a schedule")
+    pace: object = nested(
+        "schedule", trial.FAMILIES["schedule"]["power"](exponent=0.25), doc="a schedule"
+    )
 
 
 @part
@@ -569,7 +662,9 @@ class Decaying(AbstractOptimizer):
     """An optimizer whose default schedule is not the schedule's own default."""
 
     lr: Scalar = lane(above=0, doc="step size")
-    schedule: object = nested("schedule", trial.FAMILIES["schedule"]["power"](exponent=0.25), doc="a schedule")
+    schedule: object = nested(
+        "schedule", trial.FAMILIES["schedule"]["power"](exponent=0.25), doc="a schedule"
+    )
 
     def transform(self):
         raise NotImplementedError
@@ -579,7 +674,9 @@ def test_kinds_of_plugins(monkeypatch):
     monkeypatch.setitem(trial.FAMILIES["model"], "toy", Toy)
     optax = {"kind": "optax.nadam", "lr": [0.1, 0.2], "b1": 0.8}
     found = grid_of(model={"kind": "toy", "depth": [3, 4], "copy": 2}, optimizer=optax)
-    assert [(row["depth"], row["copy"]) for row in listing(found)] == [(3, 2.0)] * 2 + [(4, 2.0)] * 2
+    assert [(row["depth"], row["copy"]) for row in listing(found)] == [(3, 2.0)] * 2 + [
+        (4, 2.0)
+    ] * 2
     assert "toy" in json.dumps(grid.json_schema())
     monkeypatch.setitem(trial.FAMILIES["model"], "paced", Paced)
     with pytest.raises(GridError, match="a second schedule"):
@@ -593,8 +690,12 @@ def test_a_default_part_with_numbers_of_its_own(monkeypatch):
     row = listing(plain)[0]
     assert (row["schedule"], row["exponent"], row["shift"]) == ("power", 0.25, 1.0)
     power = {"kind": "power", "exponent": 0.25}
-    assert trials(grid_of(optimizer={"kind": "decaying", "lr": 1, "schedule": power})) == trials(plain)
-    assert trials(grid_of(optimizer={"kind": "decaying", "lr": 1, "schedule": "power"})) != trials(plain)
+    assert trials(grid_of(optimizer={"kind": "decaying", "lr": 1, "schedule": power})) == trials(
+        plain
+    )
+    assert trials(grid_of(optimizer={"kind": "decaying", "lr": 1, "schedule": "power"})) != trials(
+        plain
+    )
 
 
 def test_the_schema_describes_the_parts():
@@ -611,13 +712,30 @@ def test_the_schema_describes_the_parts():
 
 def test_the_model_of_files_takes_what_is_written():
     model = grid.file_model()
-    assert model.model_validate(yaml.safe_load(EXAMPLE.replace("1e4", "10000").replace("5e-5", "0.00005")))
+    assert model.model_validate(
+        yaml.safe_load(EXAMPLE.replace("1e4", "10000").replace("5e-5", "0.00005"))
+    )
     schedule = [{"kind": "power", "exponent": {"lin": [0, 1, 2]}}, "constant"]
     model.model_validate(
-        {**BASE, "optimizer": {"kind": "optax.nadam", "lr": 1}, "where": ["n > 1"], "zip": [["n", "d"]]}
+        {
+            **BASE,
+            "optimizer": {"kind": "optax.nadam", "lr": 1},
+            "where": ["n > 1"],
+            "zip": [["n", "d"]],
+        }
     )
-    model.model_validate({**BASE, "optimizer": {"kind": "gd", "lr": "=1/n", "schedule": schedule}, "data": "separable"})
-    for wrong in ({"data": {"kind": "feature_noise", "n": 0}}, {"optimizer": {"kind": "gd"}}, {"seeds": 3}):
+    model.model_validate(
+        {
+            **BASE,
+            "optimizer": {"kind": "gd", "lr": "=1/n", "schedule": schedule},
+            "data": "separable",
+        }
+    )
+    for wrong in (
+        {"data": {"kind": "feature_noise", "n": 0}},
+        {"optimizer": {"kind": "gd"}},
+        {"seeds": 3},
+    ):
         with pytest.raises(ValidationError):
             model.model_validate({**BASE, **wrong})
 

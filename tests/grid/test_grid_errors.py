@@ -50,13 +50,55 @@ def without(*keys: str) -> str:
 BAD = [
     # Names that do not exist.
     (text_of(seeds="3"), 5, 1, "seeds", "not a key of a grid", "Did you mean seed?"),
-    (text_of(data="{kind: feature_nois}"), 2, 14, "data.kind", "no data 'feature_nois'", "Did you mean feature_noise?"),
-    (text_of(data="feature_nois"), 2, 7, "data", "no data 'feature_nois'", "There is feature_noise, signal_noise"),
-    (data("sparsty: 3"), 2, 29, "data.sparsty", "not a field of data feature_noise", "Did you mean sparsity?"),
+    (
+        text_of(data="{kind: feature_nois}"),
+        2,
+        14,
+        "data.kind",
+        "no data 'feature_nois'",
+        "Did you mean feature_noise?",
+    ),
+    (
+        text_of(data="feature_nois"),
+        2,
+        7,
+        "data",
+        "no data 'feature_nois'",
+        "There is feature_noise, signal_noise",
+    ),
+    (
+        data("sparsty: 3"),
+        2,
+        29,
+        "data.sparsty",
+        "not a field of data feature_noise",
+        "Did you mean sparsity?",
+    ),
     (data("width: 3"), 2, 29, "data.width", "not a field of data", "It is a field of model"),
-    (text_of(train="{kind: x}"), 5, 9, "train.kind", "not a field of train", "There is steps, batch_size"),
-    (optimizer("{kind: optax.nope, lr: 1}"), 4, 19, "optimizer.kind", "no optimizer 'optax.nope'", "optax.NAME is any"),
-    (optimizer("{kind: optax.nadam, lr: 1, b3: 1}"), 4, 39, "optimizer.b3", "not a field", "There is lr, b1, b2"),
+    (
+        text_of(train="{kind: x}"),
+        5,
+        9,
+        "train.kind",
+        "not a field of train",
+        "There is steps, batch_size",
+    ),
+    (
+        optimizer("{kind: optax.nope, lr: 1}"),
+        4,
+        19,
+        "optimizer.kind",
+        "no optimizer 'optax.nope'",
+        "optax.NAME is any",
+    ),
+    (
+        optimizer("{kind: optax.nadam, lr: 1, b3: 1}"),
+        4,
+        39,
+        "optimizer.b3",
+        "not a field",
+        "There is lr, b1, b2",
+    ),
     (
         optimizer("{kind: gd, lr: 1, schedule: {kind: poer}}"),
         4,
@@ -65,8 +107,22 @@ BAD = [
         "no schedule 'poer'",
         "Did you mean power?",
     ),
-    (text_of(record="{tset: true}"), 5, 10, "record.tset", "not a key of record", "Did you mean test?"),
-    (data("noise: {lgo: [1, 2, 3]}"), 2, 37, "data.noise.lgo", "expected one of log, lin", "{log: [first, last"),
+    (
+        text_of(record="{tset: true}"),
+        5,
+        10,
+        "record.tset",
+        "not a key of record",
+        "Did you mean test?",
+    ),
+    (
+        data("noise: {lgo: [1, 2, 3]}"),
+        2,
+        37,
+        "data.noise.lgo",
+        "expected one of log, lin",
+        "{log: [first, last",
+    ),
     # What is missing.
     (without("name"), 1, 1, "name", "is missing", "Write name:"),
     (without("data"), 1, 1, "data", "is missing", "There is feature_noise"),
@@ -84,29 +140,78 @@ BAD = [
         "Give warmup a value",
     ),
     # Wrong types.
-    (optimizer("{kind: [gd, adam], lr: 1}"), 4, 19, "optimizer.kind", "expected a word", "as a list of mappings"),
+    (
+        optimizer("{kind: [gd, adam], lr: 1}"),
+        4,
+        19,
+        "optimizer.kind",
+        "expected a word",
+        "as a list of mappings",
+    ),
     (text_of(data="3"), 2, 7, "data", "expected a mapping, got 3", "Write data: {kind:"),
-    (text_of(data="[{kind: feature_noise}, 3]"), 2, 31, "data[1]", "expected a mapping", "Write data: {kind:"),
+    (
+        text_of(data="[{kind: feature_noise}, 3]"),
+        2,
+        31,
+        "data[1]",
+        "expected a mapping",
+        "Write data: {kind:",
+    ),
     (text_of(train="5"), 5, 8, "train", "expected a mapping, got 5", "Write train: {field: value}"),
     (data("n: 2.5"), 2, 32, "data.n", "expected a whole number, got 2.5", "Write a whole number"),
-    (data("n: [1, true]"), 2, 36, "data.n[1]", "expected a whole number, got true", "Write a whole number"),
+    (
+        data("n: [1, true]"),
+        2,
+        36,
+        "data.n[1]",
+        "expected a whole number, got true",
+        "Write a whole number",
+    ),
     (data("n: '3'"), 2, 32, "data.n", "expected a whole number, got '3'", "without quotes"),
     (data("noise: null"), 2, 36, "data.noise", "got null", "leave the field out"),
     (data("noise: [[1]]"), 2, 37, "data.noise[0]", "got a list", "a list of scalars"),
     (data("noise: .nan"), 2, 36, "data.noise", "nan is not a finite number", "finite"),
     (data("noise: 1e999"), 2, 36, "data.noise", "inf is not a finite number", "finite"),
     (model("bias: 1"), 3, 26, "model.bias", "expected true or false, got 1", "Write true or false"),
-    (model("bias: yes"), 3, 26, "model.bias", "expected true or false, got 'yes'", "Write true or false"),
+    (
+        model("bias: yes"),
+        3,
+        26,
+        "model.bias",
+        "expected true or false, got 'yes'",
+        "Write true or false",
+    ),
     (model("readout: 3"), 3, 29, "model.readout", "expected a word", "Take one of sum, mean"),
-    (model("readout: men"), 3, 29, "model.readout", "'men' is none of its words", "Did you mean mean?"),
+    (
+        model("readout: men"),
+        3,
+        29,
+        "model.readout",
+        "'men' is none of its words",
+        "Did you mean mean?",
+    ),
     (model("width: [1, '=n']"), 3, 31, "model.width[1]", "got '=n'", "stand alone"),
     (text_of(name="a/b"), 1, 7, "name", "cannot name a folder", "letters, digits"),
     (text_of(name="3"), 1, 7, "name", "3 cannot name a folder", "letters, digits"),
     (text_of(description="[1]"), 5, 14, "description", "expected text", "in quotes"),
     (text_of(record="3"), 5, 9, "record", "expected a mapping", "record: {points: 32"),
     (text_of(record="{test: 1}"), 5, 16, "record.test", "expected true or false", "true or false"),
-    (text_of(test_points="many"), 5, 14, "test_points", "expected a whole number", "without quotes"),
-    (text_of(coordinates="spam"), 5, 14, "coordinates", "'spam' is none of its words", "There is auto, ambient"),
+    (
+        text_of(test_points="many"),
+        5,
+        14,
+        "test_points",
+        "expected a whole number",
+        "without quotes",
+    ),
+    (
+        text_of(coordinates="spam"),
+        5,
+        14,
+        "coordinates",
+        "'spam' is none of its words",
+        "There is auto, ambient",
+    ),
     (text_of(where="3"), 5, 8, "where", "expected text, got 3", "condition in quotes"),
     (text_of(where="[n > 1, 3]"), 5, 16, "where[1]", "expected text", "condition in quotes"),
     # Bounds.
@@ -125,20 +230,90 @@ BAD = [
     (text_of(record="{points: -1}"), 5, 18, "record.points", "-1 is not at least 0", "at least 0"),
     (text_of(test_points="-1"), 5, 14, "test_points", "-1 is not at least 0", "at least 0"),
     # Lists of numbers.
-    (data("noise: {log: [0, 1, 3]}"), 2, 42, "data.noise.log", "log needs ends above 0", "{log: [first, last, count]}"),
-    (data("noise: {log: [1, 2]}"), 2, 42, "data.noise.log", "takes a list of 3 numbers", "{log: [first, last, count]}"),
-    (data("noise: {lin: [1, 2, 2.5]}"), 2, 42, "data.noise.lin", "count has to be a whole number", "{lin:"),
-    (data("noise: {lin: [1, 2, 0]}"), 2, 42, "data.noise.lin", "count has to be a whole number from 1", "{lin:"),
-    (data("noise: {lin: [1, x, 3]}"), 2, 42, "data.noise.lin", "expected a number, got 'x'", "{lin:"),
+    (
+        data("noise: {log: [0, 1, 3]}"),
+        2,
+        42,
+        "data.noise.log",
+        "log needs ends above 0",
+        "{log: [first, last, count]}",
+    ),
+    (
+        data("noise: {log: [1, 2]}"),
+        2,
+        42,
+        "data.noise.log",
+        "takes a list of 3 numbers",
+        "{log: [first, last, count]}",
+    ),
+    (
+        data("noise: {lin: [1, 2, 2.5]}"),
+        2,
+        42,
+        "data.noise.lin",
+        "count has to be a whole number",
+        "{lin:",
+    ),
+    (
+        data("noise: {lin: [1, 2, 0]}"),
+        2,
+        42,
+        "data.noise.lin",
+        "count has to be a whole number from 1",
+        "{lin:",
+    ),
+    (
+        data("noise: {lin: [1, x, 3]}"),
+        2,
+        42,
+        "data.noise.lin",
+        "expected a number, got 'x'",
+        "{lin:",
+    ),
     (data("noise: {lin: [1, 2, 1e9]}"), 2, 42, "data.noise.lin", "from 1 to 1048576", "{lin:"),
-    (data("noise: {lin: [0, 1e308, 3], log: 1}"), 2, 36, "data.noise", "expected one of log", "Write {log:"),
-    (data("n: {range: [5, 5]}"), 2, 40, "data.n.range", "the range is empty", "{range: [first, end, step]}"),
+    (
+        data("noise: {lin: [0, 1e308, 3], log: 1}"),
+        2,
+        36,
+        "data.noise",
+        "expected one of log",
+        "Write {log:",
+    ),
+    (
+        data("n: {range: [5, 5]}"),
+        2,
+        40,
+        "data.n.range",
+        "the range is empty",
+        "{range: [first, end, step]}",
+    ),
     (data("n: {range: [1, 5, 0]}"), 2, 40, "data.n.range", "the step is 0", "{range:"),
     (data("n: {range: [1, 5, 0.5]}"), 2, 40, "data.n.range", "needs whole numbers", "{range:"),
     (data("n: {range: [1, 99999999999]}"), 2, 40, "data.n.range", "more than", "{range:"),
-    (data("balanced: {range: [0, 2]}"), 2, 39, "data.balanced", "expected true or false", "Write a list"),
-    (data("noise: [0.1, 0.2, 0.1]"), 2, 47, "data.noise[2]", "values 1 and 3 of noise make the same", "Take one"),
-    (data("noise: [0.1, 0.1000000000000001]"), 2, 42, "data.noise[1]", "make the same trials", "Take one"),
+    (
+        data("balanced: {range: [0, 2]}"),
+        2,
+        39,
+        "data.balanced",
+        "expected true or false",
+        "Write a list",
+    ),
+    (
+        data("noise: [0.1, 0.2, 0.1]"),
+        2,
+        47,
+        "data.noise[2]",
+        "values 1 and 3 of noise make the same",
+        "Take one",
+    ),
+    (
+        data("noise: [0.1, 0.1000000000000001]"),
+        2,
+        42,
+        "data.noise[1]",
+        "make the same trials",
+        "Take one",
+    ),
     (data("n: {log: [1, 3, 10]}"), 2, 32, "data.n", "make the same trials", "Take one"),
     (text_of(seed="[1, 1]"), 5, 11, "seed[1]", "make the same trials", "Take one"),
     (
@@ -149,7 +324,14 @@ BAD = [
         "make the same trials",
         "Take one",
     ),
-    (text_of(train="{batch_size: [full, 200]}"), 5, 28, "train.batch_size[1]", "make the same trials", "Take one"),
+    (
+        text_of(train="{batch_size: [full, 200]}"),
+        5,
+        28,
+        "train.batch_size[1]",
+        "make the same trials",
+        "Take one",
+    ),
     (
         text_of(train="{target_loss: [null, 0.1]}"),
         5,
@@ -160,15 +342,57 @@ BAD = [
     ),
     # Expressions.
     (data("noise: '=1/m'"), 2, 36, "data.noise", "there is no field m", "There is data, n, d"),
-    (data("n: '=__import__(1)'"), 2, 32, "data.n", "`__import__` is not a function", "Use numbers, field names"),
-    (data("noise: '=n.real'"), 2, 36, "data.noise", "`n.real` may not stand", "Use numbers, field names"),
-    (data("noise: '=1 +'"), 2, 36, "data.noise", "`1 +` is not an expression", "Use numbers, field names"),
+    (
+        data("n: '=__import__(1)'"),
+        2,
+        32,
+        "data.n",
+        "`__import__` is not a function",
+        "Use numbers, field names",
+    ),
+    (
+        data("noise: '=n.real'"),
+        2,
+        36,
+        "data.noise",
+        "`n.real` may not stand",
+        "Use numbers, field names",
+    ),
+    (
+        data("noise: '=1 +'"),
+        2,
+        36,
+        "data.noise",
+        "`1 +` is not an expression",
+        "Use numbers, field names",
+    ),
     (data("noise: '=n ^ 2'"), 2, 36, "data.noise", "BitXor", "Write ** for a power"),
-    (data("noise: '=1/(n-5)', n: [4, 5, 6]"), 2, 36, "data.noise", "is -1 at n=4", "a number at least 0"),
-    (data("noise: '=1/(n-5)', n: [5, 6]"), 2, 36, "data.noise", "is inf at n=5", "a number at least 0"),
+    (
+        data("noise: '=1/(n-5)', n: [4, 5, 6]"),
+        2,
+        36,
+        "data.noise",
+        "is -1 at n=4",
+        "a number at least 0",
+    ),
+    (
+        data("noise: '=1/(n-5)', n: [5, 6]"),
+        2,
+        36,
+        "data.noise",
+        "is inf at n=5",
+        "a number at least 0",
+    ),
     (data("n: '=d/0'"), 2, 32, "data.n", "n = d/0 is inf at d=1000", "a whole number at least 1"),
     (data("noise: '=-1'"), 2, 36, "data.noise", "noise = -1 is -1", "a number at least 0"),
-    (data("snr: [-1, 1]"), 2, 34, "data.snr", "is -0.1 at snr=-1, sparsity=100", "a number at least 0"),
+    (
+        data("snr: [-1, 1]"),
+        2,
+        34,
+        "data.snr",
+        "is -0.1 at snr=-1, sparsity=100",
+        "a number at least 0",
+    ),
     (data("snr: 0"), 2, 34, "data.snr", "is inf at snr=0", "a number at least 0"),
     (
         data("noise: '=d', d: '=noise'"),
@@ -178,9 +402,30 @@ BAD = [
         "noise -> d -> noise",
         "Give one of these fields as numbers",
     ),
-    (data("noise: '=noise + 1'"), 2, 36, "data.noise", "noise -> noise", "Give one of these fields as numbers"),
-    (data("noise: '=1/snr'"), 2, 36, "data.noise", "noise -> snr -> noise", "Give one of these fields as numbers"),
-    (data("noise: '=target_loss'"), 2, 36, "data.noise", "target_loss is null here", "Give target_loss a value"),
+    (
+        data("noise: '=noise + 1'"),
+        2,
+        36,
+        "data.noise",
+        "noise -> noise",
+        "Give one of these fields as numbers",
+    ),
+    (
+        data("noise: '=1/snr'"),
+        2,
+        36,
+        "data.noise",
+        "noise -> snr -> noise",
+        "Give one of these fields as numbers",
+    ),
+    (
+        data("noise: '=target_loss'"),
+        2,
+        36,
+        "data.noise",
+        "target_loss is null here",
+        "Give target_loss a value",
+    ),
     (
         text_of(model="[{kind: cnn}, {kind: linear}]", optimizer="{kind: gd, lr: '=1/width'}"),
         4,
@@ -189,19 +434,75 @@ BAD = [
         "there is no field width here",
         "model != 'linear' in where drops the others",
     ),
-    (data("noise: '=readout'"), 2, 36, "data.noise", "gives text, expected a number", "that gives a number"),
-    (model("bias: '=n'"), 3, 26, "model.bias", "gives a number, expected true or false", "gives true or false"),
-    (model("width: '=n > 3'"), 3, 27, "model.width", "gives true or false, expected a number", "gives a number"),
-    (model("readout: '=init'"), 3, 29, "model.readout", "is normal at init=normal", "one of sum, mean"),
+    (
+        data("noise: '=readout'"),
+        2,
+        36,
+        "data.noise",
+        "gives text, expected a number",
+        "that gives a number",
+    ),
+    (
+        model("bias: '=n'"),
+        3,
+        26,
+        "model.bias",
+        "gives a number, expected true or false",
+        "gives true or false",
+    ),
+    (
+        model("width: '=n > 3'"),
+        3,
+        27,
+        "model.width",
+        "gives true or false, expected a number",
+        "gives a number",
+    ),
+    (
+        model("readout: '=init'"),
+        3,
+        29,
+        "model.readout",
+        "is normal at init=normal",
+        "one of sum, mean",
+    ),
     # Conditions.
     (text_of(where="sparsity > d"), 5, 8, "where", "keeps no point", "Loosen the conditions"),
     (text_of(where="sparsity"), 5, 8, "where", "is not a condition", "sparsity <= d"),
     (text_of(where="sparsty > 1"), 5, 8, "where", "no field sparsty", "Did you mean sparsity?"),
     (text_of(where="[n > 1, n > ]"), 5, 16, "where[1]", "is not an expression", "Use numbers"),
-    (text_of(where="optimizer == 'adamm'"), 5, 8, "where", "no optimizer 'adamm'", "Did you mean adam?"),
-    (text_of(where="readout == 'men'"), 5, 8, "where", "readout is never 'men'", "Did you mean mean?"),
-    (text_of(where="readout > 3"), 5, 8, "where", "cannot be compared so", "Compare numbers with numbers"),
-    (text_of(where="target_loss > 1"), 5, 8, "where", "target_loss is null here", "Give target_loss a value"),
+    (
+        text_of(where="optimizer == 'adamm'"),
+        5,
+        8,
+        "where",
+        "no optimizer 'adamm'",
+        "Did you mean adam?",
+    ),
+    (
+        text_of(where="readout == 'men'"),
+        5,
+        8,
+        "where",
+        "readout is never 'men'",
+        "Did you mean mean?",
+    ),
+    (
+        text_of(where="readout > 3"),
+        5,
+        8,
+        "where",
+        "cannot be compared so",
+        "Compare numbers with numbers",
+    ),
+    (
+        text_of(where="target_loss > 1"),
+        5,
+        8,
+        "where",
+        "target_loss is null here",
+        "Give target_loss a value",
+    ),
     (
         text_of(model="[{kind: cnn}, {kind: linear}]", where="width < 100"),
         5,
@@ -260,7 +561,10 @@ BAD = [
         "equally long",
     ),
     (
-        text_of(data="{kind: feature_noise, n: [10, 20], noise: [1, 2], d: [500, 600]}", zip="[[n, noise], [n, d]]"),
+        text_of(
+            data="{kind: feature_noise, n: [10, 20], noise: [1, 2], d: [500, 600]}",
+            zip="[[n, noise], [n, d]]",
+        ),
         5,
         6,
         "zip",
@@ -284,7 +588,9 @@ BAD = [
         "Take it out",
     ),
     (
-        optimizer("[{kind: gd, lr: 0.1}, gd]").replace("gd]", "{kind: gd, lr: 0.1, schedule: constant}]"),
+        optimizer("[{kind: gd, lr: 0.1}, gd]").replace(
+            "gd]", "{kind: gd, lr: 0.1, schedule: constant}]"
+        ),
         4,
         34,
         "optimizer[1]",
@@ -312,7 +618,14 @@ BAD = [
         "the grid has 1e+19 points",
         "below 2^62",
     ),
-    (optimizer("[" + "{kind: gd, lr: 1}, " * 1001 + "]"), 1, 1, "", "1001 blocks", "lists of values"),
+    (
+        optimizer("[" + "{kind: gd, lr: 1}, " * 1001 + "]"),
+        1,
+        1,
+        "",
+        "1001 blocks",
+        "lists of values",
+    ),
     # What is no grid, or no YAML that is read.
     ("", 1, 1, "", "the file is empty", "Write at least name"),
     ("# only a comment\n", 1, 1, "", "the file is empty", "Write at least name"),
@@ -332,13 +645,27 @@ BAD = [
     (text_of() + "\ttrain: 3\n", 5, 1, "", "a tab", "Indent with spaces"),
     (text_of() + "---\nname: u\n", 5, 1, "", "a second document", "one grid a file"),
     (text_of(seed="*nobody"), 5, 7, "", "undefined alias", "Look at"),
-    (text_of(seed="!!python/object/apply:os.system ['true']"), 5, 7, "seed", "the tag !!python/object", "plain text"),
+    (
+        text_of(seed="!!python/object/apply:os.system ['true']"),
+        5,
+        7,
+        "seed",
+        "the tag !!python/object",
+        "plain text",
+    ),
     (text_of(seed="!!binary aGk="), 5, 7, "seed", "the tag !!binary", "plain text"),
     (text_of(seed="!Thing 3"), 5, 7, "seed", "the tag !Thing", "plain text"),
     (text_of(seed="!!set {a}"), 5, 7, "seed", "the tag !!set", "plain text"),
     (text_of(seed="!!int x"), 5, 7, "seed", "'x' is not a value", "plain text"),
     (text_of(seed="99999999999999999999"), 5, 7, "seed", "not a value of 64 bits", "plain text"),
-    (text_of(data="{<<: {kind: feature_noise}}"), 2, 8, "data", "merge keys", "Write the fields out"),
+    (
+        text_of(data="{<<: {kind: feature_noise}}"),
+        2,
+        8,
+        "data",
+        "merge keys",
+        "Write the fields out",
+    ),
     (text_of() + "1: 2\n", 5, 1, "", "a key has to be a word", "name: value"),
     (text_of() + "? [a]\n: 2\n", 5, 3, "", "a key has to be a word", "name: value"),
     (text_of(name='"\\ud800"'), 1, 7, "name", "valid text", "plain text"),
@@ -350,7 +677,9 @@ BAD = [
 
 
 @pytest.mark.promise(8)
-@pytest.mark.parametrize(("text", "line", "column", "field", "what", "cure"), BAD, ids=range(len(BAD)))
+@pytest.mark.parametrize(
+    ("text", "line", "column", "field", "what", "cure"), BAD, ids=range(len(BAD))
+)
 def test_bad_grids(text, line, column, field, what, cure):
     with pytest.raises(GridError) as caught:
         grid.parse_grid(text, "bad.yaml")
@@ -368,20 +697,26 @@ def test_bad_grids(text, line, column, field, what, cure):
 
 def test_a_bad_value_is_not_complained_about_again_downstream():
     text = text_of(
-        data="{kind: feature_noise, n: '=d/0', noise: 0}", train="{epochs: 2}", optimizer="{kind: gd, lr: '=1/steps'}"
+        data="{kind: feature_noise, n: '=d/0', noise: 0}",
+        train="{epochs: 2}",
+        optimizer="{kind: gd, lr: '=1/steps'}",
     )
     with pytest.raises(GridError) as caught:
         grid.parse_grid(text)
     assert [problem.field for problem in caught.value.problems] == ["data.n"]
     with pytest.raises(GridError, match="lr = snr is inf at snr=inf"):
-        grid.parse_grid(text_of(data="{kind: feature_noise, noise: 0}", optimizer="{kind: gd, lr: =snr}"))
+        grid.parse_grid(
+            text_of(data="{kind: feature_noise, noise: 0}", optimizer="{kind: gd, lr: =snr}")
+        )
 
 
 ALONE = [row for row in BAD if "zip" not in row[0] and "levels" not in row[4]]
 
 
 @pytest.mark.promise(8)
-@pytest.mark.parametrize(("text", "what"), [(row[0], row[4]) for row in ALONE], ids=range(len(ALONE)))
+@pytest.mark.parametrize(
+    ("text", "what"), [(row[0], row[4]) for row in ALONE], ids=range(len(ALONE))
+)
 def test_one_mistake_makes_one_problem(text, what):
     with pytest.raises(GridError) as caught:
         grid.parse_grid(text)
@@ -401,8 +736,25 @@ record: {points: x}
 name: again
 """
 MISTAKES = {
-    *("name", "seed", "data.n", "data.dd", "data.sparsity", "data.noise", "model[1].kind", "train.epochs", "zip"),
-    *("optimizer.lr", "optimizer.b1", "optimizer.schedule.shift", "where[0]", "where[1]", "record.points"),
+    *(
+        "name",
+        "seed",
+        "data.n",
+        "data.dd",
+        "data.sparsity",
+        "data.noise",
+        "model[1].kind",
+        "train.epochs",
+        "zip",
+    ),
+    *(
+        "optimizer.lr",
+        "optimizer.b1",
+        "optimizer.schedule.shift",
+        "where[0]",
+        "where[1]",
+        "record.points",
+    ),
 }
 
 
@@ -440,7 +792,8 @@ def test_many_bad_values_are_counted_after_three():
 
 def test_checks_count_over_all_blocks():
     text = text_of(
-        data="{kind: feature_noise, sparsity: [10, 100], d: 50}", optimizer="[{kind: gd, lr: 1}, {kind: adam, lr: 1}]"
+        data="{kind: feature_noise, sparsity: [10, 100], d: 50}",
+        optimizer="[{kind: gd, lr: 1}, {kind: adam, lr: 1}]",
     )
     with pytest.raises(GridError, match="at 2 of 4 points") as caught:
         grid.parse_grid(text)
@@ -498,7 +851,9 @@ EVIL = {
     "expression": data(f'n: "={MKDIR}"'),
     "call_of_a_function": data(f'noise: "=max(1, {MKDIR})"'),
     "condition": text_of(where=f'"{MKDIR}"'),
-    "format": text_of(where=f"'f\"{{{MKDIR}}}\" == 1'".replace("'PLACE'", "''PLACE''").replace("'os'", "''os''")),
+    "format": text_of(
+        where=f"'f\"{{{MKDIR}}}\" == 1'".replace("'PLACE'", "''PLACE''").replace("'os'", "''os''")
+    ),
 }
 
 
@@ -520,7 +875,12 @@ def test_nothing_in_a_grid_is_run(tmp_path, monkeypatch, kind):
 
 @pytest.mark.promise(9)
 @pytest.mark.parametrize(
-    "text", [text_of(plugin="wicked"), text_of(data="{kind: wicked}"), optimizer("{kind: wicked.Mine, lr: 1}")]
+    "text",
+    [
+        text_of(plugin="wicked"),
+        text_of(data="{kind: wicked}"),
+        optimizer("{kind: wicked.Mine, lr: 1}"),
+    ],
 )
 def test_a_grid_names_no_plugin(tmp_path, monkeypatch, text):
     monkeypatch.syspath_prepend(tmp_path)
@@ -579,7 +939,9 @@ def outcome(text: str) -> None:
     try:
         assert grid.parse_grid(text).size > 0
     except GridError as error:
-        assert all(problem.cure and problem.line >= 1 and problem.column >= 1 for problem in error.problems)
+        assert all(
+            problem.cure and problem.line >= 1 and problem.column >= 1 for problem in error.problems
+        )
         str(error).encode()
 
 
@@ -591,7 +953,9 @@ def test_edits_of_characters(seed):
     text = GOOD
     for _ in range(chance.randint(1, 4)):
         at, length = chance.randrange(len(text)), chance.choice([0, 1, 1, 3])
-        new = "".join(chance.choices(string.printable + "é\u2028\ufeff\0", k=chance.choice([0, 1, 1, 2])))
+        new = "".join(
+            chance.choices(string.printable + "é\u2028\ufeff\0", k=chance.choice([0, 1, 1, 2]))
+        )
         text = text[:at] + new + text[at + length :]
     outcome(text)
 

@@ -32,7 +32,9 @@ PATIENCE = 12.0
 """Seconds on machines that others use too; without a bound the files here take minutes."""
 
 
-def text_of(data: str = "", model: str = "", optimizer: str = "{kind: gd, lr: 0.1}", more: str = "") -> str:
+def text_of(
+    data: str = "", model: str = "", optimizer: str = "{kind: gd, lr: 0.1}", more: str = ""
+) -> str:
     """A good grid of four lines with further fields, another optimizer and more lines."""
     data, model = (f", {fields}" if fields else "" for fields in (data, model))
     lines = [
@@ -74,12 +76,16 @@ ODD = st.one_of(
     st.sampled_from(VALUES),
     st.text(max_size=8),
     st.integers() | st.floats(),
-    st.recursive(st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=2), max_leaves=6),
+    st.recursive(
+        st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=2), max_leaves=6
+    ),
 )
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.sampled_from(list(CONFIGS)), st.lists(ODD, min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+@given(
+    st.sampled_from(list(CONFIGS)), st.lists(ODD, min_size=1, max_size=4), st.integers(0, 2**32 - 1)
+)
 def test_edits_of_values(name, news, seed):
     chance = random.Random(seed)
     tree = yaml.load(CONFIGS[name], yaml_reader._Loader)
@@ -95,14 +101,20 @@ def test_edits_of_words(name, seed):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text(max_size=80) | st.text(alphabet="kind: data{}[],-|>'\"#&*!%@`?=()0.e\n\t \x85\u2028\ud800", max_size=80))
+@given(
+    st.text(max_size=80)
+    | st.text(alphabet="kind: data{}[],-|>'\"#&*!%@`?=()0.e\n\t \x85\u2028\ud800", max_size=80)
+)
 def test_any_text(text):
     assert isinstance(kept(text), GridError)
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.sampled_from(list(CONFIGS)), st.text(max_size=40), st.integers(0, 2000), st.sampled_from(["", "=", "{log: ["])
+    st.sampled_from(list(CONFIGS)),
+    st.text(max_size=40),
+    st.integers(0, 2000),
+    st.sampled_from(["", "=", "{log: ["]),
 )
 def test_any_text_in_a_grid(name, new, place, before):
     text = CONFIGS[name]
@@ -128,7 +140,10 @@ def test_any_bytes(tmp_path_factory, name, news, mark, encoding):
     try:
         assert grid.load_grid(path).size > 0
     except GridError as error:
-        assert all(each.line >= 1 and each.column >= 1 and each.what and each.cure for each in error.problems)
+        assert all(
+            each.line >= 1 and each.column >= 1 and each.what and each.cure
+            for each in error.problems
+        )
 
 
 BYTES = [
@@ -216,7 +231,15 @@ watch = False
 
 
 def hook(event: str, found: tuple[object, ...]) -> None:
-    if watch and event in ("exec", "import", "open", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen"):
+    if watch and event in (
+        "exec",
+        "import",
+        "open",
+        "os.system",
+        "os.exec",
+        "os.posix_spawn",
+        "subprocess.Popen",
+    ):
         EVENTS.append(event)
 
 
@@ -246,13 +269,19 @@ def test_nothing_is_run(tmp_path, where):
 
 def test_aliases_are_no_way_around_the_bounds():
     """Bombs of mappings and of lists, what contains itself, aliases in keys; a good use of them stays."""
-    bomb = "a0: &a0 {x: 1, y: 2}\n" + "".join(f"a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}}}\n" for i in range(1, 40))
+    bomb = "a0: &a0 {x: 1, y: 2}\n" + "".join(
+        f"a{i}: &a{i} {{x: *a{i - 1}, y: *a{i - 1}}}\n" for i in range(1, 40)
+    )
     assert "aliases counted each time" in complaint(bomb)
-    wide = "a0: &a0 [1, 2]\n" + "".join(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 60}]\n" for i in range(1, 5))
+    wide = "a0: &a0 [1, 2]\n" + "".join(
+        f"a{i}: &a{i} [{f'*a{i - 1}, ' * 60}]\n" for i in range(1, 5)
+    )
     assert "aliases counted each time" in complaint(wide)
     assert "levels deep" in complaint("&a {name: *a}")
     assert "a key has to be a word" in complaint("&a {*a : 1}")
-    assert "merge keys" in complaint(text_of().replace("{kind: cnn}", "{<<: &a {kind: cnn}, width: 3}"))
+    assert "merge keys" in complaint(
+        text_of().replace("{kind: cnn}", "{<<: &a {kind: cnn}, width: 3}")
+    )
     assert size(text_of("n: &n 5, d: &d [700, 800]", more="test_points: *n\nseed: *d")) == 4
 
 
@@ -260,7 +289,9 @@ def test_aliases_are_no_way_around_the_bounds():
 
 LIN = "{lin: [1, 2, 4096]}"
 SLOW = {
-    "many_lists_of_a_million": text_of(optimizer=union(["{kind: gd, lr: {log: [1, 2, 1048576]}}"] * 200)),
+    "many_lists_of_a_million": text_of(
+        optimizer=union(["{kind: gd, lr: {log: [1, 2, 1048576]}}"] * 200)
+    ),
     "many_ranges_of_16_million": text_of().replace(
         "{kind: feature_noise}", union(["{kind: separable, n: {range: [1, 16777217]}}"] * 30)
     ),
@@ -269,16 +300,23 @@ SLOW = {
         optimizer="{kind: adam, lr: =noise*feature_noise, b1: =noise*feature_noise/9, b2: =noise*feature_noise/8}",
     ),
     "a_minimum_of_95_large_arrays": text_of(
-        f"noise: {LIN}, feature_noise: {LIN}", more=f"where: 'min({','.join(['noise*feature_noise'] * 95)}) < 3'"
+        f"noise: {LIN}, feature_noise: {LIN}",
+        more=f"where: 'min({','.join(['noise*feature_noise'] * 95)}) < 3'",
     ),
     "conditions_over_16_million_points": text_of(
-        f"noise: {LIN}, feature_noise: {LIN}", more=f"where: {union([' or '.join(['noise<feature_noise'] * 80)] * 30)}"
+        f"noise: {LIN}, feature_noise: {LIN}",
+        more=f"where: {union([' or '.join(['noise<feature_noise'] * 80)] * 30)}",
     ),
     "conditions_of_a_thousand_blocks": text_of(
-        optimizer=union([f"{{kind: gd, lr: {i}}}" for i in range(1, 1001)]), more=f"where: {union(['n>1'] * 9_000)}"
+        optimizer=union([f"{{kind: gd, lr: {i}}}" for i in range(1, 1001)]),
+        more=f"where: {union(['n>1'] * 9_000)}",
     ),
-    "a_long_condition_by_alias": text_of(more=f"description: &a {'n>0 and ' * 240}n>0\nwhere: [{'*a, ' * 15_000}]"),
-    "a_nested_condition_by_alias": text_of(more=f"description: &a {'+'.join(['n'] * 950)}\nwhere: [{'*a, ' * 15_000}]"),
+    "a_long_condition_by_alias": text_of(
+        more=f"description: &a {'n>0 and ' * 240}n>0\nwhere: [{'*a, ' * 15_000}]"
+    ),
+    "a_nested_condition_by_alias": text_of(
+        more=f"description: &a {'+'.join(['n'] * 950)}\nwhere: [{'*a, ' * 15_000}]"
+    ),
     "rows_of_two_members_compared": text_of(
         optimizer=union(
             f"{{kind: gd, lr: {{lin: [1, 2, 3001]}}, schedule: {{kind: power, exponent: '={a}', shift: '={b}'}}}}"
@@ -288,7 +326,8 @@ SLOW = {
     ),
     "all_pairs_of_zipped_members": text_of(
         optimizer=union(
-            f"{{kind: gd, lr: [{i}, 1], schedule: {{kind: power, exponent: [1, {i}]}}}}" for i in range(2, 602)
+            f"{{kind: gd, lr: [{i}, 1], schedule: {{kind: power, exponent: [1, {i}]}}}}"
+            for i in range(2, 602)
         ),
         more="zip: [lr, exponent]",
     ),
@@ -321,7 +360,10 @@ def test_what_took_gigabytes(name):
 
 def test_members_that_repeat_each_other():
     """They were compared pair by pair for minutes, and half a million problems were told."""
-    for members in (["{kind: gd, lr: 1}"] * 300, [f"{{kind: gd, lr: [{i}, {i + 1}]}}" for i in range(1, 200)]):
+    for members in (
+        ["{kind: gd, lr: 1}"] * 300,
+        [f"{{kind: gd, lr: [{i}, {i + 1}]}}" for i in range(1, 200)],
+    ):
         said = complaint(text_of(optimizer=union(members)))
         assert "makes a trial that optimizer[0] in line 4 makes too" in said
     wide = [f"{{kind: gd, lr: [{i}, {i}.5]}}" for i in range(1, 301)]
@@ -347,14 +389,22 @@ def test_comparing_members_needs_too_many_points():
         optimizer="[{kind: gd, lr: =noise+seed}, {kind: gd, lr: =noise+seed+1}]",
         more="seed: {range: [0, 1000]}\nwhere: noise < feature_noise",
     )
-    assert "may repeat a trial of optimizer[0] in line 4: to tell it, more than 16777216 points" in complaint(text)
+    assert (
+        "may repeat a trial of optimizer[0] in line 4: to tell it, more than 16777216 points"
+        in complaint(text)
+    )
 
 
 def test_null_in_a_list_stands_for_a_large_table():
     """MemoryError: 2,000 values with `full` among them, times 100,000 values of n."""
     batches = ", ".join(map(str, range(1, 2_000)))
-    text = text_of("n: {range: [2000, 102000]}", more=f"train: {{steps: 1, batch_size: [full, {batches}]}}")
-    assert "batch_size with the values that stand for null has more than 16777216 combinations" in complaint(text)
+    text = text_of(
+        "n: {range: [2000, 102000]}", more=f"train: {{steps: 1, batch_size: [full, {batches}]}}"
+    )
+    assert (
+        "batch_size with the values that stand for null has more than 16777216 combinations"
+        in complaint(text)
+    )
 
 
 def test_compiled_in_fields_of_too_many_combinations():
@@ -364,13 +414,16 @@ def test_compiled_in_fields_of_too_many_combinations():
 
 
 @pytest.mark.parametrize(
-    "sizes", ["d: 4611686018427387904", "n: 3, d: 9223372036854775807, sparsity: 9223372036854775806"]
+    "sizes",
+    ["d: 4611686018427387904", "n: 3, d: 9223372036854775807, sparsity: 9223372036854775806"],
 )
 @pytest.mark.parametrize("asked", ["support", "span", "gram"])
 def test_sizes_beyond_those_of_jax(sizes, asked):
     """OverflowError: Python integer 4611686018427387804 out of bounds for int32."""
     found = str(kept(text_of(sizes, more=f"coordinates: {asked}")))
-    assert ("support cannot train feature_noise, cnn, gd: they cannot be made" in found) == (asked == "support")
+    assert ("support cannot train feature_noise, cnn, gd: they cannot be made" in found) == (
+        asked == "support"
+    )
 
 
 def test_coordinates_are_asked_about_once_for_blocks_alike(monkeypatch):
@@ -437,7 +490,8 @@ def test_many_conditions_and_many_orders_of_fields():
     fields = ["d: 500", "sparsity: 3", "noise: 0.1", "feature_noise: 0.1", "balanced: true"]
     chance = random.Random(0)
     members = [
-        f"{{kind: feature_noise, n: {n}, {', '.join(chance.sample(fields, len(fields)))}}}" for n in range(1, 200)
+        f"{{kind: feature_noise, n: {n}, {', '.join(chance.sample(fields, len(fields)))}}}"
+        for n in range(1, 200)
     ]
     validation._values.cache_clear()
     assert size(text_of().replace("{kind: feature_noise}", union(members))) == 199
@@ -447,9 +501,14 @@ def test_many_conditions_and_many_orders_of_fields():
 def test_long_words_by_alias():
     """Each was compared with all known words, letter by letter."""
     word = f"description: &a {'kind ' * 9_000}\n"
-    assert "4997 more of its values are not allowed" in complaint(word + text_of(model=f"readout: [{'*a, ' * 5_000}]"))
+    assert "4997 more of its values are not allowed" in complaint(
+        word + text_of(model=f"readout: [{'*a, ' * 5_000}]")
+    )
     said = complaint(word + text_of(optimizer=union(["{kind: *a}"] * 900)))
-    assert "optimizer[899].kind: there is no optimizer 'kind kind kind kind kind kind kind ki...'" in said
+    assert (
+        "optimizer[899].kind: there is no optimizer 'kind kind kind kind kind kind kind ki...'"
+        in said
+    )
 
 
 def test_a_name_longer_than_names_of_folders():
@@ -459,7 +518,9 @@ def test_a_name_longer_than_names_of_folders():
 
 # What the mends rely on.
 
-FLOATS = st.floats(allow_nan=False) | st.integers(0, 10**13).map(lambda k: (k + 0.5) / 10 ** (k % 9))
+FLOATS = st.floats(allow_nan=False) | st.integers(0, 10**13).map(
+    lambda k: (k + 0.5) / 10 ** (k % 9)
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -474,17 +535,23 @@ def test_canonical_is_the_float_of_twelve_digits(values, power):
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.floats(allow_nan=False) | st.integers(1, 30).map(lambda k: 1 + k * 4e-12), min_size=2, max_size=6),
+    st.lists(
+        st.floats(allow_nan=False) | st.integers(1, 30).map(lambda k: 1 + k * 4e-12),
+        min_size=2,
+        max_size=6,
+    ),
     st.booleans(),
 )
 def test_distinct_values_stay_distinct(values, falling):
     line = np.sort(values)[:: -1 if falling else 1]
     if space.sorted_distinct(line[None]):
         assert len(set(space.canonical(line).tolist())) == len(line)
-    assert space.sorted_distinct(np.arange(5)[None]) and space.sorted_distinct(np.array([[1.0, 2.0], [3.0, 4.0]]))
-    assert not space.sorted_distinct(np.array([[1.0, 2.0], [4.0, 3.0]])) and not space.sorted_distinct(
-        np.array([[1, 1]])
+    assert space.sorted_distinct(np.arange(5)[None]) and space.sorted_distinct(
+        np.array([[1.0, 2.0], [3.0, 4.0]])
     )
+    assert not space.sorted_distinct(
+        np.array([[1.0, 2.0], [4.0, 3.0]])
+    ) and not space.sorted_distinct(np.array([[1, 1]]))
 
 
 @settings(max_examples=50, deadline=None)
@@ -499,7 +566,8 @@ def test_pieces_are_a_whole(shape, most):
 
 def test_an_expression_by_pieces():
     text = text_of(
-        "noise: {lin: [0, 1, 700]}, feature_noise: {lin: [0, 1, 900]}", more="where: noise**2 < feature_noise"
+        "noise: {lin: [0, 1, 700]}, feature_noise: {lin: [0, 1, 900]}",
+        more="where: noise**2 < feature_noise",
     )
     one, other = np.linspace(0, 1, 700)[:, None], np.linspace(0, 1, 900)
     assert size(text) == np.count_nonzero(one**2 < other)
@@ -513,7 +581,9 @@ MEMBERS = st.fixed_dictionaries(
         "schedule": st.fixed_dictionaries(
             {
                 "kind": st.just("power"),
-                "exponent": st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=3, unique=True)
+                "exponent": st.lists(
+                    st.sampled_from([1, 2, 3]), min_size=1, max_size=3, unique=True
+                )
                 | st.sampled_from(["=lr", "=4 - lr", "=seed"]),
                 "shift": st.lists(st.sampled_from([1, 2]), min_size=1, max_size=2, unique=True),
             }
@@ -525,7 +595,10 @@ MEMBERS = st.fixed_dictionaries(
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(MEMBERS, min_size=2, max_size=4),
-    st.lists(st.sampled_from(["lr != 2", "exponent <= lr", "seed > 0 or shift == 1", "n < 3"]), max_size=2),
+    st.lists(
+        st.sampled_from(["lr != 2", "exponent <= lr", "seed > 0 or shift == 1", "n < 3"]),
+        max_size=2,
+    ),
 )
 def test_members_meet_where_they_have_a_trial_in_common(members, wheres):
     """Against all ids of each member alone."""
@@ -547,7 +620,12 @@ def test_members_meet_where_they_have_a_trial_in_common(members, wheres):
         try:
             found = grid.parse_grid(written(member))
             alone.append(
-                [id for block in found.blocks for rows in block.rows(50) for id in block.ids(rows)[0].tolist()]
+                [
+                    id
+                    for block in found.blocks
+                    for rows in block.rows(50)
+                    for id in block.ids(rows)[0].tolist()
+                ]
             )
         except GridError as error:
             if "keeps no point" not in str(error):

@@ -66,26 +66,36 @@ class BlockBuilder(SymbolTable):
     def lay_axes(self, zips: Sequence[tuple[Path, list[str]]]) -> None:
         """Give every list of values an axis, and those of a zip the same one."""
         lists = {
-            name: len(each.null) for name in self.order if isinstance(each := self.names[name].source, GivenValues)
+            name: len(each.null)
+            for name in self.order
+            if isinstance(each := self.names[name].source, GivenValues)
         }
         together: dict[str, str] = {}
         for path, names in zips:
             self.document.spend(1_000 * len(names))
             self._equally_many(path, {name: lists[name] for name in names if name in lists})
             together |= dict.fromkeys(names, dotted(path))
-        sizes: dict[str, int] = {together.get(name, name): count for name, count in lists.items() if count > 1}
+        sizes: dict[str, int] = {
+            together.get(name, name): count for name, count in lists.items() if count > 1
+        }
         places = {group: place for place, group in enumerate(sizes)}
-        self.axes = {name: places[together.get(name, name)] for name, count in lists.items() if count > 1}
+        self.axes = {
+            name: places[together.get(name, name)] for name, count in lists.items() if count > 1
+        }
         self.space = Space(tuple(sizes.values()))
         if self.space.points > MAX_POINTS:
-            self.document.complain((), f"the grid has {self.space.points:.3g} points", "Keep it below 2^62 points")
+            self.document.complain(
+                (), f"the grid has {self.space.points:.3g} points", "Keep it below 2^62 points"
+            )
             raise Failed
 
     def _equally_many(self, path: Path, counts: Mapping[str, int]) -> None:
         if len(set(counts.values())) > 1:
             said = ", ".join(f"{name} has {count}" for name, count in counts.items())
             self.document.complain(
-                path, f"zipped fields need equally many values, but {said}", "Make the lists equally long"
+                path,
+                f"zipped fields need equally many values, but {said}",
+                "Make the lists equally long",
             )
             raise Failed
 
@@ -108,10 +118,14 @@ class BlockBuilder(SymbolTable):
 
     def _cycle(self, circle: list[str]) -> None:
         computed = [name for name in circle if isinstance(self.names[name].source, ComputedValues)]
-        first = min(computed, key=lambda name: self.document.place(self.names[name].path), default=circle[0])
+        first = min(
+            computed, key=lambda name: self.document.place(self.names[name].path), default=circle[0]
+        )
         start, origin = circle.index(first), self.names[first].path
         said = " -> ".join([*circle[start:], *circle[: start + 1]])
-        self.document.complain(origin, f"expressions need each other: {said}", "Give one of these fields as numbers")
+        self.document.complain(
+            origin, f"expressions need each other: {said}", "Give one of these fields as numbers"
+        )
         raise Failed
 
     def _table(self, name: Symbol) -> Table | None:
@@ -150,8 +164,13 @@ class BlockBuilder(SymbolTable):
             return None
         both = union((axes, standing.axes))
         self._afford(both, name.path, f"{name.field.name} with the values that stand for null has")
-        null, values = (self.space.spread(each, axes, both) for each in (source.null, source.values))
-        return Table(both, np.where(null, self.space.spread(standing.values, standing.axes, both), values).ravel())
+        null, values = (
+            self.space.spread(each, axes, both) for each in (source.null, source.values)
+        )
+        return Table(
+            both,
+            np.where(null, self.space.spread(standing.values, standing.axes, both), values).ravel(),
+        )
 
     def _needs(self, expression: Expression, path: Path) -> dict[str, Table]:
         """The tables of the names that an expression uses."""
@@ -165,14 +184,18 @@ class BlockBuilder(SymbolTable):
         for name in expression.names:
             table = tables[name] = self.table(name)
             if table is None:
-                self.document.complain(path, f"{name} is null here", f"Give {name} a value, or leave it out here")
+                self.document.complain(
+                    path, f"{name} is null here", f"Give {name} a value, or leave it out here"
+                )
                 raise Failed
         return tables
 
     def _absent(self, name: str, where: bool) -> str:
         """A cure for a name that this block does not have."""
         for family, kinds in trial.FAMILIES.items():
-            if family in self.words and any(name in validation.declared(cls) for cls in kinds.values()):
+            if family in self.words and any(
+                name in validation.declared(cls) for cls in kinds.values()
+            ):
                 this = f"== '{self.words[family]}'"
                 drop = f"{family} !{this[1:]} in where drops the others"
                 keep = f", {family} {this} or (...) keeps them" if where else ""
@@ -184,11 +207,18 @@ class BlockBuilder(SymbolTable):
         for name, word in expression.words():
             choices = self.names[name].field.choices if name in self.names else ()
             if choices and word not in choices:
-                self.document.complain(path, f"{name} is never '{word}'", closest_name(word, choices))
+                self.document.complain(
+                    path, f"{name} is never '{word}'", closest_name(word, choices)
+                )
         tables = self._needs(expression, path)
         axes = union(table.axes for table in tables.values())
-        shape = self._afford(axes, path, f"{', '.join(expression.names)} have", expressions.effort(expression))
-        columns = {name: self.space.spread(table.numbers, table.axes, axes) for name, table in tables.items()}
+        shape = self._afford(
+            axes, path, f"{', '.join(expression.names)} have", expressions.effort(expression)
+        )
+        columns = {
+            name: self.space.spread(table.numbers, table.axes, axes)
+            for name, table in tables.items()
+        }
         try:
             return axes, _by_pieces(expression, columns, shape)
         except ExpressionError as error:
@@ -201,12 +231,16 @@ class BlockBuilder(SymbolTable):
             shape = self.space.shape(axes)
         except TooManyPoints:
             what = f"{who} more than {MAX_TABLE} combinations"
-            self.document.complain(path, what, "Let it depend on fewer fields, or give fewer values")
+            self.document.complain(
+                path, what, "Let it depend on fewer fields, or give fewer values"
+            )
             raise Failed from None
         self.document.spend(20_000 + (15 + each) * math.prod(shape), path)
         return shape
 
-    def _compute(self, name: Symbol, expression: Expression, path: Path, strict: bool = True) -> Table:
+    def _compute(
+        self, name: Symbol, expression: Expression, path: Path, strict: bool = True
+    ) -> Table:
         """The values that an expression gives to a field; what is not allowed waits until `where` is known."""
         expression = expressions.simplify(expression, self.words)
         axes, found = self.evaluate(expression, path)
@@ -214,26 +248,38 @@ class BlockBuilder(SymbolTable):
         words = {"b": "true or false", "O": "text", "f": "a number"}
         expected = {bool: "b", str: "O"}.get(field.type, "f")
         if found.dtype.kind != expected:
-            what = f"`{expression.text}` gives {words[found.dtype.kind]}, expected {words[expected]}"
+            what = (
+                f"`{expression.text}` gives {words[found.dtype.kind]}, expected {words[expected]}"
+            )
             self.document.complain(path, what, f"Write an expression that gives {words[expected]}")
             raise Failed
         self.document.spend(50 * found.size, path)
         values = np.rint(found) if field.type is int else canonical(found, self.document.spend)
         if strict:
             self._doubt(
-                InvalidValues(replace(name, path=path), expression, axes, validation.outside(field, values), found)
+                InvalidValues(
+                    replace(name, path=path),
+                    expression,
+                    axes,
+                    validation.outside(field, values),
+                    found,
+                )
             )
         if field.type is not int:
             return Table(axes, values)
         exact = np.isfinite(values) & (np.abs(values) < 2.0**63)
-        return Table(axes, np.where(exact, values, 0).astype(np.int64), np.where(exact, values, np.nan))
+        return Table(
+            axes, np.where(exact, values, 0).astype(np.int64), np.where(exact, values, np.nan)
+        )
 
     def _doubt(self, doubt: InvalidValues) -> None:
         """Keep bad values in mind, but for those that come from bad values of other fields."""
         inherited = np.zeros(self.space.shape(doubt.axes), bool)
         for name in doubt.expression.names:
             if name in self.tainted:
-                inherited |= self.space.spread(self.tainted[name][1], self.tainted[name][0], doubt.axes)
+                inherited |= self.space.spread(
+                    self.tainted[name][1], self.tainted[name][0], doubt.axes
+                )
         own = doubt.bad & ~inherited.ravel()
         self.tainted[doubt.name.field.name] = (doubt.axes, doubt.bad | inherited.ravel())
         if own.any():
@@ -255,7 +301,9 @@ class BlockBuilder(SymbolTable):
         """True where the kinds alone decide that no point is kept."""
         self.document.spend(10_000 * len(wheres))
         settled = (expressions.simplify(where.expression, self.words) for where in wheres)
-        return any(isinstance(each.tree, ast.Constant) and each.tree.value is False for each in settled)
+        return any(
+            isinstance(each.tree, ast.Constant) and each.tree.value is False for each in settled
+        )
 
     def _masks(self, where: ComputedValues) -> list[Mask]:
         masks = []
@@ -263,7 +311,9 @@ class BlockBuilder(SymbolTable):
             axes, holds = self.evaluate(each, where.path)
             if holds.dtype != bool:
                 what = f"`{where.expression.text}` is not a condition"
-                self.document.complain(where.path, what, "Compare with something, such as sparsity <= d")
+                self.document.complain(
+                    where.path, what, "Compare with something, such as sparsity <= d"
+                )
                 raise Failed
             masks.append((axes, holds))
         return masks
@@ -285,11 +335,15 @@ class BlockBuilder(SymbolTable):
         ]
 
 
-def _by_pieces(expression: Expression, columns: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+def _by_pieces(
+    expression: Expression, columns: Mapping[str, np.ndarray], shape: tuple[int, ...]
+) -> np.ndarray:
     """An expression over a whole table, some of it at a time: what is needed in between takes little memory."""
     found: np.ndarray | None = None
     for piece in pieces(shape):
-        values = expressions.evaluate(expression, {name: _cut(column, piece) for name, column in columns.items()})
+        values = expressions.evaluate(
+            expression, {name: _cut(column, piece) for name, column in columns.items()}
+        )
         found = np.empty(shape, values.dtype) if found is None else found
         found[*piece, ...] = values
     assert found is not None

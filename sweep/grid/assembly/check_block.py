@@ -49,7 +49,9 @@ def check_block(block: BlockBuilder, kept: Selection, tally: Tally) -> None:
 
 
 def _regret(block: BlockBuilder, doubt: InvalidValues, place: int) -> None:
-    at = ", ".join(f"{name}={_shown(block, name, doubt.axes, place)}" for name in doubt.expression.names)
+    at = ", ".join(
+        f"{name}={_shown(block, name, doubt.axes, place)}" for name in doubt.expression.names
+    )
     field = doubt.name.field
     what = f"{field.name} = {doubt.expression.text} is {canonical_text(doubt.found[place])}{f' at {at}' if at else ''}"
     wide = field.type is int and validation.WHOLE <= abs(doubt.found[place]) < np.inf
@@ -61,22 +63,32 @@ def _regret(block: BlockBuilder, doubt: InvalidValues, place: int) -> None:
 def _shown(block: BlockBuilder, name: str, axes: Axes, place: int) -> str:
     table = block.table(name)
     assert table is not None
-    wide = np.broadcast_to(block.space.spread(table.values, table.axes, axes), block.space.shape(axes))
+    wide = np.broadcast_to(
+        block.space.spread(table.values, table.axes, axes), block.space.shape(axes)
+    )
     return canonical_text(wide.flat[place])
 
 
-def _check(block: BlockBuilder, member: PartSpec, check: spec.Check, kept: Selection, tally: Tally) -> None:
+def _check(
+    block: BlockBuilder, member: PartSpec, check: spec.Check, kept: Selection, tally: Tally
+) -> None:
     expression = internal(check.holds)
     if any(name not in block.names or block.table(name) is None for name in expression.names):
         return
     axes, holds = block.evaluate(expression, member.path)
     broken = kept.also([(axes, ~holds)])
-    written = [block.names[name].path for name in expression.names if block.names[name].path in block.document.places]
+    written = [
+        block.names[name].path
+        for name in expression.names
+        if block.names[name].path in block.document.places
+    ]
     example = ""
     if broken.count:
         row = next(broken.rows(1))
         place = int(block.space.index(axes, row)[0])
-        example = ", ".join(f"{name}={_shown(block, name, axes, place)}" for name in expression.names)
+        example = ", ".join(
+            f"{name}={_shown(block, name, axes, place)}" for name in expression.names
+        )
     tally.add(written[0] if written else member.path, check, broken.count, kept.count, example)
 
 
@@ -84,14 +96,18 @@ def _repeats(block: BlockBuilder, axis: int, kept: Selection) -> None:
     """Complain where two values of an axis make the same trial."""
     names = [name for name, place in block.axes.items() if place == axis]
     targets = [
-        each.setter.field if (each := block.names[name]).setter and each.role == "alternative" else name
+        each.setter.field
+        if (each := block.names[name]).setter and each.role == "alternative"
+        else name
         for name in names
     ]
     tables = [table for name in targets if (table := block.table(name))]
     axes = union([(axis,), *(table.axes for table in tables)])
     shape = block.space.shape(axes)
     block.document.spend(30 * math.prod(shape))
-    if any(sorted_distinct(block.space.lines(table, axis)) for table in tables if axis in table.axes):
+    if any(
+        sorted_distinct(block.space.lines(table, axis)) for table in tables if axis in table.axes
+    ):
         return
     block.document.spend(400 * math.prod(shape))
     codes = np.zeros(shape, np.int64)

@@ -36,7 +36,9 @@ def check_overlaps(document: Document, kept: Sequence[Made]) -> None:
                 cure = "Give fewer values to the fields of conditions and expressions"
             if example is not None:
                 pairs = zip(flat(one.members), flat(other.members), strict=True)
-                before, path = next(((a.path, b.path) for a, b in pairs if a.path != b.path), ((), ()))
+                before, path = next(
+                    ((a.path, b.path) for a, b in pairs if a.path != b.path), ((), ())
+                )
                 twin = f"{dotted(before)} in line {document.place(before)[0]}"
                 document.complain(path, how.format(twin) + more, cure)
 

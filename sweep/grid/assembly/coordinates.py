@@ -14,7 +14,9 @@ from sweep.grid.syntax.yaml_reader import Document
 
 def choose_coordinates(asked: str, kinds: Mapping[str, str]) -> Coordinates:
     """The coordinates of a block of such kinds, resolved from its static fields where `auto` is asked for."""
-    data, model, optimizer = (trial.find_kind(family, kinds[family]) for family in ("data", "model", "optimizer"))
+    data, model, optimizer = (
+        trial.find_kind(family, kinds[family]) for family in ("data", "model", "optimizer")
+    )
     assert data and model and optimizer
     return Coordinates(asked, filters.default_coordinates(model, optimizer), data.noise_vectors)
 
@@ -31,14 +33,18 @@ def check_coordinates(document: Document, blocks: Sequence[Block]) -> None:
             document.complain(("coordinates",), f"{asked} cannot train {parts}: {reason}", cure)
 
 
-def _reason(document: Document, block: Block, asked: str, known: dict[str, str | None]) -> str | None:
+def _reason(
+    document: Document, block: Block, asked: str, known: dict[str, str | None]
+) -> str | None:
     """Why it cannot. Parts of equal kinds and static fields have one answer, which takes milliseconds of tracing."""
     values, example = block.first_values, block.example()
     key = f"{block.kinds} {[values.get(each.name) for each in block.fields if each.role == 'static']}"
     if key not in known:
         document.spend(6_000_000)
         try:
-            known[key] = filters.incompatibility(asked, example.data, example.model, example.optimizer)
+            known[key] = filters.incompatibility(
+                asked, example.data, example.model, example.optimizer
+            )
         except Exception as error:  # whatever jax raises at sizes beyond its own, the answer is no
             known[key] = f"they cannot be made ({str(error).partition('.')[0].strip()})"
     reason = known[key]

@@ -50,32 +50,48 @@ class SymbolTable:
         """Add the names of a member: its kind, its fields with those of nested members, its alternatives."""
         if member.family in self.kinds:
             what = f"a second {member.family} stands beside that of another part"
-            self.document.complain(member.path, what, "Take another kind, or use a family of its own in the plugin")
+            self.document.complain(
+                member.path, what, "Take another kind, or use a family of its own in the plugin"
+            )
         if member.family != "train":
             kind = spec.Field(name, "static", str, "", default=member.kind, column=name)
             self._add(Symbol(kind, "kind", part, member.path, usual=usual))
             self.words[name] = self.kinds[member.family] = member.kind
-        setters = {each.field: each for each in spec.alternatives(member.cls) if each.name in member.given}
+        setters = {
+            each.field: each for each in spec.alternatives(member.cls) if each.name in member.given
+        }
         for inner, field in spec.fields(member.cls).items():
             if field.role == "nested":
                 self._declare(member.nested[inner], part, inner, kind_of(field))
             else:
                 self._declare_field(member, part, field, field.role, setters.get(inner))
         for each in spec.alternatives(member.cls):
-            self._declare_field(member, part, validation.alternative_field(each), "alternative", each)
+            self._declare_field(
+                member, part, validation.alternative_field(each), "alternative", each
+            )
 
     def _declare_field(
-        self, member: PartSpec, part: str, field: spec.Field, role: Role, setter: spec.Alternative | None
+        self,
+        member: PartSpec,
+        part: str,
+        field: spec.Field,
+        role: Role,
+        setter: spec.Alternative | None,
     ) -> None:
         given = field.name in member.given
         path = (*member.path, setter.name if setter and not given else field.name)
         self._add(Symbol(field, role, part, path, member.given.get(field.name), given, setter))
 
     def _add(self, name: Symbol) -> None:
-        columns = {each.field.column for each in self.names.values()} | schema.FIXED - {"seed", *schema.KINDS}
+        columns = {each.field.column for each in self.names.values()} | schema.FIXED - {
+            "seed",
+            *schema.KINDS,
+        }
         if name.field.name in self.names or name.field.column in columns:
             what = f"the name {name.field.name} is taken, by another part or by a column of the results"
-            self.document.complain(name.path, what, "Take another kind, or rename the field in the plugin")
+            self.document.complain(
+                name.path, what, "Take another kind, or rename the field in the plugin"
+            )
         self.names[name.field.name] = name
 
     def title(self) -> str:

@@ -25,20 +25,40 @@ def file_model() -> type[BaseModel]:
             Declared(description="names the folder of the results"),
         ),
         "description": (str, Declared("", description="what the grid is for")),
-        "seed": (validation.as_written(validation.seed_field()), Declared(0, description=validation.seed_field().doc)),
-        "data": (validation.family_model("data"), Declared(description="distribution of the points")),
+        "seed": (
+            validation.as_written(validation.seed_field()),
+            Declared(0, description=validation.seed_field().doc),
+        ),
+        "data": (
+            validation.family_model("data"),
+            Declared(description="distribution of the points"),
+        ),
         "model": (validation.family_model("model"), Declared(description="network")),
         "objective": (
             validation.family_model("objective"),
             Declared({"kind": "logistic"}, description="loss and l2 term"),
         ),
-        "optimizer": (validation.family_model("optimizer"), Declared(description="rule of the updates")),
-        "train": (validation.family_model("train"), Declared({}, description="how long and on what batches")),
-        "where": (condition | list[condition], Declared([], description="keeps the points where it holds")),
+        "optimizer": (
+            validation.family_model("optimizer"),
+            Declared(description="rule of the updates"),
+        ),
+        "train": (
+            validation.family_model("train"),
+            Declared({}, description="how long and on what batches"),
+        ),
+        "where": (
+            condition | list[condition],
+            Declared([], description="keeps the points where it holds"),
+        ),
         "zip": (names | list[names], Declared([], description="fields that vary together")),
         "coordinates": (Literal[WORDS], Declared("auto", description=SYSTEM.doc)),
-        "record": (validation.settings_model("Record", (POINTS, TEST)), Declared({}, description="recorded curves")),
+        "record": (
+            validation.settings_model("Record", (POINTS, TEST)),
+            Declared({}, description="recorded curves"),
+        ),
         "test_points": (int, Declared(2000, ge=0, description=TEST_POINTS.doc)),
     }
     attributes: dict[str, Any] = parts
-    return create_model("Grid", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **attributes)
+    return create_model(
+        "Grid", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **attributes
+    )

@@ -34,7 +34,9 @@ def family_members(document: Document, family: str, raw: Mapping[str, Any]) -> l
     given = raw.get(family)
     if given is None and family not in defaults:
         document.complain(
-            (family,), "is missing", f"Write {family}: {{kind: ...}}. {closest_name('', trial.FAMILIES[family])}"
+            (family,),
+            "is missing",
+            f"Write {family}: {{kind: ...}}. {closest_name('', trial.FAMILIES[family])}",
         )
         return []
     return _members(document, family, defaults[family] if given is None else given, (family,))
@@ -46,7 +48,11 @@ def _members(document: Document, family: str, raw: Any, path: Path) -> list[Part
         return _member(document, family, raw, path)
     if not raw:
         document.complain(path, "an empty list makes no trials", f"Write at least one {family}")
-    return [member for at, each in enumerate(raw) for member in _member(document, family, each, (*path, at))]
+    return [
+        member
+        for at, each in enumerate(raw)
+        for member in _member(document, family, each, (*path, at))
+    ]
 
 
 def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartSpec]:
@@ -54,7 +60,11 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
     raw = {"kind": raw} if isinstance(raw, str) and family != "train" else raw
     if not isinstance(raw, dict):
         kind = "" if family == "train" else "kind: ..., "
-        document.complain(path, f"expected a mapping, got {show_value(raw)}", f"Write {family}: {{{kind}field: value}}")
+        document.complain(
+            path,
+            f"expected a mapping, got {show_value(raw)}",
+            f"Write {family}: {{{kind}field: value}}",
+        )
         return []
     kind = _kind(document, family, raw, path)
     cls = trial.find_kind(family, kind) if kind else None
@@ -73,13 +83,16 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
         if (
             field.required
             and name not in named
-            and not any(each.field == name and each.name in named for each in spec.alternatives(cls))
+            and not any(
+                each.field == name and each.name in named for each in spec.alternatives(cls)
+            )
         ):
             document.complain((*path, name), f"is missing ({field.doc})", f"Give {name} a value")
             given[name] = None
     combinations = itertools.product(*choices)
     return [
-        PartSpec(family, kind, cls, path, given, dict(zip(nested, each, strict=True)), order) for each in combinations
+        PartSpec(family, kind, cls, path, given, dict(zip(nested, each, strict=True)), order)
+        for each in combinations
     ]
 
 
@@ -93,15 +106,23 @@ def _kind(document: Document, family: str, raw: Mapping[str, Any], path: Path) -
         document.complain(path, "kind is missing", f"Write kind: .... {closest_name('', kinds)}")
     elif isinstance(kind, str):
         place = (*path, "kind") if (*path, "kind") in document.places else path
-        more = "; optax.NAME is any optimizer of optax with a learning_rate" if family == "optimizer" else ""
-        document.complain(place, f"there is no {family} {show_value(kind)}", closest_name(kind, kinds) + more)
+        more = (
+            "; optax.NAME is any optimizer of optax with a learning_rate"
+            if family == "optimizer"
+            else ""
+        )
+        document.complain(
+            place, f"there is no {family} {show_value(kind)}", closest_name(kind, kinds) + more
+        )
     else:
         cure = "Write one word; for several kinds write the part as a list of mappings"
         document.complain((*path, "kind"), f"expected a word, got {show_value(kind)}", cure)
     return ""
 
 
-def _unknown(document: Document, family: str, kind: str, names: list[str], known: Iterable[str], path: Path) -> None:
+def _unknown(
+    document: Document, family: str, kind: str, names: list[str], known: Iterable[str], path: Path
+) -> None:
     for name in names:
         others = {
             other
@@ -109,7 +130,11 @@ def _unknown(document: Document, family: str, kind: str, names: list[str], known
             for cls in kinds.values()
             if name in validation.declared(cls)
         }
-        hint = f"It is a field of {' and '.join(sorted(others - {family}))}. " if others - {family} else ""
+        hint = (
+            f"It is a field of {' and '.join(sorted(others - {family}))}. "
+            if others - {family}
+            else ""
+        )
         what = f"is not a field of {family if kind == family else f'{family} {kind}'}"
         document.complain((*path, name), what, hint + closest_name(name, known), key=True)
 
@@ -118,11 +143,15 @@ def _doubled(document: Document, cls: type, given: dict[str, Source], path: Path
     for each in spec.alternatives(cls):
         if each.name in given and each.field in given:
             what = f"{each.name} and {each.field} are given, and each sets the other"
-            document.complain((*path, each.name), what, f"Give {each.name} or {each.field}", key=True)
+            document.complain(
+                (*path, each.name), what, f"Give {each.name} or {each.field}", key=True
+            )
             given[each.name] = given[each.field] = None
 
 
-def _nested(document: Document, field: spec.Field, named: Mapping[str, Any], path: Path) -> list[PartSpec]:
+def _nested(
+    document: Document, field: spec.Field, named: Mapping[str, Any], path: Path
+) -> list[PartSpec]:
     if field.name in named:
         return _members(document, field.type, named[field.name], (*path, field.name))
     if field.required:
@@ -154,7 +183,9 @@ def kind_of(field: spec.Field) -> str:
 
 def order_of(member: PartSpec) -> list[str]:
     """Names in the order of the file."""
-    each = [order_of(member.nested[name]) if name in member.nested else [name] for name in member.order]
+    each = [
+        order_of(member.nested[name]) if name in member.nested else [name] for name in member.order
+    ]
     return list(itertools.chain(*each))
 
 

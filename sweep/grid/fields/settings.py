@@ -19,7 +19,9 @@ WORDS = ("auto", *COORDINATES)
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """Names of grids, which are names of folders."""
 
-POINTS = spec.Field("points", "static", int, "points of the recorded curves", default=32, at_least=0)
+POINTS = spec.Field(
+    "points", "static", int, "points of the recorded curves", default=32, at_least=0
+)
 TEST = spec.Field("test", "static", bool, "record test observables too", default=True)
 TEST_POINTS = spec.Field(
     "test_points", "static", int, "fresh points that measure a test error", default=2000, at_least=0
@@ -58,7 +60,9 @@ def read_description(document: Document, raw: Mapping[str, Any]) -> str:
     description = value_of(raw, "description", "")
     if not isinstance(description, str):
         document.complain(
-            ("description",), f"expected text, got {show_value(description)}", "Write text, in quotes if need be"
+            ("description",),
+            f"expected text, got {show_value(description)}",
+            "Write text, in quotes if need be",
         )
     return str(description)
 
@@ -68,13 +72,18 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
     record = value_of(raw, "record", {})
     if not isinstance(record, dict):
         document.complain(
-            ("record",), f"expected a mapping, got {show_value(record)}", "Write record: {points: 32, test: true}"
+            ("record",),
+            f"expected a mapping, got {show_value(record)}",
+            "Write record: {points: 32, test: true}",
         )
         record = {}
     for key in record:
         if key not in ("points", "test"):
             document.complain(
-                ("record", key), "is not a key of record", closest_name(key, ("points", "test")), key=True
+                ("record", key),
+                "is not a key of record",
+                closest_name(key, ("points", "test")),
+                key=True,
             )
     return Settings(
         coordinates=_setting(document, replace(SYSTEM, choices=WORDS), raw, ()),
@@ -85,7 +94,9 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
 
 
 def _setting(document: Document, field: spec.Field, raw: Mapping[str, Any], path: Path) -> Any:
-    given, faults = validation.check({field.name: field}, {field.name: [raw.get(field.name, field.default)]})
+    given, faults = validation.check(
+        {field.name: field}, {field.name: [raw.get(field.name, field.default)]}
+    )
     for fault in faults:
         document.complain((*path, field.name), fault.what, fault.cure)
     return given.get(field.name, [field.default])[0]

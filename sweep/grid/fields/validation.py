@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic import Field as Declared
 
 from sweep import spec, trial
@@ -33,12 +40,17 @@ def seed_field() -> spec.Field:
 def alternative_field(alternative: spec.Alternative) -> spec.Field:
     """An alternative as a field: a number without bounds, since these stand on the field that it sets."""
     kind = int if alternative.integer else float
-    return spec.Field(alternative.name, "lane", kind, alternative.doc, default=None, column=alternative.name)
+    return spec.Field(
+        alternative.name, "lane", kind, alternative.doc, default=None, column=alternative.name
+    )
 
 
 def declared(cls: type) -> dict[str, spec.Field]:
     """What a grid may give for a part: its fields and their alternatives."""
-    return {**spec.fields(cls), **{each.name: alternative_field(each) for each in spec.alternatives(cls)}}
+    return {
+        **spec.fields(cls),
+        **{each.name: alternative_field(each) for each in spec.alternatives(cls)},
+    }
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,11 @@ def check(
 
 def integral(value: Any) -> Any:
     """An integral float as the integer that is meant."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**63 else value
+    return (
+        int(value)
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**63
+        else value
+    )
 
 
 def _scalar(field: spec.Field) -> Any:
@@ -77,18 +93,32 @@ def _scalar(field: spec.Field) -> Any:
     if field.type in (str, bool):
         return field.type
     finite = None if field.type is int else False
-    bounds: dict[str, Any] = {"gt": field.above, "ge": field.at_least, "lt": field.below, "le": field.at_most}
+    bounds: dict[str, Any] = {
+        "gt": field.above,
+        "ge": field.at_least,
+        "lt": field.below,
+        "le": field.at_most,
+    }
     limits = Declared(strict=True, allow_inf_nan=finite, **bounds)
-    return Annotated[int, BeforeValidator(integral), limits] if field.type is int else Annotated[float, limits]
+    return (
+        Annotated[int, BeforeValidator(integral), limits]
+        if field.type is int
+        else Annotated[float, limits]
+    )
 
 
-def _attributes(fields: Iterable[spec.Field], form: Callable[[spec.Field], Any], required: bool) -> dict[str, Any]:
+def _attributes(
+    fields: Iterable[spec.Field], form: Callable[[spec.Field], Any], required: bool
+) -> dict[str, Any]:
     """Pydantic's fields, under aliases, so that no name of ours can meet a method of theirs."""
     made = {}
     for field in fields:
         default = field.default if isinstance(field.default, bool | int | float | str) else None
         default = ... if required and field.required else default
-        made[f"field_{field.name}"] = (form(field), Declared(default, alias=field.name, description=field.doc))
+        made[f"field_{field.name}"] = (
+            form(field),
+            Declared(default, alias=field.name, description=field.doc),
+        )
     return made
 
 
@@ -116,11 +146,23 @@ def _fault(field: spec.Field, error: Mapping[str, Any]) -> FieldError:
     if error["type"] in _BOUNDS:
         word, key = _BOUNDS[error["type"]]
         bound = f"{error['ctx'][key]:.12g}"
-        return FieldError(name, index, f"{show_value(value)} is not {word} {bound}", f"Take a value {word} {bound}")
+        return FieldError(
+            name,
+            index,
+            f"{show_value(value)} is not {word} {bound}",
+            f"Take a value {word} {bound}",
+        )
     if error["type"] == "literal_error" and isinstance(value, str):
-        return FieldError(name, index, f"{show_value(value)} is none of its words", closest_name(value, field.choices))
+        return FieldError(
+            name,
+            index,
+            f"{show_value(value)} is none of its words",
+            closest_name(value, field.choices),
+        )
     if error["type"] == "finite_number":
-        return FieldError(name, index, f"{show_value(value)} is not a finite number", "Take a finite number")
+        return FieldError(
+            name, index, f"{show_value(value)} is not a finite number", "Take a finite number"
+        )
     what = f"expected {EXPECTED[field.type]}, got {show_value(value)}"
     return FieldError(name, index, what, _type_cure(field, value))
 
@@ -148,7 +190,11 @@ def show_value(value: Any) -> str:
     if isinstance(value, str):
         return f"'{value if len(value) <= 40 else value[:37] + '...'}'"
     return (
-        str(value).lower() if isinstance(value, bool) else f"{value:.12g}" if isinstance(value, float) else str(value)
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"{value:.12g}"
+        if isinstance(value, float)
+        else str(value)
     )
 
 
@@ -175,9 +221,20 @@ def outside(field: spec.Field, numbers: np.ndarray) -> np.ndarray:
 
 def allowed(field: spec.Field) -> str:
     """The bounds of a field in words."""
-    bounds = {"above": field.above, "at least": field.at_least, "below": field.below, "at most": field.at_most}
-    said = " and ".join(f"{word} {bound:.12g}" for word, bound in bounds.items() if bound is not None)
-    return f"{EXPECTED[field.type]} {said}".strip() if not field.choices else f"one of {', '.join(field.choices)}"
+    bounds = {
+        "above": field.above,
+        "at least": field.at_least,
+        "below": field.below,
+        "at most": field.at_most,
+    }
+    said = " and ".join(
+        f"{word} {bound:.12g}" for word, bound in bounds.items() if bound is not None
+    )
+    return (
+        f"{EXPECTED[field.type]} {said}".strip()
+        if not field.choices
+        else f"one of {', '.join(field.choices)}"
+    )
 
 
 class Log(BaseModel, extra="forbid"):
@@ -195,7 +252,9 @@ class Lin(BaseModel, extra="forbid"):
 class Range(BaseModel, extra="forbid"):
     """Values from the first to below the last."""
 
-    range: tuple[float, float] | tuple[float, float, float] = Declared(description="first, end (left out), step")
+    range: tuple[float, float] | tuple[float, float, float] = Declared(
+        description="first, end (left out), step"
+    )
 
 
 Formula = Annotated[str, Declared(pattern="^=", description="computed from other fields")]
@@ -216,7 +275,8 @@ def part_model(family: str, kind: str, cls: type) -> type[BaseModel]:
     settable = {each.field for each in spec.alternatives(cls)}
     fields = declared(cls).values()
     eased = [
-        dataclasses.replace(each, default=None) if each.required and each.name in settable else each for each in fields
+        dataclasses.replace(each, default=None) if each.required and each.name in settable else each
+        for each in fields
     ]
     attributes = _attributes(eased, as_written, required=True)
     if family != "train":
@@ -239,7 +299,11 @@ def family_model(family: str) -> Any:
         one = Annotated[one, Declared(discriminator="kind")]
     if family == "optimizer":
         one = Union[one, Optax]  # noqa: UP007
-    plain = tuple(kind for kind, cls in kinds.items() if not any(each.required for each in spec.fields(cls).values()))
+    plain = tuple(
+        kind
+        for kind, cls in kinds.items()
+        if not any(each.required for each in spec.fields(cls).values())
+    )
     if plain and family != "train":
         one = Union[one, Literal[plain]]  # noqa: UP007
     return Union[one, Annotated[list[one], Declared(min_length=1)]]  # noqa: UP007

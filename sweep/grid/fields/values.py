@@ -48,13 +48,16 @@ def sources(
     document: Document, fields: Mapping[str, spec.Field], raw: Mapping[str, Any], path: Path
 ) -> dict[str, Source]:
     """What a mapping of the file gives to fields, with complaints about what is not allowed."""
-    drafts = {name: _draft(document, fields[name], value, (*path, name)) for name, value in raw.items()}
+    drafts = {
+        name: _draft(document, fields[name], value, (*path, name)) for name, value in raw.items()
+    }
     lists = {name: draft for name, draft in drafts.items() if isinstance(draft, _Draft)}
     good, faults = check(fields, {name: draft.tested() for name, draft in lists.items()})
     for name, draft in lists.items():
         _report(document, draft, [fault for fault in faults if fault.name == name])
     return {
-        name: draft.typed(fields[name], good) if isinstance(draft, _Draft) else draft for name, draft in drafts.items()
+        name: draft.typed(fields[name], good) if isinstance(draft, _Draft) else draft
+        for name, draft in drafts.items()
     }
 
 
@@ -69,7 +72,11 @@ class _Draft:
 
     def tested(self) -> list[Any]:
         """What stands for all values in a check: the ends of an ascending or descending array."""
-        return self.values if isinstance(self.values, list) else [self.values[0].item(), self.values[-1].item()]
+        return (
+            self.values
+            if isinstance(self.values, list)
+            else [self.values[0].item(), self.values[-1].item()]
+        )
 
     def place(self, index: int) -> Path:
         """Where a tested value stands in the file."""
@@ -80,7 +87,9 @@ class _Draft:
         if field.name not in good:
             return None
         values = np.zeros(self.null.shape, DTYPES[field.type])
-        values[~self.null] = self.values if isinstance(self.values, np.ndarray) else good[field.name]
+        values[~self.null] = (
+            self.values if isinstance(self.values, np.ndarray) else good[field.name]
+        )
         return GivenValues(self.path, values, self.null)
 
 
@@ -88,10 +97,16 @@ def _report(document: Document, draft: _Draft, faults: list[FieldError], most: i
     for fault in faults[:most]:
         document.complain(draft.place(fault.index), fault.what, fault.cure)
     if len(faults) > most:
-        document.complain(draft.path, f"{len(faults) - most} more of its values are not allowed", faults[most].cure)
+        document.complain(
+            draft.path,
+            f"{len(faults) - most} more of its values are not allowed",
+            faults[most].cure,
+        )
 
 
-def _draft(document: Document, field: spec.Field, raw: Any, path: Path) -> _Draft | ComputedValues | None:
+def _draft(
+    document: Document, field: spec.Field, raw: Any, path: Path
+) -> _Draft | ComputedValues | None:
     if isinstance(raw, dict):
         array = _spaced(document, field, raw, path)
         return None if array is None else _Draft(path, array, np.zeros(len(array), bool))
@@ -107,7 +122,10 @@ def _draft(document: Document, field: spec.Field, raw: Any, path: Path) -> _Draf
         document.complain(path, "null and values stand in one list", cure)
     else:
         return _Draft(
-            path, [value for value, left in zip(values, null, strict=True) if not left], null, isinstance(raw, list)
+            path,
+            [value for value, left in zip(values, null, strict=True) if not left],
+            null,
+            isinstance(raw, list),
         )
     return None
 
@@ -128,7 +146,9 @@ _FORMS = {
 }
 
 
-def _spaced(document: Document, field: spec.Field, raw: dict[str, Any], path: Path) -> np.ndarray | None:
+def _spaced(
+    document: Document, field: spec.Field, raw: dict[str, Any], path: Path
+) -> np.ndarray | None:
     """Values of {log: ..}, {lin: ..} or {range: ..}."""
     form = next(iter(raw)) if len(raw) == 1 else ""
     if form not in _FORMS:
@@ -137,7 +157,9 @@ def _spaced(document: Document, field: spec.Field, raw: dict[str, Any], path: Pa
         document.complain(place, what, f"Write {', '.join(_FORMS.values())}", key=len(raw) == 1)
         return None
     if field.type not in (int, float):
-        document.complain(path, f"{form} makes numbers, expected {EXPECTED[field.type]}", "Write a list")
+        document.complain(
+            path, f"{form} makes numbers, expected {EXPECTED[field.type]}", "Write a list"
+        )
         return None
     try:
         return _numbers(document, form, raw[form], field.type is int)
@@ -149,12 +171,18 @@ def _spaced(document: Document, field: spec.Field, raw: dict[str, Any], path: Pa
 def _numbers(document: Document, form: str, given: Any, whole: bool) -> np.ndarray:
     lengths = (2, 3) if form == "range" else (3,)
     if not isinstance(given, list) or len(given) not in lengths:
-        raise ValueError(f"{form} takes a list of {' or '.join(map(str, lengths))} numbers, got {show_value(given)}")
+        raise ValueError(
+            f"{form} takes a list of {' or '.join(map(str, lengths))} numbers, got {show_value(given)}"
+        )
     for value in given:
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise ValueError(f"expected a number, got {show_value(value)}")
     with np.errstate(all="ignore"):
-        values = _range(document, given, whole) if form == "range" else _steps(document, form, given, whole)
+        values = (
+            _range(document, given, whole)
+            if form == "range"
+            else _steps(document, form, given, whole)
+        )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError("the numbers become too large")
     return values
@@ -163,7 +191,9 @@ def _numbers(document: Document, form: str, given: Any, whole: bool) -> np.ndarr
 def _steps(document: Document, form: str, given: list[Any], whole: bool) -> np.ndarray:
     low, high, count = (integral(value) for value in given)
     if not isinstance(count, int) or not 1 <= count <= MAX_VALUES:
-        raise ValueError(f"the count has to be a whole number from 1 to {MAX_VALUES}, got {show_value(count)}")
+        raise ValueError(
+            f"the count has to be a whole number from 1 to {MAX_VALUES}, got {show_value(count)}"
+        )
     if form == "log" and not (low > 0 and high > 0):
         raise ValueError(f"log needs ends above 0, got {show_value(low)} and {show_value(high)}")
     document.spend(100 * count)
@@ -184,7 +214,9 @@ def _range(document: Document, given: list[Any], whole: bool) -> np.ndarray:
     count = -((low - high) // step) if ints else np.ceil((high - low) / step)
     most = MAX_TABLE if whole else MAX_VALUES
     if not 1 <= count <= most:
-        raise ValueError("the range is empty" if count < 1 else f"the range has more than {most} values")
+        raise ValueError(
+            "the range is empty" if count < 1 else f"the range has more than {most} values"
+        )
     document.spend(40 * count)
     if ints:
         values = low + step * np.arange(count, dtype=np.int64)

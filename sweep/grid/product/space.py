@@ -70,7 +70,9 @@ class Space:
 def _runs(axes: Axes) -> list[tuple[int, int]]:
     """First and last of each run of neighbouring axes."""
     breaks = [0, *(at for at in range(1, len(axes)) if axes[at] != axes[at - 1] + 1), len(axes)]
-    return [(axes[start], axes[end - 1]) for start, end in itertools.pairwise(breaks) if end > start]
+    return [
+        (axes[start], axes[end - 1]) for start, end in itertools.pairwise(breaks) if end > start
+    ]
 
 
 def union(parts: Iterable[Axes]) -> Axes:
@@ -111,13 +113,21 @@ class Selection:
             self._add(mask)
 
     def _add(self, mask: Mask) -> None:
-        meeting = [group[0] == mask[0] or bool(set(group[0]) & set(mask[0])) for group in self.groups]
+        meeting = [
+            group[0] == mask[0] or bool(set(group[0]) & set(mask[0])) for group in self.groups
+        ]
         apart = [group for group, meets in zip(self.groups, meeting, strict=True) if not meets]
-        joined = [mask, *(group for group, meets in zip(self.groups, meeting, strict=True) if meets)]
+        joined = [
+            mask,
+            *(group for group, meets in zip(self.groups, meeting, strict=True) if meets),
+        ]
         axes = union(own for own, _ in joined)
         shape = self.space.shape(axes)
         holds = [self.space.spread(array.ravel(), own, axes) for own, array in joined]
-        self.groups = [*apart, (axes, np.broadcast_to(functools.reduce(np.logical_and, holds), shape))]
+        self.groups = [
+            *apart,
+            (axes, np.broadcast_to(functools.reduce(np.logical_and, holds), shape)),
+        ]
 
     @functools.cached_property
     def count(self) -> int:
@@ -159,18 +169,29 @@ class Selection:
         """The axes in order, each bound axis on its own and free ones joined."""
         bound = {axis: group for group in self.groups for axis in group[0]}
         count = len(self.space.sizes)
-        ends = [axis + 1 for axis in range(count) if axis in bound or axis + 1 in bound or axis + 1 == count]
+        ends = [
+            axis + 1
+            for axis in range(count)
+            if axis in bound or axis + 1 in bound or axis + 1 == count
+        ]
         starts = [0, *ends]
-        return [self._stage(start, end, bound.get(end - 1)) for start, end in zip(starts, ends, strict=False)]
+        return [
+            self._stage(start, end, bound.get(end - 1))
+            for start, end in zip(starts, ends, strict=False)
+        ]
 
     def _stage(self, start: int, end: int, group: Mask | None) -> _Stage:
         if group is None:
             return _Stage(end, math.prod(self.space.sizes[start:end]), None, (), None)
         axes, array = group
         here = axes.index(end - 1)
-        alone = np.asarray(array.any(axis=tuple(place for place in range(len(axes)) if place != here)))
+        alone = np.asarray(
+            array.any(axis=tuple(place for place in range(len(axes)) if place != here))
+        )
         begun = array.any(axis=tuple(range(here + 1, len(axes)))).ravel()
-        return _Stage(end, len(alone), np.flatnonzero(alone), axes[: here + 1], begun if here else None)
+        return _Stage(
+            end, len(alone), np.flatnonzero(alone), axes[: here + 1], begun if here else None
+        )
 
     def _extend(self, prefixes: np.ndarray, at: int, chunk: int) -> Iterator[np.ndarray]:
         """Kept rows that begin with the given digits. No prefix is a dead end: each one begins some kept row."""
@@ -182,9 +203,17 @@ class Selection:
         count = stage.size if stage.digits is None else len(stage.digits)
         many = max(1, chunk // count)
         # Not itertools.product, which would make a tuple of each range first.
-        for first, low in ((first, low) for first in range(0, len(prefixes), many) for low in range(0, count, chunk)):
+        for first, low in (
+            (first, low)
+            for first in range(0, len(prefixes), many)
+            for low in range(0, count, chunk)
+        ):
             high = min(low + chunk, count)
-            digits = np.arange(low, high, dtype=np.int64) if stage.digits is None else stage.digits[low:high]
+            digits = (
+                np.arange(low, high, dtype=np.int64)
+                if stage.digits is None
+                else stage.digits[low:high]
+            )
             longer = (prefixes[first : first + many, None] * stage.size + digits).ravel()
             if stage.begun is not None:
                 longer = longer[stage.begun[upto.index(stage.axes, longer)]]
@@ -233,7 +262,9 @@ def canonical(values: np.ndarray, spend: Callable[[int], None] | None = None) ->
     found = (values + 0.0).ravel()
     for start in range(0, found.size, 1 << 16):
         piece = found[start : start + (1 << 16)]
-        rounded, sure = _rounded(piece) if piece.size > 64 else (piece.copy(), np.zeros(piece.shape, bool))
+        rounded, sure = (
+            _rounded(piece) if piece.size > 64 else (piece.copy(), np.zeros(piece.shape, bool))
+        )
         left = np.flatnonzero(~sure)
         if len(left) and spend:
             spend(600 * len(left))

@@ -52,7 +52,12 @@ _LITERALS = {"true": True, "false": False}
 
 FUNCTIONS = (*_ONE, *_MANY)
 _MAY = f"Use numbers, field names, + - * / // % **, comparisons, and, or, not, and {', '.join(FUNCTIONS)}"
-_INSTEAD = {ast.BitXor: "Write ** for a power", ast.BitAnd: "Write and", ast.BitOr: "Write or", ast.Invert: "Write not"}
+_INSTEAD = {
+    ast.BitXor: "Write ** for a power",
+    ast.BitAnd: "Write and",
+    ast.BitOr: "Write or",
+    ast.Invert: "Write not",
+}
 
 
 class ExpressionError(Exception):
@@ -83,7 +88,11 @@ class Expression:
                 sides = [node.left, *node.comparators]
                 pairs = list(itertools.pairwise(sides))
                 for one, other in (*pairs, *(pair[::-1] for pair in pairs)):
-                    if isinstance(one, ast.Name) and isinstance(other, ast.Constant) and isinstance(other.value, str):
+                    if (
+                        isinstance(one, ast.Name)
+                        and isinstance(other, ast.Constant)
+                        and isinstance(other.value, str)
+                    ):
                         yield one.id, other.value
 
 
@@ -91,7 +100,9 @@ def parse_expression(text: str) -> Expression:
     """Check an expression. Raises ExpressionError for what is not on the list."""
     text = " ".join(text.split())
     if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"an expression of {len(text)} characters is too long", f"Keep it below {MAX_LENGTH}")
+        raise ExpressionError(
+            f"an expression of {len(text)} characters is too long", f"Keep it below {MAX_LENGTH}"
+        )
     tree = _tree(text)
     for node in _walk(tree):
         _allow(node)
@@ -104,14 +115,18 @@ def _tree(text: str) -> ast.expr:
             warnings.simplefilter("ignore")
             tree = ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        raise ExpressionError(f"{_short(text)} is not an expression ({error.msg.rstrip('.')})") from None
+        raise ExpressionError(
+            f"{_short(text)} is not an expression ({error.msg.rstrip('.')})"
+        ) from None
     except (ValueError, MemoryError, RecursionError):
         raise ExpressionError(f"{_short(text)} is not an expression") from None
     level: list[ast.AST] = [tree]
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
     if level:
-        raise ExpressionError("the expression is nested too deeply", f"Keep it below {MAX_DEPTH} levels")
+        raise ExpressionError(
+            "the expression is nested too deeply", f"Keep it below {MAX_DEPTH} levels"
+        )
     return tree
 
 
@@ -137,7 +152,9 @@ def _allow(node: ast.AST) -> None:
     elif isinstance(node, ast.Constant):
         _allow_constant(node)
     elif type(node) in _INSTEAD:
-        raise ExpressionError(f"the operator of {type(node).__name__} is not known here", _INSTEAD[type(node)])
+        raise ExpressionError(
+            f"the operator of {type(node).__name__} is not known here", _INSTEAD[type(node)]
+        )
     elif not isinstance(node, _NODES + _MARKS):
         what = _short(ast.unparse(node)) if isinstance(node, ast.expr) else type(node).__name__
         raise ExpressionError(f"{what} may not stand in an expression")
@@ -149,7 +166,9 @@ def _allow_call(node: ast.Call) -> None:
         raise ExpressionError(f"{_short(ast.unparse(node.func))} is not a function of expressions")
     fits = len(node.args) == 1 if name in _ONE else len(node.args) >= 2
     if node.keywords or not fits:
-        raise ExpressionError(f"{name} takes {'one value' if name in _ONE else 'two values or more'}")
+        raise ExpressionError(
+            f"{name} takes {'one value' if name in _ONE else 'two values or more'}"
+        )
 
 
 def _allow_constant(node: ast.Constant) -> None:
@@ -204,7 +223,11 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return np.logical_not(_truth(operand, columns))
         case ast.UnaryOp(op=sign, operand=operand):
-            return -_number(operand, columns) if isinstance(sign, ast.USub) else _number(operand, columns)
+            return (
+                -_number(operand, columns)
+                if isinstance(sign, ast.USub)
+                else _number(operand, columns)
+            )
         case ast.BinOp(left=left, op=op, right=right):
             return _BINARY[type(op)](_number(left, columns), _number(right, columns))
         case ast.BoolOp(op=op, values=values):
@@ -221,7 +244,9 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
 def _number(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     value = _value(node, columns)
     if value.dtype.kind not in "iuf":
-        raise ExpressionError(f"{_short(ast.unparse(node))} is not a number", "Compute with numbers only")
+        raise ExpressionError(
+            f"{_short(ast.unparse(node))} is not a number", "Compute with numbers only"
+        )
     return value.astype(np.float64, copy=False)
 
 
@@ -239,12 +264,16 @@ def _compare(node: ast.Compare, columns: Mapping[str, np.ndarray]) -> np.ndarray
     return functools.reduce(np.logical_and, links)
 
 
-def _link(left: ast.expr, op: ast.cmpop, right: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+def _link(
+    left: ast.expr, op: ast.cmpop, right: ast.expr, columns: Mapping[str, np.ndarray]
+) -> np.ndarray:
     one, other = _value(left, columns), _value(right, columns)
     kinds = {"n" if value.dtype.kind in "iuf" else value.dtype.kind for value in (one, other)}
     if len(kinds) > 1 or (kinds != {"n"} and not isinstance(op, ast.Eq | ast.NotEq)):
         what = f"{_short(ast.unparse(left))} and {_short(ast.unparse(right))} cannot be compared so"
-        raise ExpressionError(what, "Compare numbers with numbers; text and true or false only with == and !=")
+        raise ExpressionError(
+            what, "Compare numbers with numbers; text and true or false only with == and !="
+        )
     return np.asarray(_COMPARE[type(op)](one, other), bool)
 
 
@@ -252,7 +281,9 @@ def conjuncts(expression: Expression) -> list[Expression]:
     """Conditions that hold together exactly where the expression holds."""
     tree = expression.tree
     if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
-        return [each for value in tree.values for each in conjuncts(Expression(expression.text, value))]
+        return [
+            each for value in tree.values for each in conjuncts(Expression(expression.text, value))
+        ]
     return [expression]
 
 

@@ -51,10 +51,20 @@ class Document:
     def note(self, place: tuple[int, int], path: Path, what: str, cure: str) -> None:
         """Note a problem at a line and column. Raises Stopped where there are too many."""
         self.problems.append(
-            Problem(self.file, *place, plain_value(dotted(path), 200), plain_value(what), plain_value(cure))
+            Problem(
+                self.file,
+                *place,
+                plain_value(dotted(path), 200),
+                plain_value(what),
+                plain_value(cure),
+            )
         )
         if len(self.problems) == MAX_PROBLEMS:
-            self._stop((), f"{MAX_PROBLEMS} things are wrong, and the rest was not looked at", "Mend these first")
+            self._stop(
+                (),
+                f"{MAX_PROBLEMS} things are wrong, and the rest was not looked at",
+                "Mend these first",
+            )
 
     def spend(self, effort: float, path: Path = ()) -> None:
         """Account for work, in nanoseconds, that is about to be done. Raises Stopped where a file asks for too much."""
@@ -65,7 +75,9 @@ class Document:
 
     def _stop(self, path: Path, what: str, cure: str) -> NoReturn:
         self.broken = True
-        self.problems.append(Problem(self.file, *self.place(path), plain_value(dotted(path), 200), what, cure))
+        self.problems.append(
+            Problem(self.file, *self.place(path), plain_value(dotted(path), 200), what, cure)
+        )
         raise Stopped
 
     def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
@@ -79,7 +91,9 @@ class Document:
 
 def dotted(path: Path) -> str:
     """A path as a reader writes it: `optimizer[1].lr`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    return "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in path
+    ).removeprefix(".")
 
 
 def plain_value(text: str, most: int = 2_500) -> str:
@@ -87,7 +101,9 @@ def plain_value(text: str, most: int = 2_500) -> str:
     text = text if len(text) <= most else text[: most - 3] + "..."
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def read_yaml(text: str | bytes, file: str) -> Document:
@@ -117,7 +133,11 @@ class _Unreadable(Exception):
 def _decoded(text: str | bytes) -> str:
     size = len(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
-        raise _Unreadable((1, 1), f"the file has more than {MAX_BYTES} bytes", "Write long lists as log, lin or range")
+        raise _Unreadable(
+            (1, 1),
+            f"the file has more than {MAX_BYTES} bytes",
+            "Write long lists as log, lin or range",
+        )
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
     try:
@@ -170,7 +190,9 @@ def _place(mark: Any) -> tuple[int, int]:
 
 def _too_large(place: tuple[int, int], depth: int) -> _Unreadable:
     if depth > MAX_DEPTH:
-        return _Unreadable(place, f"values lie more than {MAX_DEPTH} levels deep here", "Write the grid flatter")
+        return _Unreadable(
+            place, f"values lie more than {MAX_DEPTH} levels deep here", "Write the grid flatter"
+        )
     what = f"the file has more than {MAX_NODES} values, aliases counted each time"
     return _Unreadable(place, what, "Write long lists as log, lin or range")
 
@@ -180,26 +202,38 @@ def _compose(text: str) -> yaml.Node | None:
         loader = _Loader(text)
     except yaml.reader.ReaderError as error:
         place = _count(text[: error.position])
-        raise _Unreadable(place, f"the character {error.character:#06x} cannot stand in YAML", "Remove it") from None
+        raise _Unreadable(
+            place, f"the character {error.character:#06x} cannot stand in YAML", "Remove it"
+        ) from None
     try:
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         raise _syntax(error) from None
     except (ValueError, OverflowError):
-        what, cure = "this is not a character or a number", "Correct the escape sequence or the number"
+        what, cure = (
+            "this is not a character or a number",
+            "Correct the escape sequence or the number",
+        )
         raise _Unreadable(_place(loader.get_mark()), what, cure) from None
     finally:
         loader.dispose()
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> _Unreadable:
-    place, problem = _place(error.problem_mark or error.context_mark), error.problem or "something is wrong"
+    place, problem = (
+        _place(error.problem_mark or error.context_mark),
+        error.problem or "something is wrong",
+    )
     if "single document" in (error.context or ""):
-        return _Unreadable(place, "a second document begins here", "Write one grid a file, without a line of ---")
+        return _Unreadable(
+            place, "a second document begins here", "Write one grid a file, without a line of ---"
+        )
     if "\\t" in problem:
         return _Unreadable(place, "a tab stands where YAML wants spaces", "Indent with spaces")
     what = f"this is not YAML: {error.context + ': ' if error.context else ''}{problem}"
-    return _Unreadable(place, what, "Look at indentation, colons, quotes and brackets here and in the line before")
+    return _Unreadable(
+        place, what, "Look at indentation, colons, quotes and brackets here and in the line before"
+    )
 
 
 class _Builder:
