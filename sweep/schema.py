@@ -68,3 +68,6 @@ def curves() -> pa.Schema:
 
 FIXED = frozenset({*IDS, *KINDS, "seed", *OUTCOME, *OBSERVABLES, "step"})
 """Column names that no field of a part may take."""
+
+MANIFEST_FILE, GRID_FILE, GRID_FILES = "manifest.json", "grid.yaml", "grid*.yaml"
+"""Files in a store: its manifest, the grid that created it, a pattern for all of its grids."""
