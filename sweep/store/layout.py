@@ -27,7 +27,7 @@ def grid_files(folder: Path) -> list[Path]:
 
 
 def later_grid(folder: Path, digest: str) -> Path:
-    """Path of a grid that differs from the first one; `digest` is the SHA-256 of its text, in hex."""
+    """Path of a grid that differs from the first one; `digest` is the SHA-256 of its text."""
     return folder / f"grid-{digest[:8]}.yaml"
 
 

@@ -22,7 +22,7 @@ def is_owner(text: str) -> bool:
 
 
 def owner_is_gone(owner: str) -> bool | None:
-    """Whether the process has ended; None if it runs on another host, where this cannot be known."""
+    """Whether the process has ended; None if it is of another host, so that nobody knows."""
     match = _OWNER.fullmatch(owner)
     if match is None or match["host"] != _host():
         return None

@@ -24,8 +24,8 @@ class Writer:
 
     A part is committed once `max_rows` rows are pending, or the first of them has waited as long as
     the writer existed before it, bounded by `min_seconds` and `max_seconds`. So a kill costs at
-    most half the time since the start, and days of work do not end in a heap of small parts. Used as a
-    context manager it commits the pending rows however the block ends.
+    most half the time since the start, and days of work do not end in a heap of small parts. Used
+    as a context manager it commits the pending rows however the block ends.
 
     Attributes:
         store: Where the rows go.

@@ -16,9 +16,7 @@ import pytest
 
 from sweep.engine.driver import Driver, TrialList
 from sweep.engine.recorder import FinishedTrials, Recorder, RecordSchedule
-from sweep.store import checkpoints
-from sweep.store.atomic_files import owner
-from sweep.store.checkpoints import Checkpoints
+from sweep.store import Checkpoints, checkpoints, clear_checkpoints, owner
 from sweep.trial import Trial
 from tests.contracts.parts import batch, trial
 from tests.shell import command, finish, start, stores_differ, table, write_grid
@@ -249,7 +247,7 @@ def test_only_checkpoints_of_the_dead_whose_trials_are_done_are_removed(tmp_path
         made.rename(made.with_name(f"{PROGRAM}_{who}_0000000{trial_}"))
     (tmp_path / "checkpoints" / "mine").mkdir()
     (tmp_path / "checkpoints" / f"{PROGRAM}_{dead}_00000004.orbax-checkpoint-tmp").mkdir()
-    checkpoints.clear_checkpoints(tmp_path, np.array([1, 3]))
+    clear_checkpoints(tmp_path, np.array([1, 3]))
     left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert left == sorted([f"{PROGRAM}_{dead}_00000002", f"{PROGRAM}_{owner()}_00000003", "mine"])
 
@@ -272,7 +270,7 @@ TELLING = """
 from sweep.engine import driver
 from sweep.run import app
 
-advance, driver.SOME = driver.Drive._advance, 0.0
+advance, driver.SOME = driver.Driver._advance, 0.0
 
 def telling(driven):
     answer = advance(driven)
@@ -280,7 +278,7 @@ def telling(driven):
         print("on the way", flush=True)
     return answer
 
-drive.Drive._advance = telling
+driver.Driver._advance = telling
 app()
 """
 """The command, which says when its trials are beyond a thousand steps and finds any of them worth a checkpoint."""

@@ -32,10 +32,10 @@ from hypothesis import strategies as st
 
 from sweep import schema
 from sweep.errors import StoreConflict, StoreError, SweepError
-from sweep.store import Claims, Store, parts
-from sweep.store.atomic_files import owner, write_once
+from sweep.store import Claims, Store, Writer, owner
+from sweep.store.atomic_files import write_once
 from sweep.store.commit_log import CommitLog
-from sweep.store.writer import Writer
+from sweep.store.parts import part_name, to_parquet
 from tests import ROOT
 
 RUNS = schema.runs({"n": int, "lr": float, "schedule": str, "bias": bool})
@@ -96,7 +96,7 @@ def test_schemas_have_no_column_twice_and_reserve_their_own() -> None:
 
 
 def test_neither_jax_nor_rich_comes_with_the_import() -> None:
-    code = "import sys, sweep.store, sweep.progress; sys.exit(bool({'jax', 'rich'} & set(sys.modules)))"
+    code = "import sys, sweep.store, sweep.workers.progress; sys.exit(bool({'jax', 'rich'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0
 
 
@@ -211,7 +211,7 @@ def test_a_part_that_lost_rows_is_named(tmp_path: Path) -> None:
     opened(tmp_path).commit(rows((1, 2)), None, OURS)
     (part,) = (tmp_path / "runs").iterdir()
     pq.write_table(pq.read_table(part).slice(1), part, write_page_checksum=True)
-    with pytest.raises(StoreError, match=r"it holds 1 rows and says 2"):
+    with pytest.raises(StoreError, match=r"it holds 1 rows but declares 2"):
         Store(tmp_path).done()
 
 
@@ -382,7 +382,7 @@ def test_nobody_may_be_at_work_while_a_store_gets_new_columns(tmp_path: Path) ->
     sleeper = subprocess.Popen(script("sleep", tmp_path), env=environment(), stdout=subprocess.PIPE, text=True)
     assert sleeper.stdout is not None and sleeper.stdout.readline() == "ready\n"
     with Claims(tmp_path) as claims:
-        with pytest.raises(StoreError, match=rf"-{sleeper.pid}\.\d+ does"):
+        with pytest.raises(StoreError, match=rf"In use by .*-{sleeper.pid}\.\d+\."):
             Store(tmp_path).open(WIDER, "", claims)
         Store(tmp_path).open(NARROW, "", claims)
         sleeper.kill()
@@ -405,7 +405,7 @@ def failing(number: int) -> Callable[..., Any]:
 @pytest.mark.parametrize("call", ["write", "fsync", "link"])
 @pytest.mark.parametrize(
     ("number", "cure"),
-    [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Make the folder writable"), (errno.EIO, "Look at the disk")],
+    [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Make the folder writable"), (errno.EIO, "Check the disk")],
 )
 def test_a_failing_disk_is_a_store_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, cure: str
@@ -482,7 +482,7 @@ class ForgetfulLog(CommitLog):
     def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
         won = super()._publish(number, runs, None, metadata)
         return won and (
-            curves is None or bool(write_once(self.folder / "curves" / parts.name(number), parts.parquet(curves, {})))
+            curves is None or bool(write_once(self.folder / "curves" / part_name(number), to_parquet(curves, {})))
         )
 
 
@@ -662,8 +662,8 @@ class BlindLog(CommitLog):
     """A mutant that does not look at what others have committed, only for a free number."""
 
     def append(self, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> int:
-        while not self._publish(self.next, runs, curves, metadata):
-            self.next += 1
+        while not self._publish(self.next_number, runs, curves, metadata):
+            self.next_number += 1
         return runs.num_rows
 
 
@@ -737,7 +737,7 @@ def raced(folder: Path, log: str, batches: int, racers: int = 2) -> tuple[list[i
 
 def check_race(folder: Path, batches: int) -> None:
     """Two processes both win, nothing is there twice or lost, and readers see nothing else at any moment."""
-    won, seen = raced(folder, "Log", batches)
+    won, seen = raced(folder, "CommitLog", batches)
     assert sum(won) == 4 * batches and min(won) > 0
     assert {name: set(found) for name, found in seen.items()} == {name: {""} for name in READERS}
     assert Store(folder).done().tolist() == list(range(4 * batches))
@@ -786,10 +786,10 @@ def test_claims_fall_to_others_when_their_process_is_gone(tmp_path: Path) -> Non
     sleeper = subprocess.Popen(script("sleep", tmp_path), env=environment(), stdout=subprocess.PIPE, text=True)
     assert sleeper.stdout is not None and sleeper.stdout.readline() == "ready\n"
     with Claims(tmp_path) as claims:
-        assert not claims.take("slice") and len(claims.others()) == 1
+        assert not claims.take("slice") and len(claims.other_workers()) == 1
         sleeper.kill()
         sleeper.communicate()
-        assert claims.take("slice") and claims.others() == []
+        assert claims.take("slice") and claims.other_workers() == []
 
 
 @pytest.mark.promise(14)
@@ -798,32 +798,32 @@ def test_claims_of_another_host_fall_to_others_after_a_lease(tmp_path: Path) -> 
     with Claims(tmp_path, lease=60) as claims:
         for name in ("slice", "worker-away-7.1", "notes"):
             (claims.folder / name).write_text("away-7.1" if name != "notes" else "mine")
-        assert not claims.take("slice") and claims.others() == ["away-7.1"]
+        assert not claims.take("slice") and claims.other_workers() == ["away-7.1"]
         past = time.time() - 61
         for name in ("slice", "worker-away-7.1", "notes"):
             os.utime(claims.folder / name, (past, past))
         assert not claims.take("notes")
-        assert claims.take("slice") and claims.others() == []
+        assert claims.take("slice") and claims.other_workers() == []
     with Claims(tmp_path, lease=60):
         assert (tmp_path / "claims" / "notes").read_text() == "mine"
 
 
 def test_a_process_that_others_took_for_dead_claims_on(tmp_path: Path) -> None:
     with Claims(tmp_path) as claims:
-        claims.own.unlink()
+        claims.worker_file.unlink()
         assert claims.take("slice") and not claims.take("slice")
 
 
 def test_its_file_stays_fresh(tmp_path: Path) -> None:
     with Claims(tmp_path, lease=0.3) as claims:
-        before = claims.own.stat().st_mtime_ns
+        before = claims.worker_file.stat().st_mtime_ns
         time.sleep(0.3)
-        assert claims.own.stat().st_mtime_ns > before
+        assert claims.worker_file.stat().st_mtime_ns > before
 
 
 def test_nobody_comes_in_while_one_is_alone(tmp_path: Path) -> None:
     late = Claims(tmp_path)
-    with Claims(tmp_path) as claims, claims.alone("test"), pytest.raises(StoreError, match="is being rewritten by"):
+    with Claims(tmp_path) as claims, claims.exclusive("test"), pytest.raises(StoreError, match="is being rewritten by"):
         late.__enter__()
 
 

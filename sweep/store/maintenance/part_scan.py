@@ -18,7 +18,7 @@ UNREADABLE = "cannot be read"
 
 @dataclass(frozen=True)
 class PartScan:
-    """A part that was read completely: its trials, its metadata, and what is wrong with it alone."""
+    """A part that was read completely: its trials, its metadata, and its own faults."""
 
     path: Path
     fault: str = ""
