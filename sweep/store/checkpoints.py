@@ -1,9 +1,9 @@
 """The state of long trials, saved by orbax so that a kill costs minutes and not days.
 
 A checkpoint is a folder of arrays with one row a trial. It contains no training data, which is
-drawn again. Its name states the process that wrote it, and that process removes its previous checkpoint
-once the next one is complete. A digest detects a damaged checkpoint, which is ignored: its trials
-then start from the beginning.
+drawn again. Its name states the process that wrote it, and that process removes its previous
+checkpoint once the next one is complete. A digest detects a damaged checkpoint, which is ignored:
+its trials then start from the beginning.
 """
 
 from __future__ import annotations

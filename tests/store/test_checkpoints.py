@@ -285,9 +285,9 @@ app()
 
 BRUSQUE = """
 import contextlib
-from sweep.interrupts import Interrupts
+from sweep.workers.signals import StopSignals
 
-Interrupts.stopping = lambda interrupts, stop: contextlib.nullcontext()
+StopSignals.stopping = lambda signals, stop: contextlib.nullcontext()
 """
 """With this fault the first signal is raised at once, as a second one should be."""
 
