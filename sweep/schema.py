@@ -119,5 +119,14 @@ def curves(fields: Mapping[str, type] | None = None) -> pa.Schema:
     return pa.schema([("trial", pa.int64()), ("step", pa.int64()), *_observables(fields or {}).items()])
 
 
+def tables(columns: Mapping[str, str]) -> dict[str, pa.Schema]:
+    """The schemas of both tables, from the columns as a manifest has them."""
+    fields = columns_from_text(columns)
+    return {RUNS: runs(fields), CURVES: curves(fields)}
+
+
 FIXED = frozenset({*IDS, *KINDS, "seed", *OUTCOME, *STANDARD_OBSERVABLES, "step"})
 """Column names that no field of a part may take."""
+
+MANIFEST_FILE, GRID_FILE, GRID_FILES = "manifest.json", "grid.yaml", "grid*.yaml"
+"""Files in a store: its manifest, the grid that created it, a pattern for all of its grids."""

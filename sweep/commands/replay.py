@@ -22,7 +22,7 @@ from sweep.planning.bucket import Bucket
 from sweep.planning.plan import Host
 from sweep.schema import RUNS
 from sweep.status import Status
-from sweep.store import Store, parts
+from sweep.store import Store, list_parts, read_part, read_rows
 
 OUTCOME = ("status", "steps", "fit_step")
 APART = ("alone", "beside", "block")
@@ -141,10 +141,10 @@ def _train(own: Candidate, places: np.ndarray, lanes: int, block: int, place: in
 
 def _row(store: Store, trial: int) -> tuple[dict[str, object], dict[str, int]]:
     """The row of a trial as the store has it, and the blocks of the programs of its part by bucket."""
-    for path in parts.listed(store.folder / RUNS):
-        part = parts.read(path)
+    for path in list_parts(store.folder / RUNS):
+        part = read_part(path)
         if trial in part.trials:
-            table = parts.rows(path)
+            table = read_rows(path)
             return table.filter(pa.array(table["trial"].to_numpy() == trial)).to_pylist()[0], part.blocks
     raise AssertionError(f"trial {trial} is done")
 

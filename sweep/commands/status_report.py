@@ -23,8 +23,14 @@ from sweep.planning.manifest import results_identity
 from sweep.planning.plan import Host
 from sweep.schema import RUNS
 from sweep.status import Status
-from sweep.store import Store, at_work, parts
-from sweep.store.compaction import SWAP_FOLDERS
+from sweep.store import (
+    Store,
+    count_checkpoints,
+    is_being_compacted,
+    list_parts,
+    live_workers,
+    read_rows,
+)
 
 ENDS = tuple(status for status in Status if status is not Status.RUNNING)
 _SHOWN = {Status.NONFINITE: "diverged"}
@@ -116,7 +122,7 @@ def sweep_status(folder: Path, file: Path | None = None) -> SweepStatus:
     sizes = {path.name: grid.size for path, grid in found.items()}
     others = int(np.count_nonzero(~known))
     asked = Store(folder).conflict(_wanted(found[largest], manifest)) if file else ""
-    return SweepStatus(folder, largest, sizes, buckets, others, tuple(at_work(folder)), _checkpoints(folder), asked)
+    return SweepStatus(folder, largest, sizes, buckets, others, tuple(live_workers(folder)), count_checkpoints(folder), asked)
 
 
 def _wanted(grid: Grid, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +135,7 @@ def _wanted(grid: Grid, manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder. Give the folder of a sweep, such as results/quickstart.")
-    if (folder / SWAP_FOLDERS).exists():
+    if is_being_compacted(folder):
         raise StoreError(
             f"{folder} is being compacted, or a compaction was cut off. Wait for it if it is under way; otherwise "
             f"`python -m sweep repair {folder}` finishes it."
@@ -147,7 +153,7 @@ def _kept(folder: Path) -> list[Path]:
 
 def _rows(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Trials of the store, ascending, and the place of their end in ENDS, -1 for another one."""
-    tables = [parts.rows(path, ["trial", "status"]) for path in parts.listed(folder / RUNS)]
+    tables = [read_rows(path, ["trial", "status"]) for path in list_parts(folder / RUNS)]
     trials = np.concatenate([np.empty(0, np.int64), *(table["trial"].to_numpy() for table in tables)])
     ends = np.concatenate([np.empty(0, np.int8), *(_ends(table["status"]) for table in tables)])
     order = np.argsort(trials, kind="stable")
@@ -169,13 +175,6 @@ def _tally(bucket: Bucket, trials: np.ndarray, ends: np.ndarray, known: np.ndarr
     known[place] = True
     ended = {status: int(np.count_nonzero(ends[place] == number)) for number, status in enumerate(ENDS)}
     return TrialCounts(bucket.id, bucket.title, bucket.planned, len(place), ended)
-
-
-def _checkpoints(folder: Path) -> int:
-    """How many checkpoints there are, those left out that are being written."""
-    place = folder / "checkpoints"
-    found = place.iterdir() if place.is_dir() else ()
-    return sum(path.is_dir() and "orbax-checkpoint-tmp" not in path.name for path in found)
 
 
 def _table(tallies: list[TrialCounts]) -> str:

@@ -25,8 +25,7 @@ from sweep.grid import Grid
 from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns, descriptions, results_identity
 from sweep.planning.plan import Host, Plan
-from sweep.store import Claims, Store, owner
-from sweep.store.writer import Writer
+from sweep.store import Claims, Store, Writer, owner
 from sweep.workers import launcher
 from sweep.workers.progress import PipeProgress, Progress, SilentProgress, relay_line, terminal_progress
 from sweep.workers.signals import StopSignals
@@ -159,7 +158,7 @@ def _workers(plan: Plan, request: Request) -> int:
 def _launch(plan: Plan, request: Request, store: Store, progress: Progress, stop: threading.Event) -> None:
     """Let workers train the plan."""
     workers = launcher.LocalWorkers([*_command(request), "--place", plan.host.platform], plan.host.workers)
-    workers.run(lambda line: relay_line(line, progress), progress.say, stop, store.log.read)
+    workers.run(lambda line: relay_line(line, progress), progress.say, stop, store.refresh)
 
 
 def _command(request: Request) -> list[str]:

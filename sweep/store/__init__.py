@@ -2,17 +2,57 @@
 
 DIR/
   manifest.json   what the results depend on; another manifest is refused
-  grid.yaml       the grid that started the store; each later one lies beside it as grid-<hash>.yaml
+  grid.yaml       the grid that created the store; each later one is added as grid-<hash>.yaml
   runs/           part-<number>.parquet, one row a trial
   curves/         part-<number>.parquet of the same number, one row a trial and recorded step
-  claims/         who trains what at the moment; nothing else depends on it
+  claims/         which process trains what at the moment; nothing else depends on it
   checkpoints/    the state of long trials that have not ended
-  broken/         what a repair moved aside
+  broken/         parts that a repair moved aside
+
+Other packages import from here only. None of it imports jax; orbax is imported on first use.
 """
 
-from sweep.store.atomic_files import owner
-from sweep.store.claims import Claims, at_work
-from sweep.store.maintenance.repair import compact, repair, survey, verify
+from sweep.store.checkpoints import Checkpoints, clear_checkpoints, count_checkpoints
+from sweep.store.claims import Claims, live_workers
+from sweep.store.layout import grid_files, is_being_compacted
+from sweep.store.maintenance.findings import Finding
+from sweep.store.maintenance.repair import (
+    CompactionReport,
+    RepairReport,
+    compact,
+    repair,
+    verify,
+)
+from sweep.store.maintenance.scan import StoreHeader, Survey, read_header, survey
+from sweep.store.owners import owner
+from sweep.store.parts import Part, list_parts, read_part, read_part_metadata, read_rows
 from sweep.store.store import Store
+from sweep.store.writer import Writer
 
-__all__ = ["Claims", "Store", "at_work", "compact", "owner", "repair", "survey", "verify"]
+__all__ = [
+    "Checkpoints",
+    "Claims",
+    "CompactionReport",
+    "Finding",
+    "Part",
+    "RepairReport",
+    "Store",
+    "StoreHeader",
+    "Survey",
+    "Writer",
+    "clear_checkpoints",
+    "compact",
+    "count_checkpoints",
+    "grid_files",
+    "is_being_compacted",
+    "list_parts",
+    "live_workers",
+    "owner",
+    "read_header",
+    "read_part",
+    "read_part_metadata",
+    "read_rows",
+    "repair",
+    "survey",
+    "verify",
+]

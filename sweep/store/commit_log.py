@@ -1,7 +1,8 @@
 """The order of commits: part 0, part 1, ... of the runs.
 
-The commit of part k is the moment when its name appears, and a name is given once. Whoever appends part k has read all
-parts before it and leaves out what they hold. So a trial is in the table at most once, however many processes train it.
+Part k is committed at the moment its file name appears, and a name is used only once. A process
+that appends part k has read all earlier parts and omits the trials that they contain. So a trial is
+in the table at most once, however many processes train it.
 """
 
 from __future__ import annotations
@@ -16,35 +17,17 @@ import pyarrow as pa
 
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
-from sweep.store import parts
 from sweep.store.atomic_files import sync_folder, temporary_path, write_once
-
-
-class TrialIds:
-    """A growing set of trial ids."""
-
-    def __init__(self) -> None:
-        self._sorted, self._new = np.empty(0, np.int64), list[np.ndarray]()
-
-    def add(self, ids: np.ndarray) -> None:
-        """Take some more in."""
-        self._new.append(ids)
-
-    def all(self) -> np.ndarray:
-        """All of them, ascending."""
-        if self._new:
-            self._sorted, self._new = np.sort(np.concatenate([self._sorted, *self._new]), kind="stable"), []
-        return self._sorted
-
-    def has(self, ids: np.ndarray) -> np.ndarray:
-        """Which of some ids are in it."""
-        found = self.all()
-        place = np.searchsorted(found, ids)
-        return (
-            (place < len(found)) & (np.take(found, place, mode="clip") == ids)
-            if len(found)
-            else np.zeros(len(ids), bool)
-        )
+from sweep.store.layout import TEMPORARY
+from sweep.store.parts import (
+    list_parts,
+    numbered_parts,
+    part_name,
+    read_part,
+    read_part_metadata,
+    to_parquet,
+)
+from sweep.store.trial_ids import TrialIds
 
 
 class CommitLog:
@@ -52,79 +35,100 @@ class CommitLog:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ids, self.blocks, self.next = TrialIds(), dict[str, int](), 0
-        self._place: int | None = None
+        self.ids, self.blocks, self.next_number = TrialIds(), dict[str, int](), 0
+        self._runs_inode: int | None = None
 
     def read(self) -> bool:
-        """Take in the parts that were appended since; True where there are some. Raises StoreError on a broken one."""
-        self._stay()
-        before = self.next
-        if not before:
-            for path in parts.listed(self.folder / RUNS):
-                self._take_in(path)
-        while (path := self.folder / RUNS / parts.name(self.next)).exists():
-            self._take_in(path)
-        return self.next > before
+        """Read the parts appended since the last call; True if there were any.
+
+        Raises StoreError if one is broken.
+        """
+        self._require_same_folder()
+        previous_number = self.next_number
+        if not previous_number:  # a compacted store does not start at part 0
+            for number, path in numbered_parts(self.folder / RUNS).items():
+                self._add_part(number, path)
+        while (path := self.folder / RUNS / part_name(self.next_number)).exists():
+            self._add_part(self.next_number, path)
+        return self.next_number > previous_number
 
     def append(self, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> int:
-        """Commit the rows of those trials that no part has; how many there were. Raises OSError where that fails."""
+        """Commit the rows of those trials that no part has yet.
+
+        Args:
+            runs: One row a trial.
+            curves: Recorded steps of the same trials, if any.
+            metadata: Stored in the part.
+
+        Returns:
+            The number of trials committed.
+
+        Raises:
+            OSError: The part cannot be written.
+        """
         while True:
             self.read()
-            fresh = ~self.ids.has(runs["trial"].to_numpy())
-            if not fresh.any():
+            new_rows = ~self.ids.has(runs["trial"].to_numpy())
+            if not new_rows.any():
                 return 0
-            runs = runs.filter(pa.array(fresh))
-            if self._publish(self.next, runs, _of(curves, runs["trial"].to_numpy()), metadata):
+            runs = runs.filter(pa.array(new_rows))
+            new_curves = _select_trials(curves, runs["trial"].to_numpy())
+            if self._publish(self.next_number, runs, new_curves, metadata):
                 return runs.num_rows
 
-    def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
-        """Make part `number` of both tables; False where somebody else was faster.
+    def _publish(
+        self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]
+    ) -> bool:
+        """Publish part `number` of both tables; False if another process took the number first.
 
-        The curves lie ready under a hidden name when the part of the runs appears, and take their own name then. A kill
-        between the two is made good by `publish_curves`.
+        The curves are complete under a hidden name when the runs appear, and are renamed then. If a
+        kill comes between the two, `publish_curves` renames them later.
         """
-        self._stay()
-        said, hidden = {**metadata, "first": str(number)}, None
+        self._require_same_folder()
+        hidden, metadata = None, {**metadata, "first": str(number)}
         if curves is not None and curves.num_rows:
-            hidden = temporary_path(self.folder / CURVES, parts.parquet(curves, said))
+            hidden = temporary_path(self.folder / CURVES, to_parquet(curves, metadata))
+        target = self.folder / RUNS / part_name(number)
         try:
-            won = write_once(
-                self.folder / RUNS / parts.name(number), parts.parquet(runs, {**said, "curves": _named(hidden)})
-            )
-            if won and hidden:
-                os.rename(hidden, self.folder / CURVES / parts.name(number))
+            metadata["curves"] = hidden.name if hidden else ""
+            published = write_once(target, to_parquet(runs, metadata))
+            if published and hidden:
+                os.rename(hidden, self.folder / CURVES / part_name(number))
                 sync_folder(self.folder / CURVES)
         except BaseException:
-            if hidden and not (self.folder / RUNS / parts.name(number)).exists():
+            # Committed runs name these curves: keep them for `publish_curves`.
+            if hidden and not target.exists():
                 hidden.unlink(missing_ok=True)
             raise
-        if hidden and not won:
+        if hidden and not published:
             hidden.unlink()
-        return won
+        return published
 
-    def _stay(self) -> None:
-        """Raise StoreError where the folder of parts was replaced: the numbers that this process knows are void."""
+    def _require_same_folder(self) -> None:
+        """Raise StoreError if the folder of parts was replaced, which renumbers the parts."""
         with suppress(FileNotFoundError):
-            place = (self.folder / RUNS).stat().st_ino
-            if self._place not in (None, place):
-                raise StoreError(f"{self.folder} was compacted while this process slept. Run the same command again.")
-            self._place = place
+            inode = (self.folder / RUNS).stat().st_ino
+            if self._runs_inode not in (None, inode):
+                raise StoreError(
+                    f"{self.folder} was compacted while this process was suspended. "
+                    "Run the same command again."
+                )
+            self._runs_inode = inode
 
-    def _take_in(self, path: Path) -> None:
-        part, number = parts.read(path), parts.number(path)
-        assert number is not None
+    def _add_part(self, number: int, path: Path) -> None:
+        part = read_part(path)
         self.ids.add(part.trials)
         for bucket, block in part.blocks.items():
             self.blocks[bucket] = min(block, self.blocks.get(bucket, block))
-        self.next = number + 1
+        self.next_number = number + 1
 
 
 def publish_curves(folder: Path) -> None:
-    """Give curves their names whose runs are committed: a kill may have come between the two."""
-    if not list((folder / CURVES).glob("_tmp-*")):
+    """Rename hidden curves whose runs are committed, where a kill prevented it."""
+    if not list((folder / CURVES).glob(f"{TEMPORARY}*")):
         return
-    for path in parts.listed(folder / RUNS):
-        hidden = parts.metadata(path).get("curves")
+    for path in list_parts(folder / RUNS):
+        hidden = read_part_metadata(path).get("curves")
         target = folder / CURVES / path.name
         if hidden and not target.exists():
             with suppress(FileNotFoundError):  # another process may do the same
@@ -132,9 +136,7 @@ def publish_curves(folder: Path) -> None:
     sync_folder(folder / CURVES)
 
 
-def _named(path: Path | None) -> str:
-    return path.name if path else ""
-
-
-def _of(curves: pa.Table | None, trials: np.ndarray) -> pa.Table | None:
-    return None if curves is None else curves.filter(pa.array(np.isin(curves["trial"].to_numpy(), trials)))
+def _select_trials(curves: pa.Table | None, trials: np.ndarray) -> pa.Table | None:
+    if curves is None:
+        return None
+    return curves.filter(pa.array(np.isin(curves["trial"].to_numpy(), trials)))

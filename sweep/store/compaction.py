@@ -1,7 +1,8 @@
-"""All parts of both tables written anew, fewer and larger, in folders that take the place of the old ones.
+"""Rewrites all parts of both tables into fewer, larger ones, in folders that replace the old ones.
 
-The new folders are complete when the file `_swap` appears. A kill before that leaves the old ones, a kill after it is
-made good by `finish_swap`. Nobody else may be at work in the store: `Claims.alone`.
+The new folders are complete when the file `_swap` appears. A kill before that leaves the old
+folders; after it, `finish_swap` completes the replacement. No other process may use the store
+meanwhile: `Claims.exclusive`.
 """
 
 from __future__ import annotations
@@ -16,120 +17,144 @@ import pyarrow as pa
 
 from sweep import schema
 from sweep.schema import CURVES, RUNS
-from sweep.store import parts
 from sweep.store.atomic_files import is_abandoned, sync_folder, temporary_path, write_once
+from sweep.store.layout import SWAP, TABLES, is_being_compacted
+from sweep.store.parts import (
+    bucket_blocks,
+    count_rows,
+    numbered_parts,
+    part_name,
+    part_number,
+    read_part_metadata,
+    read_rows,
+    to_parquet,
+)
 
-TABLES = (CURVES, RUNS)
-SWAP_FOLDERS = "_swap"
 ROWS = 1 << 20
-"""Rows of both tables together that a part grows to."""
+"""Largest number of rows, of both tables together, of a part that several were joined to."""
 
 
 def rewrite_parts(folder: Path, columns: Mapping[str, str]) -> int:
-    """Join parts to larger ones, with the columns of the manifest; how many parts of the runs there are then."""
-    joined = list(parts_to_join(folder))
-    fields = schema.columns_from_text(columns)
-    wanted = {RUNS: schema.runs(fields), CURVES: schema.curves(fields)} if columns else dict.fromkeys(TABLES)
+    """Join parts into larger ones; returns the new number of parts of the runs.
+
+    Args:
+        folder: The folder of the store.
+        columns: Types of the columns of the runs by name, as in the manifest; new ones become null.
+    """
+    groups = list(parts_to_join(folder))
+    schemas = schema.tables(columns) if columns else dict.fromkeys(TABLES)
     for kind in TABLES:
-        fresh = folder / f"_new-{kind}"
-        fresh.mkdir()
-        for group in joined:
-            _join(folder / kind, fresh, group, wanted[kind])
-        sync_folder(fresh)
-    write_once(folder / SWAP_FOLDERS, b"")
+        new_folder = folder / f"_new-{kind}"
+        new_folder.mkdir()
+        for group in groups:
+            _join(folder / kind, new_folder, group, schemas[kind])
+        sync_folder(new_folder)
+    write_once(folder / SWAP, b"")
     finish_swap(folder)
-    return len(joined)
+    return len(groups)
 
 
 def finish_swap(folder: Path) -> None:
-    """Finish or undo a rewriting that was cut off."""
-    if (folder / SWAP_FOLDERS).exists():
+    """Complete or undo a rewrite that was interrupted."""
+    if is_being_compacted(folder):
         for kind in TABLES:
             _swap(folder / kind, folder / f"_new-{kind}", folder / f"_old-{kind}")
-        (folder / SWAP_FOLDERS).unlink()
+        (folder / SWAP).unlink()
         sync_folder(folder)
     for kind in TABLES:
         _remove(folder / f"_new-{kind}")
 
 
-def _swap(table: Path, fresh: Path, old: Path) -> None:
-    """The fresh folder under the name of the table, and the old one gone."""
-    if fresh.exists():
+def _swap(table: Path, new: Path, old: Path) -> None:
+    """Put the new folder in place of the table and remove the old one."""
+    if new.exists():
         if table.exists():
             os.rename(table, old)
-        os.rename(fresh, table)
+        os.rename(new, table)
         sync_folder(table.parent)
     if old.exists():
-        _keep_foreign(old, table)
+        _move_foreign_files(old, table)
         _remove(old)
 
 
 def parts_to_join(folder: Path) -> Iterator[list[int]]:
-    """Numbers of the parts that a rewriting joins.
+    """Groups of part numbers that a rewrite joins.
 
-    A part of the runs and that of the curves stay together, and parts stay apart whose rows of one bucket were trained
-    in other blocks: a part says one block of each.
+    Parts whose rows of one bucket were trained with different block sizes stay apart, since a part
+    states one block size for each bucket.
     """
     group, size, blocks = [], 0, dict[str, int]()
-    for path in parts.listed(folder / RUNS):
-        number = parts.number(path)
-        assert number is not None
-        more = sum(parts.count(folder / kind / path.name) for kind in (RUNS, CURVES))
-        own = json.loads(parts.metadata(path).get("buckets", "{}"))
-        if group and (size + more > ROWS or {**own, **blocks} != {**blocks, **own}):
+    for number, path in numbered_parts(folder / RUNS).items():
+        rows = sum(count_rows(folder / kind / path.name) for kind in (RUNS, CURVES))
+        part_blocks = bucket_blocks(read_part_metadata(path))
+        conflict = {**part_blocks, **blocks} != {**blocks, **part_blocks}
+        if group and (size + rows > ROWS or conflict):
             yield group
             group, size, blocks = [], 0, {}
-        group, size, blocks = [*group, number], size + more, blocks | own
+        group, size, blocks = [*group, number], size + rows, blocks | part_blocks
     if group:
         yield group
 
 
-def _join(old: Path, new: Path, group: list[int], wanted: pa.Schema | None) -> None:
-    """Write the parts of a group as one."""
-    paths = [path for number in group if (path := old / parts.name(number)).exists()]
+def _join(old: Path, new: Path, group: list[int], table_schema: pa.Schema | None) -> None:
+    """Write the parts of a group as a single one."""
+    candidates = [old / part_name(number) for number in group]
+    paths = [path for path in candidates if path.exists()]
     if not paths:
         return
-    said = [parts.metadata(path) for path in paths]
-    table = pa.concat_tables([parts.rows(path) for path in paths], promote_options="permissive")
-    words = {**_summary(said), "last": str(group[-1])}
-    made = temporary_path(new, parts.parquet(widen_table(table, wanted), words))
-    os.rename(made, new / parts.name(group[-1]))
+    metadata = _joint_metadata([read_part_metadata(path) for path in paths])
+    metadata["last"] = str(group[-1])
+    table = pa.concat_tables([read_rows(path) for path in paths], promote_options="permissive")
+    content = to_parquet(widen_table(table, table_schema), metadata)
+    os.rename(temporary_path(new, content), new / part_name(group[-1]))
 
 
-def widen_table(table: pa.Table, wanted: pa.Schema | None) -> pa.Table:
-    """The table with the columns of a schema, null where it lacks them, and then its others."""
-    if wanted is None:
+def widen_table(table: pa.Table, table_schema: pa.Schema | None) -> pa.Table:
+    """The columns of a schema, null where the table lacks them, followed by its remaining ones."""
+    if table_schema is None:
         return table
-    others = [field for field in table.schema if field.name not in wanted.names]
-    found = pa.schema([*wanted, *others])
-    columns = [table[f.name] if f.name in table.column_names else pa.nulls(table.num_rows, f.type) for f in found]
-    return pa.table(columns, schema=found)
+    extra = [field for field in table.schema if field.name not in table_schema.names]
+    wide_schema = pa.schema([*table_schema, *extra])
+    columns = []
+    for field in wide_schema:
+        is_present = field.name in table.column_names
+        columns.append(table[field.name] if is_present else pa.nulls(table.num_rows, field.type))
+    return pa.table(columns, schema=wide_schema)
 
 
-def _summary(said: list[dict[str, str]]) -> dict[str, str]:
-    """What the joined part says: the last word on everything, its first number, the smallest block of each bucket."""
-    blocks, words = dict[str, int](), dict[str, str]()
-    for each in said:
-        words |= each
-        for bucket, block in json.loads(each.get("buckets", "{}")).items():
+def _joint_metadata(metadata_list: list[dict[str, str]]) -> dict[str, str]:
+    """Metadata of a joined part.
+
+    The latest value of each key, but the number of the first part, the smallest block size of each
+    bucket and the largest number of trials.
+    """
+    blocks, joint = dict[str, int](), dict[str, str]()
+    for metadata in metadata_list:
+        joint |= metadata
+        for bucket, block in bucket_blocks(metadata).items():
             blocks[bucket] = min(block, blocks.get(bucket, block))
-    curves = next((each["curves"] for each in said if each.get("curves")), "")
-    trials = max((int(each["trials"]) for each in said if each.get("trials", "").isdigit()), default=0)
-    words |= {"first": said[0]["first"], "buckets": json.dumps(blocks, sort_keys=True), "curves": curves}
-    words |= {"trials": str(trials)} if trials else {}
-    return {key: word for key, word in words.items() if key != "moved"}
+    curves = [metadata["curves"] for metadata in metadata_list if metadata.get("curves")]
+    joint["first"] = metadata_list[0]["first"]
+    joint["buckets"] = json.dumps(blocks, sort_keys=True)
+    joint["curves"] = curves[0] if curves else ""
+    trial_counts = [metadata.get("trials", "") for metadata in metadata_list]
+    trials = max((int(count) for count in trial_counts if count.isdigit()), default=0)
+    if trials:
+        joint["trials"] = str(trials)
+    joint.pop("moved", None)
+    return joint
 
 
-def _keep_foreign(old: Path, folder: Path) -> None:
-    """What is not ours goes on to the new folder."""
+def _move_foreign_files(old: Path, folder: Path) -> None:
+    """Move files that are not the store's to the new folder."""
     for path in old.iterdir():
-        if parts.number(path) is None and not is_abandoned(path):
+        if part_number(path) is None and not is_abandoned(path):
             with suppress(FileNotFoundError):
                 os.rename(path, folder / path.name)
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder that this file made, if there is one."""
+    """Remove a folder created by `rewrite_parts`, if it exists."""
     with suppress(FileNotFoundError):
         for path in folder.iterdir():
             path.unlink()

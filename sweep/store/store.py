@@ -1,10 +1,9 @@
-"""One sweep's folder: whose it is, what is done, and how more is committed."""
+"""The folder of one sweep: which sweep it belongs to, what is done, and how more is committed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -15,157 +14,159 @@ import numpy as np
 import pyarrow as pa
 
 from sweep.errors import StoreConflict
-from sweep.schema import CURVES, RUNS
-from sweep.store.atomic_files import MANIFEST, is_abandoned, reading_errors, replace_file, write_once, writing_errors
+from sweep.schema import CURVES, GRID_FILE, MANIFEST_FILE, RUNS
+from sweep.store.atomic_files import (
+    is_abandoned,
+    reading_errors,
+    replace_file,
+    write_once,
+    writing_errors,
+)
 from sweep.store.claims import Claims
 from sweep.store.commit_log import CommitLog, publish_curves
 from sweep.store.compaction import finish_swap, rewrite_parts
-
-INFO = "info"
-"""What stands under this key of a manifest is recorded and never compared."""
-DESCRIPTIONS = ("meanings", "definitions")
-"""Entries of the recorded information that grow with the columns."""
-GROWING = ("columns", "defaults")
-"""Keys of a manifest that may gain entries: an extended grid may have other parts, and those other columns."""
-_GRID = re.compile(r"grid(-[0-9a-f]{8})?\.yaml")
+from sweep.store.layout import TEMPORARY, grid_files, later_grid
+from sweep.store.manifest_diff import (
+    INFO,
+    describe_changes,
+    merge_descriptions,
+    merge_growing,
+    to_dict,
+)
 
 
 class Store:
-    """The results of one sweep in `folder`. Making the object touches no file."""
+    """The results of one sweep in `folder`. Creating the object touches no file."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.log = CommitLog(self.folder)
         self.manifest: dict[str, Any] = {}
 
-    def open(self, manifest: Mapping[str, Any], grid_text: str, claims: Claims | None = None) -> None:
-        """Make the folder or check that it belongs to this sweep, and clear away what killed processes left.
+    def open(
+        self, manifest: Mapping[str, Any], grid_text: str, claims: Claims | None = None
+    ) -> None:
+        """Create the folder or check that it belongs to this sweep, and clean up after kills.
 
-        `manifest` holds plain JSON values; what stands under its key `info` is recorded but never compared. Entries of
-        its `columns` and `defaults` may be new: all parts then get the new columns, for which `claims` must be alone.
-        Raises StoreConflict where the folder holds another manifest, StoreError where it cannot be read or written.
+        Args:
+            manifest: Plain JSON values. Values under its key `info` are recorded but never
+                compared. Its `columns` and `defaults` may gain entries, and all parts then get the
+                new columns.
+            grid_text: Text of the grid file, of which the folder keeps a copy.
+            claims: Claims of this process, if it has any; new columns need exclusive access.
+
+        Raises:
+            StoreConflict: The folder has another manifest.
+            StoreError: The folder cannot be read or written.
         """
         with writing_errors(self.folder):
             finish_swap(self.folder)
             for folder in (self.folder, self.folder / RUNS, self.folder / CURVES):
                 folder.mkdir(parents=True, exist_ok=True)
-            self._clear()
-            made = {**manifest, INFO: {**_mapping(manifest.get(INFO)), "store": uuid.uuid4().hex}}
-            write_once(self.folder / MANIFEST, _json(made))
-            self._agree(manifest, claims)
-            self._keep_grid(grid_text.encode())
+            self._clean_up()
+            info = {**to_dict(manifest.get(INFO)), "store": uuid.uuid4().hex}
+            write_once(self.folder / MANIFEST_FILE, _to_json({**manifest, INFO: info}))
+            self._check_manifest(manifest, claims)
+            self._copy_grid(grid_text.encode())
+
+    def refresh(self) -> bool:
+        """Read the parts that any process has committed since; True if there were any."""
+        return self.log.read()
 
     def done(self) -> np.ndarray:
-        """Ids of all committed trials, int64, ascending. Raises StoreError with the name of a broken part."""
+        """Ids of all committed trials, int64, ascending. Raises StoreError naming a broken part."""
         self.log.read()
         return self.log.ids.all()
 
     def has(self, trials: np.ndarray) -> np.ndarray:
-        """Which of some trials are committed, bool. Raises StoreError with the name of a broken part."""
+        """For each trial id, whether it is committed. Raises StoreError naming a broken part."""
         self.log.read()
         return self.log.ids.has(trials)
 
     def blocks(self) -> dict[str, int]:
-        """Trials under one vmap for each bucket with committed rows; the smallest where it shrank on the way."""
+        """Trials under one vmap, the smallest ever used, for each bucket with committed rows."""
         self.log.read()
         return self.log.blocks
 
     def commit(self, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> int:
-        """Publish the rows of those trials that are not in the store yet, and return how many those are.
+        """Publish the rows of those trials that are not in the store yet.
 
-        Raises StoreError where the disk is full or cannot be written.
+        Args:
+            runs: One row a trial.
+            curves: Recorded steps of the same trials, if any.
+            metadata: Stored in the part.
+
+        Returns:
+            The number of trials committed.
+
+        Raises:
+            StoreError: The disk is full or cannot be written.
         """
-        said = {**metadata, "store": str(_mapping(self.manifest.get(INFO)).get("store", ""))}
+        store_id = str(to_dict(self.manifest.get(INFO)).get("store", ""))
         with writing_errors(self.folder):
-            return self.log.append(runs, curves, said)
+            return self.log.append(runs, curves, {**metadata, "store": store_id})
 
     def read_manifest(self) -> dict[str, Any]:
-        """The manifest of the folder. Raises StoreError where it is broken or missing."""
-        path = self.folder / MANIFEST
+        """The manifest of the folder. Raises StoreError if it is broken or missing."""
+        path = self.folder / MANIFEST_FILE
         with reading_errors(path, "Use another --out, or put the manifest of this sweep back"):
             return dict(json.loads(path.read_bytes()))
 
     def grids(self) -> list[Path]:
-        """The grids that the folder keeps: that which started it, and each later one."""
-        return sorted(path for path in self.folder.glob("grid*.yaml") if _GRID.fullmatch(path.name))
+        """Grid files in the folder: the one that created it, and each later one."""
+        return grid_files(self.folder)
 
     def conflict(self, manifest: Mapping[str, Any]) -> str:
-        """Why the folder would refuse a manifest, with all that differs; "" where it would not.
+        """Why the folder would refuse a manifest, with all differences; "" if it would not.
 
-        Raises StoreError where the manifest of the folder is broken or missing.
+        Raises StoreError if the manifest of the folder is broken or missing.
         """
-        old, new = _flat(self.read_manifest()), _flat(json.loads(json.dumps(manifest)))
-
-        def may_differ(key: str) -> bool:
-            return (key not in old or key not in new) and key.split(".")[0] in GROWING
-
-        keys = (key for key in sorted(old | new) if not may_differ(key))
-        changed = [key for key in keys if key not in old or key not in new or old[key] != new[key]]
-        what = ", ".join(f"{key} {_shown(old, key)} -> {_shown(new, key)}" for key in changed)
+        changes = describe_changes(self.read_manifest(), manifest)
+        if not changes:
+            return ""
         cure = "use another --out, or go back to the old grid or version"
-        return f"{self.folder} holds the results of another sweep ({what}): {cure}." if what else ""
+        return f"{self.folder} holds the results of another sweep ({changes}): {cure}."
 
-    def _agree(self, manifest: Mapping[str, Any], claims: Claims | None) -> None:
-        """Compare with the manifest of the folder, which grows where it may."""
+    def _check_manifest(self, manifest: Mapping[str, Any], claims: Claims | None) -> None:
+        """Compare with the manifest of the folder, and extend that where it may grow."""
         old, new = self.read_manifest(), json.loads(json.dumps(manifest))
         if conflict := self.conflict(new):
             raise StoreConflict(conflict)
-        grown = {
-            key: {**_mapping(new.get(key)), **_mapping(old.get(key))} for key in GROWING if key in old or key in new
-        }
-        self.manifest = {**old, **grown, INFO: _described(_mapping(old.get(INFO)), _mapping(new.get(INFO)))}
+        growing = merge_growing(old, new)
+        self.manifest = {**old, **growing, INFO: merge_descriptions(old, new)}
         if self.manifest == old:
             return
         if {**self.manifest, INFO: None} == {**old, INFO: None}:
-            replace_file(self.folder / MANIFEST, _json(self.manifest))
+            replace_file(self.folder / MANIFEST_FILE, _to_json(self.manifest))
             return
         with ExitStack() as stack:
-            own = claims or stack.enter_context(Claims(self.folder))
-            stack.enter_context(own.alone("take in a grid with other columns"))
+            claims = claims or stack.enter_context(Claims(self.folder))
+            stack.enter_context(claims.exclusive("add the columns of another grid"))
             publish_curves(self.folder)
-            rewrite_parts(self.folder, grown.get("columns", {}))
-            replace_file(self.folder / MANIFEST, _json(self.manifest))
+            rewrite_parts(self.folder, growing.get("columns", {}))
+            # Last: after a kill the old manifest makes the next command rewrite once more.
+            replace_file(self.folder / MANIFEST_FILE, _to_json(self.manifest))
         self.log = CommitLog(self.folder)
 
-    def _keep_grid(self, text: bytes) -> None:
-        first = self.folder / "grid.yaml"
+    def _copy_grid(self, text: bytes) -> None:
+        first = self.folder / GRID_FILE
         if not write_once(first, text) and first.read_bytes() != text:
-            write_once(self.folder / f"grid-{hashlib.sha256(text).hexdigest()[:8]}.yaml", text)
+            write_once(later_grid(self.folder, hashlib.sha256(text).hexdigest()), text)
 
-    def _clear(self) -> None:
-        """Remove temporary files of processes that were gone already when `publish_curves` looked at the runs."""
+    def _clean_up(self) -> None:
+        """Remove temporary files of dead processes, once `publish_curves` has renamed the rest.
+
+        They are listed before it looks at the runs: a process that dies in between may have
+        committed runs whose curves are still hidden.
+        """
         folders = (self.folder, self.folder / RUNS, self.folder / CURVES)
-        left = [path for folder in folders for path in folder.glob("_tmp-*") if is_abandoned(path)]
+        candidates = [path for folder in folders for path in folder.glob(f"{TEMPORARY}*")]
+        abandoned = [path for path in candidates if is_abandoned(path)]
         publish_curves(self.folder)
-        for path in left:
+        for path in abandoned:
             with suppress(FileNotFoundError):
                 path.unlink()
 
 
-def _json(manifest: Mapping[str, Any]) -> bytes:
+def _to_json(manifest: Mapping[str, Any]) -> bytes:
     return json.dumps(manifest, indent=2, allow_nan=False).encode()
-
-
-def _described(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The recorded information with descriptions that it lacks: a later grid may have other columns and kinds."""
-    added = {name: {**_mapping(new[name]), **_mapping(old.get(name))} for name in DESCRIPTIONS if name in new}
-    return {**old, **added}
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings by dotted path, without `info` at the top."""
-    if not isinstance(value, Mapping) or (path and not value):
-        return {path: value}
-    leaves: dict[str, Any] = {}
-    for key, child in value.items():
-        if path or key != INFO:
-            leaves |= _flat(child, f"{path}.{key}" if path else key)
-    return leaves
-
-
-def _shown(leaves: Mapping[str, Any], path: str) -> str:
-    return json.dumps(leaves[path]) if path in leaves else "nothing"

@@ -12,9 +12,9 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from sweep.store import Store
+from sweep.store.store import Store
 
-Columns = Mapping[str, "np.ndarray | Sequence[Any]"]
+Columns = Mapping[str, np.ndarray | Sequence[Any]]
 """Columns of one batch of rows, all of one length."""
 
 
@@ -22,10 +22,22 @@ Columns = Mapping[str, "np.ndarray | Sequence[Any]"]
 class Writer:
     """Gathers rows of ended trials and commits them in parts of a sensible size.
 
-    A part is committed once `max_rows` rows (of both tables together) wait, or the first of them for as long as the
-    writer is old, but for `min_seconds` at least and `max_seconds` at most: then a kill costs half the time since the
-    start at most, and days of work are no heap of small parts. As a context manager it commits what is left however the
-    block ends. `metadata` goes into every part; `rows` counts the trials committed, `committed` is told their ids.
+    A part is committed once `max_rows` rows are pending, or the first of them has waited as long as
+    the writer existed before it, bounded by `min_seconds` and `max_seconds`. So a kill costs at
+    most half the time since the start, and days of work do not end in a heap of small parts. Used
+    as a context manager it commits the pending rows however the block ends.
+
+    Attributes:
+        store: Where the rows go.
+        runs_schema: Columns of the runs.
+        curves_schema: Columns of the curves.
+        metadata: Stored in every part.
+        max_rows: Rows of both tables together.
+        min_seconds: A row waits this long at least, unless there are `max_rows`.
+        max_seconds: A row waits this long at most, if rows keep coming.
+        clock: Seconds from an arbitrary origin.
+        committed: Called with the ids of the trials after each commit.
+        rows: Trials committed so far.
     """
 
     store: Store
@@ -40,54 +52,81 @@ class Writer:
     rows: int = field(default=0, init=False)
     _batches: list[tuple[pa.Table, pa.Table]] = field(default_factory=list, init=False, repr=False)
     _buckets: dict[str, int] = field(default_factory=dict, init=False, repr=False)
-    _waiting: int = field(default=0, init=False, repr=False)
-    _since: float = field(default=0.0, init=False, repr=False)
-    _began: float = field(init=False, repr=False)
+    _pending_rows: int = field(default=0, init=False, repr=False)
+    _pending_since: float = field(default=0.0, init=False, repr=False)
+    _created_at: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._began = self.clock()
+        self._created_at = self.clock()
 
     def add(self, bucket: str, lanes: int, runs: Columns, curves: Columns | None = None) -> None:
-        """Take the rows of some ended trials of one bucket, which trained in a program of `lanes` lanes.
+        """Add rows of ended trials of one bucket.
 
-        A missing column becomes null, None becomes null, NaN stays NaN. Raises ValueError on a column that the schema
-        lacks or values that it cannot hold, StoreError where a commit fails; the rows then still wait.
+        A missing column becomes null, None becomes null, NaN stays NaN.
+
+        Args:
+            bucket: Id of the bucket.
+            lanes: Number of lanes of the program that trained the trials.
+            runs: One row a trial.
+            curves: Recorded steps of the same trials, if any.
+
+        Raises:
+            ValueError: The schema lacks a column or cannot hold its values.
+            StoreError: A commit failed; its rows remain pending.
         """
-        batch = _table(self.runs_schema, runs), _table(self.curves_schema, curves or {"trial": []})
+        batch = (
+            _to_table(self.runs_schema, runs),
+            _to_table(self.curves_schema, curves or {"trial": []}),
+        )
+        # A part states one number of lanes for each bucket.
         if self._buckets.get(bucket, lanes) != lanes:
             self.flush()
         if not self._batches:
-            self._since = self.clock()
+            self._pending_since = self.clock()
         self._buckets[bucket] = lanes
         self._batches.append(batch)
-        self._waiting += sum(table.num_rows for table in batch)
-        now = self.clock()
-        patience = min(max(self._since - self._began, self.min_seconds), self.max_seconds)
-        if self._waiting >= self.max_rows or now - self._since >= patience:
+        self._pending_rows += sum(table.num_rows for table in batch)
+        if self._pending_rows >= self.max_rows or self._waited_enough():
             self.flush()
 
+    def _waited_enough(self) -> bool:
+        age = self._pending_since - self._created_at
+        patience = min(max(age, self.min_seconds), self.max_seconds)
+        return self.clock() - self._pending_since >= patience
+
     def flush(self) -> None:
-        """Commit the rows that wait. Raises StoreError where that fails; they wait on."""
+        """Commit the pending rows. Raises StoreError if that fails; they remain pending."""
         if not self._batches:
             return
         runs, curves = map(pa.concat_tables, zip(*self._batches, strict=True))
-        self.store.commit(runs, curves, {**self.metadata, "buckets": json.dumps(self._buckets, sort_keys=True)})
+        buckets = json.dumps(self._buckets, sort_keys=True)
+        self.store.commit(runs, curves, {**self.metadata, "buckets": buckets})
         self.rows += runs.num_rows
-        self._batches, self._buckets, self._waiting = [], {}, 0
+        self._batches, self._buckets, self._pending_rows = [], {}, 0
         self.committed(runs["trial"].to_numpy())
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.flush()
 
 
-def _table(schema: pa.Schema, columns: Columns) -> pa.Table:
+def _to_table(schema: pa.Schema, columns: Columns) -> pa.Table:
     if unknown := sorted(columns.keys() - set(schema.names)):
         raise ValueError(f"The schema has no column {', '.join(unknown)}.")
     rows = len(columns["trial"])
-    # Cast afterwards: asked for int64 at once, pyarrow would cut 0.5 to 0 without a word.
-    given = {name: pa.array(values, from_pandas=False) for name, values in columns.items()}
-    arrays = [given[each.name].cast(each.type) if each.name in given else pa.nulls(rows, each.type) for each in schema]
+    # Two steps: pa.array(values, int64) would silently truncate 0.5 to 0, a cast raises.
+    raw = {name: pa.array(values, from_pandas=False) for name, values in columns.items()}
+    arrays = []
+    for column in schema:
+        is_present = column.name in raw
+        arrays.append(
+            raw[column.name].cast(column.type) if is_present else pa.nulls(rows, column.type)
+        )
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -16,9 +16,7 @@ from sweep.planning import plan as plans
 from sweep.planning.bucket import Bucket
 from sweep.planning.plan import Plan
 from sweep.status import Status
-from sweep.store import Claims, Store, checkpoints
-from sweep.store.checkpoints import Checkpoints
-from sweep.store.writer import Writer
+from sweep.store import Checkpoints, Claims, Store, Writer, clear_checkpoints
 from sweep.trial import Trial
 from sweep.workers.progress import Progress
 
@@ -139,14 +137,14 @@ class Worker:
         """Train until every trial of the plan is in the store, whoever trains it, or `stop` is set."""
         held = ClaimedSlices(self.claims)
         self.writer.committed = held.committed
-        checkpoints.clear_checkpoints(self.store.folder, self.store.done())
+        clear_checkpoints(self.store.folder, self.store.done())
         left, patience = self.plan, PATIENCE[0]
         while not stop.is_set():
             busy = [self._train(bucket, held, stop) for bucket in self._in_turn(left)]
             self.writer.flush()
             left = plans.unfinished(left, self.store.done())
             if not left.left:
-                checkpoints.clear_checkpoints(self.store.folder, self.store.done())
+                clear_checkpoints(self.store.folder, self.store.done())
                 return
             if not any(busy):
                 if patience == PATIENCE[0] and self.turn[1] == 1:

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from sweep import grid, schema
-from sweep.store import Store
-from sweep.store.writer import Writer
+from sweep.store import Store, Writer
 
 ROWS, BATCH = 1_000_000, 500
 GRID = """

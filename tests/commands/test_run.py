@@ -20,7 +20,7 @@ from sweep import schema
 from sweep.commands import train
 from sweep.errors import StoreConflict, StoreError
 from sweep.run import app, sweep
-from sweep.store.writer import Writer
+from sweep.store import Writer
 from tests.shell import (
     CACHE,
     command,
@@ -347,7 +347,7 @@ LOUD = """
 import contextlib
 from sweep.store import claims, store
 
-claims.writing = store.writing = lambda folder: contextlib.nullcontext()
+claims.writing_errors = store.writing_errors = lambda folder: contextlib.nullcontext()
 """
 """With this fault an error of the system is nobody's."""
 

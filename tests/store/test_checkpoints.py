@@ -20,6 +20,7 @@ from sweep.engine.trial_source import TrialList
 from sweep.store import checkpoints
 from sweep.store.atomic_files import owner
 from sweep.store.checkpoints import Checkpoints
+from sweep.store import Checkpoints, checkpoints, clear_checkpoints, owner
 from sweep.trial import Trial
 from tests.contracts.parts import batch, trial
 from tests.shell import command, finish, start, stores_differ, table, write_grid
@@ -249,7 +250,7 @@ def test_only_checkpoints_of_the_dead_whose_trials_are_done_are_removed(tmp_path
         made.rename(made.with_name(f"{PROGRAM}_{who}_0000000{trial_}"))
     (tmp_path / "checkpoints" / "mine").mkdir()
     (tmp_path / "checkpoints" / f"{PROGRAM}_{dead}_00000004.orbax-checkpoint-tmp").mkdir()
-    checkpoints.clear_checkpoints(tmp_path, np.array([1, 3]))
+    clear_checkpoints(tmp_path, np.array([1, 3]))
     left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert left == sorted([f"{PROGRAM}_{dead}_00000002", f"{PROGRAM}_{owner()}_00000003", "mine"])
 
@@ -286,9 +287,9 @@ app()
 
 BRUSQUE = """
 import contextlib
-from sweep.interrupts import Interrupts
+from sweep.workers.signals import StopSignals
 
-Interrupts.stopping = lambda interrupts, stop: contextlib.nullcontext()
+StopSignals.stopping = lambda signals, stop: contextlib.nullcontext()
 """
 """With this fault the first signal is raised at once, as a second one should be."""
 

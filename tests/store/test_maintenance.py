@@ -1,6 +1,6 @@
 """Verify names what is broken, repair and compact may be killed anywhere, status says how far a sweep has come.
 
-Run as a script, this file is the process that the tests kill: `test_upkeep.py COMMAND MUTANT WHAT STORE FOLDER`.
+Run as a script, this file is the process that the tests kill: `test_maintenance.py COMMAND MUTANT WHAT STORE FOLDER`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,22 @@ from sweep.errors import StoreError
 from sweep.grid import parse_grid
 from sweep.planning.manifest import results_identity
 from sweep.run import sweep
-from sweep.store import Claims, Store, at_work, atomic_files, compact, parts, repair, verify
-from sweep.store.atomic_files import owner
+from sweep.store import (
+    Claims,
+    Store,
+    atomic_files,
+    compact,
+    list_parts,
+    live_workers,
+    owner,
+    read_part_metadata,
+    read_rows,
+    repair,
+    verify,
+)
+from sweep.store.maintenance import part_scan
 from sweep.store.maintenance import repair as maintenance
+from sweep.store.parts import part_name, to_parquet
 from tests import ROOT, shell
 
 COLUMNS = {"n": "int", "lr": "float", "schedule": "str"}
@@ -84,7 +97,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def part(folder: Path, kind: str, number: int) -> Path:
-    return folder / kind / parts.name(number)
+    return folder / kind / part_name(number)
 
 
 def held(folder: Path, kind: str) -> list[tuple[int, ...]]:
@@ -92,7 +105,7 @@ def held(folder: Path, kind: str) -> list[tuple[int, ...]]:
     found = []
     for path in sorted((folder / kind).glob("*.parquet")):
         with suppress(StoreError, KeyError):
-            found += [tuple(row.values()) for row in parts.rows(path, KEYS[kind]).to_pylist()]
+            found += [tuple(row.values()) for row in read_rows(path, KEYS[kind]).to_pylist()]
     return found
 
 
@@ -104,7 +117,7 @@ def whole(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def numbers(folder: Path) -> list[int]:
     """All numbers that the parts of the runs say they cover."""
-    said = [parts.metadata(path) for path in parts.listed(folder / "runs")]
+    said = [read_part_metadata(path) for path in list_parts(folder / "runs")]
     spans = [(int(each["first"]), int(each.get("last", each["first"]))) for each in said]
     return sorted(number for first, last in spans for number in range(first, last + 1))
 
@@ -150,8 +163,8 @@ def swap(one: Path, other: Path) -> None:
 
 def rewritten(path: Path, change: Callable[[pa.Table], pa.Table], **words: str | None) -> None:
     """A part with other rows or other metadata, well formed."""
-    said = {key: word for key, word in {**parts.metadata(path), **words}.items() if word is not None}
-    path.write_bytes(parts.parquet(change(parts.rows(path)), said))
+    said = {key: word for key, word in {**read_part_metadata(path), **words}.items() if word is not None}
+    path.write_bytes(to_parquet(change(read_rows(path)), said))
 
 
 def of_another_store(folder: Path) -> None:
@@ -178,25 +191,25 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]], list[int]]] = {
     "truncated": (lambda f: truncate(part(f, "runs", 2), 0.6), [("runs 2", "cannot be read")], [5]),
     "empty": (lambda f: truncate(part(f, "runs", 0), 0), [("runs 0", "cannot be read")], [1, 2]),
     "truncated curves": (lambda f: truncate(part(f, "curves", 0), 0.99), [("curves 0", "cannot be read")], [1, 2]),
-    "fewer rows": (lambda f: fewer_rows(part(f, "runs", 3)), [("runs 3", "it holds 1 rows and says 3")], [6, 7, 8]),
+    "fewer rows": (lambda f: fewer_rows(part(f, "runs", 3)), [("runs 3", "it holds 1 rows but declares 3")], [6, 7, 8]),
     "two names swapped": (
         lambda f: swap(part(f, "runs", 1), part(f, "runs", 3)),
-        [("runs 1", "says that it is part 3"), ("runs 3", "says that it is part 1")],
+        [("runs 1", "claims to be part 3"), ("runs 3", "claims to be part 1")],
         [3, 4, 6, 7, 8],
     ),
     "two names swapped in both tables": (
         lambda f: [swap(part(f, kind, 0), part(f, kind, 1)) for kind in ("runs", "curves")],
-        [(f"{kind} {number}", "says that it is part") for kind in ("curves", "runs") for number in (0, 1)],
+        [(f"{kind} {number}", "claims to be part") for kind in ("curves", "runs") for number in (0, 1)],
         [1, 2, 3, 4],
     ),
     "two names of curves swapped": (
         lambda f: swap(part(f, "curves", 1), part(f, "curves", 3)),
-        [("curves 1", "says that it is part 3"), ("curves 3", "says that it is part 1")],
+        [("curves 1", "claims to be part 3"), ("curves 3", "claims to be part 1")],
         [3, 4, 6, 7, 8],
     ),
     "runs for curves": (
         lambda f: swap(part(f, "runs", 1), part(f, "curves", 1)),
-        [("runs 1", "is no part of the runs"), ("curves 1", "is no part of the curves")],
+        [("runs 1", "is not a part of the runs"), ("curves 1", "is not a part of the curves")],
         [3, 4],
     ),
     "of another store": (of_another_store, [("runs 1", "belongs to another store")], [3, 4]),
@@ -212,18 +225,18 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]], list[int]]] = {
     ),
     "no number": (
         lambda f: rewritten(part(f, "runs", 1), whole_table, first=None),
-        [("runs 1", "does not say which part it is")],
+        [("runs 1", "does not state its part number")],
         [3, 4],
     ),
     "the first is missing": (
         lambda f: part(f, "runs", 0).unlink(),
-        [("runs 0", "is missing"), ("curves 0", "no part of the runs")],
+        [("runs 0", "is missing"), ("curves 0", "no matching part of the runs")],
         [1, 2],
     ),
     "one in the middle is missing": (lambda f: part(f, "runs", 2).unlink(), [("runs 2", "is missing")], [5]),
     "the last is missing": (
         lambda f: part(f, "runs", 3).unlink(),
-        [("runs 3", "is missing"), ("curves 3", "no part of the runs")],
+        [("runs 3", "is missing"), ("curves 3", "no matching part of the runs")],
         [6, 7, 8],
     ),
     "curves are missing": (lambda f: part(f, "curves", 1).unlink(), [("runs 1", "has lost its curves")], [3, 4]),
@@ -266,7 +279,7 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]], list[int]]] = {
     ),
     "curves where there are none": (
         lambda f: shutil.copy(part(f, "curves", 1), part(f, "curves", 2)),
-        [("curves 2", "says that it is part 1 to 1, not 2")],
+        [("curves 2", "claims to be part 1 to 1, not 2")],
         [],
     ),
 }
@@ -332,7 +345,7 @@ def test_every_flipped_bit_in_a_page_is_named(many: Path) -> None:
 
 @pytest.mark.promise(12, mutant=True)
 def test_the_flips_find_a_verify_without_checksums(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "rows", lambda path: pq.ParquetFile(path).read())
+    monkeypatch.setattr(part_scan, "read_rows", lambda path: pq.ParquetFile(path).read())
     assert unnamed(many) > 20
 
 
@@ -347,7 +360,7 @@ def test_a_copy_laid_over_a_compacted_store_costs_no_row(store: Path) -> None:
     assert [each.path for each in verify(store)] == [part(store, "runs", 1), part(store, "runs", 0)]
     repair(store)
     assert verify(store) == [] and whole(store) == before
-    assert names(store / "runs") == [parts.name(3)]
+    assert names(store / "runs") == [part_name(3)]
 
 
 def test_swapped_parts_that_were_joined_are_named(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,8 +370,8 @@ def test_swapped_parts_that_were_joined_are_named(store: Path, monkeypatch: pyte
     assert verify(store) == [] and whole(store) == before
     swap(part(store, "runs", 1), part(store, "runs", 3))
     assert [(each.path, each.what) for each in verify(store)] == [
-        (part(store, "runs", 1), "says that it is part 2 to 3, not 1"),
-        (part(store, "runs", 3), "says that it is part 0 to 1, not 3"),
+        (part(store, "runs", 1), "claims to be part 2 to 3, not 1"),
+        (part(store, "runs", 3), "claims to be part 0 to 1, not 3"),
     ]
 
 
@@ -366,11 +379,11 @@ def test_swapped_parts_that_were_joined_are_named(store: Path, monkeypatch: pyte
 def test_foreign_files_are_named_and_stay(store: Path) -> None:
     pq.write_table(pa.table({"trial": [9]}), store / "runs" / "mine.parquet")
     (store / "curves" / "sub").mkdir()
-    shutil.copy(store / "runs" / "mine.parquet", store / "curves" / "sub" / parts.name(0))
+    shutil.copy(store / "runs" / "mine.parquet", store / "curves" / "sub" / part_name(0))
     hidden = [store / "runs" / name for name in ("_notes", ".hidden.parquet", "_tmp-mine")]
     for path in hidden:
         path.write_text("mine")
-    foreign = [store / "curves" / "sub" / parts.name(0), store / "runs" / "mine.parquet"]
+    foreign = [store / "curves" / "sub" / part_name(0), store / "runs" / "mine.parquet"]
     assert sorted(each.path for each in verify(store)) == foreign
     flip(part(store, "runs", 1))
     code, out, _ = call("repair", store)
@@ -382,7 +395,7 @@ def test_foreign_files_are_named_and_stay(store: Path) -> None:
 
 def test_curves_under_a_hidden_name_are_no_finding(store: Path) -> None:
     before = whole(store)
-    hidden = part(store, "curves", 1).with_name(parts.metadata(part(store, "runs", 1))["curves"])
+    hidden = part(store, "curves", 1).with_name(read_part_metadata(part(store, "runs", 1))["curves"])
     part(store, "curves", 1).rename(hidden)
     code, out, _ = call("verify", store)
     assert code == 0 and str(hidden) in out and "The same sweep command" in out
@@ -395,7 +408,7 @@ def test_curves_under_a_hidden_name_are_no_finding(store: Path) -> None:
 
 
 def test_broken_curves_under_a_hidden_name_are_a_finding(store: Path) -> None:
-    hidden = part(store, "curves", 1).with_name(parts.metadata(part(store, "runs", 1))["curves"])
+    hidden = part(store, "curves", 1).with_name(read_part_metadata(part(store, "runs", 1))["curves"])
     part(store, "curves", 1).rename(hidden)
     flip(hidden)
     assert [each.path for each in verify(store)] == [hidden]
@@ -420,7 +433,7 @@ def test_the_manifest_of_another_store_moves_nothing(store: Path) -> None:
     shutil.copy(other / "manifest.json", store / "manifest.json")
     before = state(store)
     assert [each.path for each in verify(store)] == [store / "manifest.json"]
-    with pytest.raises(StoreError, match="belongs to another store than each of the parts"):
+    with pytest.raises(StoreError, match="belongs to another store than all of the parts"):
         repair(store)
     assert state(store) == before
 
@@ -448,7 +461,7 @@ def test_compaction_keeps_all_rows_in_fewer_files(store: Path) -> None:
     assert (code, out) == (0, "Parts of the runs: 5 before, 1 after.\nParts of the curves: 3 before, 1 after.\n")
     assert whole(store) == before and verify(store) == []
     pd.testing.assert_frame_equal(pd.read_parquet(store / "runs")[frame.columns.tolist()], frame)
-    assert parts.metadata(part(store, "runs", 4)).keys() == {
+    assert read_part_metadata(part(store, "runs", 4)).keys() == {
         "first",
         "last",
         "store",
@@ -497,16 +510,16 @@ def test_a_compaction_gives_the_room_back_where_the_disk_is_full(
 @pytest.mark.parametrize("command", ["repair", "compact"])
 def test_nobody_may_be_at_work(store: Path, command: str) -> None:
     with Claims(store) as claims:
-        claims.own.rename(away := claims.folder / "worker-away-7.1")
+        claims.worker_file.rename(away := claims.folder / "worker-away-7.1")
         code, _, error = call(command, store)
-        assert code == 1 and f"To {command} the store, nobody may work in {store}, but away-7.1 does" in error
+        assert code == 1 and f"To {command} the store, no other process may use {store}. In use by away-7.1." in error
         away.unlink()
     assert call(command, store)[0] == 0
 
 
 def test_a_compaction_that_was_cut_off_is_a_finding(store: Path) -> None:
     (store / "_swap").touch()
-    assert [each.what for each in verify(store)] == ["is being compacted, or a compaction was cut off"]
+    assert [each.what for each in verify(store)] == ["is being compacted, or a compaction was interrupted"]
     assert call("status", store)[0] == 1
     repair(store)
     assert verify(store) == []
@@ -518,11 +531,11 @@ def test_a_compaction_that_was_cut_off_is_a_finding(store: Path) -> None:
 def runs_first(folder: Path, move: Any, said: Any) -> Iterator[Path]:
     """A mutant of a repair: it takes the runs away before their curves."""
     for kind in ("runs", "curves"):
-        if path := maintenance._keep(folder, part(folder, kind, move.number)):
+        if path := maintenance._link_aside(folder, part(folder, kind, move.number)):
             part(folder, kind, move.number).unlink()
             yield path
         if kind == "runs":
-            atomic_files.write_once(part(folder, kind, move.number), maintenance._empty(move.span, move.why, said))
+            atomic_files.write_once(part(folder, kind, move.number), maintenance._empty_part(move.span, move.why, said))
 
 
 def without_empty_parts(path: Path, content: object) -> None:
@@ -533,9 +546,9 @@ def without_empty_parts(path: Path, content: object) -> None:
 def in_place(folder: Path, columns: object) -> None:
     """A mutant of a compaction: large parts appear beside those that they hold."""
     for kind in ("curves", "runs"):
-        found = parts.listed(folder / kind)
-        words = {**parts.metadata(found[-1]), "first": "0", "last": "4"}
-        atomic_files.write_once(part(folder, kind, 4), parts.parquet(pa.concat_tables(map(parts.rows, found)), words))
+        found = list_parts(folder / kind)
+        words = {**read_part_metadata(found[-1]), "first": "0", "last": "4"}
+        atomic_files.write_once(part(folder, kind, 4), to_parquet(pa.concat_tables(map(read_rows, found)), words))
         for path in found:
             path.unlink()
 
@@ -549,8 +562,8 @@ def too_soon(folder: Path, columns: Any) -> None:
 rewrite = maintenance.rewrite_parts
 COMMANDS: dict[str, Callable[[Path], object]] = {"repair": repair, "compact": compact}
 MUTANTS: dict[str, tuple[str, Callable[..., Any]]] = {
-    "runs first": ("_mend", runs_first),
-    "without empty parts": ("replace", without_empty_parts),
+    "runs first": ("_carry_out", runs_first),
+    "without empty parts": ("replace_file", without_empty_parts),
     "in place": ("rewrite_parts", in_place),
     "too soon": ("rewrite_parts", too_soon),
 }
@@ -764,10 +777,10 @@ def test_status_names_who_is_at_work_and_counts_checkpoints(trained: Path, tmp_p
             path.touch()
             os.utime(path, (time.time() - age, time.time() - age))
         before = state(store)
-        assert asked(store)["at_work"] == at_work(store) == sorted(["away-7.1", owner()])
+        assert asked(store)["at_work"] == live_workers(store) == sorted(["away-7.1", owner()])
         assert asked(store)["checkpoints"] == 2
         assert state(store) == before
-        assert f"At work: {', '.join(at_work(store))}." in call("status", store)[1]
+        assert f"At work: {', '.join(live_workers(store))}." in call("status", store)[1]
 
 
 @pytest.mark.parametrize("command", ["verify", "repair", "compact", "status"])
@@ -786,7 +799,7 @@ def test_verify_counts_what_is_whole_and_lists_what_is_not(store: Path) -> None:
     code, out, _ = call("verify", store, "--json")
     assert code == 1 and json.loads(out)["findings"][0]["path"] == str(part(store, "runs", 1))
     assert call("repair", store)[1].splitlines()[1:] == [
-        "These files were moved: {0}/curves-{1}, {0}/runs-{1}.".format(store / "broken", parts.name(1)),
+        "These files were moved: {0}/curves-{1}, {0}/runs-{1}.".format(store / "broken", part_name(1)),
         "The same sweep command trains again what is missing now, and nothing else.",
     ]
 

@@ -1,6 +1,6 @@
 """The store: whole parts or none, at any moment, whoever dies.
 
-Run as a script, this file is the process that the tests kill or race: `test_store.py kill|shoot|race|sleep FOLDER ...`.
+Run as a script, this file is the process that the tests kill or race: `test_store.py kill|shoot|race FOLDER ...`.
 """
 
 from __future__ import annotations
@@ -32,39 +32,23 @@ from hypothesis import strategies as st
 
 from sweep import schema
 from sweep.errors import StoreConflict, StoreError, SweepError
-from sweep.store import Claims, Store, parts
-from sweep.store.atomic_files import owner, write_once
+from sweep.store import Claims, Store, owner
+from sweep.store.atomic_files import write_once
 from sweep.store.commit_log import CommitLog
-from sweep.store.writer import Writer
-from tests import ROOT
-
-RUNS = schema.runs({"n": int, "lr": float, "schedule": str, "bias": bool})
-CURVES = schema.curves()
-MANIFEST = {"plan": {"lanes": 8}, "dtype": "float32", "info": {"host": "here"}}
-OURS = {"shard": "0/1"}
-STEPS = 3
-
-
-def rows(trials: tuple[int, ...]) -> pa.Table:
-    columns = {"trial": trials, "n": trials, "lr": [trial / 7 for trial in trials]}
-    nulls = {each.name: pa.nulls(len(trials), each.type) for each in RUNS}
-    return pa.table({**nulls, **columns}, schema=RUNS)
-
-
-def points(trials: tuple[int, ...]) -> pa.Table:
-    columns = {"trial": np.repeat(trials, STEPS), "step": np.tile(np.arange(STEPS)[::-1], len(trials))}
-    nulls = {each.name: pa.nulls(len(trials) * STEPS, each.type) for each in CURVES}
-    return pa.table({**nulls, **columns}, schema=CURVES)
-
-
-def opened(folder: Path, kind: type[Store] = Store) -> Store:
-    store = kind(folder)
-    store.open(MANIFEST, "name: test\n")
-    return store
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+from sweep.store.parts import part_name, to_parquet
+from tests.store.small_store import (
+    MANIFEST,
+    OURS,
+    RUNS,
+    STEPS,
+    environment,
+    failing,
+    names,
+    opened,
+    points,
+    rows,
+    start_sleeper,
+)
 
 
 def work(folder: Path, kind: type[Store], batches: list[tuple[int, ...]]) -> None:
@@ -96,7 +80,7 @@ def test_schemas_have_no_column_twice_and_reserve_their_own() -> None:
 
 
 def test_neither_jax_nor_rich_comes_with_the_import() -> None:
-    code = "import sys, sweep.store, sweep.progress; sys.exit(bool({'jax', 'rich'} & set(sys.modules)))"
+    code = "import sys, sweep.store, sweep.workers.progress; sys.exit(bool({'jax', 'rich'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0
 
 
@@ -211,7 +195,7 @@ def test_a_part_that_lost_rows_is_named(tmp_path: Path) -> None:
     opened(tmp_path).commit(rows((1, 2)), None, OURS)
     (part,) = (tmp_path / "runs").iterdir()
     pq.write_table(pq.read_table(part).slice(1), part, write_page_checksum=True)
-    with pytest.raises(StoreError, match=r"it holds 1 rows and says 2"):
+    with pytest.raises(StoreError, match=r"it holds 1 rows but declares 2"):
         Store(tmp_path).done()
 
 
@@ -379,10 +363,9 @@ def test_a_column_of_another_type_and_a_changed_default_are_refused(tmp_path: Pa
 @pytest.mark.promise(4)
 def test_nobody_may_be_at_work_while_a_store_gets_new_columns(tmp_path: Path) -> None:
     Store(tmp_path).open(NARROW, "")
-    sleeper = subprocess.Popen(script("sleep", tmp_path), env=environment(), stdout=subprocess.PIPE, text=True)
-    assert sleeper.stdout is not None and sleeper.stdout.readline() == "ready\n"
+    sleeper = start_sleeper(tmp_path)
     with Claims(tmp_path) as claims:
-        with pytest.raises(StoreError, match=rf"-{sleeper.pid}\.\d+ does"):
+        with pytest.raises(StoreError, match=rf"In use by .*-{sleeper.pid}\.\d+\."):
             Store(tmp_path).open(WIDER, "", claims)
         Store(tmp_path).open(NARROW, "", claims)
         sleeper.kill()
@@ -394,18 +377,11 @@ def test_nobody_may_be_at_work_while_a_store_gets_new_columns(tmp_path: Path) ->
 # Full and failing disks
 
 
-def failing(number: int) -> Callable[..., Any]:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise OSError(number, os.strerror(number))
-
-    return fail
-
-
 @pytest.mark.promise(7)
 @pytest.mark.parametrize("call", ["write", "fsync", "link"])
 @pytest.mark.parametrize(
     ("number", "cure"),
-    [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Make the folder writable"), (errno.EIO, "Look at the disk")],
+    [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Make the folder writable"), (errno.EIO, "Check the disk")],
 )
 def test_a_failing_disk_is_a_store_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, cure: str
@@ -482,7 +458,7 @@ class ForgetfulLog(CommitLog):
     def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
         won = super()._publish(number, runs, None, metadata)
         return won and (
-            curves is None or bool(write_once(self.folder / "curves" / parts.name(number), parts.parquet(curves, {})))
+            curves is None or bool(write_once(self.folder / "curves" / part_name(number), to_parquet(curves, {})))
         )
 
 
@@ -662,8 +638,8 @@ class BlindLog(CommitLog):
     """A mutant that does not look at what others have committed, only for a free number."""
 
     def append(self, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> int:
-        while not self._publish(self.next, runs, curves, metadata):
-            self.next += 1
+        while not self._publish(self.next_number, runs, curves, metadata):
+            self.next_number += 1
         return runs.num_rows
 
 
@@ -737,7 +713,7 @@ def raced(folder: Path, log: str, batches: int, racers: int = 2) -> tuple[list[i
 
 def check_race(folder: Path, batches: int) -> None:
     """Two processes both win, nothing is there twice or lost, and readers see nothing else at any moment."""
-    won, seen = raced(folder, "Log", batches)
+    won, seen = raced(folder, "CommitLog", batches)
     assert sum(won) == 4 * batches and min(won) > 0
     assert {name: set(found) for name, found in seen.items()} == {name: {""} for name in READERS}
     assert Store(folder).done().tolist() == list(range(4 * batches))
@@ -770,201 +746,11 @@ def test_its_readers_find_parts_that_are_being_written(tmp_path: Path) -> None:
     assert all(any(what.startswith("a part that is not whole") for what in found) for found in seen.values())
 
 
-# Claims
-
-
-def test_a_claim_is_given_once_and_comes_back(tmp_path: Path) -> None:
-    with Claims(tmp_path) as claims:
-        assert claims.take("a") and not claims.take("a")
-        claims.release("a")
-        assert claims.take("a")
-    assert names(tmp_path) == []
-
-
-@pytest.mark.promise(14)
-def test_claims_fall_to_others_when_their_process_is_gone(tmp_path: Path) -> None:
-    sleeper = subprocess.Popen(script("sleep", tmp_path), env=environment(), stdout=subprocess.PIPE, text=True)
-    assert sleeper.stdout is not None and sleeper.stdout.readline() == "ready\n"
-    with Claims(tmp_path) as claims:
-        assert not claims.take("slice") and len(claims.others()) == 1
-        sleeper.kill()
-        sleeper.communicate()
-        assert claims.take("slice") and claims.others() == []
-
-
-@pytest.mark.promise(14)
-@pytest.mark.promise(15)
-def test_claims_of_another_host_fall_to_others_after_a_lease(tmp_path: Path) -> None:
-    with Claims(tmp_path, lease=60) as claims:
-        for name in ("slice", "worker-away-7.1", "notes"):
-            (claims.folder / name).write_text("away-7.1" if name != "notes" else "mine")
-        assert not claims.take("slice") and claims.others() == ["away-7.1"]
-        past = time.time() - 61
-        for name in ("slice", "worker-away-7.1", "notes"):
-            os.utime(claims.folder / name, (past, past))
-        assert not claims.take("notes")
-        assert claims.take("slice") and claims.others() == []
-    with Claims(tmp_path, lease=60):
-        assert (tmp_path / "claims" / "notes").read_text() == "mine"
-
-
-def test_a_process_that_others_took_for_dead_claims_on(tmp_path: Path) -> None:
-    with Claims(tmp_path) as claims:
-        claims.own.unlink()
-        assert claims.take("slice") and not claims.take("slice")
-
-
-def test_its_file_stays_fresh(tmp_path: Path) -> None:
-    with Claims(tmp_path, lease=0.3) as claims:
-        before = claims.own.stat().st_mtime_ns
-        time.sleep(0.3)
-        assert claims.own.stat().st_mtime_ns > before
-
-
-def test_nobody_comes_in_while_one_is_alone(tmp_path: Path) -> None:
-    late = Claims(tmp_path)
-    with Claims(tmp_path) as claims, claims.alone("test"), pytest.raises(StoreError, match="is being rewritten by"):
-        late.__enter__()
-
-
-# The writer
-
-
-def writer(folder: Path, **more: Any) -> Writer:
-    return Writer(opened(folder), RUNS, CURVES, OURS, **more)
-
-
-def test_values_arrive_as_they_were_given(tmp_path: Path) -> None:
-    columns = {
-        "trial": np.array([3, 1]),
-        "n": [None, 7],
-        "lr": np.array([np.nan, 0.5], np.float32),
-        "steps": np.array([4, 5], np.int32),
-        "test_loss": [None, float("nan")],
-        "status": np.array(["converged", "nonfinite"]),
-        "bias": np.array([True, False]),
-    }
-    with writer(tmp_path) as into:
-        into.add("b", 8, columns, {"trial": [3, 3], "step": [1, 0], "train_loss": [0.5, None]})
-    assert into.rows == 2
-    found = pq.read_table(tmp_path / "runs").select([*columns, "problem"]).to_pydict()
-    assert str(found) == str(
-        {
-            "trial": [1, 3],
-            "n": [7, None],
-            "lr": [0.5, float("nan")],
-            "steps": [5, 4],
-            "test_loss": [float("nan"), None],
-            "status": ["nonfinite", "converged"],
-            "bias": [False, True],
-            "problem": [None, None],
-        }
-    )
-    curves = pq.read_table(tmp_path / "curves").select(["step", "train_loss"]).to_pylist()
-    assert curves == [{"step": 0, "train_loss": None}, {"step": 1, "train_loss": 0.5}]
-
-
-@pytest.mark.parametrize(
-    ("columns", "what"),
-    [
-        ({"trial": [1], "learning_rate": [0.1], "zeta": [1]}, "no column learning_rate, zeta"),
-        ({"trial": [1], "n": [0.5]}, "truncated"),
-        ({"trial": [1, 2], "n": [1]}, "length"),
-    ],
-)
-def test_what_the_schema_cannot_hold_is_refused_and_nothing_of_it_kept(
-    tmp_path: Path, columns: dict[str, list[Any]], what: str
-) -> None:
-    with writer(tmp_path) as into:
-        with pytest.raises(ValueError, match=what):
-            into.add("b", 8, columns)
-        into.add("b", 8, {"trial": [5]})
-    assert Store(tmp_path).done().tolist() == [5]
-
-
-def test_a_part_is_committed_when_enough_rows_wait(tmp_path: Path) -> None:
-    with writer(tmp_path, max_rows=4) as into:
-        for trial in range(10):
-            into.add(f"bucket-{trial % 2}", 8, {"trial": [trial]})
-            assert into.rows == (trial + 1) // 4 * 4
-        into.add("bucket-0", 8, {"trial": [10]}, {"trial": [10], "step": [0]})
-        assert into.rows == 11
-    assert len(names(tmp_path / "runs")) == 3
-
-
-def test_a_part_is_committed_when_its_first_row_waited_long_enough(tmp_path: Path) -> None:
-    now = [0.0]
-    into = writer(tmp_path, min_seconds=2.0, max_seconds=30.0, clock=lambda: now[0])
-    early = [(1.0, 0), (2.0, 0), (3.5, 3), (6.0, 3), (11.0, 3), (12.0, 6)]
-    for now[0], committed in [*early, (100.0, 6), (129.0, 6), (130.0, 9), (150.0, 9), (179.0, 9), (180.0, 12)]:
-        into.add("b", 8, {"trial": [int(now[0])]})
-        assert into.rows == committed
-
-
-def test_it_is_told_what_was_committed(tmp_path: Path) -> None:
-    told: list[int] = []
-    with writer(tmp_path, max_rows=2, committed=lambda trials: told.extend(trials.tolist())) as into:
-        for trial, want in enumerate([0, 2, 2, 4, 4]):
-            into.add("b", 8, {"trial": [trial]})
-            assert len(told) == want
-    assert told == [0, 1, 2, 3, 4]
-
-
-def test_blocks_are_kept_by_bucket(tmp_path: Path) -> None:
-    with writer(tmp_path) as into:
-        into.add("a", 8, {"trial": [1]})
-        into.add("b", 16, {"trial": [2]})
-        into.add("a", 8, {"trial": [3]})
-        assert into.rows == 0
-        into.add("a", 4, {"trial": [4]})
-        assert into.rows == 3, "rows of another lane count are another part"
-    assert Store(tmp_path).blocks() == {"a": 4, "b": 16}
-
-
-@pytest.mark.promise(13)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, SweepError, RuntimeError])
-def test_rows_are_never_thrown_away(tmp_path: Path, error: type[BaseException]) -> None:
-    def sweep() -> None:
-        with writer(tmp_path) as into:
-            into.add("b", 8, {"trial": [1]})
-            raise error
-
-    with pytest.raises(error):
-        sweep()
-    assert Store(tmp_path).done().tolist() == [1]
-
-
-@pytest.mark.promise(7)
-def test_rows_wait_on_where_a_commit_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    into = writer(tmp_path, max_rows=2)
-    into.add("b", 8, {"trial": [1]})
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "link", failing(errno.ENOSPC))
-        with pytest.raises(StoreError):
-            into.add("b", 8, {"trial": [2]})
-    assert (into.rows, Store(tmp_path).done().tolist()) == (0, [])
-    into.flush()
-    into.flush()
-    assert (into.rows, Store(tmp_path).done().tolist()) == (2, [1, 2])
-
-
 # The script
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def script(*args: object) -> list[str]:
     return [sys.executable, __file__, *map(str, args)]
-
-
-def sleep(folder: Path) -> None:
-    """Claim a slice and wait to be killed."""
-    with Claims(folder) as claims:
-        assert claims.take("slice")
-        print("ready", flush=True)
-        time.sleep(60)
 
 
 if __name__ == "__main__":
@@ -973,7 +759,5 @@ if __name__ == "__main__":
         kill_at_each_operation(Path(place), STORES[more[0]])
     elif what == "shoot":
         shoot(Path(place), STORES[more[0]], int(more[1]))
-    elif what == "sleep":
-        sleep(Path(place))
     else:
         race(Path(place), LOGS[more[0]], int(more[1]), int(more[2]), more[3])

@@ -51,17 +51,17 @@ app()
 FORGETFUL = """
 import sys, time
 from sweep.run import app
-from sweep.store.log import Ids, Log
+from sweep.store.commit_log import CommitLog, TrialIds
 
-began, take_in = time.time(), Log._take_in
+began, take_in = time.time(), CommitLog._add_part
 
-def forgetting(log, path):
+def forgetting(log, number, path):
     known = log.ids
-    log.ids = known if path.stat().st_mtime > began else Ids()
-    take_in(log, path)
+    log.ids = known if path.stat().st_mtime > began else TrialIds()
+    take_in(log, number, path)
     log.ids = known
 
-Log._take_in = forgetting
+CommitLog._add_part = forgetting
 app()
 """
 """The command, with a fault: it does not know what was done before it began."""

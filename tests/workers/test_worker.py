@@ -16,7 +16,7 @@ import pytest
 from sweep.engine import programs
 from sweep.engine.programs import Programs
 from sweep.run import sweep
-from sweep.store import Store, parts
+from sweep.store import Store, list_parts, read_part, read_part_metadata
 from tests.shell import command, environment, finish, jax_as_it_was, start, stores_differ, table, wait, write_grid
 
 GRID = """
@@ -46,9 +46,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shares(store: Path) -> dict[str, int]:
     """How many trials each process committed."""
     found: dict[str, int] = {}
-    for path in parts.listed(store / "runs"):
-        worker = parts.metadata(path)["worker"]
-        found[worker] = found.get(worker, 0) + len(parts.read(path).trials)
+    for path in list_parts(store / "runs"):
+        worker = read_part_metadata(path)["worker"]
+        found[worker] = found.get(worker, 0) + len(read_part(path).trials)
     return found
 
 
@@ -91,7 +91,7 @@ def test_the_slices_of_one_that_is_gone_or_asleep_fall_to_the_other(whole: Path,
     """Gone: at once. Asleep on what looks like another host: after its lease; what it commits later is not doubled."""
     store = whole.parent / how.name
     lease = "from sweep.store import claims; claims.Claims.__init__.__defaults__ = (1.0,)\n"
-    host = "from sweep.store import files; files._host = lambda: {!r}\n"
+    host = "from sweep.store import owners; owners._host = lambda: {!r}\n"
     ask = "{}{}from sweep.run import app; app()"
     options = (whole.parent / "grid.yaml", "--out", store, "--workers", "1")
     first = start("-c", ask.format(lease, host.format("here")), *options)

@@ -1,191 +1,164 @@
-"""What is wrong with the parts of a store, and what would make it right: a judgement over parts that were read whole.
+"""What is wrong with the parts of a store, and what would cure it, given scans of all parts.
 
-Each number up to the last is the place of one part of the runs, or of several that were joined to one.
+Each number up to the last must be covered by exactly one part of the runs; a part that several were
+joined to covers all their numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from sweep.schema import RUNS
-from sweep.store import parts
-
-Span = tuple[int, int]
-"""First and last of some numbers."""
-
-
-@dataclass(frozen=True, order=True)
-class Finding:
-    """Something that is wrong with a store: where, what, and how to cure it."""
-
-    path: Path
-    what: str
-    cure: str
-
-    def __str__(self) -> str:
-        return f"{self.path} {self.what}. {self.cure}."
-
-
-@dataclass(frozen=True)
-class Move:
-    """What a repair does at a number: the curves move aside, and so does the part of the runs unless they are `whole`.
-
-    An empty part takes the place of the runs and covers `span`; None where no number would be without a part.
-    """
-
-    number: int
-    why: str
-    span: Span | None = None
-    whole: bool = False
-
-
-@dataclass(frozen=True)
-class PartScan:
-    """A part that was read whole: its trials, what it says of itself, and what is wrong with it alone."""
-
-    path: Path
-    fault: str = ""
-    rows: int = 0
-    trials: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    said: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def span(self) -> Span | None:
-        """The numbers that it says it covers, None where it does not say."""
-        first = self.said.get("first", "")
-        last = self.said.get("last", first)
-        return (int(first), int(last)) if first.isdecimal() and last.isdecimal() else None
+from sweep.store.maintenance.findings import Finding, Move, subtract_spans
+from sweep.store.maintenance.part_scan import PartScan
+from sweep.store.parts import part_name
 
 
 class Diagnosis:
-    """The judgement: `findings`, and the `moves` that cure those of the parts.
+    """The `findings` about the parts of a store, and the `moves` that cure them.
 
-    `runs` and `curves` are the parts of both tables by their numbers. `mark` tells the store from all others; "" where
-    nobody knows it.
+    Args:
+        folder: The folder of the store.
+        runs: Parts of the runs by number.
+        curves: Parts of the curves by number.
+        store_id: The id that each part of the store carries; "" if it is unknown.
     """
 
-    def __init__(self, folder: Path, runs: Mapping[int, PartScan], curves: Mapping[int, PartScan], mark: str) -> None:
-        self.folder, self.runs, self.curves, self.mark = folder, runs, curves, mark
+    def __init__(
+        self,
+        folder: Path,
+        runs: Mapping[int, PartScan],
+        curves: Mapping[int, PartScan],
+        store_id: str,
+    ) -> None:
+        self.folder, self.runs, self.curves, self.store_id = folder, runs, curves, store_id
         self.findings, self.moves = list[Finding](), list[Move]()
-        self._bad = dict[int, str]()
+        self._faults = dict[int, str]()
         for number in sorted({*runs, *curves}):
-            self._alone(number, runs.get(number), curves.get(number))
-        self._held()
-        self._twice()
-        self._gaps()
+            self._check_pair(number, runs.get(number), curves.get(number))
+        # The order matters: each check looks only at parts without a fault so far.
+        self._check_covered()
+        self._check_duplicates()
+        self._check_gaps()
 
-    def _find(self, path: Path, what: str) -> str:
-        cure = f"Run `python -m sweep repair {self.folder}` and the sweep again; only its rows are trained again"
+    def _report(self, path: Path, what: str) -> str:
+        command = f"python -m sweep repair {self.folder}"
+        cure = f"Run `{command}` and the sweep again; only its rows are trained again"
         self.findings.append(Finding(path, what, cure))
         return what
 
-    def _alone(self, number: int, runs: PartScan | None, curves: PartScan | None) -> None:
-        """Judge both parts of a number without a look at others."""
-        own = self._own(number, runs) if runs else ""
-        of_curves = (self._own(number, curves) or ("" if own else _pair(runs, curves))) if curves else ""
-        if runs and not curves and not own and runs.said.get("curves"):
-            own = "has lost its curves"
-        if runs and own:
-            self._bad[number] = self._find(runs.path, own)
-        if curves and of_curves:
-            self._find(curves.path, of_curves)
-            if runs and not own and not runs.said.get("curves"):
-                self.moves.append(Move(number, of_curves, whole=True))
+    def _check_pair(self, number: int, runs: PartScan | None, curves: PartScan | None) -> None:
+        """Check both parts of a number, regardless of all other numbers."""
+        runs_fault = self._part_fault(number, runs) if runs else ""
+        curves_fault = self._part_fault(number, curves) if curves else ""
+        if curves and not runs_fault and not curves_fault:
+            curves_fault = _pair_fault(runs, curves)
+        expects_curves = runs is not None and bool(runs.metadata.get("curves"))
+        if expects_curves and not curves and not runs_fault:
+            runs_fault = "has lost its curves"
+        if runs and runs_fault:
+            self._faults[number] = self._report(runs.path, runs_fault)
+        if curves and curves_fault:
+            self._report(curves.path, curves_fault)
+            if runs and not runs_fault and not expects_curves:
+                self.moves.append(Move(number, curves_fault, curves_only=True))
             else:
-                self._bad.setdefault(number, f"the part of the curves {of_curves}")
+                self._faults.setdefault(number, f"the part of the curves {curves_fault}")
 
-    def _own(self, number: int, part: PartScan) -> str:
-        """What is wrong with a part by its own word."""
+    def _part_fault(self, number: int, part: PartScan) -> str:
+        """What is wrong with a part by its content and metadata."""
         if part.fault:
             return part.fault
-        if self.mark and part.said.get("store") != self.mark:
+        if self.store_id and part.metadata.get("store") != self.store_id:
             return "belongs to another store"
         if part.span is None:
-            return "does not say which part it is"
+            return "does not state its part number"
         first, last = part.span
-        return "" if first <= last == number else f"says that it is part {first} to {last}, not {number}"
+        is_valid = first <= last == number
+        return "" if is_valid else f"claims to be part {first} to {last}, not {number}"
 
-    def _kept(self) -> list[int]:
-        return [number for number in sorted(self.runs) if number not in self._bad]
+    def _valid_numbers(self) -> list[int]:
+        return [number for number in sorted(self.runs) if number not in self._faults]
 
     def _first(self, number: int) -> int:
         span = self.runs[number].span
         assert span is not None
         return span[0]
 
-    def _held(self) -> None:
-        """Parts whose numbers a larger part covers too, as when a copy is laid over a compacted store."""
+    def _check_covered(self) -> None:
+        """Find parts whose numbers a joined part covers, as when a copy overlays a compaction."""
         later: int | None = None
-        for number in reversed(self._kept()):
+        for number in reversed(self._valid_numbers()):
             if later is not None and number >= self._first(later):
-                what = f"is a part that {parts.name(later)} holds already"
-                self._bad[number] = self._find(self.runs[number].path, what)
+                what = f"is a part that {part_name(later)} already contains"
+                self._faults[number] = self._report(self.runs[number].path, what)
             else:
                 later = number
 
-    def _twice(self) -> None:
-        """Parts with trials that an earlier part holds."""
-        kept = self._kept()
-        every = np.concatenate([np.empty(0, np.int64), *(self.runs[number].trials for number in kept)])
-        ids, counts = np.unique(every, return_counts=True)
-        several, seen = ids[counts > 1], dict[int, int]()
-        for number in kept if len(several) else ():
+    def _check_duplicates(self) -> None:
+        """Find parts with trials that an earlier part contains."""
+        numbers = self._valid_numbers()
+        trials = [np.empty(0, np.int64), *(self.runs[number].trials for number in numbers)]
+        ids, counts = np.unique(np.concatenate(trials), return_counts=True)
+        repeated_ids, first_part = ids[counts > 1], dict[int, int]()
+        if not len(repeated_ids):
+            return
+        for number in numbers:
             part = self.runs[number]
-            mine = part.trials[np.isin(part.trials, several)].tolist()
-            if again := [trial for trial in mine if trial in seen]:
-                what = f"holds trial {again[0]} that {parts.name(seen[again[0]])} holds ({len(again)} such trials)"
-                self._bad[number] = self._find(part.path, what)
+            candidates = part.trials[np.isin(part.trials, repeated_ids)].tolist()
+            duplicates = [trial for trial in candidates if trial in first_part]
+            if duplicates:
+                earlier, count = part_name(first_part[duplicates[0]]), len(duplicates)
+                what = f"holds trial {duplicates[0]} that {earlier} holds ({count} such trials)"
+                self._faults[number] = self._report(part.path, what)
             else:
-                seen |= dict.fromkeys(mine, number)
+                first_part |= dict.fromkeys(candidates, number)
 
-    def _gaps(self) -> None:
-        """Numbers without a good part, and what is to take their places."""
-        following = 0
-        for number in sorted({*self.runs, *self._bad}):
-            why = self._bad.get(number, "")
-            if why and self._covered(number):
-                self.moves.append(Move(number, why))
+    def _check_gaps(self) -> None:
+        """Find numbers without a valid part, and plan the empty parts that cover them."""
+        uncovered = 0  # the first number that no part up to here covers
+        for number in sorted({*self.runs, *self._faults}):
+            fault = self._faults.get(number, "")
+            if fault and self._is_covered(number):
+                self.moves.append(Move(number, fault))
                 continue
-            before = number - 1 if why else self._first(number) - 1
-            if not why and following <= before:
-                self.moves.append(Move(before, "is missing", (following, before)))
-            elif why:
-                self.moves.append(Move(number, why, (following, number)))
-            if not (number in self.runs and self.runs[number].fault.startswith("cannot be read")):
-                self._miss(following, number if number not in self.runs else before)
-            following = number + 1
+            previous = number - 1 if fault else self._first(number) - 1
+            if fault:
+                self.moves.append(Move(number, fault, (uncovered, number)))
+            elif uncovered <= previous:
+                self.moves.append(Move(previous, "is missing", (uncovered, previous)))
+            # An unreadable part may have covered the numbers before it: they are not missing.
+            if number not in self.runs or self.runs[number].is_readable:
+                self._report_missing(uncovered, number if number not in self.runs else previous)
+            uncovered = number + 1
 
-    def _covered(self, number: int) -> bool:
-        return any(self._first(later) <= number <= later for later in self._kept())
+    def _is_covered(self, number: int) -> bool:
+        return any(self._first(later) <= number <= later for later in self._valid_numbers())
 
-    def _miss(self, first: int, last: int) -> None:
-        """Name those numbers that no part stands for, under whatever name."""
-        spans = (part.span for part in self.runs.values() if self.mark in ("", part.said.get("store")))
-        for start, end in _without((first, last), [span for span in spans if span]):
-            others = f", and so are the parts after it up to {parts.name(end)}" if end > start else ""
-            self._find(self.folder / RUNS / parts.name(start), f"is missing{others}")
+    def _report_missing(self, first: int, last: int) -> None:
+        """Report the numbers that no part claims, under whatever file name."""
+        if self.store_id:
+            scans = [
+                part for part in self.runs.values() if part.metadata.get("store") == self.store_id
+            ]
+        else:
+            scans = list(self.runs.values())
+        spans = [scan.span for scan in scans if scan.span is not None]
+        for start, end in subtract_spans((first, last), spans):
+            extent = (
+                f", and so are the parts after it up to {part_name(end)}" if end > start else ""
+            )
+            self._report(self.folder / RUNS / part_name(start), f"is missing{extent}")
 
 
-def _pair(runs: PartScan | None, curves: PartScan) -> str:
-    """What is wrong with a part of the curves beside that of the runs."""
+def _pair_fault(runs: PartScan | None, curves: PartScan) -> str:
+    """What is wrong with a part of the curves, compared with that of the runs."""
     if runs is None:
-        return "has no part of the runs beside it"
-    strange = curves.trials[~np.isin(curves.trials, runs.trials)]
-    return f"holds trial {strange[0]}, which its part of the runs does not" if len(strange) else ""
-
-
-def _without(span: Span, others: Iterable[Span]) -> Iterator[Span]:
-    """What is left of a span without some others."""
-    first, last = span
-    for start, end in sorted(others):
-        if start > last:
-            break
-        if first < start:
-            yield first, start - 1
-        first = max(first, end + 1)
-    if first <= last:
-        yield first, last
+        return "has no matching part of the runs"
+    unmatched = curves.trials[~np.isin(curves.trials, runs.trials)]
+    if not len(unmatched):
+        return ""
+    return f"holds trial {unmatched[0]}, which its part of the runs does not"

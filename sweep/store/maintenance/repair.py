@@ -1,7 +1,7 @@
-"""What makes a store whole again, and smaller in files.
+"""Commands that make a store valid again, and join its parts to fewer files.
 
-A repair moves a part that is not what it should be aside with its curves, and an empty part takes its place. So no
-number is given twice, and the trials of the part are trained again.
+A repair moves each faulty part aside together with its curves, and replaces it by an empty part. So
+no number is used twice, and the trials of the part are trained again.
 """
 
 from __future__ import annotations
@@ -17,80 +17,83 @@ import pyarrow as pa
 
 from sweep import schema
 from sweep.errors import StoreError
-from sweep.schema import CURVES, RUNS
-from sweep.store import parts
-from sweep.store.atomic_files import MANIFEST, replace_file, sync_folder, writing_errors
+from sweep.schema import CURVES, MANIFEST_FILE, RUNS
+from sweep.store.atomic_files import replace_file, sync_folder, writing_errors
 from sweep.store.claims import Claims
 from sweep.store.commit_log import publish_curves
 from sweep.store.compaction import finish_swap, parts_to_join, rewrite_parts
-from sweep.store.maintenance.diagnosis import Finding, Move, Span
+from sweep.store.layout import BROKEN
+from sweep.store.maintenance.findings import Finding, Move, Span
 from sweep.store.maintenance.scan import StoreHeader, Survey, read_header, survey
-
-BROKEN = "broken"
+from sweep.store.parts import list_parts, part_name, to_parquet
 
 
 @dataclass(frozen=True)
-class Repaired:
-    """What a repair found, and where it put what it moved aside."""
+class RepairReport:
+    """The state of a store before a repair, and the new paths of what was moved aside."""
 
     before: Survey
     moved: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
-class Compacted:
-    """How many parts there were of each table, and how many there are now."""
+class CompactionReport:
+    """Number of parts of each table, before and after."""
 
     before: Mapping[str, int]
     after: Mapping[str, int]
 
 
 def verify(folder: Path) -> list[Finding]:
-    """All that is wrong with a store, every page of every part read. Raises StoreError where there is no store."""
+    """All faults of a store, with every page read. Raises StoreError if there is no store."""
     return list(survey(Path(folder)).findings)
 
 
-def repair(folder: Path) -> Repaired:
-    """Move parts aside that are not what they should be, and let empty ones take their places.
+def repair(folder: Path) -> RepairReport:
+    """Move faulty parts aside and replace them by empty ones.
 
-    A kill at any moment leaves a store that the next repair finishes. Raises StoreError where the manifest is broken,
-    or somebody is at work in the store.
+    After a kill at any moment the next repair finishes the work. Raises StoreError if the manifest
+    is broken or another process is at work in the store.
     """
     folder = Path(folder)
-    said = read_header(folder)
-    with _alone(folder, "repair the store"):
-        found = survey(folder)
-        if lost := [each for each in found.findings if each.path == folder / MANIFEST]:
-            raise StoreError(str(lost[0]))
-        for number, hidden in found.waiting.items():  # as `publish_curves` does, which stops at a broken part
-            os.rename(hidden, folder / CURVES / parts.name(number))
-        moved = [path for move in found.moves for path in _mend(folder, move, said)]
-    return Repaired(found, tuple(moved))
+    header = read_header(folder)
+    with _exclusive_access(folder, "repair the store"):
+        before = survey(folder)
+        for finding in before.findings:
+            if finding.path == folder / MANIFEST_FILE:
+                raise StoreError(str(finding))
+        # Not `publish_curves`, which stops at a broken part.
+        for number, hidden in before.waiting.items():
+            os.rename(hidden, folder / CURVES / part_name(number))
+        moved = [path for move in before.moves for path in _carry_out(folder, move, header)]
+    return RepairReport(before, tuple(moved))
 
 
-def compact(folder: Path) -> Compacted:
-    """Join the parts of both tables to few large ones, where that makes them fewer.
+def compact(folder: Path) -> CompactionReport:
+    """Join the parts of both tables into few large ones, if that makes them fewer.
 
-    A kill at any moment leaves all rows, and the next command that writes to the store finishes or undoes the rest.
-    Raises StoreError where a part is not what it should be, or somebody is at work in the store.
+    A kill at any moment loses no rows, and the next command that writes to the store finishes or
+    undoes the rest. Raises StoreError if a part is faulty or another process is at work in the
+    store.
     """
     folder = Path(folder)
-    said = read_header(folder)
-    with _alone(folder, "compact the store"):
+    header = read_header(folder)
+    with _exclusive_access(folder, "compact the store"):
         publish_curves(folder)
-        found = survey(folder)
-        if broken := [each for each in found.findings if each.path not in found.foreign]:
-            raise StoreError(str(broken[0]))
-        if len(list(parts_to_join(folder))) < found.parts[RUNS]:
-            rewrite_parts(folder, said.columns)
-        after = {kind: len(parts.listed(folder / kind)) for kind in found.parts}
-    return Compacted(found.parts, after)
+        before = survey(folder)
+        for finding in before.findings:
+            if finding.path not in before.foreign:
+                raise StoreError(str(finding))
+        if len(list(parts_to_join(folder))) < before.parts[RUNS]:
+            rewrite_parts(folder, header.columns)
+        after = {kind: len(list_parts(folder / kind)) for kind in before.parts}
+    return CompactionReport(before.parts, after)
 
 
 @contextmanager
-def _alone(folder: Path, purpose: str) -> Iterator[None]:
-    """Nobody else in the store, and no half of a compaction, neither before nor after an error."""
-    with Claims(folder) as claims, claims.alone(purpose), writing_errors(folder):
+def _exclusive_access(folder: Path, purpose: str) -> Iterator[None]:
+    """Keep other processes out, and finish or undo rewrites, also after an error."""
+    with Claims(folder) as claims, claims.exclusive(purpose), writing_errors(folder):
         try:
             finish_swap(folder)
             yield
@@ -98,46 +101,52 @@ def _alone(folder: Path, purpose: str) -> Iterator[None]:
             finish_swap(folder)
 
 
-def _mend(folder: Path, move: Move, said: StoreHeader) -> Iterator[Path]:
-    """Carry a move out; where things went.
+def _carry_out(folder: Path, move: Move, header: StoreHeader) -> Iterator[Path]:
+    """Carry out a move; yields the new paths.
 
-    The curves go first: runs without their curves are found by the next repair, while curves without their runs would
-    be there twice as soon as the trials are trained again.
+    The curves go first: the next repair finds runs without their curves, while curves without their
+    runs would be in the table twice as soon as the trials are trained again.
     """
-    name = parts.name(move.number)
-    if path := _keep(folder, folder / CURVES / name):
+    name = part_name(move.number)
+    if path := _link_aside(folder, folder / CURVES / name):
         (folder / CURVES / name).unlink()
         yield path
-    if move.whole:
+    if move.curves_only:
         return
-    if path := _keep(folder, folder / RUNS / name):
+    if path := _link_aside(folder, folder / RUNS / name):
         yield path
     if move.span is None:
         (folder / RUNS / name).unlink(missing_ok=True)
         return
     (folder / RUNS).mkdir(exist_ok=True)
-    replace_file(folder / RUNS / name, _empty(move.span, move.why, said))
+    replace_file(folder / RUNS / name, _empty_part(move.span, move.why, header))
 
 
-def _empty(span: Span, why: str, said: StoreHeader) -> pa.Buffer:
-    """A part of the runs without rows, but with all columns: many readers take those of the first part for all."""
-    words = {"first": str(span[0]), "last": str(span[1]), "store": said.mark, "moved": why}
-    return parts.parquet(schema.runs(schema.columns_from_text(said.columns)).empty_table(), words)
+def _empty_part(span: Span, why: str, header: StoreHeader) -> pa.Buffer:
+    """A part of the runs without rows, but with all columns.
+
+    Many readers take the columns of the first part for those of all.
+    """
+    first, last = map(str, span)
+    metadata = {"first": first, "last": last, "store": header.store_id, "moved": why}
+    runs_schema = schema.runs(schema.columns_from_text(header.columns))
+    return to_parquet(runs_schema.empty_table(), metadata)
 
 
-def _keep(folder: Path, path: Path) -> Path | None:
-    """A second name for a part among what is broken, under which nothing is; None where there is no such part."""
+def _link_aside(folder: Path, path: Path) -> Path | None:
+    """Link a part under an unused name in `broken`; None if there is no such part."""
     if not path.exists():
         return None
     broken = folder / BROKEN
     broken.mkdir(exist_ok=True)
     sync_folder(folder)
     for number in itertools.count():
-        target = broken / f"{path.parent.name}-{path.stem}{f'-{number}' if number else ''}{path.suffix}"
+        suffix = f"-{number}" if number else ""
+        target = broken / f"{path.parent.name}-{path.stem}{suffix}{path.suffix}"
         try:
             os.link(path, target)
         except FileExistsError:
-            if target.samefile(path):  # an earlier repair was cut off here
+            if target.samefile(path):  # an earlier repair was interrupted here
                 return target
         else:
             sync_folder(broken)
