@@ -71,12 +71,12 @@ Respond = Callable[[Any, Int[Array, " rows"]], tuple[Float[Array, "rows P units"
 def by_vectors(trial: Trial, net: Network, seen: TrainingInputs) -> Respond:
     """Fresh points whose vectors are made."""
     directions = feature_directions(trial.data, trial.seed)
-    project = net.filters.projector(trial.source, seen.frame)
+    project = net.filters.projector(trial.source, seen.context)
     on_features = project(directions)
 
     def respond(drawn: Any, rows: Int[Array, " rows"]) -> tuple[Array, Array]:
         fresh = test_points(trial.data, drawn, directions, rows)
-        return trial.data.assemble(on_features, project(fresh.noise), fresh.truth), fresh.label
+        return trial.data.assemble(on_features, project(fresh.noise), fresh.true_label), fresh.label
 
     return respond
 

@@ -114,9 +114,9 @@ def margins(
 ) -> tuple[Float[Array, " points"], Float[Array, "points P units"]]:
     """Margins of training points and the pre-activations of their patches."""
     pre = net.filters(seen.tokens)
-    points, N = seen.truth.shape[0], trial.data.noise_vectors
+    points, N = seen.true_label.shape[0], trial.data.noise_vectors
     K = pre.shape[0] - points * N
-    patches = trial.data.assemble(pre[:K], pre[K:].reshape(points, N, -1), seen.truth)
+    patches = trial.data.assemble(pre[:K], pre[K:].reshape(points, N, -1), seen.true_label)
     return net(patches), patches
 
 
@@ -168,14 +168,14 @@ def _batch(trial: Trial, seen: TrainingInputs, step: Count, order: Int[Array, " 
     K = feature_count(trial.data)
     noise = (K + rows[:, None] * N + jnp.arange(N)).reshape(-1)
     tokens = seen.tokens.take(jnp.concatenate([jnp.arange(K), noise]))
-    weight = None if n % size == 0 else (place < n).astype(seen.truth.dtype)
-    return Batch(TrainingInputs(tokens, seen.truth[rows], seen.label[rows], seen.frame), weight)
+    weight = None if n % size == 0 else (place < n).astype(seen.true_label.dtype)
+    return Batch(TrainingInputs(tokens, seen.true_label[rows], seen.label[rows], seen.context), weight)
 
 
 def full_batch(trial: Trial, seen: TrainingInputs) -> Batch:
     """The batch of all points; those beyond a padded n have no weight."""
     kept = valid_mask(trial.data.n)
-    return Batch(seen, None if kept is None else kept.astype(seen.truth.dtype))
+    return Batch(seen, None if kept is None else kept.astype(seen.true_label.dtype))
 
 
 def _reached(trial: Trial, seen: TrainingInputs, state: State, value: Scalar, grads: nnx.State) -> Bool[Array, ""]:

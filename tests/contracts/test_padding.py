@@ -175,7 +175,7 @@ class TestSupport:
         start = np.zeros((int(larger.data.d), int(larger.model.units())))
         start[: one.data.d, : one.model.units()] = ambient.first["filters"]["weights"][...].T
         embedded(weights(found, start), weights(ambient))
-        absent = np.asarray(found.inputs.frame.rows) >= int(one.data.d)
+        absent = np.asarray(found.inputs.context.rows) >= int(one.data.d)
         for each in jax.tree.leaves((found.state.params, found.state.moments)):
             if each.ndim == 2:
                 assert not np.any(each[:, absent]) and not np.any(each[int(one.model.units()) :]) and np.any(each)
