@@ -54,7 +54,7 @@ def each_row(
     return jax.vmap(lambda row: draw(jax.random.fold_in(key, row), row))(rows)
 
 
-def standard_normal(key: Key[Array, ""], shape: Sequence[int]) -> Float[Array, "..."]:
+def standard_normal(key: Key[Array, ""], shape: Sequence[int]) -> Float[Array, ...]:
     """Independent standard Gaussians, zero where the last axis is padded."""
     # jax caches programs by shape: a `Size` with a traced number must not end up in the cache.
     gaussian = jax.random.normal(key, tuple(map(int, shape)))

@@ -24,9 +24,7 @@ class Separable(AbstractGaussian):
     n: int = static(50, at_least=1, padded=True, doc="training points")
     d: int = static(50, at_least=1, padded=True, doc="dimension of a point")
     labels: str = static("free", choices=("free", "teacher"), doc="where labels come from")
-    margin: Scalar = lane(
-        0.0, at_least=0, doc="least distance of a point from the teacher's plane"
-    )
+    margin: Scalar = lane(0.0, at_least=0, doc="least distance of a point from the teacher's plane")
     balanced: bool = static(False, doc="half of the points in each class instead of random labels")
 
     def features(self, key: Key[Array, ""]) -> Vectors:

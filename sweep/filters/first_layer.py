@@ -52,7 +52,11 @@ COORDINATES: dict[str, CoordinateSystem] = {
         ambient.ambient_draws,
     ),
     "support": CoordinateSystem(
-        support.support_filters, support.support_inputs, support.touched_count, 2, ambient.ambient_draws
+        support.support_filters,
+        support.support_inputs,
+        support.touched_count,
+        2,
+        ambient.ambient_draws,
     ),
     "span": CoordinateSystem(
         span.Span,

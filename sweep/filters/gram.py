@@ -32,7 +32,7 @@ def gram_inputs(source: Source) -> TrainingInputs:
     noise, filters = gram_vectors(source)
     points = _gram_points(source, data, noise.reshape(data.n, data.noise_vectors, -1))
     axes = jnp.eye(feature_count(data), noise.shape[-1])
-    tokens = jnp.concatenate([axes, points.noise.dense(0).reshape(noise.shape)])
+    tokens = jnp.concatenate([axes, points.noise.value.reshape(noise.shape)])
     inputs = TrainingInputs(dense_tokens(tokens), points.true_label, points.label, None)
     return inner_product_inputs(inputs, mask_padding(scale * filters.T, valid_mask(model.units())))
 

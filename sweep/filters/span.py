@@ -90,7 +90,7 @@ class Span(AbstractFilters):
 
 @jax.custom_vjp
 def span_responses(along: Array, gram: Array, index: Array) -> Array:
-    """Responses of tokens to tokens^T along, with a gradient of its own.
+    """Responses of tokens to the weights tokens^T along, differentiated in span coordinates.
 
     The cotangent S is passed on as the gradient of `along`: the gradient of W is tokens^T S, whose
     coordinates are S.
