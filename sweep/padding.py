@@ -1,4 +1,4 @@
-"""Padded counts: arrays are as large as the largest trial of a program needs, and a trial uses a part.
+"""Padded counts: arrays fit the largest trial of a program, and each trial uses a part of them.
 
 Padded entries must not affect a result: a point without weight, a zero coordinate, a zero filter.
 Only a part that declares a field `static(..., padded=True)` has to deal with padding.
@@ -33,7 +33,7 @@ class Size(int):
         return size
 
 
-# The padded size is part of the tree's structure: it decides shapes, so programs are compiled for it.
+# The padded size belongs to the tree's structure: it decides shapes, so it is compiled in.
 jax.tree_util.register_pytree_node(
     Size, lambda size: ((size.actual,), int(size)), lambda padded, actual: Size(padded, *actual)
 )

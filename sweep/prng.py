@@ -1,4 +1,4 @@
-"""Randomness keyed by seed, purpose and row, so that only the seed of a trial decides what is drawn.
+"""Randomness keyed by seed, purpose and row: the seed of a trial alone decides what is drawn.
 
 The optimizer, the batch, the shard and the number of points never change a draw: row i of a purpose
 is the same whatever draws it, and a narrower draw of a row is the beginning of a wider one.
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Purpose(IntEnum):
-    """The purpose of a stream of random numbers. Append only: the values are part of every result."""
+    """The purpose of a stream of random numbers. Append only: values are part of every result."""
 
     DATA = 0
     INIT = 1

@@ -58,6 +58,7 @@ class Points(NamedTuple):
     def masked(self, n: int) -> Points:
         """The points, with zero noise and labels for those beyond the actual size of `n`."""
         valid = valid_mask(n)
+        # Zero noise and labels add nothing to gradients and sums over points.
         noise = self.noise._replace(value=mask_padded_rows(self.noise.value, valid))
         labels = (mask_padded_rows(label, valid) for label in (self.true_label, self.label))
         return Points(noise, *labels)
@@ -130,9 +131,9 @@ class RandomDraws(NamedTuple):
 
 
 class NoiseParams(NamedTuple):
-    """How noise is made of standard Gaussian vectors g: new components along the directions F (K, d).
+    """How noise is made of standard Gaussian vectors g and the feature directions F (K, d).
 
-    xi = scale (g - (g F^T) F + components F).
+    xi = scale (g - (g F^T) F + components F): components along F are replaced.
     """
 
     scale: Float[Array, " N"]
@@ -243,7 +244,7 @@ def feature_directions(data: AbstractData, seed: Scalar) -> Vectors:
 
 
 def feature_count(data: AbstractData) -> int:
-    """K: the number of feature directions, which may depend on static fields but not on padded ones."""
+    """K: the number of feature directions; it may depend on static fields, not on padded ones."""
     fields = spec.fields(type(data)).values()
     deciding = [field.name for field in fields if field.role == "static" and not field.padded]
     # Cached, since a trace takes milliseconds and the cost model asks for every group of trials.

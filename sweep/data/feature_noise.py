@@ -16,7 +16,7 @@ from sweep.spec import Alternative, Check, Scalar, lane, part, static
 
 @part
 class FeatureNoise(AbstractData):
-    """One patch is the feature y v, the other sparse Gaussian noise minus a multiple of the feature.
+    """One patch is the feature y v, the other sparse Gaussian noise minus a multiple of it.
 
     Definition 3.1 of Zou, Cao, Li, Gu (arXiv 2108.11371): x = [y v, xi] with v = e_1, xi = z -
     alpha y v, where z has s coordinates chosen uniformly among {2..d}, independent N(0, sigma_p^2).
@@ -48,7 +48,8 @@ class FeatureNoise(AbstractData):
         Check(
             holds="sparsity <= d - 1",
             what="the noise cannot have more coordinates than the d - 1 that the feature leaves",
-            cure="Lower sparsity, raise d, or keep the points that fit with where: 'sparsity <= d - 1'",
+            cure="Lower sparsity, raise d, or keep the points that fit "
+            "with where: 'sparsity <= d - 1'",
         ),
     )
 

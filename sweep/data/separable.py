@@ -31,6 +31,7 @@ class Separable(AbstractGaussian):
         """The teacher u, a uniformly random unit vector; none where labels are free."""
         if self.labels == "free":
             return Dense(jnp.zeros((0, int(self.d))))
+        # A normalized Gaussian is uniform on the sphere.
         u = standard_normal(key, (1, self.d))
         return Dense(u / jnp.linalg.norm(u))
 

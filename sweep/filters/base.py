@@ -47,7 +47,7 @@ class Source(NamedTuple):
     seed: Scalar
 
     def first_weights(self, rows: Int[Array, " r"]) -> Float[Array, "r units"]:
-        """Rows of the first weights W0 (d, units), zero where the dimension or the filters are padded."""
+        """Rows of the first weights W0 (d, units), zero in padded rows and filters."""
         key, d = stream(self.seed, Purpose.INIT), actual_size(self.data.d)
         weights = self.filtered.first_weights(key, rows, d)
         weights = mask_padding(weights, valid_mask(self.filtered.units()))
@@ -98,6 +98,7 @@ def on_transposed_filters(
 ) -> optax.GradientTransformationExtraArgs:
     """The rule on W instead of W^T, for rules that tell rows from columns, such as Muon."""
 
+    # Only the first layer is stored transposed; weights of a head are not.
     def transpose_leaf(leaf: Any) -> Any:
         return leaf.replace(leaf[...].T) if isinstance(leaf, Rows) else leaf
 
@@ -107,9 +108,9 @@ def on_transposed_filters(
     def init(params: Any) -> Any:
         return rule.init(transpose(params))
 
-    def update(gradients: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         updates, state = rule.update(
-            transpose(gradients), state, transpose(params), **transpose(extra)
+            transpose(updates), state, transpose(params), **transpose(extra)
         )
         return transpose(updates), state
 

@@ -1,7 +1,7 @@
 """Gram coordinates: span coordinates whose inner products are drawn from their law.
 
-No vector of d numbers is made. Exact in law for Gaussian noise and Gaussian first weights; the draws
-differ from those of all other coordinates.
+No vector of d numbers is made. Exact in law for Gaussian noise and Gaussian first weights; the
+draws differ from those of all other coordinates.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from sweep.spec import Scalar
 def gram_inputs(source: Source) -> TrainingInputs:
     """Training vectors and first weights up to a rotation, in as many dimensions as they span.
 
-    The feature directions are the first K axes. What Gaussian vectors have orthogonally to them is a matrix of
-    independent Gaussians, of which Q R = Z keeps R: Bartlett's triangle, with chi-distributed diagonal entries.
+    The feature directions are the first K axes. Orthogonally to them, Gaussian vectors are a matrix
+    Z = Q R of independent Gaussians, of which R is enough: Bartlett's triangle, whose diagonal
+    entries are chi-distributed.
     """
     data, model = source.data, source.filtered
     scale = model.first_scale()
@@ -31,6 +32,7 @@ def gram_inputs(source: Source) -> TrainingInputs:
     assert isinstance(data, AbstractGaussian) and scale is not None
     noise, filters = gram_vectors(source)
     points = _gram_points(source, data, noise.reshape(data.n, data.noise_vectors, -1))
+    # The feature directions are orthonormal, so in rotated coordinates they are axes.
     axes = jnp.eye(feature_count(data), noise.shape[-1])
     tokens = jnp.concatenate([axes, points.noise.value.reshape(noise.shape)])
     inputs = TrainingInputs(dense_tokens(tokens), points.true_label, points.label, None)
@@ -57,9 +59,9 @@ def _gram_points(source: Source, data: AbstractGaussian, noise: Float[Array, "n 
 def gram_vectors(source: Source) -> tuple[Float[Array, "nN D"], Float[Array, "units D"]]:
     """Standard Gaussian vectors in d dimensions up to a rotation: n N for noise, one a filter.
 
-    Vector number c (from 0) has K Gaussians along the features, then Gaussians in c dimensions and a
-    chi-distributed number of d - K - c degrees of freedom in the next one (Bartlett 1933); nothing
-    where d has no more dimensions.
+    Vector number c (from 0) has K Gaussians along the features, then Gaussians in c dimensions and
+    a chi-distributed number of d - K - c degrees of freedom in the next one (Bartlett 1933), cut
+    off after d dimensions.
     """
     data, units = source.data, source.units
     K, count = feature_count(data), data.n * data.noise_vectors

@@ -21,7 +21,7 @@ from sweep.spec import Scalar
 
 
 class InnerProducts(NamedTuple):
-    """Inner products of tokens: with all tokens and with the first weights; `index` numbers them."""
+    """Inner products of tokens with all tokens and with W0; `index` (tokens,) numbers the tokens."""
 
     gram: Float[Array, "tokens all"]
     first: Float[Array, "tokens units"]

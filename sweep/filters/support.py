@@ -25,7 +25,7 @@ CHUNK = 4096
 
 
 class SupportContext(NamedTuple):
-    """The touched coordinates, ascending and filled up with d, and norms of all other rows of W0."""
+    """The touched coordinates, ascending and filled up with d; norms of all other rows of W0."""
 
     rows: Int[Array, " touched"]
     untouched_square: Float[Array, ""]
@@ -33,7 +33,7 @@ class SupportContext(NamedTuple):
 
 
 class Support(AbstractFilters):
-    """`weights` (units, touched) are rows of W, transposed; every other row is `kept` times its first value."""
+    """`weights` (units, touched) are rows of W, transposed; all others are `kept` times W0's."""
 
     def __init__(self, weights: Float[Array, "units touched"]) -> None:
         # Names and order of parameters are part of every checkpoint.

@@ -35,7 +35,7 @@ class AbstractModel(ABC):
 
 
 class AbstractFiltered(AbstractModel):
-    """A network that reads its input only through inner products with `units` first-layer filters."""
+    """A network that reads its input only through inner products with first-layer filters."""
 
     @abstractmethod
     def units(self) -> int:
@@ -43,7 +43,7 @@ class AbstractFiltered(AbstractModel):
 
     @abstractmethod
     def first_scale(self) -> Scalar | None:
-        """Standard deviation of independent Gaussian first weights; None where they have another law."""
+        """Standard deviation of independent Gaussian first weights; None for any other law."""
 
     @abstractmethod
     def first_weights(

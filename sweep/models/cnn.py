@@ -89,7 +89,7 @@ def _uniform(key: Key[Array, ""], units: int, d: Scalar) -> Float[Array, " units
 
 
 class SecondLayer(nnx.Module):
-    """Sums max(z, 0)^power over patches, then over filters with the fixed weights `second` (units,)."""
+    """Sums max(z, 0)^power over patches, then over filters with fixed weights `second` (units,)."""
 
     def __init__(self, power: int, second: Float[Array, " units"], bias: nnx.Param | None) -> None:
         self.power = power
@@ -101,5 +101,5 @@ class SecondLayer(nnx.Module):
         if self.bias is not None:
             pre = pre + self.bias[...]
         active = jax.nn.relu(pre) ** self.power
-        # One product over patches and filters: two reductions take up to 1.5 times as long on a CPU.
+        # One product over patches and filters: two reductions take up to 1.5 times as long on CPUs.
         return active.reshape(*pre.shape[:-2], -1) @ jnp.tile(self.second[...], pre.shape[-2])

@@ -19,8 +19,8 @@ EPS = "added to the denominator"
 class Adam(AbstractOptimizer):
     """Adam (Kingma and Ba, arXiv 1412.6980, Algorithm 1): w <- w - lr m / (sqrt(v) + eps).
 
-    m and v are bias-corrected. An l2 term belongs to the objective and so enters the gradient, as in
-    arXiv 2108.11371, Equation (3.5).
+    m and v are bias-corrected. An l2 term belongs to the objective and so enters the gradient, as
+    in arXiv 2108.11371, Equation (3.5).
     """
 
     elementwise: ClassVar[bool] = True

@@ -25,8 +25,8 @@ PREFIX = "optax."
 def from_optax(kind: str) -> type[AbstractOptimizer] | None:
     """The part for an optax function that takes a learning rate; None where there is no such rule.
 
-    Floats with a default are lanes under optax's names, except `learning_rate`: it is `lr` and takes
-    a schedule. Booleans, integers and strings are static; arguments of other types keep their
+    Floats with a default are lanes under optax's names, except `learning_rate`: it is `lr` and
+    takes a schedule. Booleans, integers and strings are static; arguments of other types keep their
     defaults. A rule that needs more than gradients, weights and the loss is refused.
     """
     make = _function(kind)
@@ -43,7 +43,7 @@ def from_optax(kind: str) -> type[AbstractOptimizer] | None:
 
 
 def _can_train(cls: Any) -> bool:
-    """True for a rule that needs gradients, weights and the loss only; some need a function or a key."""
+    """True for a rule that needs gradients, weights and the loss alone, not a function or a key."""
 
     def step(optimizer: AbstractOptimizer, weights: jax.Array) -> Any:
         transform = optax.with_extra_args_support(optimizer.transform())

@@ -33,7 +33,7 @@ def decayed(
 
 @part
 class GradientDescent(AbstractOptimizer):
-    """w <- w - lr g. `gd` and `sgd` are one rule: `batch_size` of the training makes the difference."""
+    """w <- w - lr g. `gd` and `sgd` are one rule; they differ by `batch_size` of the training."""
 
     linear: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True
@@ -98,7 +98,10 @@ class SignSGD(AbstractOptimizer):
 
 @part
 class Signum(AbstractOptimizer):
-    """m <- momentum m + (1 - momentum) g, w <- w - lr sign(m) (Bernstein et al., arXiv 1802.04434)."""
+    """m <- momentum m + (1 - momentum) g, w <- w - lr sign(m).
+
+    Bernstein et al., arXiv 1802.04434.
+    """
 
     elementwise: ClassVar[bool] = True
 

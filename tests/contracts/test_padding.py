@@ -227,10 +227,10 @@ class TestGram:
 class PlainSparse(AbstractData):
     """Sparse noise beside a feature, by an author who knows nothing of padding."""
 
-    n: int = static(6)
-    d: int = static(12)
-    sparsity: int = static(3)
-    noise: Scalar = lane(0.1)
+    n: int = static(6, doc="points")
+    d: int = static(12, doc="dimension")
+    sparsity: int = static(3, doc="nonzero coordinates")
+    noise: Scalar = lane(0.1, doc="standard deviation")
 
     def features(self, key: Key[Array, ""]) -> Vectors:
         return axis_direction(0)
@@ -253,9 +253,9 @@ class PlainSparse(AbstractData):
 class PlainGaussian(AbstractGaussian):
     """Gaussian noise beside a signal, by an author who knows nothing of padding."""
 
-    n: int = static(6)
-    d: int = static(12)
-    noise: Scalar = lane(1.0)
+    n: int = static(6, doc="points")
+    d: int = static(12, doc="dimension")
+    noise: Scalar = lane(1.0, doc="standard deviation")
 
     def features(self, key: Key[Array, ""]) -> Vectors:
         return axis_direction(0)
