@@ -21,7 +21,7 @@ from sweep.spec import Scalar
 
 
 class InnerProducts(NamedTuple):
-    """Inner products of tokens with all tokens and with W0; `index` (tokens,) numbers the tokens."""
+    """Inner products of tokens with all tokens and with W0; `index` is the number of a token."""
 
     gram: Float[Array, "tokens all"]
     first: Float[Array, "tokens units"]
