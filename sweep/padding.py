@@ -1,6 +1,7 @@
-"""Counts that are padded: arrays have the largest size that trials of one program have, each trial uses a part of it.
+"""Padded counts: arrays fit the largest trial of a program, and each trial uses a part of them.
 
-Padded entries must not affect a result: a point without weight, a coordinate or a filter that is zero.
+Padded entries must not affect a result: a point without weight, a zero coordinate, a zero filter.
+Only a part that declares a field `static(..., padded=True)` has to deal with padding.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ Scalar = Real[Array, ""] | np.number | float | int
 class Size(int):
     """A count whose value as an int is the padded size, the one that arrays are made for.
 
-    `actual` is how many entries of it the trial uses; None where nothing is padded. Take shapes from a `Size` as from
-    any int, and `actual_size` where the number itself matters.
+    `actual` is the number of entries that the trial uses; None where nothing is padded. Take shapes
+    from a `Size` as from any int, and `actual_size` where the number itself matters.
     """
 
     actual: Any
@@ -32,6 +33,7 @@ class Size(int):
         return size
 
 
+# The padded size belongs to the tree's structure: it decides shapes, so it is compiled in.
 jax.tree_util.register_pytree_node(
     Size, lambda size: ((size.actual,), int(size)), lambda padded, actual: Size(padded, *actual)
 )
@@ -42,7 +44,7 @@ def _actual(size: int) -> Any:
 
 
 def actual_size(size: int) -> Scalar:
-    """How many entries the trial uses: the number itself where nothing is padded."""
+    """The number of entries that the trial uses: the number itself where nothing is padded."""
     actual = _actual(size)
     return int(size) if actual is None else actual
 
@@ -54,8 +56,9 @@ def scale_size(size: int, factor: int) -> int:
 
 
 def valid_mask(size: int) -> Bool[Array, " size"] | None:
-    """Which entries of a size the trial uses; None for all of them, so that what is not padded costs nothing."""
+    """True for the entries of a size that the trial uses; None where nothing is padded."""
     actual = _actual(size)
+    # None instead of a mask of ones, so that an unpadded program has no trace of padding.
     return None if actual is None else jnp.arange(int(size)) < actual
 
 
@@ -63,4 +66,14 @@ def mask_padding(
     value: Real[Array, "... entries"], valid: Bool[Array, " entries"] | None
 ) -> Real[Array, "... entries"]:
     """An array with zeros where its last axis is padded."""
+    # A product with the mask would keep the infinities and NaN of padded entries.
     return value if valid is None else jnp.where(valid, value, 0)
+
+
+def mask_padded_rows(
+    value: Real[Array, "rows ..."], valid: Bool[Array, " rows"] | None
+) -> Real[Array, "rows ..."]:
+    """An array with zeros where its first axis is padded."""
+    if valid is None:
+        return value
+    return jnp.where(valid.reshape(-1, *(1,) * (value.ndim - 1)), value, 0.0)

@@ -18,7 +18,7 @@ LOW, HIGH = 2, 7
 
 @jax.jit
 def _pairs(keys: jax.Array) -> jax.Array:
-    return jax.vmap(lambda key: sample_distinct(key, 2, LOW, HIGH, beyond=HIGH))(keys)
+    return jax.vmap(lambda key: sample_distinct(key, 2, LOW, HIGH))(keys)
 
 
 def test_distinct_is_uniform_over_subsets() -> None:
@@ -34,7 +34,7 @@ def test_distinct_is_uniform_over_subsets() -> None:
 @pytest.mark.parametrize(("count", "low", "high"), [(1, 0, 1), (5, 3, 8), (7, 1, 400)])
 def test_distinct_numbers_are_distinct_and_in_range(count: int, low: int, high: int) -> None:
     """The whole range is allowed, and then the draw is a rearrangement of it."""
-    draw = jax.jit(jax.vmap(lambda key: sample_distinct(key, count, low, high, beyond=high)))
+    draw = jax.jit(jax.vmap(lambda key: sample_distinct(key, count, low, high)))
     draws = np.asarray(draw(jax.random.split(KEY, 64)))
     assert draws.shape == (64, count)
     assert draws.min() >= low
@@ -53,13 +53,13 @@ def test_distinct_works_with_wide_integers() -> None:
 @pytest.mark.parametrize("own", [1, 3, 6])
 @pytest.mark.parametrize("high", [7, 50])
 def test_a_padded_count_draws_the_same_numbers_and_nothing_beyond(own: int, high: int) -> None:
-    """A trial that shares a program with wider ones has the very numbers that it has alone; `beyond` fills it up."""
+    """A trial that shares a program with wider ones has the same numbers as alone, filled up with the padded `high`."""
     keys = jax.random.split(KEY, 64)
-    alone = jax.jit(jax.vmap(lambda key: sample_distinct(key, own, 1, high, beyond=99)))(keys)
+    alone = jax.jit(jax.vmap(lambda key: sample_distinct(key, own, 1, high)))(keys)
 
     @jax.jit
     def draw(own: jax.Array, high: jax.Array) -> jax.Array:
-        return jax.vmap(lambda key: sample_distinct(key, Size(6, own), 1, high, beyond=99))(keys)
+        return jax.vmap(lambda key: sample_distinct(key, Size(6, own), 1, Size(99, high)))(keys)
 
     padded = np.asarray(draw(jnp.int32(own), jnp.int32(high)))
     assert padded.shape == (64, 6)

@@ -76,7 +76,7 @@ def same(found: Trained, expected: Trained) -> None:
 
 def weights(trained: Trained, start: np.ndarray | None = None) -> np.ndarray:
     """W (d, units). Coordinates that keep some rows alone need the first weights."""
-    filters, frame = trained.state.params["filters"], trained.inputs.frame
+    filters, frame = trained.state.params["filters"], trained.inputs.context
     if "along" in filters:
         kept, along = filters["kept"][...], filters["along"][...]
         return np.asarray(kept * frame.first + frame.vectors.T @ along)

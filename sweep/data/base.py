@@ -1,8 +1,13 @@
-"""What a data model is to the rest of the program: vectors, labels, and how they make patches.
+"""The interface of data models: vectors, labels, and how they make patches.
 
-The networks of this field see data only through inner products with a few vectors: K feature directions, and N noise
-vectors a point. A data model draws these and says how inner products with them (or the vectors themselves: assembly is
-linear) make the P patches of a point.
+The networks of this field see data only through inner products with a few vectors: K feature
+directions, and N noise vectors a point. A data model draws these and says how inner products with
+them (or the vectors themselves: assembly is linear) make the P patches of a point.
+
+The author of a data model need not know of padding: a model with plain `static(...)` counts works
+everywhere, but its trials share a program only with trials of the same counts. To share programs
+across sizes, declare counts `static(..., padded=True)` and draw by `prng.standard_normal` and
+`prng.sample_distinct`, which leave padded entries zero.
 """
 
 from __future__ import annotations
@@ -15,77 +20,55 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep import spec
-from sweep.padding import mask_padding, valid_mask
-from sweep.prng import Purpose, each_row, stream
+from sweep.data.vectors import Dense, Sparse, Vectors, axis_direction, outer_product
+from sweep.padding import mask_padded_rows, valid_mask
+from sweep.prng import Purpose, each_row, standard_normal, stream
 from sweep.spec import Scalar
 
-
-class Dense(NamedTuple):
-    """Vectors written out: `value` (..., d)."""
-
-    value: Float[Array, "*rows d"]
-
-    def dense(self, d: int) -> Float[Array, "*rows d"]:
-        """The vectors themselves."""
-        return self.value
-
-    def project(self, weights: Float[Array, "d units"]) -> Float[Array, "*rows units"]:
-        """Inner products with the columns of `weights`."""
-        return self.value @ weights
-
-    def replace(self, vectors: Float[Array, "n d"], along: Float[Array, "n K"]) -> Float[Array, "n d"]:
-        """`vectors` with other components along these K orthonormal ones (K, d)."""
-        return vectors + (along - vectors @ self.value.T) @ self.value
-
-
-class Sparse(NamedTuple):
-    """Vectors of s coordinates each: `value` (..., s) at the distinct places `index` (..., s), zero elsewhere."""
-
-    index: Int[Array, "*rows s"]
-    value: Float[Array, "*rows s"]
-
-    def dense(self, d: int) -> Float[Array, "*rows d"]:
-        """The vectors written out."""
-        rows, s = self.index.shape[:-1], self.index.shape[-1]
-
-        def scatter(index: Array, value: Array) -> Array:
-            return jnp.zeros(d, value.dtype).at[index].set(value)
-
-        flat = jax.vmap(scatter)(self.index.reshape(-1, s), self.value.reshape(-1, s))
-        return flat.reshape(*rows, d)
-
-    def project(self, weights: Float[Array, "d units"]) -> Float[Array, "*rows units"]:
-        """Inner products with the columns of `weights`, touching s rows of it a vector."""
-        return jnp.einsum("...s,...su->...u", self.value, weights[self.index])
-
-    def replace(self, vectors: Float[Array, "n d"], along: Float[Array, "n K"]) -> Float[Array, "n d"]:
-        """`vectors` with other components along these K orthonormal ones (K, s); to the last bit along axes (s = 1)."""
-        if self.index.shape[-1] > 1:
-            return Dense(self.dense(vectors.shape[-1])).replace(vectors, along)
-        return vectors.at[:, self.index[:, 0]].set(along * self.value[:, 0])
-
-
-Vectors = Dense | Sparse
-
-
-def axis_direction(index: int) -> Sparse:
-    """The unit vector of one coordinate, as K = 1 feature direction."""
-    return Sparse(jnp.full((1, 1), index), jnp.ones((1, 1)))
+__all__ = [
+    "AbstractData",
+    "AbstractGaussian",
+    "Dense",
+    "NoiseParams",
+    "Points",
+    "RandomDraws",
+    "Sparse",
+    "Vectors",
+    "axis_direction",
+    "feature_count",
+    "feature_directions",
+    "outer_product",
+    "random_label",
+    "test_draws",
+    "test_points",
+    "training_points",
+]
 
 
 class Points(NamedTuple):
-    """Points of a data set: their noise vectors (points, N, d) and labels.
+    """Points of a data set: their noise vectors (points, N, d) and labels of -1.0 or +1.0.
 
-    `truth` is the label that the point was made from, `label` the one that is seen; both are -1.0 or +1.0.
+    `true_label` is the label that the point was made from, `label` the observed one.
     """
 
     noise: Vectors
-    truth: Float[Array, " points"]
+    true_label: Float[Array, " points"]
     label: Float[Array, " points"]
+
+    def masked(self, n: int) -> Points:
+        """The points, with zero noise and labels for those beyond the actual size of `n`."""
+        valid = valid_mask(n)
+        # Zero noise and labels add nothing to gradients and sums over points.
+        noise = self.noise._replace(value=mask_padded_rows(self.noise.value, valid))
+        labels = (mask_padded_rows(label, valid) for label in (self.true_label, self.label))
+        return Points(noise, *labels)
 
 
 class AbstractData(ABC):
-    """A distribution of labelled points made of patches. Has the static fields `n` (training points) and `d`."""
+    """A distribution of labelled points made of patches.
+
+    It has the static fields `n` (training points) and `d` (dimension of a vector).
+    """
 
     noise_vectors: ClassVar[int] = 1
     """N: noise vectors a point. The last N patches of a point are its noise patches."""
@@ -95,23 +78,30 @@ class AbstractData(ABC):
 
     @abstractmethod
     def features(self, key: Key[Array, ""]) -> Vectors:
-        """The K feature directions (K, d), unit vectors, the same for training and test points of a seed.
+        """The K feature directions (K, d): unit vectors, shared by training and test points.
 
-        The first one is what the column `feature` observes; K may be 0.
+        The column `feature` observes the first one; K may be 0.
         """
 
     @abstractmethod
     def draw(self, key: Key[Array, ""]) -> Any:
-        """The random numbers that make one point: of the fields they may depend on counts alone.
+        """The random numbers that make one point; of the fields they may depend on counts alone.
 
         So all trials of a seed with the same counts can share them.
         """
 
     @abstractmethod
-    def point(self, drawn: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
-        """What such random numbers make of row `row` of the training set, or of the test set where `fresh`.
+    def point(self, draws: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+        """The point that random numbers make.
 
-        A `Points` without the leading axis.
+        Args:
+            draws: the random numbers of `draw`.
+            row: number of the point in its set.
+            features: the feature directions (K, d).
+            fresh: a point of the test set, not of the training set.
+
+        Returns:
+            A `Points` without the leading axis.
         """
 
     @abstractmethod
@@ -119,90 +109,133 @@ class AbstractData(ABC):
         self,
         on_features: Float[Array, "K units"],
         on_noise: Float[Array, "points N units"],
-        truth: Float[Array, " points"],
+        true_labels: Float[Array, " points"],
     ) -> Float[Array, "points P units"]:
-        """What the patches of the points give on `units` filters, from what their vectors give."""
+        """Responses of filters to the patches of points, from their responses to the vectors.
+
+        Args:
+            on_features: responses to the feature directions (K, units).
+            on_noise: responses to the noise vectors (points, N, units).
+            true_labels: labels that the points were made from (points,).
+
+        Returns:
+            Responses to the patches (points, P, units).
+        """
 
 
 class RandomDraws(NamedTuple):
-    """Random numbers of one point, or of several: standard Gaussians along the last axis, and luck."""
+    """Random numbers of points: standard Gaussians and two uniforms in [0, 1) a point."""
 
-    gaussian: Float[Array, "*rows N some"]
-    luck: Float[Array, "*rows 2"]
+    gaussian: Float[Array, "*rows N entries"]
+    uniforms: Float[Array, "*rows 2"]
 
 
 class NoiseParams(NamedTuple):
-    """How noise vectors are made of standard Gaussian ones g: what g has along the directions F (K, d) is replaced.
+    """How noise is made of standard Gaussian vectors g and the feature directions F (K, d).
 
-    xi = scale (g - (g F^T) F + along F).
+    xi = scale (g - (g F^T) F + components F): components along F are replaced.
     """
 
     scale: Float[Array, " N"]
-    along: Float[Array, "N K"]
-    truth: Float[Array, ""]
+    components: Float[Array, "N K"]
+    true_label: Float[Array, ""]
     label: Float[Array, ""]
 
 
 class AbstractGaussian(AbstractData):
-    """Data whose noise vectors are Gaussian but for what happens along its feature directions, which are orthonormal.
+    """Data whose noise is Gaussian except along its feature directions, which are orthonormal.
 
-    Then the law of all inner products is known, whatever the dimension: pre-activations of fresh points can be drawn
-    without their vectors, and a training without any vector of d numbers.
+    So the law of all inner products is known in any dimension: pre-activations of fresh points can
+    be drawn without their vectors, and a network trained without any vector of d numbers.
     """
 
     @abstractmethod
     def make(
-        self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "N K"], fresh: bool
+        self,
+        uniforms: Float[Array, " 2"],
+        row: Int[Array, ""],
+        components: Float[Array, "N K"],
+        fresh: bool,
     ) -> NoiseParams:
-        """What row `row` makes of Gaussian vectors whose inner products with the feature directions are `seen`.
+        """The parameters of one point.
 
-        `luck` are two uniform random numbers in [0, 1) for whatever else it needs.
+        Args:
+            uniforms: two uniform random numbers in [0, 1), for labels and the like.
+            row: number of the point in its set.
+            components: inner products of the Gaussian vectors with the feature directions (N, K).
+            fresh: a point of the test set, not of the training set.
         """
 
     @staticmethod
-    def luck(key: Key[Array, ""]) -> Float[Array, " 2"]:
-        """The luck of one training point, the same in all coordinates."""
+    def draw_uniforms(key: Key[Array, ""]) -> Float[Array, " 2"]:
+        """The uniforms of one training point, the same in all coordinates."""
         return jax.random.uniform(key, (2,))
 
     def draw(self, key: Key[Array, ""]) -> RandomDraws:
-        """Standard Gaussian vectors and luck."""
-        gaussian, luck = jax.random.split(key)
-        g = mask_padding(jax.random.normal(gaussian, (self.noise_vectors, int(self.d))), valid_mask(self.d))
-        return RandomDraws(g, self.luck(luck))
+        """Standard Gaussian vectors (N, d) and uniforms."""
+        gaussian_key, uniform_key = jax.random.split(key)
+        gaussian = standard_normal(gaussian_key, (self.noise_vectors, self.d))
+        return RandomDraws(gaussian, self.draw_uniforms(uniform_key))
 
-    def point(self, drawn: RandomDraws, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+    def point(
+        self, draws: RandomDraws, row: Int[Array, ""], features: Vectors, fresh: bool
+    ) -> Points:
         """The vectors of one point, written out."""
-        made = self.make(drawn.luck, row, features.project(drawn.gaussian.T).T, fresh)
-        noise = made.scale[:, None] * features.replace(drawn.gaussian, made.along)
-        return Points(Dense(noise), made.truth, made.label)
+        components = features.project(draws.gaussian.T).T
+        params = self.make(draws.uniforms, row, components, fresh)
+        noise = params.scale[:, None] * features.replace(draws.gaussian, params.components)
+        return Points(Dense(noise), params.true_label, params.label)
 
     def draw_responses(self, key: Key[Array, ""], rows: int, units: int) -> RandomDraws:
-        """The random numbers of `responses` of `units` filters on so many points.
+        """The random numbers of `responses`.
 
-        Gaussians (rows, N, K + units), with a key for each direction and filter, so that more filters change no draw.
+        Args:
+            key: the key of the draw.
+            rows: number of points.
+            units: number of filters.
+
+        Returns:
+            Gaussians (rows, N, K + units) and uniforms (rows, 2).
         """
-        gaussian, luck = jax.random.split(key)
-        each = jnp.arange(feature_count(self) + units)
-        drawn = each_row(lambda key, _: jax.random.normal(key, (rows, self.noise_vectors)), gaussian, each)
-        return RandomDraws(jnp.moveaxis(drawn, 0, -1), jax.random.uniform(luck, (rows, 2)))
+        gaussian_key, uniform_key = jax.random.split(key)
+        # A key for each direction and filter, so that more filters change no draw.
+        columns = jnp.arange(feature_count(self) + units)
+
+        def draw_column(key: Array, column: Array) -> Array:
+            return jax.random.normal(key, (rows, self.noise_vectors))
+
+        gaussian = each_row(draw_column, gaussian_key, columns)
+        uniforms = jax.random.uniform(uniform_key, (rows, 2))
+        return RandomDraws(jnp.moveaxis(gaussian, 0, -1), uniforms)
 
     def responses(
         self,
-        drawn: RandomDraws,
+        draws: RandomDraws,
         rows: Int[Array, " rows"],
         on_features: Float[Array, "K units"],
         root: Float[Array, "units units"],
     ) -> tuple[Float[Array, "rows N units"], Float[Array, " rows"], Float[Array, " rows"]]:
-        """What filters give on the noise vectors of fresh points, by its law, with the true and the seen labels.
+        """Responses of filters to the noise of fresh points, drawn from their law.
 
-        `root` is a root of the covariance that filters have orthogonally to the features: for weights W (d, units) and
-        on_features = F W, root^T root = W^T W - (F W)^T F W.
+        Args:
+            draws: random numbers of `draw_responses`.
+            rows: numbers of the points (rows,).
+            on_features: F W (K, units), for weights W (d, units).
+            root: a root of the covariance orthogonal to the features: root^T root = W^T W -
+                (F W)^T F W.
+
+        Returns:
+            Responses (rows, N, units), true labels and observed labels (rows,).
         """
         K = on_features.shape[0]
-        g = drawn.gaussian
-        made = jax.vmap(lambda luck, row, g: self.make(luck, row, g, True))(drawn.luck, rows, g[..., :K])
-        noise = made.scale[..., None] * (made.along @ on_features + g[..., K:] @ root)
-        return noise, made.truth, made.label
+        g = draws.gaussian
+
+        def params_of(uniforms: Array, row: Array, g: Array) -> NoiseParams:
+            return self.make(uniforms, row, g, True)
+
+        params = jax.vmap(params_of)(draws.uniforms, rows, g[..., :K])
+        noise = params.scale[..., None] * (params.components @ on_features + g[..., K:] @ root)
+        return noise, params.true_label, params.label
 
 
 def feature_directions(data: AbstractData, seed: Scalar) -> Vectors:
@@ -211,22 +244,27 @@ def feature_directions(data: AbstractData, seed: Scalar) -> Vectors:
 
 
 def feature_count(data: AbstractData) -> int:
-    """K: feature directions of a data model, whatever its sizes."""
-    declared = spec.fields(type(data)).values()
-    words = tuple(getattr(data, field.name) for field in declared if field.role == "static" and not field.padded)
-    key = type(data), words
-    if key not in _COUNTS:
-        _COUNTS[key] = jax.eval_shape(lambda: feature_directions(data, 0)).value.shape[0]
-    return _COUNTS[key]
+    """K: the number of feature directions; it may depend on static fields, not on padded ones."""
+    fields = spec.fields(type(data)).values()
+    deciding = [field.name for field in fields if field.role == "static" and not field.padded]
+    # Cached, since a trace takes milliseconds and the cost model asks for every group of trials.
+    key = type(data), tuple(getattr(data, name) for name in deciding)
+    if key not in _FEATURE_COUNTS:
+        directions = jax.eval_shape(lambda: feature_directions(data, 0))
+        _FEATURE_COUNTS[key] = directions.value.shape[0]
+    return _FEATURE_COUNTS[key]
 
 
-_COUNTS: dict[tuple[type, tuple[Any, ...]], int] = {}
+_FEATURE_COUNTS: dict[tuple[type, tuple[Any, ...]], int] = {}
 
 
 def training_points(data: AbstractData, seed: Scalar, features: Vectors) -> Points:
-    """The n training points of a seed."""
-    key = stream(seed, Purpose.DATA)
-    return each_row(lambda key, row: data.point(data.draw(key), row, features, False), key, jnp.arange(data.n))
+    """The training points of a seed; those beyond the actual n are zero, labels included."""
+
+    def draw_point(key: Array, row: Array) -> Points:
+        return data.point(data.draw(key), row, features, False)
+
+    return each_row(draw_point, stream(seed, Purpose.DATA), jnp.arange(data.n)).masked(data.n)
 
 
 def test_draws(data: AbstractData, seed: Scalar, rows: Int[Array, " r"]) -> Any:
@@ -234,31 +272,28 @@ def test_draws(data: AbstractData, seed: Scalar, rows: Int[Array, " r"]) -> Any:
     return each_row(lambda key, _: data.draw(key), stream(seed, Purpose.TEST), rows)
 
 
-def test_points(data: AbstractData, drawn: Any, features: Vectors, rows: Int[Array, " r"]) -> Points:
-    """What such random numbers make of the fresh points of a seed with the given row numbers."""
-    return jax.vmap(lambda drawn, row: data.point(drawn, row, features, True))(drawn, rows)
+def test_points(
+    data: AbstractData, draws: Any, features: Vectors, rows: Int[Array, " r"]
+) -> Points:
+    """The fresh points that random numbers make.
 
-
-def random_label(luck: Float[Array, ""], row: Int[Array, ""], balanced: bool) -> Float[Array, ""]:
-    """A label: +1 on even and -1 on odd rows where `balanced`, else either with probability 1/2 by a uniform number."""
-    return jnp.where((row % 2 == 0) if balanced else (luck < 0.5), 1.0, -1.0)
-
-
-@jax.custom_vjp
-def outer_product(rows: Float[Array, " points"], columns: Float[Array, " units"]) -> Float[Array, "points units"]:
-    """rows columns^T, whose gradient in `columns` is a product with `rows`.
-
-    Left to itself XLA makes it a sum, which takes up to twenty times as long on a CPU.
+    Args:
+        data: the data model.
+        draws: the random numbers of `test_draws` for these rows.
+        features: the feature directions (K, d).
+        rows: numbers of the points (r,).
     """
-    return rows[:, None] * columns
+    return jax.vmap(lambda draws, row: data.point(draws, row, features, True))(draws, rows)
 
 
-def _outer_forward(rows: Array, columns: Array) -> tuple[Array, Array]:
-    return outer_product(rows, columns), rows
+def random_label(
+    uniform: Float[Array, ""], row: Int[Array, ""], balanced: bool
+) -> Float[Array, ""]:
+    """A label of +1 or -1.
 
-
-def _outer_backward(rows: Array, cotangent: Array) -> tuple[None, Array]:
-    return None, rows @ cotangent
-
-
-outer_product.defvjp(_outer_forward, _outer_backward)
+    Args:
+        uniform: a uniform random number in [0, 1); below 1/2 the label is +1.
+        row: number of the point in its set.
+        balanced: +1 on even and -1 on odd rows instead, whatever `uniform` is.
+    """
+    return jnp.where((row % 2 == 0) if balanced else (uniform < 0.5), 1.0, -1.0)

@@ -8,27 +8,31 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractData, Points, Sparse, Vectors, axis_direction, outer_product, random_label
-from sweep.padding import actual_size, mask_padding, valid_mask
-from sweep.prng import sample_distinct
+from sweep.data.base import AbstractData, Points, random_label
+from sweep.data.vectors import Sparse, Vectors, axis_direction, outer_product
+from sweep.prng import sample_distinct, standard_normal
 from sweep.spec import Alternative, Check, Scalar, lane, part, static
 
 
 @part
 class FeatureNoise(AbstractData):
-    """One patch is the feature y v, the other sparse Gaussian noise minus a multiple of the feature.
+    """One patch is the feature y v, the other sparse Gaussian noise minus a multiple of it.
 
-    Definition 3.1 of Zou, Cao, Li, Gu (arXiv 2108.11371): x = [y v, xi] with v = e_1, xi = z - alpha y v, where z has
-    s coordinates chosen uniformly among {2..d}, independent N(0, sigma_p^2). n, d: the paper's; s: `sparsity`;
-    sigma_p: `noise`; alpha: `feature_noise`. snr = ||v|| / (sigma_p sqrt(s)). The order of the patches is not drawn:
-    the networks share filters over patches.
+    Definition 3.1 of Zou, Cao, Li, Gu (arXiv 2108.11371): x = [y v, xi] with v = e_1, xi = z -
+    alpha y v, where z has s coordinates chosen uniformly among {2..d}, independent N(0, sigma_p^2).
+    n, d: the paper's; s: `sparsity`; sigma_p: `noise`; alpha: `feature_noise`. snr = ||v|| /
+    (sigma_p sqrt(s)). The order of the patches is fixed: the networks share filters over patches.
     """
 
     n: int = static(200, at_least=1, padded=True, doc="training points")
     d: int = static(1000, at_least=2, padded=True, doc="dimension of a patch")
-    sparsity: int = static(100, at_least=1, padded=True, doc="coordinates of the noise that are not zero")
+    sparsity: int = static(
+        100, at_least=1, padded=True, doc="coordinates of the noise that are not zero"
+    )
     noise: Scalar = lane(0.1, at_least=0, doc="standard deviation of a noise coordinate")
-    feature_noise: Scalar = lane(0.2, at_least=0, doc="how much of the feature is taken away in the noise patch")
+    feature_noise: Scalar = lane(
+        0.2, at_least=0, doc="how much of the feature is taken away in the noise patch"
+    )
     balanced: bool = static(True, doc="half of the points in each class instead of random labels")
 
     alternatives: ClassVar[tuple[Alternative, ...]] = (
@@ -44,7 +48,8 @@ class FeatureNoise(AbstractData):
         Check(
             holds="sparsity <= d - 1",
             what="the noise cannot have more coordinates than the d - 1 that the feature leaves",
-            cure="Lower sparsity, raise d, or keep the points that fit with where: 'sparsity <= d - 1'",
+            cure="Lower sparsity, raise d, or keep the points that fit "
+            "with where: 'sparsity <= d - 1'",
         ),
     )
 
@@ -53,24 +58,25 @@ class FeatureNoise(AbstractData):
         return axis_direction(0)
 
     def draw(self, key: Key[Array, ""]) -> tuple[Sparse, Float[Array, ""]]:
-        """Sparse noise of standard deviation 1, and luck for the label."""
-        places, values, label = jax.random.split(key, 3)
-        index = sample_distinct(places, self.sparsity, 1, actual_size(self.d), beyond=int(self.d))
-        value = mask_padding(jax.random.normal(values, (int(self.sparsity),)), valid_mask(self.sparsity))
-        return Sparse(index[None], value[None]), jax.random.uniform(label)
+        """Sparse noise of standard deviation 1, and a uniform number for the label."""
+        index_key, value_key, label_key = jax.random.split(key, 3)
+        # Coordinate 0 is the feature's.
+        index = sample_distinct(index_key, self.sparsity, 1, self.d)
+        value = standard_normal(value_key, (self.sparsity,))
+        return Sparse(index[None], value[None]), jax.random.uniform(label_key)
 
-    def point(self, drawn: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+    def point(self, draws: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """Sparse noise of one point and its label."""
-        noise, luck = drawn
-        y = random_label(luck, row, self.balanced)
+        noise, uniform = draws
+        y = random_label(uniform, row, self.balanced)
         return Points(noise._replace(value=self.noise * noise.value), y, y)
 
     def assemble(
         self,
         on_features: Float[Array, "1 units"],
         on_noise: Float[Array, "points 1 units"],
-        truth: Float[Array, " points"],
+        true_labels: Float[Array, " points"],
     ) -> Float[Array, "points 2 units"]:
         """[y v, xi]: patch 1 is the noise patch with its feature noise."""
-        feature = outer_product(truth, on_features[0])
+        feature = outer_product(true_labels, on_features[0])
         return jnp.stack([feature, on_noise[:, 0] - self.feature_noise * feature], axis=1)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractGaussian, Dense, NoiseParams, Vectors, random_label
-from sweep.padding import mask_padding, valid_mask
+from sweep.data.base import AbstractGaussian, NoiseParams, random_label
+from sweep.data.vectors import Dense, Vectors
+from sweep.prng import standard_normal
 from sweep.spec import Scalar, lane, part, static
 
 
@@ -15,9 +15,10 @@ from sweep.spec import Scalar, lane, part, static
 class Separable(AbstractGaussian):
     """One Gaussian patch a point, with free labels or those of a linear teacher.
 
-    x ~ N(0, I_d). `free`: labels are random, the data separable almost surely for n <= d. `teacher`: a unit vector u
-    is drawn once a seed and y = sign(<u, x>), after which x is moved by y margin u: y <u, x> >= margin for every point.
-    The synthetic setting of Zhang, Zou, Cao (arXiv 2406.10650) is `free`. `feature` observes u.
+    x ~ N(0, I_d). `free`: labels are random, the data separable almost surely for n <= d.
+    `teacher`: a unit vector u is drawn for each seed and y = sign(<u, x>), after which x is moved
+    by y margin u, so that y <u, x> >= margin for every point. The synthetic setting of Zhang, Zou,
+    Cao (arXiv 2406.10650) is `free`. `feature` observes u.
     """
 
     n: int = static(50, at_least=1, padded=True, doc="training points")
@@ -30,24 +31,30 @@ class Separable(AbstractGaussian):
         """The teacher u, a uniformly random unit vector; none where labels are free."""
         if self.labels == "free":
             return Dense(jnp.zeros((0, int(self.d))))
-        u = mask_padding(jax.random.normal(key, (1, int(self.d))), valid_mask(self.d))
+        # A normalized Gaussian is uniform on the sphere.
+        u = standard_normal(key, (1, self.d))
         return Dense(u / jnp.linalg.norm(u))
 
     def make(
-        self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "1 K"], fresh: bool
+        self,
+        uniforms: Float[Array, " 2"],
+        row: Int[Array, ""],
+        components: Float[Array, "1 K"],
+        fresh: bool,
     ) -> NoiseParams:
-        """x = g and its label. With a teacher, x and -x are equally likely, so the label is drawn first."""
-        y = random_label(luck[0], row, self.balanced)
+        """x = g and its label."""
+        # With a teacher, x and -x are equally likely: draw the label, then flip x to its side.
+        y = random_label(uniforms[0], row, self.balanced)
         if self.labels == "free":
-            return NoiseParams(jnp.ones(1, seen.dtype), seen, y, y)
-        side = jnp.sign(seen)
-        return NoiseParams(y * side[:, 0], seen + side * self.margin, y, y)
+            return NoiseParams(jnp.ones(1, components.dtype), components, y, y)
+        side = jnp.sign(components)
+        return NoiseParams(y * side[:, 0], components + side * self.margin, y, y)
 
     def assemble(
         self,
         on_features: Float[Array, "K units"],
         on_noise: Float[Array, "points 1 units"],
-        truth: Float[Array, " points"],
+        true_labels: Float[Array, " points"],
     ) -> Float[Array, "points 1 units"]:
         """The point itself."""
         return on_noise

@@ -7,7 +7,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractGaussian, NoiseParams, Vectors, axis_direction, outer_product, random_label
+from sweep.data.base import AbstractGaussian, NoiseParams, random_label
+from sweep.data.vectors import Vectors, axis_direction, outer_product
 from sweep.spec import Alternative, Scalar, lane, part, static
 
 
@@ -15,9 +16,9 @@ from sweep.spec import Alternative, Scalar, lane, part, static
 class SignalNoise(AbstractGaussian):
     """One patch is the signal y mu, the other dense Gaussian noise; labels may be flipped.
 
-    Definition 3.1 of Cao, Chen, Belkin, Gu (arXiv 2202.06526) with `orthogonal`, noise N(0, sigma_p^2 (I - mu mu^T /
-    ||mu||^2)); Definition 1 of Kou, Chen, Chen, Gu (arXiv 2303.04145) with label flips. mu = `signal` e_1; sigma_p:
-    `noise`; p: `flip`. snr = ||mu|| / (sigma_p sqrt(d)).
+    Definition 3.1 of Cao, Chen, Belkin, Gu (arXiv 2202.06526) with `orthogonal`, noise N(0,
+    sigma_p^2 (I - mu mu^T / ||mu||^2)); Definition 1 of Kou, Chen, Chen, Gu (arXiv 2303.04145) with
+    label flips. mu = `signal` e_1; sigma_p: `noise`; p: `flip`. snr = ||mu|| / (sigma_p sqrt(d)).
     """
 
     n: int = static(20, at_least=1, padded=True, doc="training points")
@@ -25,7 +26,9 @@ class SignalNoise(AbstractGaussian):
     signal: Scalar = lane(1.0, at_least=0, doc="length of the signal vector mu")
     noise: Scalar = lane(1.0, at_least=0, doc="standard deviation of a noise coordinate")
     flip: Scalar = lane(0.0, at_least=0, below=0.5, doc="chance that a training label is flipped")
-    flip_test: bool = static(False, doc="flip test labels too, so that the test error cannot fall below flip")
+    flip_test: bool = static(
+        False, doc="flip test labels too, so that the test error cannot fall below flip"
+    )
     orthogonal: bool = static(False, doc="noise orthogonal to the signal")
     balanced: bool = static(False, doc="half of the points in each class instead of random labels")
 
@@ -44,20 +47,26 @@ class SignalNoise(AbstractGaussian):
         return axis_direction(0)
 
     def make(
-        self, luck: Float[Array, " 2"], row: Int[Array, ""], seen: Float[Array, "1 1"], fresh: bool
+        self,
+        uniforms: Float[Array, " 2"],
+        row: Int[Array, ""],
+        components: Float[Array, "1 1"],
+        fresh: bool,
     ) -> NoiseParams:
-        """xi = noise g, without its part along the signal where `orthogonal`; the label that is seen may be flipped."""
-        y = random_label(luck[0], row, self.balanced)
-        flipped = luck[1] < self.flip
-        shown = jnp.where(flipped, -y, y) if self.flip_test or not fresh else y
-        along = jnp.zeros_like(seen) if self.orthogonal else seen
-        return NoiseParams(jnp.full(1, self.noise, seen.dtype), along, y, shown)
+        """xi = noise g, without its component along the signal where `orthogonal`."""
+        y = random_label(uniforms[0], row, self.balanced)
+        flipped = jnp.where(uniforms[1] < self.flip, -y, y)
+        # By default test labels are clean, so that the test error is that of the true label.
+        label = flipped if self.flip_test or not fresh else y
+        remaining = jnp.zeros_like(components) if self.orthogonal else components
+        return NoiseParams(jnp.full(1, self.noise, components.dtype), remaining, y, label)
 
     def assemble(
         self,
         on_features: Float[Array, "1 units"],
         on_noise: Float[Array, "points 1 units"],
-        truth: Float[Array, " points"],
+        true_labels: Float[Array, " points"],
     ) -> Float[Array, "points 2 units"]:
         """[y mu, xi]."""
-        return jnp.stack([outer_product(self.signal * truth, on_features[0]), on_noise[:, 0]], axis=1)
+        signal = outer_product(self.signal * true_labels, on_features[0])
+        return jnp.stack([signal, on_noise[:, 0]], axis=1)

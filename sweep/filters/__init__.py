@@ -1,7 +1,8 @@
 """The first layer of a network, in the coordinates in which it is trained.
 
-`ambient`: W (d, units) as it is. `span`: W = kept W0 + tokens^T along. `gram`: the same, where inner products of data
-and first weights are drawn from their law. `support`: the rows of W that training data touches. A file a system.
+`ambient`: W (d, units) as it is. `span`: W = kept W0 + tokens^T along. `gram`: the same, where
+inner products of data and first weights are drawn from their law. `support`: the rows of W that
+training data touches. Each system has a file.
 """
 
 from __future__ import annotations
@@ -17,5 +18,14 @@ from sweep.filters.first_layer import (
 )
 
 __all__ = [
-    "COORDINATES", "AbstractFilters", "Network", "TrainingInputs", "Source", "default_coordinates", "network", "training_inputs", "incompatibility", "on_transposed_filters",
-]  # fmt: skip
+    "COORDINATES",
+    "AbstractFilters",
+    "Network",
+    "Source",
+    "TrainingInputs",
+    "default_coordinates",
+    "incompatibility",
+    "network",
+    "on_transposed_filters",
+    "training_inputs",
+]

@@ -14,41 +14,41 @@ from sweep.filters.base import AbstractFilters, Index, Rows, Source, TrainingInp
 from sweep.spec import Scalar
 
 
-class Written(NamedTuple):
-    """Tokens written out, twice where all are there, so that both products of a step read their operands in order.
+class DenseTokens(NamedTuple):
+    """Tokens written out, with their transpose so that both products of a step read in order.
 
-    `columns` is None for some of the tokens.
+    `columns` is None for a mini-batch.
     """
 
     rows: Float[Array, "tokens d"]
     columns: Float[Array, "d tokens"] | None
 
-    def take(self, which: Index) -> Written:
-        """Some of the tokens."""
-        return Written(self.rows[which], None)
+    def take(self, indices: Index) -> DenseTokens:
+        """A selection of the tokens."""
+        return DenseTokens(self.rows[indices], None)
 
 
-def written(rows: Float[Array, "tokens d"]) -> Written:
-    """All tokens."""
-    return Written(rows, rows.T)
+def dense_tokens(rows: Float[Array, "tokens d"]) -> DenseTokens:
+    """All tokens, with the transpose."""
+    return DenseTokens(rows, rows.T)
 
 
 @jax.custom_vjp
-def ambient_responses(weights: Float[Array, "units d"], tokens: Written) -> Float[Array, "tokens units"]:
-    """tokens weights^T, with both products of a step as long rows times rows: units times d or tokens.
-
-    Tall products with as few columns as there are units are up to 1.5 times slower on a CPU, and XLA would swap the
-    operands back were it not for the barriers.
-    """
+def ambient_responses(
+    weights: Float[Array, "units d"], tokens: DenseTokens
+) -> Float[Array, "tokens units"]:
+    """tokens weights^T, with both products of a step as products of long rows."""
+    # Tall products with only `units` columns are up to 1.5 times slower on a CPU, and without the
+    # barriers XLA would swap the operands back.
     return _forward(weights, tokens)[0]
 
 
-def _forward(weights: Array, tokens: Written) -> tuple[Array, Written]:
+def _forward(weights: Array, tokens: DenseTokens) -> tuple[Array, DenseTokens]:
     columns = tokens.rows.T if tokens.columns is None else tokens.columns
     return jax.lax.optimization_barrier(weights @ columns).T, tokens
 
 
-def _backward(tokens: Written, cotangent: Array) -> tuple[Array, None]:
+def _backward(tokens: DenseTokens, cotangent: Array) -> tuple[Array, None]:
     return jax.lax.optimization_barrier(cotangent.T) @ tokens.rows, None
 
 
@@ -61,10 +61,12 @@ class Ambient(AbstractFilters):
     def __init__(self, weights: Float[Array, "units d"]) -> None:
         self.weights = Rows(weights)
 
-    def __call__(self, tokens: Written) -> Float[Array, "tokens units"]:
+    def __call__(self, tokens: DenseTokens) -> Float[Array, "tokens units"]:
         return ambient_responses(self.weights[...], tokens)
 
-    def projector(self, source: Source, frame: None) -> Callable[[Vectors], Float[Array, "*rows units"]]:
+    def projector(
+        self, source: Source, context: None
+    ) -> Callable[[Vectors], Float[Array, "*rows units"]]:
         weights = self.weights[...].T
         return lambda vectors: vectors.project(weights)
 
@@ -88,9 +90,9 @@ def ambient_inputs(source: Source) -> TrainingInputs:
     directions, points = source.training_set()
     d = int(source.data.d)
     tokens = jnp.concatenate([directions.dense(d), points.noise.dense(d).reshape(-1, d)])
-    return TrainingInputs(written(tokens), points.truth, points.label, None)
+    return TrainingInputs(dense_tokens(tokens), points.true_label, points.label, None)
 
 
 def ambient_draws(source: Source) -> int:
-    """Random numbers that make a training set and first weights."""
+    """The number of random numbers that make a training set and first weights."""
     return source.data.d * (source.token_count + source.units)

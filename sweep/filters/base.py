@@ -1,4 +1,4 @@
-"""What a coordinate system of the first layer is to the rest of the program."""
+"""The interface of a coordinate system of the first layer."""
 
 from __future__ import annotations
 
@@ -12,59 +12,64 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from sweep.data.base import AbstractData, Points, Vectors, feature_count, feature_directions, training_points
+from sweep.data.base import (
+    AbstractData,
+    Points,
+    Vectors,
+    feature_count,
+    feature_directions,
+    training_points,
+)
 from sweep.models.base import AbstractFiltered, AbstractModel
 from sweep.padding import actual_size, mask_padding, valid_mask
 from sweep.prng import Purpose, stream
 from sweep.spec import Scalar
 
-Index = Int[Array, " some"] | slice
+Index = Int[Array, " batch"] | slice
 
 
 class Tokens(Protocol):
-    """What a filters module needs of each token: the feature directions, then the noise vectors of the training points.
+    """The K + n N training vectors as a filters module needs them.
 
-    They are K + n N in all.
+    The feature directions come first, then the noise vectors of the training points.
     """
 
-    def take(self, which: Index) -> Any:
-        """Some of the tokens, for a mini-batch."""
+    def take(self, indices: Index) -> Any:
+        """A selection of the tokens, for a mini-batch."""
         ...
 
 
 class Source(NamedTuple):
-    """Where data and first weights come from: everything that is drawn is a function of it."""
+    """The origin of data and first weights: everything that is drawn is a function of it."""
 
     data: AbstractData
     model: AbstractModel
     seed: Scalar
 
     def first_weights(self, rows: Int[Array, " r"]) -> Float[Array, "r units"]:
-        """Rows of the first weights W0 (d, units), zero where the dimension or the filters are padded."""
-        assert isinstance(self.model, AbstractFiltered)
-        drawn = self.model.first_weights(stream(self.seed, Purpose.INIT), rows, actual_size(self.data.d))
-        drawn = mask_padding(drawn, valid_mask(self.model.units()))
-        return (
-            drawn
-            if valid_mask(self.data.d) is None
-            else jnp.where(rows[:, None] < actual_size(self.data.d), drawn, 0.0)
-        )
+        """Rows of the first weights W0 (d, units), zero in padded rows and filters."""
+        key, d = stream(self.seed, Purpose.INIT), actual_size(self.data.d)
+        weights = self.filtered.first_weights(key, rows, d)
+        weights = mask_padding(weights, valid_mask(self.filtered.units()))
+        if valid_mask(self.data.d) is None:
+            return weights
+        return jnp.where(rows[:, None] < d, weights, 0.0)
 
     def training_set(self) -> tuple[Vectors, Points]:
-        """The feature directions and the training points; those beyond a padded n are zero, labels included."""
+        """The feature directions and the training points; those beyond the actual n are zero."""
         directions = feature_directions(self.data, self.seed)
-        points = training_points(self.data, self.seed, directions)
-        kept = valid_mask(self.data.n)
-        if kept is None:
-            return directions, points
-        noise = points.noise._replace(value=jnp.where(kept[:, None, None], points.noise.value, 0.0))
-        return directions, Points(noise, mask_padding(points.truth, kept), mask_padding(points.label, kept))
+        return directions, training_points(self.data, self.seed, directions)
+
+    @property
+    def filtered(self) -> AbstractFiltered:
+        """The model, in code that only networks with filters reach."""
+        assert isinstance(self.model, AbstractFiltered)
+        return self.model
 
     @property
     def units(self) -> int:
-        """Filters of the network."""
-        assert isinstance(self.model, AbstractFiltered)
-        return int(self.model.units())
+        """Number of filters of the network, padded ones included."""
+        return int(self.filtered.units())
 
     @property
     def token_count(self) -> int:
@@ -73,42 +78,50 @@ class Source(NamedTuple):
 
 
 class TrainingInputs(NamedTuple):
-    """What a lane reads and never changes: its training set, as its coordinates need it.
+    """The training set of a lane as its coordinates need it; training never changes it.
 
-    `frame` is what belongs to no single token.
+    `context` is what the coordinates need besides the tokens.
     """
 
     tokens: Any
-    truth: Float[Array, " points"]
+    true_label: Float[Array, " points"]
     label: Float[Array, " points"]
-    frame: Any
+    context: Any
 
 
 class Rows(nnx.Param):
-    """W^T: a filter a row, where flax and optax have it a column."""
+    """W^T: each filter is a row, whereas flax and optax have it as a column."""
 
 
-def on_transposed_filters(rule: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
-    """The rule on W instead of W^T, for one that asks what rows and columns of a matrix are, such as Muon."""
+def on_transposed_filters(
+    rule: optax.GradientTransformationExtraArgs,
+) -> optax.GradientTransformationExtraArgs:
+    """The rule on W instead of W^T, for rules that tell rows from columns, such as Muon."""
 
-    def turn(tree: Any) -> Any:
-        def one(leaf: Any) -> Any:
-            return leaf.replace(leaf[...].T) if isinstance(leaf, Rows) else leaf
+    # Only the first layer is stored transposed; weights of a head are not.
+    def transpose_leaf(leaf: Any) -> Any:
+        return leaf.replace(leaf[...].T) if isinstance(leaf, Rows) else leaf
 
-        return jax.tree.map(one, tree, is_leaf=lambda leaf: isinstance(leaf, Rows))
+    def transpose(tree: Any) -> Any:
+        return jax.tree.map(transpose_leaf, tree, is_leaf=lambda leaf: isinstance(leaf, Rows))
 
-    def update(updates: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
-        found, state = rule.update(turn(updates), state, turn(params), **turn(more))
-        return turn(found), state
+    def init(params: Any) -> Any:
+        return rule.init(transpose(params))
 
-    return optax.GradientTransformationExtraArgs(lambda params: rule.init(turn(params)), update)
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        updates, state = rule.update(
+            transpose(updates), state, transpose(params), **transpose(extra)
+        )
+        return transpose(updates), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 class AbstractFilters(nnx.Module):
     """The trainable first layer in some coordinates.
 
-    A module that holds a gradient instead of weights is the gradient of W in these coordinates, so that norms of both
-    are asked for in the same way.
+    A module that holds a gradient instead of weights is the gradient of W in these coordinates, so
+    that the same methods give norms of both.
     """
 
     @abstractmethod
@@ -116,8 +129,10 @@ class AbstractFilters(nnx.Module):
         """Pre-activations of training tokens."""
 
     @abstractmethod
-    def projector(self, source: Source, frame: Any) -> Callable[[Vectors], Float[Array, "*rows units"]]:
-        """What gives the pre-activations of any other vectors."""
+    def projector(
+        self, source: Source, context: Any
+    ) -> Callable[[Vectors], Float[Array, "*rows units"]]:
+        """A function from any vectors, such as those of fresh points, to their pre-activations."""
 
     @abstractmethod
     def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
@@ -129,4 +144,4 @@ class AbstractFilters(nnx.Module):
 
     @abstractmethod
     def largest(self, inputs: TrainingInputs) -> Scalar | None:
-        """The largest absolute weight; None where the coordinates do not know it."""
+        """The largest absolute weight; None where it is unknown in these coordinates."""

@@ -30,10 +30,10 @@ from sweep.spec import Scalar
 
 
 class CoordinateSystem(NamedTuple):
-    """A coordinate system: the first layer of a network before training, and what its lane reads.
+    """A coordinate system: the first layer of a network before training, and its inputs.
 
-    Costs: `rows` numbers are trained for each filter, of which a step makes `products` matrix products with the tokens
-    that it sees; `draws` random numbers make a lane.
+    For the cost model: `rows` numbers are trained for each filter, a step multiplies them
+    `products` times with its tokens, and a lane starts with `draws` random numbers.
     """
 
     filters: Callable[[Source], AbstractFilters]
@@ -45,12 +45,26 @@ class CoordinateSystem(NamedTuple):
 
 COORDINATES: dict[str, CoordinateSystem] = {
     "ambient": CoordinateSystem(
-        ambient.ambient_filters, ambient.ambient_inputs, lambda source: source.data.d, 2, ambient.ambient_draws
+        ambient.ambient_filters,
+        ambient.ambient_inputs,
+        lambda source: source.data.d,
+        2,
+        ambient.ambient_draws,
     ),
     "support": CoordinateSystem(
-        support.support_filters, support.support_inputs, support.touched, 2, ambient.ambient_draws
+        support.support_filters,
+        support.support_inputs,
+        support.touched_count,
+        2,
+        ambient.ambient_draws,
     ),
-    "span": CoordinateSystem(span.Span, span.span_inputs, lambda source: source.token_count, 1, ambient.ambient_draws),
+    "span": CoordinateSystem(
+        span.Span,
+        span.span_inputs,
+        lambda source: source.token_count,
+        1,
+        ambient.ambient_draws,
+    ),
     "gram": CoordinateSystem(
         lambda source: span.Span(source, rotated=True),
         gram.gram_inputs,
@@ -62,22 +76,24 @@ COORDINATES: dict[str, CoordinateSystem] = {
 
 
 class Patches(nnx.Module):
-    """No filters: the network behind sees the vectors themselves."""
+    """No filters: the head reads the vectors themselves."""
 
     def __init__(self, d: int) -> None:
         self.d = d
 
-    def __call__(self, tokens: ambient.Written) -> Float[Array, "tokens d"]:
+    def __call__(self, tokens: ambient.DenseTokens) -> Float[Array, "tokens d"]:
         """The tokens."""
         return tokens.rows
 
-    def projector(self, source: Source, frame: None) -> Callable[[Vectors], Float[Array, "*rows d"]]:
+    def projector(
+        self, source: Source, context: None
+    ) -> Callable[[Vectors], Float[Array, "*rows d"]]:
         """The vectors written out."""
         return lambda vectors: vectors.dense(self.d)
 
 
 class Network(nnx.Module):
-    """Filters, then a head on what the patches of a point give on them."""
+    """Filters, then a head on their responses to the patches of a point."""
 
     def __init__(self, filters: AbstractFilters | Patches, head: nnx.Module) -> None:
         self.filters = filters
@@ -88,26 +104,29 @@ class Network(nnx.Module):
         return self.head(patches)
 
     def squared_norm(self, inputs: TrainingInputs) -> Scalar:
-        """Of all trained weights, or of the gradient that the network holds instead."""
+        """Of all trained weights, or of the gradient where the network holds one."""
         if isinstance(self.filters, Patches):
             return optax.tree.norm(nnx.state(self, nnx.Param), squared=True)
-        return self.filters.squared_norm(inputs) + optax.tree.norm(nnx.state(self.head, nnx.Param), squared=True)
+        head = optax.tree.norm(nnx.state(self.head, nnx.Param), squared=True)
+        return self.filters.squared_norm(inputs) + head
 
     def largest(self, inputs: TrainingInputs) -> Scalar | None:
-        """The largest absolute weight; None where the coordinates do not know it."""
-        rest = optax.tree.norm(nnx.state(self.head, nnx.Param), ord=jnp.inf)
+        """The largest absolute weight; None where it is unknown in these coordinates."""
+        head = optax.tree.norm(nnx.state(self.head, nnx.Param), ord=jnp.inf)
         if isinstance(self.filters, Patches):
-            return rest
+            return head
         first = self.filters.largest(inputs)
-        return None if first is None else jnp.maximum(first, rest)
+        return None if first is None else jnp.maximum(first, head)
 
 
 def network(source: Source, coordinates: str) -> Network:
     """The untrained network of a trial: its first weights come from the seed alone."""
     data, model, rngs = source.data, source.model, nnx.Rngs(stream(source.seed, Purpose.HEAD))
+    patches = patch_count(data)
     if not isinstance(model, AbstractFiltered):
-        return Network(Patches(int(data.d)), model.head(patch_count(data), int(data.d), rngs))
-    return Network(COORDINATES[coordinates].filters(source), model.head(patch_count(data), actual_size(data.d), rngs))
+        return Network(Patches(int(data.d)), model.head(patches, int(data.d), rngs))
+    filters = COORDINATES[coordinates].filters(source)
+    return Network(filters, model.head(patches, actual_size(data.d), rngs))
 
 
 def training_inputs(source: Source, coordinates: str) -> TrainingInputs:
@@ -119,7 +138,8 @@ def patch_count(data: AbstractData) -> int:
     """P: patches of a point."""
 
     def patches() -> Array:
-        on_features, on_noise = jnp.zeros((feature_count(data), 1)), jnp.zeros((1, data.noise_vectors, 1))
+        on_features = jnp.zeros((feature_count(data), 1))
+        on_noise = jnp.zeros((1, data.noise_vectors, 1))
         return data.assemble(on_features, on_noise, jnp.zeros(1))
 
     return jax.eval_shape(patches).shape[1]
@@ -128,7 +148,17 @@ def patch_count(data: AbstractData) -> int:
 def incompatibility(
     coordinates: str, data: AbstractData, model: AbstractModel, optimizer: AbstractOptimizer
 ) -> str | None:
-    """Why parts cannot be trained in some coordinates; None where they can."""
+    """Why parts cannot be trained in some coordinates.
+
+    Args:
+        coordinates: a name in `COORDINATES`.
+        data: the data model.
+        model: the network.
+        optimizer: the optimizer.
+
+    Returns:
+        The reason as a clause, for a message; None where they can be trained.
+    """
     if coordinates == "ambient":
         return None
     if not isinstance(model, AbstractFiltered):
@@ -137,9 +167,14 @@ def incompatibility(
         noise = jax.eval_shape(lambda: training_points(data, 0, feature_directions(data, 0))).noise
         if not isinstance(noise, Sparse):
             return "the data is not sparse"
-        return None if optimizer.elementwise else "the optimizer does not move each weight by its own gradients alone"
+        if not optimizer.elementwise:
+            return "the optimizer does not move each weight by its own gradients alone"
+        return None
     if not optimizer.linear:
-        return "the optimizer is not linear in the gradient, so that its steps leave the span of the training vectors"
+        return (
+            "the optimizer is not linear in the gradient, so that its steps leave the span of the "
+            "training vectors"
+        )
     if coordinates == "gram" and not isinstance(data, AbstractGaussian):
         return "the noise is not Gaussian, so that its inner products have no known law"
     if coordinates == "gram" and model.first_scale() is None:
@@ -148,5 +183,6 @@ def incompatibility(
 
 
 def default_coordinates(model: type[AbstractModel], optimizer: type[AbstractOptimizer]) -> str:
-    """What `coordinates: auto` prefers for such parts wherever there are fewer noise vectors than dimensions."""
-    return "span" if optimizer.linear and issubclass(model, AbstractFiltered) else "ambient"
+    """The choice of `coordinates: auto` where there are fewer noise vectors than dimensions."""
+    spans = optimizer.linear and issubclass(model, AbstractFiltered)
+    return "span" if spans else "ambient"

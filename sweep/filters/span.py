@@ -1,7 +1,7 @@
-"""Span coordinates: gradients are sums of training vectors, so the weights never leave W0 and their span.
+"""Span coordinates: gradients are sums of training vectors, so weights stay in W0 plus their span.
 
-Exact for every optimizer that is linear in gradients and weights. A step costs inner products between tokens, whatever
-the dimension.
+Exact for every optimizer that is linear in gradients and weights. A step costs inner products
+between tokens, whatever the dimension.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from sweep.filters.base import AbstractFilters, Index, Source, TrainingInputs
 from sweep.spec import Scalar
 
 
-class Inner(NamedTuple):
-    """Inner products of tokens: with all tokens, and with the first weights; `place` is their number."""
+class InnerProducts(NamedTuple):
+    """Inner products of tokens with all tokens and with W0; `index` is the number of a token."""
 
     gram: Float[Array, "tokens all"]
     first: Float[Array, "tokens units"]
-    place: Int[Array, " tokens"]
+    index: Int[Array, " tokens"]
 
-    def take(self, which: Index) -> Inner:
-        """Some of the tokens."""
-        return Inner(self.gram[which], self.first[which], self.place[which])
+    def take(self, indices: Index) -> InnerProducts:
+        """A selection of the tokens."""
+        return InnerProducts(self.gram[indices], self.first[indices], self.index[indices])
 
 
 class SpanContext(NamedTuple):
@@ -43,58 +43,76 @@ class SpanContext(NamedTuple):
 class Span(AbstractFilters):
     """W = kept W0 + tokens^T along, with a number `kept` and `along` (tokens, units).
 
-    `rotated` says that vectors and W0 are known up to a rotation only.
+    `rotated`: vectors and W0 are known only up to a rotation.
     """
 
     def __init__(self, source: Source, rotated: bool = False) -> None:
+        # Names and order of parameters are part of every checkpoint.
         self.kept = nnx.Param(jnp.ones(()))
         self.along = nnx.Param(jnp.zeros((source.token_count, source.units)))
         self.rotated = rotated
 
-    def __call__(self, tokens: Inner) -> Float[Array, "tokens units"]:
-        return jax.lax.stop_gradient(self.kept[...]) * tokens.first + span_responses(
-            self.along[...], tokens.gram, tokens.place
-        )
+    def __call__(self, tokens: InnerProducts) -> Float[Array, "tokens units"]:
+        moved = span_responses(self.along[...], tokens.gram, tokens.index)
+        # `kept` has no gradient: only weight decay changes it.
+        return jax.lax.stop_gradient(self.share) * tokens.first + moved
 
-    def weights(self, frame: SpanContext) -> Float[Array, "d units"]:
+    @property
+    def share(self) -> Float[Array, ""]:
+        """The share of W0 that is left."""
+        return self.kept[...]
+
+    def weights(self, context: SpanContext) -> Float[Array, "d units"]:
         """W."""
-        return self.kept[...] * frame.first + frame.vectors.T @ self.along[...]
+        return self.share * context.first + context.vectors.T @ self.along[...]
 
-    def projector(self, source: Source, frame: SpanContext) -> Callable[[Vectors], Float[Array, "*rows units"]]:
-        weights = self.weights(frame)
+    def projector(
+        self, source: Source, context: SpanContext
+    ) -> Callable[[Vectors], Float[Array, "*rows units"]]:
+        weights = self.weights(context)
         return lambda vectors: vectors.project(weights)
 
     def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
-        kept, along = self.kept[...], self.along[...]
-        cross = kept * inputs.tokens.first.T @ along
-        return kept**2 * inputs.frame.first_gram + cross + cross.T + along.T @ (inputs.tokens.gram @ along)
+        share, along = self.share, self.along[...]
+        cross = share * inputs.tokens.first.T @ along
+        moved = along.T @ (inputs.tokens.gram @ along)
+        return share**2 * inputs.context.first_gram + cross + cross.T + moved
 
     def squared_norm(self, inputs: TrainingInputs) -> Scalar:
-        kept, along = self.kept[...], self.along[...]
-        moved = jnp.sum(along * (2 * kept * inputs.tokens.first + inputs.tokens.gram @ along))
-        return jnp.maximum(kept**2 * jnp.trace(inputs.frame.first_gram) + moved, 0.0)
+        share, along = self.share, self.along[...]
+        moved = jnp.sum(along * (2 * share * inputs.tokens.first + inputs.tokens.gram @ along))
+        # Rounding may push a norm near zero below it.
+        return jnp.maximum(share**2 * jnp.trace(inputs.context.first_gram) + moved, 0.0)
 
     def largest(self, inputs: TrainingInputs) -> Scalar | None:
-        return None if self.rotated else jnp.max(jnp.abs(self.weights(inputs.frame)))
+        return None if self.rotated else jnp.max(jnp.abs(self.weights(inputs.context)))
 
 
 @jax.custom_vjp
-def span_responses(along: Array, gram: Array, place: Array) -> Array:
-    """What tokens see of `along`.
+def span_responses(along: Array, gram: Array, index: Array) -> Array:
+    """Responses of tokens to the weights tokens^T along, differentiated in span coordinates.
 
-    Its cotangent S is handed back as it is, as the gradient of `along`: the gradient of W is tokens^T S, whose
+    The cotangent S is passed on as the gradient of `along`: the gradient of W is tokens^T S, whose
     coordinates are S.
+
+    Args:
+        along: coordinates of the weights (all tokens, units).
+        gram: inner products (tokens, all tokens).
+        index: numbers of the tokens among all (tokens,).
     """
     return gram @ along
 
 
-def _forward(along: Array, gram: Array, place: Array) -> tuple[Array, Any]:
-    return gram @ along, (along, gram.shape[0] == gram.shape[1], place)
+def _forward(along: Array, gram: Array, index: Array) -> tuple[Array, Any]:
+    full_batch = gram.shape[0] == gram.shape[1]
+    return gram @ along, (along, full_batch, index)
 
 
-def _backward(kept: Any, cotangent: Array) -> tuple[Array, None, None]:
-    along, whole, place = kept
-    return (cotangent if whole else jnp.zeros_like(along).at[place].add(cotangent)), None, None
+def _backward(residuals: Any, cotangent: Array) -> tuple[Array, None, None]:
+    along, full_batch, index = residuals
+    if full_batch:
+        return cotangent, None, None
+    return jnp.zeros_like(along).at[index].add(cotangent), None, None
 
 
 span_responses.defvjp(_forward, _backward)
@@ -102,12 +120,12 @@ span_responses.defvjp(_forward, _backward)
 
 def span_inputs(source: Source) -> TrainingInputs:
     """The inner products of the training set of `source` and its first weights."""
-    drawn = ambient.ambient_inputs(source)
-    return of(drawn, source.first_weights(jnp.arange(source.data.d)))
+    inputs = ambient.ambient_inputs(source)
+    return inner_product_inputs(inputs, source.first_weights(jnp.arange(source.data.d)))
 
 
-def of(drawn: TrainingInputs, first: Float[Array, "d units"]) -> TrainingInputs:
-    """Inner products of a scene in ambient coordinates and the first weights."""
-    vectors = drawn.tokens.rows
-    tokens = Inner(vectors @ vectors.T, vectors @ first, jnp.arange(vectors.shape[0]))
-    return drawn._replace(tokens=tokens, frame=SpanContext(vectors, first, first.T @ first))
+def inner_product_inputs(inputs: TrainingInputs, first: Float[Array, "d units"]) -> TrainingInputs:
+    """Inputs in span coordinates, from those in ambient coordinates and the first weights."""
+    vectors = inputs.tokens.rows
+    tokens = InnerProducts(vectors @ vectors.T, vectors @ first, jnp.arange(vectors.shape[0]))
+    return inputs._replace(tokens=tokens, context=SpanContext(vectors, first, first.T @ first))

@@ -1,7 +1,8 @@
-"""Support coordinates: the rows of W that the training data touches. Everything else only decays.
+"""Support coordinates: the rows of W that the training data touches. All other rows only decay.
 
-Exact for sparse data and optimizers that move each weight by its own gradients, where weights without a gradient all
-keep the same share of their first value: without an l2 term, or where the optimizer is linear.
+Exact for sparse data and optimizers that move each weight by its own gradients, where all weights
+without a gradient keep the same share of their first value: without an l2 term, or where the
+optimizer is linear.
 """
 
 from __future__ import annotations
@@ -12,57 +13,67 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from sweep.data.base import Sparse, Vectors
-from sweep.filters.ambient import Written, ambient_responses, written
+from sweep.filters.ambient import DenseTokens, ambient_responses, dense_tokens
 from sweep.filters.base import AbstractFilters, Rows, Source, TrainingInputs
 from sweep.spec import Scalar
 
 CHUNK = 4096
+"""Rows of first weights that are drawn at once for norms of the untouched ones."""
 
 
 class SupportContext(NamedTuple):
-    """The touched coordinates in ascending order, filled up with d; what the first weights have in all other rows."""
+    """The touched coordinates, ascending and filled up with d; norms of all other rows of W0."""
 
     rows: Int[Array, " touched"]
-    other_square: Float[Array, ""]
-    other_largest: Float[Array, ""]
+    untouched_square: Float[Array, ""]
+    untouched_largest: Float[Array, ""]
 
 
 class Support(AbstractFilters):
-    """`weights` (units, touched) are rows of W, transposed; every other row is `kept` times its first value."""
+    """`weights` (units, touched) are rows of W, transposed; all others are `kept` times W0's."""
 
     def __init__(self, weights: Float[Array, "units touched"]) -> None:
+        # Names and order of parameters are part of every checkpoint.
         self.weights = Rows(weights)
         self.kept = nnx.Param(jnp.ones(()))
 
-    def __call__(self, tokens: Written) -> Float[Array, "tokens units"]:
+    def __call__(self, tokens: DenseTokens) -> Float[Array, "tokens units"]:
         return ambient_responses(self.weights[...], tokens)
 
-    def projector(self, source: Source, frame: SupportContext) -> Callable[[Sparse], Float[Array, "*rows units"]]:
+    @property
+    def share(self) -> Float[Array, ""]:
+        """The share of the first weights that is left in untouched rows."""
+        return self.kept[...]
+
+    def projector(
+        self, source: Source, context: SupportContext
+    ) -> Callable[[Sparse], Float[Array, "*rows units"]]:
         weights = self.weights[...].T
 
         def rows(index: Int[Array, " r"]) -> Float[Array, "r units"]:
-            place = jnp.minimum(jnp.searchsorted(frame.rows, index), len(frame.rows) - 1)
-            touched = (frame.rows[place] == index)[:, None]
-            return jnp.where(touched, weights[place], self.kept[...] * source.first_weights(index))
+            position, touched = _find_rows(context.rows, index)
+            untouched = self.share * source.first_weights(index)
+            return jnp.where(touched[:, None], weights[position], untouched)
 
         def project(vectors: Sparse) -> Float[Array, "*rows units"]:
-            found = rows(vectors.index.reshape(-1)).reshape(*vectors.index.shape, -1)
-            return jnp.einsum("...s,...su->...u", vectors.value, found)
+            entries = rows(vectors.index.reshape(-1)).reshape(*vectors.index.shape, -1)
+            return jnp.einsum("...s,...su->...u", vectors.value, entries)
 
         return project
 
     def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
-        raise NotImplementedError("Sparse noise has no Gaussian law that would ask for it.")
+        raise NotImplementedError("Only Gaussian noise needs a covariance; support data is sparse.")
 
     def squared_norm(self, inputs: TrainingInputs) -> Scalar:
-        return jnp.sum(self.weights[...] ** 2) + self.kept[...] ** 2 * inputs.frame.other_square
+        untouched = self.share**2 * inputs.context.untouched_square
+        return jnp.sum(self.weights[...] ** 2) + untouched
 
     def largest(self, inputs: TrainingInputs) -> Scalar:
         touched = jnp.max(jnp.abs(self.weights[...]))
-        return jnp.maximum(touched, jnp.abs(self.kept[...]) * inputs.frame.other_largest)
+        return jnp.maximum(touched, jnp.abs(self.share) * inputs.context.untouched_largest)
 
 
 def support_filters(source: Source) -> Support:
@@ -80,11 +91,12 @@ def support_inputs(source: Source) -> TrainingInputs:
         return Sparse(jnp.searchsorted(rows, vectors.index), vectors.value).dense(len(rows))
 
     tokens = jnp.concatenate([dense(directions), dense(points.noise).reshape(-1, len(rows))])
-    return TrainingInputs(written(tokens), points.truth, points.label, SupportContext(rows, *_other_rows(source, rows)))
+    context = SupportContext(rows, *_untouched_norms(source, rows))
+    return TrainingInputs(dense_tokens(tokens), points.true_label, points.label, context)
 
 
-def touched(source: Source) -> int:
-    """How many rows there are: at most one for each coordinate of a training vector that is not zero."""
+def touched_count(source: Source) -> int:
+    """An upper bound on the touched rows: the nonzero entries of training vectors, at most d."""
     return jax.eval_shape(lambda: _touched(source)).shape[0]
 
 
@@ -100,14 +112,23 @@ def _first_weights(source: Source, rows: Int[Array, " r"]) -> Float[Array, "r un
     return jnp.where((rows < source.data.d)[:, None], source.first_weights(rows), 0.0)
 
 
-def _other_rows(source: Source, touched: Int[Array, " touched"]) -> tuple[Array, Array]:
-    """Sum of squares and largest absolute first weight of the rows that are not touched, drawn a few at a time."""
+def _find_rows(
+    rows: Int[Array, " touched"], index: Int[Array, " r"]
+) -> tuple[Int[Array, " r"], Bool[Array, " r"]]:
+    """Positions of `index` in the sorted `rows`, and whether they are there at all."""
+    position = jnp.minimum(jnp.searchsorted(rows, index), len(rows) - 1)
+    return position, rows[position] == index
+
+
+def _untouched_norms(source: Source, touched: Int[Array, " touched"]) -> tuple[Array, Array]:
+    """Sum of squares and largest absolute value of the first weights in untouched rows."""
 
     def chunk(first: Array) -> tuple[Array, Array]:
         rows = first + jnp.arange(CHUNK)
-        place = jnp.minimum(jnp.searchsorted(touched, rows), len(touched) - 1)
-        weights = jnp.where((touched[place] == rows)[:, None], 0.0, _first_weights(source, rows))
+        _, is_touched = _find_rows(touched, rows)
+        weights = jnp.where(is_touched[:, None], 0.0, _first_weights(source, rows))
         return jnp.sum(weights**2), jnp.max(jnp.abs(weights))
 
+    # A chunk at a time: support is for dimensions whose first weights do not fit into memory.
     squares, largest = jax.lax.map(chunk, jnp.arange(0, int(source.data.d), CHUNK))
     return jnp.sum(squares), jnp.max(largest)

@@ -1,4 +1,4 @@
-"""Networks, by their name in a grid. A plugin adds its own: `models.KINDS["mine"] = Mine`."""
+"""Networks, by their name in a grid. A plugin adds another: `models.KINDS["mine"] = Mine`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network is to the rest of the program: first-layer filters and a head, or any flax module on patches."""
+"""The interface of networks: first-layer filters and a head, or any flax module on patches."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ class AbstractModel(ABC):
     """True where the margin is linear in the input, so that normalized margins mean something."""
 
     pointwise: ClassVar[bool] = False
-    """True where the margin of a point never depends on other points, so that points of no weight may stand by."""
+    """True where the margin of a point never depends on other points, so that n may be padded."""
 
     @abstractmethod
     def head(self, patches: int, d: Scalar, rngs: nnx.Rngs) -> nnx.Module:
         """An nnx module from patches to margins.
 
-        A filtered model is called with the pre-activations (points, patches, units) of its filters; any other with the
-        patches themselves (points, patches, d). `rngs` gives keys from the seed of the trial alone.
+        The head of a filtered model maps pre-activations (points, patches, units) of its filters;
+        that of any other model the patches themselves (points, patches, d).
+
+        Args:
+            patches: number of patches of a point.
+            d: dimension of a patch.
+            rngs: keys that depend on the seed of the trial alone.
         """
 
 
 class AbstractFiltered(AbstractModel):
-    """A network that sees its input only through inner products with `units` first-layer filters."""
+    """A network that reads its input only through inner products with first-layer filters."""
 
     @abstractmethod
     def units(self) -> int:
@@ -38,12 +43,24 @@ class AbstractFiltered(AbstractModel):
 
     @abstractmethod
     def first_scale(self) -> Scalar | None:
-        """Standard deviation of first weights that are independent Gaussians, None where they have another law."""
+        """Standard deviation of independent Gaussian first weights; None for any other law."""
 
     @abstractmethod
-    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar) -> Float[Array, "r units"]:
-        """Rows of the first filters W (d, units): what all filters have at the given coordinates of the input."""
+    def first_weights(
+        self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar
+    ) -> Float[Array, "r units"]:
+        """Rows of the initial filters W (d, units).
+
+        Args:
+            key: the key of the first weights of a seed.
+            rows: coordinates of the input (r,).
+            d: dimension of the input.
+
+        Returns:
+            Weights of all filters at these coordinates (r, units); those of padded filters and
+            coordinates may be anything.
+        """
 
     @abstractmethod
     def by_class(self, on_filters: Float[Array, "*rows units"]) -> Float[Array, "*rows 2"]:
-        """The largest response among the filters of class +1 and among those of class -1."""
+        """The largest responses among filters of class +1 and among those of class -1."""

@@ -19,10 +19,11 @@ from sweep.spec import Scalar, lane, part, static
 class CNN(AbstractFiltered):
     """Two-layer CNN: F_j(x) = c sum_r sum_p act(<w_{j,r}, x_p>), margin F_{+1} - F_{-1}.
 
-    Equation (3.1) of Zou, Cao, Li, Gu (arXiv 2108.11371) with `readout: sum` (c = 1) and q = `power`, act(z) =
-    max(z, 0)^q; Section 3 of Kou et al. (arXiv 2303.04145) with `readout: mean` (c = 1/m) and power 1. m: `width`;
-    first weights N(0, `init_scale`^2). The released code of the latter is `patches: mean, bias: true, init: uniform`.
-    Filters lie class by class in turn: filter 2r belongs to class +1, filter 2r + 1 to class -1.
+    Equation (3.1) of Zou, Cao, Li, Gu (arXiv 2108.11371) with `readout: sum` (c = 1) and q =
+    `power`, act(z) = max(z, 0)^q; Section 3 of Kou et al. (arXiv 2303.04145) with `readout: mean`
+    (c = 1/m) and power 1. m: `width`; first weights N(0, `init_scale`^2). The released code of the
+    latter is `patches: mean, bias: true, init: uniform`. Filters of the two classes alternate:
+    filter 2r belongs to class +1, filter 2r + 1 to class -1.
     """
 
     pointwise: ClassVar[bool] = True
@@ -32,8 +33,14 @@ class CNN(AbstractFiltered):
     readout: str = static("sum", choices=("sum", "mean"), doc="how filters are put together")
     patches: str = static("sum", choices=("sum", "mean"), doc="how patches are put together")
     bias: bool = static(False, doc="a trained bias for each filter")
-    init: str = static("normal", choices=("normal", "uniform"), doc="law of first weights; uniform is in +-1/sqrt(d)")
-    init_scale: Scalar = lane(0.01, at_least=0, doc="standard deviation of first weights, where init is normal")
+    init: str = static(
+        "normal",
+        choices=("normal", "uniform"),
+        doc="law of first weights; uniform is in +-1/sqrt(d)",
+    )
+    init_scale: Scalar = lane(
+        0.01, at_least=0, doc="standard deviation of first weights, where init is normal"
+    )
 
     def units(self) -> int:
         """Filters of both classes."""
@@ -43,28 +50,38 @@ class CNN(AbstractFiltered):
         """init_scale, where first weights are Gaussian."""
         return self.init_scale if self.init == "normal" else None
 
-    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar) -> Float[Array, "r units"]:
-        """First weights at the given coordinates, one key a coordinate."""
+    def first_weights(
+        self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar
+    ) -> Float[Array, "r units"]:
+        """First weights at the given coordinates."""
+        units = int(self.units())
+        # A key for each coordinate, so that a larger d or width continues the smaller draw.
         if self.init == "uniform":
-            return each_row(lambda key, _: _uniform(key, self.units(), d), key, rows)
-        return self.init_scale * each_row(lambda key, _: jax.random.normal(key, (int(self.units()),)), key, rows)
+            return each_row(lambda key, _: _uniform(key, units, d), key, rows)
+        return self.init_scale * each_row(
+            lambda key, _: jax.random.normal(key, (units,)), key, rows
+        )
 
     def head(self, patches: int, d: Scalar, rngs: nnx.Rngs) -> nnx.Module:
         """The activation and the fixed second layer."""
-        kept = valid_mask(self.units())
-        bias = nnx.Param(mask_padding(_uniform(rngs.params(), self.units(), d), kept)) if self.bias else None
-        signs = mask_padding(jnp.tile(jnp.array([1.0, -1.0]), int(self.width)), kept)
-        return SecondLayer(self.power, self._share(patches) * signs, bias)
+        valid = valid_mask(self.units())
+        bias = None
+        if self.bias:
+            bias = nnx.Param(mask_padding(_uniform(rngs.params(), self.units(), d), valid))
+        signs = mask_padding(jnp.tile(jnp.array([1.0, -1.0]), int(self.width)), valid)
+        return SecondLayer(self.power, self._second_weight(patches) * signs, bias)
 
-    def _share(self, patches: int) -> Scalar:
-        by_filter = 1.0 / actual_size(self.width) if self.readout == "mean" else 1.0
-        return by_filter / patches if self.patches == "mean" else by_filter
+    def _second_weight(self, patches: int) -> Scalar:
+        weight = 1.0 / actual_size(self.width) if self.readout == "mean" else 1.0
+        return weight / patches if self.patches == "mean" else weight
 
     def by_class(self, on_filters: Float[Array, "*rows units"]) -> Float[Array, "*rows 2"]:
-        """Best filter of each class."""
-        kept = valid_mask(self.units())
-        known = on_filters if kept is None else jnp.where(kept, on_filters, -jnp.inf)
-        return jnp.max(known.reshape(*on_filters.shape[:-1], int(self.width), 2), axis=-2)
+        """The largest response in each class."""
+        valid = valid_mask(self.units())
+        if valid is not None:
+            # Zeros would win where all actual responses are negative.
+            on_filters = jnp.where(valid, on_filters, -jnp.inf)
+        return jnp.max(on_filters.reshape(*on_filters.shape[:-1], int(self.width), 2), axis=-2)
 
 
 def _uniform(key: Key[Array, ""], units: int, d: Scalar) -> Float[Array, " units"]:
@@ -72,7 +89,7 @@ def _uniform(key: Key[Array, ""], units: int, d: Scalar) -> Float[Array, " units
 
 
 class SecondLayer(nnx.Module):
-    """Sums max(z, 0)^power over patches, then over filters with the fixed weights `second` (units,)."""
+    """Sums max(z, 0)^power over patches, then over filters with fixed weights `second` (units,)."""
 
     def __init__(self, power: int, second: Float[Array, " units"], bias: nnx.Param | None) -> None:
         self.power = power
@@ -80,8 +97,9 @@ class SecondLayer(nnx.Module):
         self.bias = bias
 
     def __call__(self, pre: Float[Array, "points P units"]) -> Float[Array, " points"]:
-        """The margin of each point."""
-        pre = pre if self.bias is None else pre + self.bias[...]
+        """The margin of each point, from pre-activations."""
+        if self.bias is not None:
+            pre = pre + self.bias[...]
         active = jax.nn.relu(pre) ** self.power
-        # One product over patches and filters: two reductions take up to 1.5 times as long on a CPU.
+        # One product over patches and filters: two reductions take up to 1.5 times as long on CPUs.
         return active.reshape(*pre.shape[:-2], -1) @ jnp.tile(self.second[...], pre.shape[-2])

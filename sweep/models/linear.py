@@ -18,8 +18,8 @@ from sweep.spec import Scalar, lane, part
 class Linear(AbstractFiltered):
     """margin(x) = sum_p <w, x_p>: one filter w that serves class +1 as w and class -1 as -w.
 
-    The convex case of Section 4 of Zou, Cao, Li, Gu (arXiv 2108.11371) and the classifier of Zhang, Zou, Cao (arXiv
-    2406.10650). First weights N(0, `init_scale`^2); 0 starts from the origin.
+    The convex case of Section 4 of Zou, Cao, Li, Gu (arXiv 2108.11371) and the classifier of Zhang,
+    Zou, Cao (arXiv 2406.10650). First weights N(0, `init_scale`^2); 0 starts from the origin.
     """
 
     linear: ClassVar[bool] = True
@@ -35,8 +35,11 @@ class Linear(AbstractFiltered):
         """init_scale."""
         return self.init_scale
 
-    def first_weights(self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar) -> Float[Array, "r 1"]:
-        """First weights at the given coordinates, one key a coordinate."""
+    def first_weights(
+        self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar
+    ) -> Float[Array, "r 1"]:
+        """First weights at the given coordinates."""
+        # A key for each coordinate, so that a larger d continues the smaller draw.
         return self.init_scale * each_row(lambda key, _: jax.random.normal(key, (1,)), key, rows)
 
     def head(self, patches: int, d: Scalar, rngs: nnx.Rngs) -> nnx.Module:

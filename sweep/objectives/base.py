@@ -1,4 +1,4 @@
-"""What an objective is: a loss of the margin, and an l2 term that the gradient sees."""
+"""The interface of objectives: a loss of the margin, and an l2 term inside the gradient."""
 
 from __future__ import annotations
 

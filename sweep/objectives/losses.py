@@ -14,12 +14,13 @@ L2_FIELD = "strength of (l2/2)||w||^2 inside the gradient"
 
 @part
 class Logistic(AbstractObjective):
-    """log(1 + exp(-z)): cross-entropy of the two logits F_{+1} and F_{-1} (arXiv 2108.11371, Equation (3.2))."""
+    """log(1 + exp(-z)): cross-entropy of the logits F_{+1} and F_{-1} (arXiv 2108.11371, (3.2))."""
 
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
-        """log(1 + exp(-z)), without overflow."""
+        """log(1 + exp(-z))."""
+        # softplus: the formula as written overflows for very negative margins.
         return jax.nn.softplus(-margin)
 
 

@@ -1,4 +1,4 @@
-"""Optimizers and schedules, by their name in a grid; any other optimizer of optax as `optax.NAME`."""
+"""Optimizers and schedules, by their name in a grid; any other of optax is `optax.NAME`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimizers that scale each coordinate by its own past."""
+"""Optimizers that scale each coordinate by its past gradients."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from sweep.optimizers.gradient import LR, SCHEDULE
 from sweep.optimizers.schedules import AbstractSchedule, Constant
 from sweep.spec import Scalar, lane, nested, part
 
-B1, B2, EPS = "decay of the average gradient", "decay of the average squared gradient", "added to the denominator"
+B1, B2 = "decay of the average gradient", "decay of the average squared gradient"
+EPS = "added to the denominator"
 
 
 @part
 class Adam(AbstractOptimizer):
-    """Adam (Kingma and Ba, arXiv 1412.6980, Algorithm 1): w <- w - lr m / (sqrt(v) + eps), both bias-corrected.
+    """Adam (Kingma and Ba, arXiv 1412.6980, Algorithm 1): w <- w - lr m / (sqrt(v) + eps).
 
-    An l2 term belongs to the objective: Adam then sees it in the gradient, as in arXiv 2108.11371, Equation (3.5).
+    m and v are bias-corrected. An l2 term belongs to the objective and so enters the gradient, as
+    in arXiv 2108.11371, Equation (3.5).
     """
 
     elementwise: ClassVar[bool] = True
@@ -34,13 +36,17 @@ class Adam(AbstractOptimizer):
         return optax.adam(self.schedule.of(self.lr), self.b1, self.b2, self.eps)
 
     def resting(self) -> Any:
-        """Not with eps = 0: the step is then 0 / 0."""
+        """True unless eps = 0."""
+        # Without eps the step of a weight with zero moments is 0 / 0.
         return self.eps > 0
 
 
 @part
 class AdamW(AbstractOptimizer):
-    """Adam with decoupled decay (Loshchilov and Hutter, arXiv 1711.05101): w <- w - lr (adam + weight_decay w)."""
+    """Adam with decoupled decay: w <- w - lr (adam + weight_decay w).
+
+    Loshchilov and Hutter, arXiv 1711.05101.
+    """
 
     elementwise: ClassVar[bool] = True
 
@@ -54,10 +60,12 @@ class AdamW(AbstractOptimizer):
     def transform(self) -> optax.GradientTransformation:
         """optax.adamw."""
         step_size = self.schedule.of(self.lr)
-        return optax.adamw(step_size, self.b1, self.b2, self.eps, weight_decay=cast(float, self.weight_decay))
+        decay = cast(float, self.weight_decay)
+        return optax.adamw(step_size, self.b1, self.b2, self.eps, weight_decay=decay)
 
     def resting(self) -> Any:
-        """Not with eps = 0: the step is then 0 / 0."""
+        """True unless eps = 0."""
+        # Without eps the step of a weight with zero moments is 0 / 0.
         return self.eps > 0
 
 
@@ -77,7 +85,8 @@ class RMSProp(AbstractOptimizer):
         return optax.rmsprop(self.schedule.of(self.lr), self.decay, self.eps)
 
     def resting(self) -> Any:
-        """Not with eps = 0: the step is then 0 / 0."""
+        """True unless eps = 0."""
+        # Without eps the step of a weight with zero moments is 0 / 0.
         return self.eps > 0
 
 
@@ -114,4 +123,5 @@ class Lion(AbstractOptimizer):
 
     def transform(self) -> optax.GradientTransformation:
         """optax.lion."""
-        return optax.lion(self.schedule.of(self.lr), self.b1, self.b2, weight_decay=cast(float, self.weight_decay))
+        step_size, decay = self.schedule.of(self.lr), cast(float, self.weight_decay)
+        return optax.lion(step_size, self.b1, self.b2, weight_decay=decay)

@@ -23,51 +23,62 @@ PREFIX = "optax."
 
 @functools.cache
 def from_optax(kind: str) -> type[AbstractOptimizer] | None:
-    """The part for an optax function that takes a learning rate, or None where optax has none that can train alone.
+    """The part for an optax function that takes a learning rate; None where there is no such rule.
 
-    Its numbers with a default are lanes under optax's names, except `learning_rate`: it is `lr` and takes a schedule;
-    booleans, integers and words are static; arguments of other types keep their defaults.
+    Floats with a default are lanes under optax's names, except `learning_rate`: it is `lr` and
+    takes a schedule. Booleans, integers and strings are static; arguments of other types keep their
+    defaults. A rule that needs more than gradients, weights and the loss is refused.
     """
     make = _function(kind)
     if make is None or "learning_rate" not in inspect.signature(make).parameters:
         return None
     declared: dict[str, tuple[Any, Any]] = {"lr": (Scalar, lane(above=0, doc=LR))}
-    declared |= {name: field for name, default in _defaults(make) if (field := _field(name, default, kind))}
+    for name, default in _defaults(make):
+        field = _field(name, default, kind)
+        if field is not None:
+            declared[name] = field
     declared["schedule"] = (AbstractSchedule, nested("schedule", Constant(), doc=SCHEDULE))
-    made = _part(kind, make, declared)
-    return made if _trains(made) else None
+    optimizer = _part(kind, make, declared)
+    return optimizer if _can_train(optimizer) else None
 
 
-def _trains(cls: Any) -> bool:
-    """Can it make a step from gradients, weights and the loss? Some of optax want more: a function, a key."""
+def _can_train(cls: Any) -> bool:
+    """True for a rule that needs gradients, weights and the loss alone, not a function or a key."""
 
     def step(optimizer: AbstractOptimizer, weights: jax.Array) -> Any:
         transform = optax.with_extra_args_support(optimizer.transform())
-        return transform.update(weights, transform.init(weights), weights, value=jnp.sum(weights), grad=weights)
+        return transform.update(
+            weights, transform.init(weights), weights, value=jnp.sum(weights), grad=weights
+        )
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             jax.eval_shape(step, cls(lr=0.1), jax.ShapeDtypeStruct((3, 2), jnp.float32))
-    except Exception:  # whatever optax raises or warns of, the answer is no
+    except Exception:  # optax has no common error for this; a warning counts as one
         return False
     return True
 
 
 def _function(kind: str) -> Callable[..., Any] | None:
-    home: Any = optax
+    member: Any = optax
     path = kind.removeprefix(PREFIX).split(".")
+    # optax also exports building blocks (scale_by_*) and modules of helpers.
     is_optimizer = path[-1].islower() and not path[-1].startswith(("_", "scale_by"))
     if not kind.startswith(PREFIX) or path[:-1] not in ([], ["contrib"]) or not is_optimizer:
         return None
     for name in path:
-        home = getattr(home, name, None)
-    return home if callable(home) and not inspect.isclass(home) else None
+        member = getattr(member, name, None)
+    return member if callable(member) and not inspect.isclass(member) else None
 
 
 def _defaults(make: Callable[..., Any]) -> list[tuple[str, Any]]:
     parameters = inspect.signature(make).parameters.values()
-    return [(each.name, each.default) for each in parameters if each.name not in ("learning_rate", "seed")]
+    return [
+        (parameter.name, parameter.default)
+        for parameter in parameters
+        if parameter.name not in ("learning_rate", "seed")
+    ]
 
 
 def _field(name: str, default: Any, kind: str) -> tuple[Any, Any] | None:
@@ -79,14 +90,18 @@ def _field(name: str, default: Any, kind: str) -> tuple[Any, Any] | None:
     return None
 
 
-def _part(kind: str, make: Callable[..., Any], declared: dict[str, tuple[Any, Any]]) -> type[AbstractOptimizer]:
+def _part(
+    kind: str, make: Callable[..., Any], declared: dict[str, tuple[Any, Any]]
+) -> type[AbstractOptimizer]:
     names = [name for name in declared if name not in ("lr", "schedule")]
 
     def transform(self: Any) -> optax.GradientTransformation:
-        return make(learning_rate=self.schedule.of(self.lr), **{name: getattr(self, name) for name in names})
+        options = {name: getattr(self, name) for name in names}
+        return make(learning_rate=self.schedule.of(self.lr), **options)
 
+    summary = (inspect.getdoc(make) or "").splitlines()[0] if make.__doc__ else kind
     body = {
-        "__doc__": f"{kind}: {(inspect.getdoc(make) or '').splitlines()[0] if make.__doc__ else kind}",
+        "__doc__": f"{kind}: {summary}",
         "__module__": __name__,
         "__annotations__": {name: hint for name, (hint, _) in declared.items()},
         "transform": transform,

@@ -1,4 +1,4 @@
-"""What an optimizer is: an optax gradient transformation built from the numbers of one lane."""
+"""The interface of optimizers: an optax transformation built from the numbers of one lane."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import optax
 class AbstractOptimizer(ABC):
     """A rule that turns gradients into updates; its kind is compiled in, its numbers are lanes.
 
-    What it declares says where it may train in fewer numbers than the weights have: `linear` where updates are linear
-    in gradients and weights, `elementwise` where each weight moves by its own gradients alone, whatever the others do.
+    Two declarations say in which coordinates it may train with fewer numbers than W has.
     """
 
     linear: ClassVar[bool] = False
+    """True where updates are linear in gradients and weights: span and gram coordinates."""
+
     elementwise: ClassVar[bool] = False
+    """True where each weight moves by its own gradients alone: support coordinates."""
 
     def resting(self) -> Any:
-        """Does a weight that is 0 and has no gradient stay 0 (a bool, or one a lane)? Then zeros may be padded."""
+        """True where a zero weight without gradient stays zero, so that padding may be added.
+
+        A bool, or an array with one for each lane.
+        """
         return self.elementwise
 
     @abstractmethod

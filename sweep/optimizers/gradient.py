@@ -1,4 +1,4 @@
-"""Gradient descent and its relatives that move by the gradient or by its sign."""
+"""Gradient descent, with momentum and by sign."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ DECAY = "decay of the weights, outside the gradient; left out by default"
 def decayed(
     direction: optax.GradientTransformation, step_size: StepSize, weight_decay: Scalar | None
 ) -> optax.GradientTransformation:
-    """w <- w - lr (direction + weight_decay w), with decay that no average sees (arXiv 1711.05101, Algorithm 1)."""
+    """w <- w - lr (direction + weight_decay w): decoupled decay (arXiv 1711.05101, Algorithm 1).
+
+    Args:
+        direction: what makes the direction of a step from gradients.
+        step_size: lr, a number or a function of the update.
+        weight_decay: strength of the decay; None for no decay at all.
+    """
+    # None and 0 differ: without decay the compiled program has no product for it.
     if weight_decay is None:
         return optax.chain(direction, optax.scale_by_learning_rate(step_size))
     decay = optax.add_decayed_weights(cast(float, weight_decay))
@@ -26,7 +33,7 @@ def decayed(
 
 @part
 class GradientDescent(AbstractOptimizer):
-    """w <- w - lr g. `gd` and `sgd` are the same rule: `batch_size` of the training says which of them it is."""
+    """w <- w - lr g. `gd` and `sgd` are one rule; they differ by `batch_size` of the training."""
 
     linear: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True
@@ -71,7 +78,8 @@ class Nesterov(AbstractOptimizer):
 
     def transform(self) -> optax.GradientTransformation:
         """optax.sgd with Nesterov momentum."""
-        return decayed(optax.trace(self.momentum, nesterov=True), self.schedule.of(self.lr), self.weight_decay)
+        direction = optax.trace(self.momentum, nesterov=True)
+        return decayed(direction, self.schedule.of(self.lr), self.weight_decay)
 
 
 @part
@@ -90,7 +98,10 @@ class SignSGD(AbstractOptimizer):
 
 @part
 class Signum(AbstractOptimizer):
-    """m <- momentum m + (1 - momentum) g, w <- w - lr sign(m) (Bernstein et al., arXiv 1802.04434)."""
+    """m <- momentum m + (1 - momentum) g, w <- w - lr sign(m).
+
+    Bernstein et al., arXiv 1802.04434.
+    """
 
     elementwise: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""How the step size changes over a training: factors of `lr`."""
+"""Step-size schedules: factors of `lr` over a training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AbstractSchedule(ABC):
 
     @abstractmethod
     def of(self, lr: Scalar) -> StepSize:
-        """The step sizes that start from `lr`."""
+        """The step sizes for a base step size `lr`."""
 
 
 @part
@@ -30,7 +30,8 @@ class Constant(AbstractSchedule):
     """lr at every update."""
 
     def of(self, lr: Scalar) -> StepSize:
-        """The number itself, so that the bits are those of optax without a schedule."""
+        """The number itself."""
+        # Not a constant function: state and bits are those of optax without a schedule.
         return cast(float, lr)
 
 
@@ -60,10 +61,15 @@ class Power(AbstractSchedule):
 
 @part
 class Cosine(AbstractSchedule):
-    """lr (final + (1 - final) (1 + cos(pi min(t / decay_steps, 1))) / 2), after a warm-up (arXiv 1608.03983)."""
+    """lr (final + (1 - final) (1 + cos(pi min(t / decay_steps, 1))) / 2), after a warm-up.
+
+    Loshchilov and Hutter, arXiv 1608.03983.
+    """
 
     decay_steps: Scalar = lane(
-        at_least=1, integer=True, doc='updates until the end of the fall; "=steps" for the whole training'
+        at_least=1,
+        integer=True,
+        doc='updates until the end of the fall; "=steps" for the whole training',
     )
     final: Scalar = lane(0.0, at_least=0, at_most=1, doc="share of lr that is left at the end")
     warmup: Scalar = lane(0, at_least=0, integer=True, doc=WARMUP)
@@ -83,5 +89,6 @@ def _ramp(t: Int[Array, ""], warmup: Scalar) -> Scalar:
 
 
 def _real(t: Int[Array, ""]) -> Array:
-    """t in the precision of the run; a quotient of two 32-bit integers would be of 32 bits in any precision."""
+    """t in the precision of the run."""
+    # A quotient of two 32-bit integers has 32 bits in any precision.
     return jnp.asarray(t, float)

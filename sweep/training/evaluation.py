@@ -98,12 +98,12 @@ def vector_response(trial: Trial, net: Network, inputs: TrainingInputs) -> Respo
         inputs: Its training inputs, whose frame the filters need.
     """
     directions = feature_directions(trial.data, trial.seed)
-    project = net.filters.projector(trial.source, inputs.frame)
+    project = net.filters.projector(trial.source, inputs.context)
     on_features = project(directions)
 
     def respond(draws: Any, rows: Int[Array, " rows"]) -> tuple[Array, Array]:
         fresh = test_points(trial.data, draws, directions, rows)
-        return trial.data.assemble(on_features, project(fresh.noise), fresh.truth), fresh.label
+        return trial.data.assemble(on_features, project(fresh.noise), fresh.true_label), fresh.label
 
     return respond
 

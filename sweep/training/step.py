@@ -133,9 +133,9 @@ def margins(
         inputs: The training inputs of the points.
     """
     pre = net.filters(inputs.tokens)
-    points, N = inputs.truth.shape[0], trial.data.noise_vectors
+    points, N = inputs.true_label.shape[0], trial.data.noise_vectors
     K = pre.shape[0] - points * N
-    patches = trial.data.assemble(pre[:K], pre[K:].reshape(points, N, -1), inputs.truth)
+    patches = trial.data.assemble(pre[:K], pre[K:].reshape(points, N, -1), inputs.true_label)
     return net(patches), patches
 
 

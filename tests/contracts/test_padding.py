@@ -5,11 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import yaml
+from jaxtyping import Array, Float, Int, Key
 
-from sweep import spec
+from sweep import data, grid, spec
+from sweep.data.base import (
+    AbstractData,
+    AbstractGaussian,
+    NoiseParams,
+    Points,
+    Sparse,
+    Vectors,
+    axis_direction,
+    random_label,
+)
 from sweep.padding import Size
+from sweep.planning.packing import packed_groups
+from sweep.prng import sample_distinct
+from sweep.spec import Scalar, lane, part, static
 from sweep.trial import Trial
 from tests.contracts.parts import Example, named, of, trial
 from tests.training_cases import Trained, same, told, train, weights
@@ -175,7 +191,7 @@ class TestSupport:
         start = np.zeros((int(larger.data.d), int(larger.model.units())))
         start[: one.data.d, : one.model.units()] = ambient.first["filters"]["weights"][...].T
         embedded(weights(found, start), weights(ambient))
-        absent = np.asarray(found.inputs.frame.rows) >= int(one.data.d)
+        absent = np.asarray(found.inputs.context.rows) >= int(one.data.d)
         for each in jax.tree.leaves((found.state.params, found.state.moments)):
             if each.ndim == 2:
                 assert not np.any(each[:, absent]) and not np.any(each[int(one.model.units()) :]) and np.any(each)
@@ -205,3 +221,86 @@ class TestGram:
         same(found, own)
         all_embedded(found.inputs, own.inputs)
         all_embedded((found.state.params, found.state.moments), (own.state.params, own.state.moments))
+
+
+@part
+class PlainSparse(AbstractData):
+    """Sparse noise beside a feature, by an author who knows nothing of padding."""
+
+    n: int = static(6, doc="points")
+    d: int = static(12, doc="dimension")
+    sparsity: int = static(3, doc="nonzero coordinates")
+    noise: Scalar = lane(0.1, doc="standard deviation")
+
+    def features(self, key: Key[Array, ""]) -> Vectors:
+        return axis_direction(0)
+
+    def draw(self, key: Key[Array, ""]) -> tuple[Sparse, Float[Array, ""]]:
+        index_key, value_key, label_key = jax.random.split(key, 3)
+        index = sample_distinct(index_key, self.sparsity, 1, self.d)
+        value = jax.random.normal(value_key, (self.sparsity,))
+        return Sparse(index[None], value[None]), jax.random.uniform(label_key)
+
+    def point(self, draws: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+        y = random_label(draws[1], row, False)
+        return Points(Sparse(draws[0].index, self.noise * draws[0].value), y, y)
+
+    def assemble(self, on_features: Array, on_noise: Array, true_labels: Array) -> Array:
+        return jnp.stack([true_labels[:, None] * on_features[0], on_noise[:, 0]], axis=1)
+
+
+@part
+class PlainGaussian(AbstractGaussian):
+    """Gaussian noise beside a signal, by an author who knows nothing of padding."""
+
+    n: int = static(6, doc="points")
+    d: int = static(12, doc="dimension")
+    noise: Scalar = lane(1.0, doc="standard deviation")
+
+    def features(self, key: Key[Array, ""]) -> Vectors:
+        return axis_direction(0)
+
+    def make(self, uniforms: Array, row: Array, components: Array, fresh: bool) -> NoiseParams:
+        y = random_label(uniforms[0], row, False)
+        return NoiseParams(jnp.full(1, self.noise, components.dtype), components, y, y)
+
+    def assemble(self, on_features: Array, on_noise: Array, true_labels: Array) -> Array:
+        return jnp.stack([true_labels[:, None] * on_features[0], on_noise[:, 0]], axis=1)
+
+
+class TestPlainCounts:
+    """A data model needs no padding calls: without `padded=True` it only loses the sharing of programs."""
+
+    @pytest.fixture(autouse=True)
+    def kinds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(data.KINDS, "plain_sparse", PlainSparse)
+        monkeypatch.setitem(data.KINDS, "plain_gaussian", PlainGaussian)
+
+    @pytest.mark.parametrize(
+        ("kind", "twin", "coordinates"),
+        [
+            ("plain_sparse", "feature_noise", "ambient"),
+            ("plain_sparse", "feature_noise", "span"),
+            ("plain_sparse", "feature_noise", "support"),
+            ("plain_gaussian", "signal_noise", "ambient"),
+            ("plain_gaussian", "signal_noise", "gram"),
+        ],
+    )
+    def test_a_row_is_that_of_the_same_model_with_padding(self, kind: str, twin: str, coordinates: str) -> None:
+        values = {"coordinates": coordinates, "steps": 10**6}
+        plain = trial({"data": kind}, **values)
+        builtin = trial({"data": twin}, balanced=False, feature_noise=0.0, signal=1.0, **values)
+        assert declared(plain) == ("width",)
+        found = train(padded(plain, "width"), UPDATES, 0)
+        same(found, train(padded(builtin, *declared(builtin)), UPDATES, 0))
+
+    def test_trials_share_a_program_across_widths_alone(self) -> None:
+        parts = {
+            "data": {"kind": "plain_gaussian", "n": [6, 8], "d": 12},
+            "model": {"kind": "cnn", "width": [2, 3]},
+            "optimizer": {"kind": "gd", "lr": 0.1},
+        }
+        parsed = grid.parse_grid(yaml.safe_dump({"name": "plain", **parts, "train": {"steps": 50}}))
+        groups = [group for block in parsed.blocks for group in packed_groups(block, parsed.settings)]
+        assert {group.sizes for group in groups} == {("width",)}
+        assert sorted(group.statics["n"] for group in groups) == [6, 8]

@@ -37,7 +37,7 @@ def _draw(data: Any, seed: Any, fresh: bool) -> tuple[Any, ...]:
     else:
         points = base.training_points(data, seed, directions)
     noise, vectors = points.noise.dense(data.d), directions.dense(data.d)
-    return vectors, noise, points.truth, points.label, data.assemble(vectors, noise, points.truth)
+    return vectors, noise, points.true_label, points.label, data.assemble(vectors, noise, points.true_label)
 
 
 def draw(data: Any, seed: int = 3, fresh: bool = False) -> Drawn:

@@ -150,7 +150,7 @@ class TestSupport:
     def test_norms_know_the_rows_that_no_data_touches(self) -> None:
         """At the start most of the norm, and the largest weight, lie there."""
         ambient, support = (train(both(FAR, CNN, "gd", each), 0) for each in ("ambient", "support"))
-        w, rows = weights(ambient), np.asarray(support.inputs.frame.rows)
+        w, rows = weights(ambient), np.asarray(support.inputs.context.rows)
         touched = w[rows[rows < 60]]
         assert len(touched) <= 19
         assert np.abs(touched).max() < told(support)["weight_max"] == np.abs(w).max()

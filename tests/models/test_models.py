@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from sweep.filters import Source, network
-from sweep.filters.ambient import written
+from sweep.filters.ambient import dense_tokens
 from sweep.filters.first_layer import Patches, patch_count
 from sweep.models import CNN, Linear
 from sweep.prng import Purpose, stream
@@ -158,4 +158,4 @@ def test_a_bias_is_drawn_from_the_seed_and_not_from_the_weights_stream() -> None
 
 def test_no_filters_means_the_vectors_themselves() -> None:
     vectors = jnp.asarray(np.random.default_rng(0).normal(size=(4, D)))
-    assert Patches(D)(written(vectors)) is vectors
+    assert Patches(D)(dense_tokens(vectors)) is vectors

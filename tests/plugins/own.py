@@ -1,4 +1,4 @@
-"""A plugin as a user writes one: a data model and a network of one's own, for `--plugin own`."""
+"""A plugin as a user writes one: a data model and a network, for `--plugin own`."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Blobs(AbstractData):
         """A Gaussian vector."""
         return jax.random.normal(key, (1, self.d))
 
-    def point(self, drawn: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
+    def point(self, draws: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """The cloud around the origin that is moved in `assemble`."""
         y = random_label(jnp.zeros(()), row, True)
-        return Points(Dense(drawn), y, y)
+        return Points(Dense(draws), y, y)
 
     def assemble(
         self,
         on_features: Float[Array, "1 units"],
         on_noise: Float[Array, "points 1 units"],
-        truth: Float[Array, " points"],
+        true_labels: Float[Array, " points"],
     ) -> Float[Array, "points 1 units"]:
         """The point itself."""
-        return on_noise + 0.5 * self.separation * truth[:, None, None] * on_features[0]
+        return on_noise + 0.5 * self.separation * true_labels[:, None, None] * on_features[0]
 
 
 @part

@@ -100,7 +100,7 @@ class TestTrainings:
 def _products(one: Trial, seeds: Any) -> Any:
     def lane(seed: Any) -> Any:
         scene = filters.training_inputs(one.replace(seed=seed).source, "gram")
-        return scene.tokens.gram, scene.tokens.first, scene.frame.first_gram
+        return scene.tokens.gram, scene.tokens.first, scene.context.first_gram
 
     return jax.vmap(lane)(seeds)
 
@@ -192,7 +192,7 @@ def test_labels_are_those_of_the_seed(data: str, more: dict[str, Any]) -> None:
         scenes: tuple[TrainingInputs, ...] = tuple(
             filters.training_inputs(one.source, each) for each in ("gram", "ambient")
         )
-        return [(scene.truth, scene.label) for scene in scenes]
+        return [(scene.true_label, scene.label) for scene in scenes]
 
     gram, ambient = labels(one)
     np.testing.assert_array_equal(gram, ambient)

@@ -56,7 +56,7 @@ def written(one: Trial, fresh: int = 0) -> Written:
             points = base.test_points(one.data, base.test_draws(one.data, one.seed, rows), v, rows)
         else:
             points = base.training_points(one.data, one.seed, v)
-        return points.noise.dense(one.data.d)[:, 0], points.truth, points.label
+        return points.noise.dense(one.data.d)[:, 0], points.true_label, points.label
 
     noise, truth, label = map(np.asarray, draw())
     signal = truth[:, None] * np.eye(one.data.d)[0] * getattr(one.data, "signal", 1.0)
