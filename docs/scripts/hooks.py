@@ -1,4 +1,4 @@
-"""What MkDocs generates at every build: field reference, API pages, the import graph, the notebook's page."""
+"""What MkDocs generates at every build: field reference, API, import graph, notebook."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ NOTEBOOK = ROOT / "docs" / "notebook" / "phase_diagram.ipynb"
 SWEEP_API = {
     "Running a grid": {"sweep.run": ["sweep"]},
     "Reading a grid": {"sweep.grid": ["load_grid", "parse_grid", "Grid", "Block"]},
-    "Declaring a part": {"sweep.spec": ["part", "static", "lane", "nested", "Field", "Alternative", "Check"]},
+    "Declaring a part": {
+        "sweep.spec": ["part", "static", "lane", "nested", "Field", "Alternative", "Check"]
+    },
     "Base classes of parts": {
         "sweep.data.base": ["AbstractData", "AbstractGaussian"],
         "sweep.models.base": ["AbstractModel", "AbstractFiltered"],
@@ -31,7 +33,9 @@ SWEEP_API = {
         "sweep.optimizers.base": ["AbstractOptimizer"],
         "sweep.optimizers.schedules": ["AbstractSchedule"],
     },
-    "Errors": {"sweep.errors": ["SweepError", "GridError", "StoreError", "StoreConflict", "Interrupted"]},
+    "Errors": {
+        "sweep.errors": ["SweepError", "GridError", "StoreError", "StoreConflict", "Interrupted"]
+    },
 }
 
 
@@ -75,7 +79,9 @@ def _kind_section(family: str, kind: str) -> str:
 def escape_html(markdown: str) -> str:
     """`<` as an entity outside of code spans, so that `<w, x>` is no tag."""
     pieces = re.split(r"(`[^`\n]*`)", markdown)
-    return "".join(piece if piece.startswith("`") else piece.replace("<", "&lt;") for piece in pieces)
+    return "".join(
+        piece if piece.startswith("`") else piece.replace("<", "&lt;") for piece in pieces
+    )
 
 
 def analysis_api() -> str:
@@ -99,10 +105,15 @@ def _directives(module: str, names: Iterable[str]) -> str:
 
 
 def _home(module: str, name: str) -> str:
-    """The module that defines a name which `module` exports; mkdocstrings does not follow lazy exports."""
+    """The module that defines what `module` exports, since mkdocstrings follows no lazy exports."""
     exported = getattr(importlib.import_module(module), name)
     home = getattr(exported, "__module__", None)
-    if isinstance(home, str) and home in sys.modules and hasattr(sys.modules[home], "__file__") and callable(exported):
+    if (
+        isinstance(home, str)
+        and home in sys.modules
+        and hasattr(sys.modules[home], "__file__")
+        and callable(exported)
+    ):
         return home
     package = module.split(".")[0]
     candidates = [
@@ -115,7 +126,9 @@ def _home(module: str, name: str) -> str:
 
 def _assigns(module: Any, name: str) -> bool:
     path = getattr(module, "__file__", None)
-    return bool(path) and bool(re.search(rf"^{name}\b.*=", Path(path).read_text(encoding="utf-8"), re.M))
+    return bool(path) and bool(
+        re.search(rf"^{name}\b.*=", Path(path).read_text(encoding="utf-8"), re.M)
+    )
 
 
 GENERATORS = {

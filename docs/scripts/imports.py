@@ -1,6 +1,7 @@
 """The import graph of the folders, and a drawing of it.
 
-`python docs/scripts/imports.py FILE.svg` writes the drawing. The documentation draws it anew at every build.
+`python docs/scripts/imports.py FILE.svg` writes the drawing.
+The documentation draws it anew at every build.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Graph = dict[str, set[str]]
 
 
 def import_graph(root: Path = ROOT) -> Graph:
-    """Which folder or top-level module imports which others: `{"sweep.grid": {"sweep.trial", ...}}`."""
+    """The imports of each folder or top-level module: `{"sweep.grid": {"sweep.trial"}}`."""
     graph: Graph = defaultdict(set)
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
@@ -47,7 +48,9 @@ def _imports(path: Path) -> Iterator[tuple[str, ...]]:
         elif isinstance(statement, ast.ImportFrom) and _is_ours(statement.module or ""):
             module = _parts(statement.module or "")
             is_package = len(module) == 1
-            yield from ((*module, alias.name) if is_package else module for alias in statement.names)
+            yield from (
+                (*module, alias.name) if is_package else module for alias in statement.names
+            )
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -59,13 +62,16 @@ def _is_ours(name: str) -> bool:
 
 
 def only_modules(graph: Graph, root: Path = ROOT) -> Graph:
-    """The graph without names that are no modules: `from analysis import load` imports `analysis`."""
+    """The graph without names that are no modules: `analysis.load` becomes `analysis`."""
 
     def module(name: str) -> str:
         path = root.joinpath(*name.split("."))
         return name if path.is_dir() or path.with_suffix(".py").exists() else name.split(".")[0]
 
-    return {node: {module(target) for target in targets} - {node, "sweep"} for node, targets in graph.items()}
+    return {
+        node: {module(target) for target in targets} - {node, "sweep"}
+        for node, targets in graph.items()
+    }
 
 
 def layers(graph: Graph) -> list[list[str]]:
@@ -87,7 +93,11 @@ def reduce_graph(graph: Graph) -> Graph:
         targets = graph.get(node, set())
         reach[node] = targets.union(*(reach[target] for target in targets))
     return {
-        node: {target for target in targets if not any(target in reach[via] for via in targets - {target})}
+        node: {
+            target
+            for target in targets
+            if not any(target in reach[via] for via in targets - {target})
+        }
         for node, targets in graph.items()
     }
 
@@ -105,11 +115,14 @@ def draw_graph(graph: Graph) -> str:
     ]
     boxes = [_box(node, corner) for node, corner in sorted(corners.items())]
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+        f' width="{width}" height="{height}"'
         ' font-family="sans-serif" font-size="13" role="img">'
     )
     background = f'<rect width="{width}" height="{height}" fill="white"/>'
-    return "\n".join([head, "<title>Imports between folders</title>", background, *lines, *boxes, "</svg>\n"])
+    return "\n".join(
+        [head, "<title>Imports between folders</title>", background, *lines, *boxes, "</svg>\n"]
+    )
 
 
 def _corners(levels: list[list[str]], width: int) -> Mapping[str, tuple[float, float]]:
@@ -134,7 +147,9 @@ def _line(start: tuple[float, float], end: tuple[float, float]) -> str:
 
 def _box(node: str, corner: tuple[float, float]) -> str:
     color = COLORS[node.split(".")[0]]
-    rect = f'<rect width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="5" fill="{color}" stroke="#495057"/>'
+    rect = (
+        f'<rect width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="5" fill="{color}" stroke="#495057"/>'
+    )
     text = f'<text x="{BOX_WIDTH / 2:g}" y="20" text-anchor="middle">{escape(node)}</text>'
     return f'<g transform="translate({corner[0]:g} {corner[1]:g})">{rect}{text}</g>'
 

@@ -1,6 +1,7 @@
 """Write and execute the notebook of the documentation: `python docs/scripts/notebook.py`.
 
-Its cells stand here, where they can be reviewed; the executed notebook is committed, so that it can be read without running it.
+The cells are defined here, where they can be reviewed. The executed notebook is committed, so
+that it can be read without running it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ CELLS = [
         MARKDOWN,
         """# From a grid to a phase diagram
 
-A small version of the quickstart: Adam and gradient descent on data with a feature and sparse noise. Where the signal is weak,
-Adam fits the noise and generalizes worse than gradient descent from the same initial weights. It runs in well under a minute.""",
+A small version of the quickstart: Adam and gradient descent on data with a feature and sparse
+noise. Where the signal is weak, Adam fits the noise and generalizes worse than gradient descent
+from the same initial weights.""",
     ),
     (
         CODE,
@@ -35,11 +37,17 @@ from sweep.run import sweep
 GRID = """
 name: notebook
 seed: {range: [0, 4]}
-data: {kind: feature_noise, n: 20, d: 100, sparsity: 10, snr: {log: [0.5, 8, 4]}, feature_noise: [0.1, 0.2, 0.4]}
-model: {kind: cnn, width: 5, power: 3, init_scale: 0.02}
+data:
+  kind: feature_noise
+  n: 20
+  d: 100
+  sparsity: 10
+  snr: {log: [0.5, 4, 4]}
+  feature_noise: [0.1, 0.2, 0.4]
+model: {kind: cnn, width: 10, power: 3, init_scale: 0.02}
 objective: {kind: logistic, l2: 1e-5}
 optimizer:
-  - {kind: gd, lr: 0.2}
+  - {kind: gd, lr: 0.5}
   - {kind: adam, lr: 1e-3}
 train: {steps: 1000}
 test_points: 200
@@ -48,16 +56,22 @@ record: {points: 8}
 Path("notebook.yaml").write_text(GRID)
 folder = sweep("notebook.yaml", workers=1, quiet=True)''',
     ),
-    (MARKDOWN, "Every trial is a row. Data and initial weights depend on the seed alone; `problem` pairs the optimizers."),
+    (
+        MARKDOWN,
+        "Every trial is a row. Data and initial weights depend on the seed alone; "
+        "`problem` pairs the optimizers.",
+    ),
     (
         CODE,
         """runs = analysis.load(folder)
-runs[["problem", "optimizer", "snr", "feature_noise", "seed", "status", "train_error", "test_error"]].head(8)""",
+columns = ["problem", "optimizer", "snr", "feature_noise", "seed", "train_error", "test_error"]
+runs[columns].head(8)""",
     ),
     (
         MARKDOWN,
-        """`picture` shows a plane of the table as text, in a notebook or a terminal: the paired difference of the test errors of Adam
-and gradient descent. `sweep watch` shows the same while a sweep runs.""",
+        """`picture` shows a plane of the table as text, in a notebook or a terminal: the paired
+difference of the test errors of Adam and gradient descent. `sweep watch` shows the same while a
+sweep runs.""",
     ),
     (
         CODE,
@@ -67,7 +81,7 @@ Console(width=100).print(analysis.picture(runs, "snr", "feature_noise", "differe
     ),
     (
         MARKDOWN,
-        "As a figure, with a paired 95 % interval in each cell. Cells in which the interval excludes 0 are marked.",
+        "As a figure. Cells in which the paired 95 % interval excludes 0 are marked.",
     ),
     (
         CODE,
@@ -75,7 +89,10 @@ Console(width=100).print(analysis.picture(runs, "snr", "feature_noise", "differe
 cells = analysis.Cells("snr", "feature_noise", "difference")(paired)
 analysis.phase_diagram(cells)""",
     ),
-    (MARKDOWN, "Where the test error of each optimizer crosses 1/4, with intervals over the seeds:"),
+    (
+        MARKDOWN,
+        "Where the test error of each optimizer crosses 1/4, with intervals over the seeds:",
+    ),
     (
         CODE,
         """analysis.Boundary("snr", "feature_noise", level=0.25, facet="optimizer")(runs)""",
@@ -86,7 +103,9 @@ analysis.phase_diagram(cells)""",
 def unexecuted_notebook() -> nbformat.NotebookNode:
     """The notebook without outputs."""
     makers = {MARKDOWN: nbformat.v4.new_markdown_cell, CODE: nbformat.v4.new_code_cell}
-    cells = [makers[kind](source, id=f"cell-{number}") for number, (kind, source) in enumerate(CELLS)]
+    cells = [
+        makers[kind](source, id=f"cell-{number}") for number, (kind, source) in enumerate(CELLS)
+    ]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
@@ -94,7 +113,9 @@ def unexecuted_notebook() -> nbformat.NotebookNode:
 def execute_notebook(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
     """Run all cells in a folder. Raises nbclient's CellExecutionError where one fails."""
     resources = {"metadata": {"path": str(folder)}}
-    return NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
+    return NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources=resources
+    ).execute()
 
 
 def strip_environment(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -30,7 +30,10 @@ class CodeBlock:
 def code_blocks(path: Path, root: Path = ROOT) -> list[CodeBlock]:
     """The blocks of a document, in order."""
     content = path.read_text(encoding="utf-8")
-    return [_block(path.relative_to(root).as_posix(), content, match) for match in FENCE.finditer(content)]
+    return [
+        _block(path.relative_to(root).as_posix(), content, match)
+        for match in FENCE.finditer(content)
+    ]
 
 
 def _block(document: str, content: str, match: re.Match[str]) -> CodeBlock:

@@ -1,14 +1,14 @@
-"""Checks that the shell commands of the documentation exist, with their options, configs and modules."""
+"""Checks that shell commands exist, with their options, configs and modules."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
-import tomllib
 import typer
 
 from analysis.__main__ import app as analysis_app
@@ -21,7 +21,7 @@ COMMAND_LINE_TOOLS = {"mkdocs": {"build", "serve"}, "pre-commit": {"install"}}
 
 
 def shell_commands(text: str) -> list[list[str]]:
-    """The commands of a block as lists of words, without comments, assignments of variables and `&&`."""
+    """The commands of a block as lists of words, without comments, assignments and `&&`."""
     commands: list[list[str]] = []
     for line in text.splitlines():
         words = shlex.split(line, comments=True)
@@ -46,7 +46,11 @@ def command_error(words: list[str]) -> str:
     if program == "pip":
         return _pip_error(arguments)
     if program in COMMAND_LINE_TOOLS:
-        return "" if arguments[0] in COMMAND_LINE_TOOLS[program] else f"{program} has no {arguments[0]}"
+        return (
+            ""
+            if arguments[0] in COMMAND_LINE_TOOLS[program]
+            else f"{program} has no {arguments[0]}"
+        )
     if program == ".":
         return "" if arguments == [".venv/bin/activate"] else f"unknown script {arguments}"
     if program == "pytest":
@@ -82,16 +86,27 @@ def _options_error(command: Any, arguments: list[str]) -> str:
     if unknown:
         return f"{command.name} has no {', '.join(unknown)}"
     folders = [word for word in arguments if re.fullmatch(r"results/[\w-]+", word)]
-    names = {path.stem for path in (ROOT / "configs").glob("*.yaml")} | {"margins", "quickstart-refined"}
+    names = {path.stem for path in (ROOT / "configs").glob("*.yaml")} | {
+        "margins",
+        "quickstart-refined",
+    }
     missing = [word for word in folders if Path(word).name not in names]
-    missing += [word for word in arguments if word.startswith("configs/") and not (ROOT / word).is_file()]
+    missing += [
+        word for word in arguments if word.startswith("configs/") and not (ROOT / word).is_file()
+    ]
     return f"there is no config of {', '.join(missing)}" if missing else ""
 
 
 def _pip_error(arguments: list[str]) -> str:
-    """An extra has to be declared; `docs` is until the project declares it a package list of its own."""
+    """Extras are declared in pyproject.toml, and the file of constraints exists."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = re.findall(r"\.\[(\w+)\]", " ".join(arguments))
     unknown = [extra for extra in extras if extra not in project["optional-dependencies"]]
     constraints = "-c" not in arguments or (ROOT / arguments[arguments.index("-c") + 1]).is_file()
-    return f"there is no extra {unknown}" if unknown else "" if constraints else "the constraints are missing"
+    return (
+        f"there is no extra {unknown}"
+        if unknown
+        else ""
+        if constraints
+        else "the constraints are missing"
+    )

@@ -1,4 +1,6 @@
-"""Every fenced block of the documentation runs, parses, or is compared; a block of an unknown language fails."""
+"""Every fenced block of the documentation runs, parses or is compared.
+
+A block of a language without a check fails."""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ WITH_BLOCKS = [path for path in DOCUMENTS if code_blocks(path)]
 
 
 class Session:
-    """The blocks of one document, executed in order: Python names, registered kinds and files stay."""
+    """The blocks of one document in order: names, registered kinds and files stay."""
 
     def __init__(self) -> None:
         self.names: Names = {}
@@ -45,21 +47,25 @@ class Session:
         checks[block.language](block)
 
     def run_python(self, block: CodeBlock) -> None:
-        """Execute it, with line numbers of the document in a traceback and without the future imports of this file."""
+        """Execute it, with the line numbers of the document and no future imports of this file."""
         code = "\n" * block.line + block.text
         exec(compile(code, block.document, "exec", dont_inherit=True), self.names)
 
     def parse_yaml(self, block: CodeBlock) -> None:
         """Parse a grid; keys that an excerpt leaves out are those of the quickstart.
 
-        Only a block with the title `grid.yaml` may be wrong; the text that follows shows its errors.
+        Only a block titled `grid.yaml` may be wrong; the text that follows shows its errors.
         """
         text = block.text
         if "name" not in yaml.safe_load(text):
-            quickstart = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text(encoding="utf-8"))
+            quickstart = yaml.safe_load(
+                (ROOT / "configs" / "quickstart.yaml").read_text(encoding="utf-8")
+            )
             text = yaml.safe_dump({**quickstart, **yaml.safe_load(text)})
         try:
-            assert parse_grid(text, block.title or str(block)).size > 0, f"{block}: a grid without trials"
+            assert parse_grid(text, block.title or str(block)).size > 0, (
+                f"{block}: a grid without trials"
+            )
         except GridError as error:
             if block.title != "grid.yaml":
                 raise
@@ -68,7 +74,9 @@ class Session:
     def compare_text(self, block: CodeBlock) -> None:
         """Each line has to be in the output of what the title names."""
         command, _, kind = block.title.rpartition(" ")
-        assert command == "sweep kinds" or block.title == "grid.yaml", f"{block}: what prints this? Name it in title="
+        assert command == "sweep kinds" or block.title == "grid.yaml", (
+            f"{block}: no title= says what prints it"
+        )
         output = self.errors if block.title == "grid.yaml" else describe_kind(kind)
         missing = [line for line in block.text.splitlines() if line not in output]
         assert not missing, f"{block}: {missing} is not in\n{output}"
@@ -84,7 +92,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with a planted store at `results/quickstart`."""
     folder = tmp_path_factory.mktemp("documents")
     rows = Helpers.plane(Helpers.planted)
-    Helpers.write_store(folder / "results" / "quickstart", rows, Helpers.bend(rows), trials=len(rows))
+    Helpers.write_store(
+        folder / "results" / "quickstart", rows, Helpers.bend(rows), trials=len(rows)
+    )
     return folder
 
 
@@ -107,7 +117,9 @@ def run_document(session: Session, path: Path) -> Names:
     return session.names
 
 
-@pytest.mark.parametrize("path", WITH_BLOCKS, ids=[path.relative_to(ROOT).as_posix() for path in WITH_BLOCKS])
+@pytest.mark.parametrize(
+    "path", WITH_BLOCKS, ids=[path.relative_to(ROOT).as_posix() for path in WITH_BLOCKS]
+)
 def test_blocks_of_a_document(path: Path, session: Session):
     run_document(session, path)
 
@@ -140,7 +152,9 @@ def test_a_wrong_block_fails(language: str, title: str, text: str, session: Sess
 def test_pandas_duckdb_polars_and_xarray_find_the_same_gap(session: Session):
     names = run_document(session, ROOT / "docs" / "running.md")
     loaded = analysis.load("results/quickstart")
-    cells = analysis.Cells("snr", "feature_noise", "difference")(analysis.PairedGap("adam", "gd")(loaded))
+    cells = analysis.Cells("snr", "feature_noise", "difference")(
+        analysis.PairedGap("adam", "gd")(loaded)
+    )
     expected = cells.set_index(["snr", "feature_noise"])["mean"]
     by_pandas = names["gap"].groupby(["snr", "feature_noise"]).mean()
     by_duckdb = names["by_duckdb"].set_index(["snr", "feature_noise"])["gap"]
