@@ -18,10 +18,12 @@ from sweep import trial
 from sweep.commands.kinds import describe_kind
 from sweep.errors import GridError
 from sweep.grid import parse_grid
+from sweep.run import sweep
 from tests import ROOT
 from tests.analysis.conftest import Helpers
 from tests.docs.blocks import DOCUMENTS, CodeBlock, code_blocks
 from tests.docs.shell_lines import command_error, shell_commands
+from tests.shell import jax_as_it_was, write_grid
 
 Names = dict[str, Any]
 
@@ -122,6 +124,18 @@ def run_document(session: Session, path: Path) -> Names:
 )
 def test_blocks_of_a_document(path: Path, session: Session):
     run_document(session, path)
+
+
+def test_the_kinds_of_the_plugin_page_train(session: Session, tmp_path: Path):
+    page = ROOT / "docs" / "plugins.md"
+    run_document(session, page)
+    (grid,) = [block for block in code_blocks(page) if block.title == "mine.yaml"]
+    path = write_grid(tmp_path, grid.text, grid.title)
+    with jax_as_it_was():
+        runs = analysis.load(sweep(path, tmp_path / "store", workers=1, quiet=True))
+    easy = runs[runs["separation"] == 4.0]
+    assert set(runs["optimizer"]) == {"normalized_gd", "adam"}
+    assert (easy.loc[easy["optimizer"] == "normalized_gd", "test_error"] < 0.25).all()
 
 
 def test_a_block_of_an_unknown_language_fails(session: Session):
