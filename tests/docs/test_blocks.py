@@ -126,6 +126,7 @@ def test_blocks_of_a_document(path: Path, session: Session):
     run_document(session, path)
 
 
+@pytest.mark.slow
 def test_the_kinds_of_the_plugin_page_train(session: Session, tmp_path: Path):
     page = ROOT / "docs" / "plugins.md"
     run_document(session, page)
