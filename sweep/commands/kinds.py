@@ -1,6 +1,7 @@
 """The field reference of every kind, written from the declarations of the parts.
 
-`sweep kinds` prints it and the documentation shows it, so that neither can differ from what a grid accepts.
+`sweep kinds` prints it and the documentation shows it, so that neither can differ from what a
+grid accepts.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def list_kinds() -> str:
     for family, registry in trial.FAMILIES.items():
         lines = [f"- `{kind}`: {_summary(cls)}" for kind, cls in registry.items()]
         if family == "optimizer":
-            lines.append("- `optax.NAME`: any optimizer of optax that takes a learning rate, such as `optax.nadam`")
+            lines.append(
+                "- `optax.NAME`: an optimizer of optax with a learning rate, such as `optax.nadam`"
+            )
         sections.append("\n".join([f"## {family}", "", *lines]))
     return "\n\n".join(sections)
 
@@ -38,11 +41,13 @@ def describe_kind(name: str) -> str:
     families = [family for family in trial.FAMILIES if trial.find_kind(family, name) is not None]
     if not families:
         raise SweepError(f"There is no kind {name!r}. {_suggestion(name)}")
-    return "\n\n".join(f"## {family} {name}\n\n{field_reference(family, name)}" for family in families)
+    return "\n\n".join(
+        f"## {family} {name}\n\n{field_reference(family, name)}" for family in families
+    )
 
 
 def field_reference(family: str, kind: str) -> str:
-    """What a kind is and what a grid may give for it, as Markdown: definition, fields, other units, checks.
+    """Definition, fields, other units and checks of a kind, as Markdown.
 
     Raises SweepError where the family has no such kind.
     """
@@ -51,7 +56,8 @@ def field_reference(family: str, kind: str) -> str:
         raise SweepError(f"There is no {family} {kind!r}. {_suggestion(kind)}")
     sections = [
         inspect.getdoc(cls) or "",
-        "\n".join(_describe_field(field) for field in spec.fields(cls).values()) or "It has no fields.",
+        "\n".join(_describe_field(field) for field in spec.fields(cls).values())
+        or "It has no fields.",
         "\n".join(_describe_alternative(alternative) for alternative in spec.alternatives(cls)),
         "\n".join(_describe_check(check) for check in spec.checks(cls)),
     ]
@@ -64,7 +70,9 @@ def optax_kinds() -> list[str]:
     Each candidate is traced once, abstractly.
     """
     modules = {PREFIX: optax, f"{PREFIX}contrib.": optax.contrib}
-    candidates = [prefix + name for prefix, module in modules.items() for name in sorted(vars(module))]
+    candidates = [
+        prefix + name for prefix, module in modules.items() for name in sorted(vars(module))
+    ]
     return [kind for kind in candidates if trial.find_kind("optimizer", kind) is not None]
 
 
@@ -87,7 +95,12 @@ def _properties(field: spec.Field) -> Iterator[str]:
     else:
         yield TYPE_NAMES[field.type]
     yield _default(field)
-    bounds = {"above": field.above, "at least": field.at_least, "below": field.below, "at most": field.at_most}
+    bounds = {
+        "above": field.above,
+        "at least": field.at_least,
+        "below": field.below,
+        "at most": field.at_most,
+    }
     yield from (f"{relation} {bound:g}" for relation, bound in bounds.items() if bound is not None)
     if field.role == "static":
         yield "static"
@@ -113,8 +126,9 @@ def _kind_of(field: spec.Field) -> str:
 
 
 def _describe_alternative(alternative: spec.Alternative) -> str:
+    names = f"`{alternative.name}` instead of `{alternative.field}`"
     formula = f"`{alternative.field} = {alternative.to_field}`"
-    return f"- `{alternative.name}` instead of `{alternative.field}`: {alternative.doc}; sets {formula}"
+    return f"- {names}: {alternative.doc}; sets {formula}"
 
 
 def _describe_check(check: spec.Check) -> str:

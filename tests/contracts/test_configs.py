@@ -20,7 +20,8 @@ from sweep import grid
 from sweep.cli import load_command
 from sweep.run import app as run_app
 from sweep.run import sweep
-from tests.shell import ROOT, jax_as_it_was, write_grid
+from tests import ROOT
+from tests.shell import jax_as_it_was, write_grid
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 CORE = {"data": "feature_noise", "n": 200, "d": 1000, "sparsity": 100, "noise": 0.1, "feature_noise": 0.2}

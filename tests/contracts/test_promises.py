@@ -1,4 +1,4 @@
-"""Every promise has a test that shows it and a mutant that its test catches; see the table in the README."""
+"""Every promise has a test that shows it and a mutant that its test catches; see docs/promises.md."""
 
 from __future__ import annotations
 

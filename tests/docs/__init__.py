@@ -1,0 +1,1 @@
+"""Tests of the documentation: its blocks run, its reference is complete, its notebook executes."""
