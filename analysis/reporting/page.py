@@ -54,7 +54,7 @@ def report(
     sections = list(report_sections(folder, view, confidence, level))
     page = folder / "report" / "index.html"
     headlines = [sentence for part in sections if part.headline for sentence in part.sentences]
-    options = {"--x": x, "--y": y, "--where": condition}
+    options: dict[str, Any] = {"--x": x, "--y": y, "--where": condition}
     # as typed by the user: defaults are left out of the command
     options["--confidence"] = None if confidence == DEFAULT_CONFIDENCE else confidence
     options["--level"] = None if level == DEFAULT_LEVEL else level

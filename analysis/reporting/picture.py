@@ -65,7 +65,14 @@ class Picture:
 
 def _recording_console() -> Console:
     """A console of fixed width that keeps what it prints, whatever the real terminal is."""
-    return Console(record=True, file=io.StringIO(), width=NOTEBOOK_WIDTH, color_system="truecolor")
+    # In a notebook rich would display what this console prints, beside the result of the cell.
+    return Console(
+        record=True,
+        file=io.StringIO(),
+        width=NOTEBOOK_WIDTH,
+        color_system="truecolor",
+        force_jupyter=False,
+    )
 
 
 def picture(

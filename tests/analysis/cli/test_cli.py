@@ -146,7 +146,8 @@ def test_figures_compute_no_statistics():
 def test_a_whole_report_needs_no_jax(store: Path, tmp_path: Path):
     code = (
         "import sys, analysis\nruns = analysis.load(sys.argv[1])\n"
-        "cells = analysis.Cells('snr', 'feature_noise', 'difference')(analysis.PairedGap('adam', 'gd')(runs))\nanalysis.phase_diagram(cells)\n"
+        "cells = analysis.Cells('snr', 'feature_noise', 'difference')"
+        "(analysis.PairedGap('adam', 'gd')(runs))\nanalysis.phase_diagram(cells)\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('jax', 'jaxlib')])"
     )
     done = subprocess.run(

@@ -70,8 +70,10 @@ def test_a_notebook_shows_the_coloured_picture(make: Any):
     assert html.startswith("<pre") and html.rstrip().endswith("</pre>") and "<style" not in html
 
 
-def test_jupyter_formats_a_picture_as_html(make: Any):
-    """IPython calls `_repr_html_` of a result and shows its repr where there is no HTML."""
+def test_jupyter_formats_a_picture_as_html(make: Any, monkeypatch: pytest.MonkeyPatch):
+    """IPython calls `_repr_html_` and `repr`; rich itself must display nothing then."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda *_: pytest.fail("rich displayed something"))
     shown = picture(make.runs(make.plane(make.planted)), value="difference")
     assert "background-color" in shown._repr_html_()
     assert repr(shown).count("+0.50") == 4 and "\x1b" not in repr(shown)
