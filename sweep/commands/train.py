@@ -28,7 +28,9 @@ from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, owner
 from sweep.store.writer import Writer
 from sweep.workers import launcher
-from sweep.workers.progress import PipeProgress, Progress, SilentProgress, relay_line, terminal_progress
+from sweep.workers.progress import Progress, SilentProgress
+from sweep.workers.progress_display import terminal_progress
+from sweep.workers.progress_pipe import PipeProgress, relay_line
 from sweep.workers.signals import StopSignals
 from sweep.workers.worker import Worker
 
