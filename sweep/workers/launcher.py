@@ -199,9 +199,7 @@ class LocalWorkers:
         return f"{self._sentence(worker)} Workers still running: {running}."
 
 
-def _with_lock(
-    lock: threading.Lock, callback: Callable[[str], None]
-) -> Callable[[str], None]:
+def _with_lock(lock: threading.Lock, callback: Callable[[str], None]) -> Callable[[str], None]:
     """The callback, called by one thread at a time."""
 
     def locked(text: str) -> None:

@@ -134,7 +134,9 @@ class Worker:
     def _shrink(self, bucket: Bucket, queue: TrialQueue) -> tuple[Bucket, list[FinishedTrials]]:
         """The bucket with fewer lanes; if it has only one, the row of a trial that does not fit."""
         smaller = bucket.smaller()
-        problem = f"The device does not have enough memory for {bucket.lanes} lanes of {bucket.title}"
+        problem = (
+            f"The device does not have enough memory for {bucket.lanes} lanes of {bucket.title}"
+        )
         if smaller:
             size = f"{smaller.lanes} lanes in blocks of {smaller.block}"
             self.progress.say(f"{problem}; continuing with {size}.")

@@ -290,7 +290,7 @@ def test_every_gpu_has_a_worker_and_none_has_two(
 
         def run(self, *given: object) -> None: ...
 
-    monkeypatch.setattr(train, "_platform", lambda: "gpu")
+    monkeypatch.setattr(train, "active_platform", lambda: "gpu")
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)
     monkeypatch.setattr(train.launcher, "LocalWorkers", Recorded)
     with jax_as_it_was():
