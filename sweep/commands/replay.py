@@ -113,7 +113,8 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
             return
     if not replayed:
         raise StoreError(
-            f"{folder} holds no rows that can be trained again. Let the sweep run until it has some."
+            f"{folder} holds no rows that can be trained again. "
+            "Let the sweep run until it has some."
         )
 
 

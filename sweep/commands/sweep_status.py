@@ -20,7 +20,7 @@ _COLUMN_TITLES = {Status.NONFINITE: "diverged"}
 
 @dataclass(frozen=True)
 class TrialCounts:
-    """Trials of one bucket: how many there are, how many are done, and of these how many by status."""
+    """Number of trials of one bucket, of those that are done, and of these by status."""
 
     bucket: str
     title: str
