@@ -103,10 +103,11 @@ def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[Any]:
     """Rows trained again, in this process, set up as the sweep was."""
     # Checking files needs no jax, whose import takes longer than most checks.
     from sweep.commands import replay as replays
-    from sweep.commands import train
+    from sweep.commands.backend import configure
+    from sweep.commands.plugins import load_plugins
 
-    train.load_plugins(plugin or ())
-    train.configure(store.Store(folder).read_manifest()["dtype"])
+    load_plugins(plugin or ())
+    configure(store.Store(folder).read_manifest()["dtype"])
     return list(replays.replay(folder, count))
 
 

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from sweep.commands import status_report, train
+from sweep.commands import status_report
 from sweep.commands.kinds import describe_kind, list_kinds
 from sweep.commands.maintenance import Folder, Json, Plugin, json_errors, print_report
+from sweep.commands.plugins import load_plugins
 from sweep.grid import json_schema
 
 
@@ -24,14 +25,14 @@ def status(
 ) -> None:
     """Say how many trials are done in DIR and how they ended, and who is at work there. Writes nothing."""
     with json_errors(as_json):
-        train.load_plugins(plugin or ())
+        load_plugins(plugin or ())
         report = status_report.sweep_status(folder, grid)
         print_report([str(report)], report.json(), as_json)
 
 
 def schema(plugin: Plugin = None) -> None:
     """Print the JSON Schema of grid files, for the completion and checks of an editor."""
-    train.load_plugins(plugin or ())
+    load_plugins(plugin or ())
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
@@ -43,5 +44,5 @@ def kinds(
     plugin: Plugin = None,
 ) -> None:
     """List the kinds of all parts, or describe the fields of one."""
-    train.load_plugins(plugin or ())
+    load_plugins(plugin or ())
     typer.echo(describe_kind(kind) if kind else list_kinds())

@@ -1,4 +1,4 @@
-"""A determinism certificate: rows of a store trained once more in other company, and how far they come out apart."""
+"""A determinism certificate: rows of a store are trained again in other company and compared."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from sweep import grid as grids
-from sweep.engine.driver import Driver
+from sweep.engine.driver import Driver, TrialList
 from sweep.engine.programs import take_trials
 from sweep.engine.recorder import RecordSchedule
-from sweep.engine.trial_source import TrialList
 from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.observables import observable_columns
@@ -25,16 +24,22 @@ from sweep.status import Status
 from sweep.store import Store, list_parts, read_part, read_rows
 
 OUTCOME = ("status", "steps", "fit_step")
-APART = ("alone", "beside", "block")
+"""Columns that must be equal; other differences are infinite distances."""
 
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """One row trained again. Distances are in units of the last place of float32 (float64 where the store has it).
+    """One row trained again, with distances to the stored row.
 
-    `alone` is the largest distance with no other trial in the program, `beside` that in another lane beside other
-    trials, with more lanes; both must be 0. `block` is that under a vmap of another width, where last digits differ.
-    A distance is infinite where a status, a number of steps or a null differs.
+    Distances are in units in the last place of float32 (float64 if the store has it), and infinite
+    where a status, a number of steps or a null differs.
+
+    Attributes:
+        trial: id of the trial.
+        bucket: title of its bucket.
+        alone: largest distance with no other trial in the program; must be 0.
+        beside: largest distance in another lane beside other trials, with more lanes; must be 0.
+        block: largest distance under a vmap of another width, where last digits may differ.
     """
 
     trial: int
@@ -45,22 +50,24 @@ class ReplayResult:
 
     @property
     def equal(self) -> bool:
-        """Did it come out to the bit where it has to?"""
+        """True if all distances that must be 0 are."""
         return self.alone == self.beside == 0
 
     def __str__(self) -> str:
-        apart = f"alone {_units(self.alone)}, beside others {_units(self.beside)}"
-        return f"Trial {self.trial} of {self.bucket}: {apart}; in blocks of another size {_units(self.block)}."
+        distances = f"alone {_units(self.alone)}, beside others {_units(self.beside)}"
+        block = f"in blocks of another size {_units(self.block)}"
+        return f"Trial {self.trial} of {self.bucket}: {distances}; {block}."
 
     def json(self) -> dict[str, int | str | float | None]:
-        """The same for machines, null for an infinite distance."""
-        told = {name: each if np.isfinite(each) else None for name, each in vars(self).items() if name in APART}
-        return {"trial": self.trial, "bucket": self.bucket, **told, "equal": self.equal}
+        """The result as plain values, null for an infinite distance."""
+        distances = {"alone": self.alone, "beside": self.beside, "block": self.block}
+        finite = {name: value if np.isfinite(value) else None for name, value in distances.items()}
+        return {"trial": self.trial, "bucket": self.bucket, **finite, "equal": self.equal}
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A bucket of one of the grids of a store, with the ids of its trials."""
+    """A bucket of a grid of the store, with the ids of its trials."""
 
     grid: Grid
     bucket: Bucket
@@ -68,30 +75,48 @@ class Candidate:
 
 
 def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
-    """Train `count` random rows of a store again, one after the other, in the programs that they were trained in.
+    """Train random rows of a store again, one by one, in the programs that trained them.
 
-    A joined part may name several programs that have a trial, of grids that were packed otherwise: the nearest counts.
-    Rows that say that memory was short, and rows of grids that are not kept, are passed over. Raises StoreError where
-    there are no others.
+    Rows with the status out_of_memory, and rows of grids that the store does not hold, are skipped.
+
+    Args:
+        folder: the folder of the store.
+        count: largest number of rows.
+        seed: seed of the choice of rows.
+
+    Raises:
+        StoreError: there is no row to train again.
     """
     store = Store(folder)
     manifest = store.read_manifest()
-    kind = np.finfo(manifest["dtype"]).dtype.type
-    random = np.random.default_rng(seed)
+    dtype = np.finfo(manifest["dtype"]).dtype.type
+    rng = np.random.default_rng(seed)
     candidates = list(_candidates(store, Host(manifest["platform"], 1)))
-    found = 0
-    for trial in random.permutation(store.done()).tolist():
+    replayed = 0
+    for trial in rng.permutation(store.done()).tolist():
         row, blocks = _row(store, trial)
-        own = [each for each in candidates if each.bucket.id in blocks and trial in each.trials]
-        if not own or row["status"] == Status.OUT_OF_MEMORY.label:
+        matches = [
+            candidate
+            for candidate in candidates
+            if candidate.bucket.id in blocks and trial in candidate.trials
+        ]
+        if not matches or row["status"] == Status.OUT_OF_MEMORY.label:
             continue
-        tries = (_replayed(each, row, blocks[each.bucket.id], random, kind) for each in _distinct(own))
-        yield min(tries, key=lambda each: (each.alone, each.beside))
-        found += 1
-        if found == count:
+        # A compacted part may name several programs that have the trial, of grids that were packed
+        # differently, but not which one trained it: the nearest result counts.
+        results = [
+            _replay_row(candidate, row, blocks[candidate.bucket.id], rng, dtype)
+            for candidate in _one_per_program(matches)
+        ]
+        yield min(results, key=lambda result: (result.alone, result.beside))
+        replayed += 1
+        if replayed == count:
             return
-    if not found:
-        raise StoreError(f"{folder} holds no rows that can be trained again. Let the sweep run until it has some.")
+    if not replayed:
+        raise StoreError(
+            f"{folder} holds no rows that can be trained again. "
+            "Let the sweep run until it has some."
+        )
 
 
 def _units(distance: float) -> str:
@@ -109,55 +134,69 @@ def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
             yield Candidate(grid, bucket, bucket.source.ids(bucket.rows)[0])
 
 
-def _distinct(own: list[Candidate]) -> list[Candidate]:
-    """One candidate for each program."""
-    return list({each.bucket.id: each for each in own}.values())
+def _one_per_program(candidates: list[Candidate]) -> list[Candidate]:
+    return list({candidate.bucket.id: candidate for candidate in candidates}.values())
 
 
-def _replayed(
-    own: Candidate, row: dict[str, object], block: int, random: np.random.Generator, kind: type
+def _replay_row(
+    candidate: Candidate,
+    row: dict[str, object],
+    block: int,
+    rng: np.random.Generator,
+    dtype: type,
 ) -> ReplayResult:
-    place = int(np.flatnonzero(own.trials == row["trial"])[0])
-    others = random.permutation(np.delete(np.arange(len(own.trials)), place))[: 2 * block - 1]
-    company = (
-        (np.array([place]), block, block),
-        (np.array([*others, place]), 2 * block, block),
-        (np.array([place]), *([1, 1] if block > 1 else [4, 4])),
-    )
-    apart = [_distance(row, _train(own, places, lanes, size, place), kind) for places, lanes, size in company]
-    return ReplayResult(int(own.trials[place]), own.bucket.title, *apart)
+    """Train a row again in three ways: alone, beside others, and under another vmap."""
+    index = int(np.flatnonzero(candidate.trials == row["trial"])[0])
+    neighbours = rng.permutation(np.delete(np.arange(len(candidate.trials)), index))
+    alone = np.array([index])
+    # Last of all, so that the trial comes into another lane than the first.
+    beside = np.array([*neighbours[: 2 * block - 1], index])
+    other_width = 1 if block > 1 else 4
+    runs = ((alone, block, block), (beside, 2 * block, block), (alone, other_width, other_width))
+    distances = [
+        _distance(row, _train(candidate, index, indices, lanes, width), dtype)
+        for indices, lanes, width in runs
+    ]
+    return ReplayResult(int(candidate.trials[index]), candidate.bucket.title, *distances)
 
 
-def _train(own: Candidate, places: np.ndarray, lanes: int, block: int, place: int) -> dict[str, object]:
-    """Outcome and observables of the trial at `place`, trained with others."""
-    settings = own.grid.settings
+def _train(
+    candidate: Candidate, index: int, indices: np.ndarray, lanes: int, block: int
+) -> dict[str, object]:
+    """Outcome and observables of the trial at `index`, trained with all those at `indices`."""
+    settings = candidate.grid.settings
     records = RecordSchedule(settings.record_points, settings.record_test, settings.test_points)
-    for ended in Driver(TrialList(take_trials(own.bucket.trials(), places)), lanes, block, records):
-        at = np.flatnonzero(places[ended.index] == place)
-        if len(at):
-            return {name: values[at].tolist()[0] for name, values in ended.runs.items()}
-    raise AssertionError("a drive ends all its trials")
+    trials = TrialList(take_trials(candidate.bucket.trials(), indices))
+    for finished in Driver(trials, lanes, block, records):
+        positions = np.flatnonzero(indices[finished.index] == index)
+        if len(positions):
+            return {name: values[positions].tolist()[0] for name, values in finished.runs.items()}
+    raise AssertionError("a driver finishes all its trials")
 
 
 def _row(store: Store, trial: int) -> tuple[dict[str, object], dict[str, int]]:
-    """The row of a trial as the store has it, and the blocks of the programs of its part by bucket."""
+    """The stored row of a trial, and the blocks of its part's programs by bucket id."""
     for path in list_parts(store.folder / RUNS):
         part = read_part(path)
         if trial in part.trials:
             table = read_rows(path)
-            return table.filter(pa.array(table["trial"].to_numpy() == trial)).to_pylist()[0], part.blocks
+            mask = pa.array(table["trial"].to_numpy() == trial)
+            return table.filter(mask).to_pylist()[0], part.blocks
     raise AssertionError(f"trial {trial} is done")
 
 
-def _distance(row: dict[str, object], found: dict[str, object], kind: type) -> float:
-    """The largest distance of an observable in units of its last place; infinite where an outcome differs."""
-    if any(row[name] != found[name] for name in OUTCOME):
+def _distance(stored: dict[str, object], replayed: dict[str, object], dtype: type) -> float:
+    """The largest distance of an observable in units in the last place of `dtype`."""
+    if any(stored[name] != replayed[name] for name in OUTCOME):
         return np.inf
-    pairs = [(row[name], found.get(name)) for name in observable_columns() if name in row]
-    if any((a is None) != (b is None) for a, b in pairs):
+    pairs = [(stored[name], replayed.get(name)) for name in observable_columns() if name in stored]
+    if any((before is None) != (after is None) for before, after in pairs):
         return np.inf
-    one, other = np.array([pair for pair in pairs if pair[0] is not None], float).T
-    same = (one == other) | (np.isnan(one) & np.isnan(other))
-    with np.errstate(invalid="ignore"):  # what is infinite in both is the same
-        scale = np.spacing(np.maximum(np.abs(one), np.abs(other)).astype(kind)).astype(float)
-        return float(np.max(np.where(same, 0.0, np.abs(one - other) / scale), initial=0.0))
+    measured = [pair for pair in pairs if pair[0] is not None]
+    before, after = np.array(measured, float).T
+    same = (before == after) | (np.isnan(before) & np.isnan(after))
+    # Infinite in both gives inf - inf, which `same` overrides.
+    with np.errstate(invalid="ignore"):
+        unit = np.spacing(np.maximum(np.abs(before), np.abs(after)).astype(dtype)).astype(float)
+        distances = np.where(same, 0.0, np.abs(before - after) / unit)
+    return float(np.max(distances, initial=0.0))

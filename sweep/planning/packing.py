@@ -185,9 +185,7 @@ class _Packer:
 
     def _saving(self, first: Group, second: Group) -> tuple[float, Group]:
         """Seconds that joining two groups saves, and the joined group."""
-        largest = {
-            name: max(first.statics[name], second.statics[name]) for name in self.paddable
-        }
+        largest = {name: max(first.statics[name], second.statics[name]) for name in self.paddable}
         count = first.count + second.count
         steps = (first.steps * first.count + second.steps * second.count) / count
         pieces = first.pieces + second.pieces

@@ -12,37 +12,41 @@ from sweep.errors import Interrupted
 
 
 class StopSignals:
-    """SIGTERM and Ctrl-C while it lasts, as the error `Interrupted`: at once, or gently where that is possible."""
+    """A context in which SIGTERM and Ctrl-C raise `Interrupted`, after a clean stop if possible."""
 
     def __init__(self) -> None:
         self._stop: threading.Event | None = None
-        self._caught: Interrupted | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self._pending: Interrupted | None = None
+        self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():  # no other thread may listen to signals
-            self._before = {each: signal.signal(each, self._hear) for each in (signal.SIGTERM, signal.SIGINT)}
+        # Python allows signal handlers in the main thread only.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._previous_handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
 
     @contextmanager
     def stopping(self, stop: threading.Event) -> Iterator[None]:
-        """Let the first signal only set `stop`, and raise it at the end; a second one is raised at once."""
+        """Let the first signal set `stop` and raise at the end; a second one raises at once."""
         self._stop = stop
         try:
             yield
         finally:
             self._stop = None
-        if self._caught is not None:
-            raise self._caught
+        if self._pending is not None:
+            raise self._pending
 
-    def _hear(self, number: int, _: Any) -> None:
+    def _handle(self, number: int, _: Any) -> None:
         name = signal.Signals(number).name
-        error = Interrupted(f"Interrupted by {name}. Every row that was written stays; the same command goes on.")
-        if self._stop is None or self._caught is not None:
+        error = Interrupted(
+            f"Interrupted by {name}. Every row written so far is kept; the same command resumes."
+        )
+        if self._stop is None or self._pending is not None:
             raise error
-        self._caught = error
+        self._pending = error
         self._stop.set()

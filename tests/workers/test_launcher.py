@@ -18,7 +18,8 @@ from sweep.commands import train
 from sweep.errors import WorkerFailed
 from sweep.run import sweep
 from sweep.workers.launcher import LocalWorkers, available_cores
-from sweep.workers.progress import PipeProgress, SilentProgress, relay_line
+from sweep.workers.progress import SilentProgress
+from sweep.workers.progress_pipe import PipeProgress, relay_line
 from tests.shell import (
     command,
     difference,
@@ -47,6 +48,8 @@ ENDS = {
     "killed": "if index == 1: import os; os.kill(os.getpid(), 9)",
     "killed_once": "if index == 1 and len(tries.read_text()) == 1: import os; os.kill(os.getpid(), 9)",
     "interrupted_once": "if index == 1 and len(tries.read_text()) == 1: sys.exit(75)",
+    "interrupted": "if index == 1: sys.exit(75)",
+    "interruptible": "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); time.sleep(60)",
     "failed": "if index == 1: sys.exit('I have no memory')",
     "sleeps": "time.sleep(60)",
 }
@@ -80,7 +83,7 @@ def test_every_worker_has_its_turn(tmp_path: Path) -> None:
 
 def test_every_worker_has_a_core() -> None:
     """The i-th worker settles on the i-th core, and from the first on again where there are fewer."""
-    ask = "import os; from sweep.workers.launcher import settle; settle({}); print(os.sched_getaffinity(0))"
+    ask = "import os; from sweep.workers.launcher import bind_to_parent; bind_to_parent({}); print(os.sched_getaffinity(0))"
     places = available_cores()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     for number in (0, len(places) - 1, len(places)):
@@ -90,7 +93,7 @@ def test_every_worker_has_a_core() -> None:
 
 
 def test_a_worker_of_a_gpu_keeps_all_cores() -> None:
-    ask = "import os; from sweep.workers.launcher import settle; settle(0, pin=False); print(len(os.sched_getaffinity(0)))"
+    ask = "import os; from sweep.workers.launcher import bind_to_parent; bind_to_parent(0, pin=False); print(len(os.sched_getaffinity(0)))"
     with subprocess.Popen([sys.executable, "-c", ask], text=True, stdin=-1, stdout=-1) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == f"{len(available_cores())}\n"
@@ -128,12 +131,12 @@ def test_a_launcher_that_does_not_care_would_be_seen(
 
 @pytest.mark.promise(14)
 @pytest.mark.parametrize(
-    ("kind", "how"), [("killed_once", "was ended by SIGKILL"), ("interrupted_once", "failed with exit code 75")]
+    ("kind", "how"), [("killed_once", "was ended by SIGKILL"), ("interrupted_once", "was interrupted before it was done")]
 )
 def test_a_killed_worker_is_told_of_and_started_again(tmp_path: Path, kind: str, how: str) -> None:
     _, said = run(workers(tmp_path, kind))
     assert starts(tmp_path) == [1, 2]
-    assert said == [f"Worker 2 of 2 {how}. It is started again: only what it had not written runs again."]
+    assert said == [f"Worker 2 of 2 {how}. Restarting it; written rows are kept."]
 
 
 @pytest.mark.promise(14)
@@ -157,6 +160,30 @@ def test_a_failure_is_raised_with_its_words_and_is_not_repeated(tmp_path: Path) 
     with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 failed with exit code 1\. I have no memory"):
         run(workers(tmp_path, "failed"))
     assert starts(tmp_path) == [1, 1]
+
+
+def test_an_interrupted_worker_is_not_reported_as_failed(tmp_path: Path) -> None:
+    """One that was interrupted too often stopped with work left, which the same command continues."""
+    messages: list[str] = []
+    with pytest.raises(WorkerFailed, match=r"^Worker 2 of 2 was interrupted before it was done\.$"):
+        workers(tmp_path, "interrupted").run(print, messages.append, threading.Event())
+    assert starts(tmp_path) == [1, 3]
+    restart = "Worker 2 of 2 was interrupted before it was done. Restarting it; written rows are kept."
+    end = "Worker 2 of 2 stopped before it was done; the same command will continue its work."
+    assert messages == [restart, restart, end]
+
+
+@pytest.mark.parametrize("kind", ["interruptible", "sleeps"])
+def test_workers_that_were_asked_to_stop_are_not_reported_as_failed(tmp_path: Path, kind: str) -> None:
+    """Neither one that stops cleanly, nor one that SIGTERM ends before it listens to signals."""
+    stop = threading.Event()
+    local = workers(tmp_path, kind)
+    threading.Timer(1.0, stop.set).start()
+    _, messages = run(local, stop)
+    assert sorted(messages) == [
+        f"Worker {number} of 2 stopped before it was done; the same command will continue its work."
+        for number in (1, 2)
+    ]
 
 
 @pytest.mark.promise(13)
@@ -192,7 +219,7 @@ def test_reports_are_told_on() -> None:
         def flush(self) -> None: ...
 
     now = [0.0]
-    reports = PipeProgress(Stream(), every=1.0, clock=lambda: now[0])  # type: ignore[arg-type]
+    reports = PipeProgress(Stream(), interval=1.0, clock=lambda: now[0])  # type: ignore[arg-type]
     for _ in range(5):
         now[0] += 0.4
         reports.advance(2, 300, compiles=1)
@@ -202,7 +229,7 @@ def test_reports_are_told_on() -> None:
     for line in "".join([*lines, "a stray line\n"]).splitlines():
         relay_line(line, told)
     assert (told.tally.trials, told.tally.lane_steps, told.tally.compiles) == (10, 1500, 5)
-    assert told.said == ["A sentence.", "a stray line"]
+    assert told.messages == ["A sentence.", "a stray line"]
 
 
 # The command.
@@ -263,7 +290,7 @@ def test_every_gpu_has_a_worker_and_none_has_two(
 
         def run(self, *given: object) -> None: ...
 
-    monkeypatch.setattr(train, "_platform", lambda: "gpu")
+    monkeypatch.setattr(train, "active_platform", lambda: "gpu")
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)
     monkeypatch.setattr(train.launcher, "LocalWorkers", Recorded)
     with jax_as_it_was():
@@ -287,8 +314,8 @@ class TestFaults:
         os.kill(children(process)[0], how)
         answer = finish(process)
         assert answer.code == 0, answer.err
-        ended = "was ended by SIGKILL" if how == signal.SIGKILL else "(was ended by SIGTERM|failed with exit code 75)"
-        assert re.search(rf"{ended}\. It is started again", answer.err)
+        ended = "was ended by SIGKILL" if how == signal.SIGKILL else "(was ended by SIGTERM|was interrupted before it was done)"
+        assert re.search(rf"{ended}\. Restarting it", answer.err)
         assert stores_differ(store, whole) == ""
 
     @pytest.mark.promise(13)

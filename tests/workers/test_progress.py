@@ -7,15 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from sweep.workers.progress import (
-    LineProgress,
-    Progress,
-    ProgressBar,
-    RateEstimate,
-    SilentProgress,
-    duration,
-    terminal_progress,
-)
+from sweep.workers.progress import Progress, RateEstimate, SilentProgress, duration_text
+from sweep.workers.progress_display import LineProgress, ProgressBar, terminal_progress
 
 
 @dataclass
@@ -34,20 +27,20 @@ class Terminal(io.StringIO):
 
 
 def test_text_is_one_sentence_with_everything_in_it() -> None:
-    tally = RateEstimate(total=4000, done=0, began=0.0)
+    tally = RateEstimate(total=4000, done=0, started_at=0.0)
     tally.add(trials=1200, lane_steps=5_310_000, compiles=2)
     assert tally.text(now=17.0) == "1,200 of 4,000 trials, 3.1e+05 lane-steps/s, 2 compiles, about 40 s left"
 
 
 def test_time_left_does_not_count_trials_of_earlier_runs() -> None:
-    tally = RateEstimate(total=1000, done=900, began=0.0)
+    tally = RateEstimate(total=1000, done=900, started_at=0.0)
     assert tally.seconds_left(now=5.0) is None
     tally.add(trials=10, lane_steps=10, compiles=1)
     assert tally.seconds_left(now=5.0) == pytest.approx(45.0)
 
 
 def test_nothing_is_promised_before_the_first_trial_or_after_the_last() -> None:
-    tally = RateEstimate(total=2, done=1, began=0.0)
+    tally = RateEstimate(total=2, done=1, started_at=0.0)
     assert tally.text(now=0.0) == "1 of 2 trials, 0.0e+00 lane-steps/s, 0 compiles"
     tally.add(trials=1, lane_steps=100, compiles=1)
     assert tally.text(now=10.0) == "2 of 2 trials, 1.0e+01 lane-steps/s, 1 compile"
@@ -66,7 +59,7 @@ def test_nothing_is_promised_before_the_first_trial_or_after_the_last() -> None:
     ],
 )
 def test_duration_is_told_in_the_unit_of_its_size(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert duration_text(seconds) == text
 
 
 def test_lines_come_at_most_every_ten_seconds_and_once_at_the_end() -> None:
@@ -122,7 +115,7 @@ def test_silent_keeps_what_it_is_told() -> None:
         progress.start(total=3, done=1)
         progress.advance(trials=2, lane_steps=20, compiles=1)
         progress.say("Done.")
-    assert (progress.tally, progress.said, progress.closed) == (RateEstimate(3, 1, 0.0, 2, 20, 1), ["Done."], True)
+    assert (progress.tally, progress.messages, progress.closed) == (RateEstimate(3, 1, 0.0, 2, 20, 1), ["Done."], True)
 
 
 def test_all_are_closed_when_the_sweep_fails() -> None:

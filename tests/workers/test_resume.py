@@ -69,9 +69,9 @@ app()
 
 HASTY = """
 import os
-from sweep.interrupts import Interrupts
+from sweep.workers.signals import StopSignals
 
-Interrupts._hear = lambda interrupts, number, frame: os._exit(75)
+StopSignals._handle = lambda signals, number, frame: os._exit(75)
 """
 """With this fault the first signal ends the command at once."""
 

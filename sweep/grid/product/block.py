@@ -117,7 +117,9 @@ class Block:
         """Values for the runs table by column name, and the kinds."""
         codes, combinations = self._statics
         coordinates = [statics["coordinates"] for statics in combinations]
-        values = {field.column: self.read(field.table, rows) for field in self.fields if field.table}
+        values = {
+            field.column: self.read(field.table, rows) for field in self.fields if field.table
+        }
         return {**values, "coordinates": np.array(coordinates, object)[self.read(codes, rows)]}
 
     def statics(self, rows: np.ndarray) -> tuple[np.ndarray, list[dict[str, Any]]]:
@@ -156,7 +158,9 @@ class Block:
     @functools.cached_property
     def first_values(self) -> dict[str, Any]:
         """Values of the first row as Python scalars, by field name."""
-        return {name: values.tolist()[0] for name, values in self.values(next(self.rows(1))).items()}
+        return {
+            name: values.tolist()[0] for name, values in self.values(next(self.rows(1))).items()
+        }
 
     def _static_tables(self) -> dict[str, Table]:
         fields = [column for column in self.fields if column.role == "static"]

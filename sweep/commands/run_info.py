@@ -1,0 +1,56 @@
+"""The manifest of a store: what its results depend on, and where and how they were made."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from sweep.grid import Grid
+from sweep.planning.manifest import descriptions, results_identity
+
+
+def new_manifest(grid: Grid, dtype: str, backend: str) -> dict[str, Any]:
+    """The manifest of a new store.
+
+    Args:
+        grid: the grid.
+        dtype: `float32` or `float64`.
+        backend: the jax platform.
+
+    Returns:
+        What results depend on, and under `info` what they don't; plain JSON values.
+    """
+    info: dict[str, Any] = {
+        **descriptions(grid),
+        "trials": grid.size,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "machine": platform.platform(),
+        "processor": platform.machine(),
+        "device": str(jax.devices()[0].device_kind),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+    commit = _commit()
+    if commit:
+        info["commit"] = commit
+    return {**results_identity(grid, dtype, backend), "info": info}
+
+
+def _commit() -> str:
+    """The commit of this code if it runs from a git checkout, otherwise ""."""
+    folder = Path(__file__).parents[2]
+    # Without this, git would find the repository of a project that has the package installed.
+    if not (folder / ".git").exists():
+        return ""
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return process.stdout.strip()
