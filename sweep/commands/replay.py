@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from sweep import grid as grids
-from sweep.engine.driver import Driver, TrialList
+from sweep.engine.driver import Driver
+from sweep.engine.trial_source import TrialList
 from sweep.engine.programs import take_trials
 from sweep.engine.recorder import RecordSchedule
 from sweep.errors import StoreError
