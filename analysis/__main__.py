@@ -17,7 +17,9 @@ class Commands(LazyGroup):
     sources: ClassVar[Mapping[str, CommandSource]] = COMMANDS
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 
 
 @app.callback()

@@ -17,12 +17,15 @@ COMMANDS = {
         "sweep.commands.queries:status", "Say how far a sweep is, and who is at work."
     ),
     "verify": CommandSource(
-        "sweep.commands.maintenance:verify", "Check every part; train random rows again with --replay."
+        "sweep.commands.maintenance:verify",
+        "Check every part; train random rows again with --replay.",
     ),
     "repair": CommandSource(
         "sweep.commands.maintenance:repair", "Move broken parts aside, to be trained again."
     ),
-    "compact": CommandSource("sweep.commands.maintenance:compact", "Join small parts to large ones."),
+    "compact": CommandSource(
+        "sweep.commands.maintenance:compact", "Join small parts to large ones."
+    ),
     "schema": CommandSource(
         "sweep.commands.queries:schema", "Print the JSON Schema of grids, for editors."
     ),
@@ -55,7 +58,9 @@ def _print_version(wanted: bool) -> None:
 def main(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Grids of small neural-network trainings in compiled batches, from a YAML file to phase diagrams.

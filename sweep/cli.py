@@ -41,7 +41,9 @@ class LazyGroup(TyperGroup):
         """The command that is called, imported now."""
         source = self.sources.get(args[0])
         if source is None:
-            self.commands = {name: self.get_command(ctx, name) for name in self.sources}  # for suggestions
+            self.commands = {
+                name: self.get_command(ctx, name) for name in self.sources
+            }  # for suggestions
             return super().resolve_command(ctx, args)
         return args[0], load_command(args[0], source), args[1:]
 

@@ -84,19 +84,35 @@ def _workers(text: str) -> int | None:
 @app.command()
 def main(
     grid: Annotated[Path, typer.Argument(help="The grid file (YAML).", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="Folder of the tables. [default: results/NAME]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the tables. [default: results/NAME]")
+    ] = None,
     workers: Annotated[
         str, typer.Option(help="Processes, each on a core or gpu of its own: a number or auto.")
     ] = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and touch no device.")] = False,
-    shard: Annotated[str, typer.Option(help="i/n: train the i-th of n shares of the plan.")] = "0/1",
-    lanes: Annotated[int | None, typer.Option(min=1, help="Trials under one vmap. [default: by size]")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and touch no device.")
+    ] = False,
+    shard: Annotated[
+        str, typer.Option(help="i/n: train the i-th of n shares of the plan.")
+    ] = "0/1",
+    lanes: Annotated[
+        int | None, typer.Option(min=1, help="Trials under one vmap. [default: by size]")
+    ] = None,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
-    plugin: Annotated[list[str] | None, typer.Option(help="Module with parts of your own; may be repeated.")] = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Module with parts of your own; may be repeated.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    checkpoint: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints of long trainings.")] = 300.0,
-    turn: Annotated[str | None, typer.Option(hidden=True, help="i/n: be the i-th of n workers of a parent.")] = None,
-    place: Annotated[str, typer.Option(hidden=True, help="What a worker has to itself: cpu (a core) or gpu.")] = "cpu",
+    checkpoint: Annotated[
+        float, typer.Option(min=0, help="Seconds between checkpoints of long trainings.")
+    ] = 300.0,
+    turn: Annotated[
+        str | None, typer.Option(hidden=True, help="i/n: be the i-th of n workers of a parent.")
+    ] = None,
+    place: Annotated[
+        str, typer.Option(hidden=True, help="What a worker has to itself: cpu (a core) or gpu.")
+    ] = "cpu",
 ) -> None:
     """Train every trial of GRID that is not done yet; rows stream into parquet tables.
 

@@ -40,7 +40,12 @@ STANDARD_OBSERVABLES = (
 They are null where a network or a data set has no such thing.
 """
 
-OUTCOME = {"coordinates": pa.string(), "status": pa.string(), "steps": pa.int64(), "fit_step": pa.int64()}
+OUTCOME = {
+    "coordinates": pa.string(),
+    "status": pa.string(),
+    "steps": pa.int64(),
+    "fit_step": pa.int64(),
+}
 """`steps`: updates made. `fit_step`: first recorded step with no training error, null if there is none."""
 
 
@@ -93,7 +98,11 @@ def runs(fields: Mapping[str, type]) -> pa.Schema:
     `fields` maps every other column of the sweep (`n`, `snr`, `lr`, `schedule`, ...) to bool, int, float or str, and
     observables that are not standard to `Observable`.
     """
-    declared = {name: _TYPES[kind] for name, kind in fields.items() if kind is not Observable and name != "seed"}
+    declared = {
+        name: _TYPES[kind]
+        for name, kind in fields.items()
+        if kind is not Observable and name != "seed"
+    }
     columns = {**IDS, **KINDS, "seed": pa.int64(), **declared, **OUTCOME, **_observables(fields)}
     return pa.schema(list(columns.items()))
 
@@ -116,7 +125,9 @@ def columns_from_text(words: Mapping[str, str]) -> dict[str, type]:
 
 def curves(fields: Mapping[str, type] | None = None) -> pa.Schema:
     """Schema of the curves table: one row a trial and recorded step, with the observables among `fields`."""
-    return pa.schema([("trial", pa.int64()), ("step", pa.int64()), *_observables(fields or {}).items()])
+    return pa.schema(
+        [("trial", pa.int64()), ("step", pa.int64()), *_observables(fields or {}).items()]
+    )
 
 
 def tables(columns: Mapping[str, str]) -> dict[str, pa.Schema]:

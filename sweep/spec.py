@@ -89,7 +89,12 @@ class Check:
 
 
 def _field(role: Role, default: Any, doc: str, **more: Any) -> Any:
-    metadata = {"pytree_node": role != "static" or more.get("padded", False), "role": role, "doc": doc, **more}
+    metadata = {
+        "pytree_node": role != "static" or more.get("padded", False),
+        "role": role,
+        "doc": doc,
+        **more,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -112,7 +117,9 @@ def static(
     """
     bounds = {"at_least": at_least, "at_most": at_most}
     words = {"label": label, "symbol": symbol, "explanation": explanation}
-    return _field("static", default, doc, choices=choices, null=null, padded=padded, **bounds, **words)
+    return _field(
+        "static", default, doc, choices=choices, null=null, padded=padded, **bounds, **words
+    )
 
 
 def lane(
@@ -140,7 +147,9 @@ def nested(family: str, default: Any = dataclasses.MISSING, *, doc: str) -> Any:
     return _field("nested", default, doc, family=family)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(static, lane, nested))
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(static, lane, nested)
+)
 def part(cls: type[T]) -> type[T]:
     """Make a class a part: a frozen dataclass with keyword arguments that is a jax pytree of its lane fields."""
     padded = [name for name, value in vars(cls).items() if _is_padded(value)]
@@ -170,14 +179,18 @@ def _register(cls: type) -> None:
     keys = [jax.tree_util.GetAttrKey(name) for name in leaves]
 
     def flatten(part: Any) -> tuple[list[Any], tuple[Any, ...]]:
-        return [getattr(part, name) for name in leaves], tuple([getattr(part, name) for name in others])
+        return [getattr(part, name) for name in leaves], tuple(
+            [getattr(part, name) for name in others]
+        )
 
     def with_keys(part: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
         children, static = flatten(part)
         return list(zip(keys, children, strict=True)), static
 
     def unflatten(static: tuple[Any, ...], children: Iterable[Any]) -> Any:
-        return cls(**dict(zip(others, static, strict=True)), **dict(zip(leaves, children, strict=True)))
+        return cls(
+            **dict(zip(others, static, strict=True)), **dict(zip(leaves, children, strict=True))
+        )
 
     jax.tree_util.register_pytree_with_keys(cls, with_keys, unflatten, flatten)
 
@@ -201,7 +214,11 @@ def fields(cls: type) -> Mapping[str, Field]:
     found = {}
     for each in dataclasses.fields(cls):
         metadata = dict(each.metadata)
-        kept = {key: metadata[key] for key in metadata if key not in ("pytree_node", "integer", "family", "column")}
+        kept = {
+            key: metadata[key]
+            for key in metadata
+            if key not in ("pytree_node", "integer", "family", "column")
+        }
         found[each.name] = Field(
             name=each.name,
             type=_scalar_type(hints[each.name], metadata),

@@ -18,10 +18,18 @@ from sweep.spec import Alternative, Check, Registry, Scalar, fields, lane, part,
 class Train:
     """How long and on what batches: `steps` updates unless a target is reached before."""
 
-    steps: Scalar = lane(10_000, at_least=0, integer=True, column="max_steps", doc="most updates that are made")
-    batch_size: int | None = static(None, at_least=1, null="n", doc="points a gradient sees; full for all of them")
-    target_loss: Scalar | None = lane(None, at_least=0, doc="end when the training loss (without l2) is at most this")
-    target_grad: Scalar | None = lane(None, at_least=0, doc="end when the norm of the gradient is at most this")
+    steps: Scalar = lane(
+        10_000, at_least=0, integer=True, column="max_steps", doc="most updates that are made"
+    )
+    batch_size: int | None = static(
+        None, at_least=1, null="n", doc="points a gradient sees; full for all of them"
+    )
+    target_loss: Scalar | None = lane(
+        None, at_least=0, doc="end when the training loss (without l2) is at most this"
+    )
+    target_grad: Scalar | None = lane(
+        None, at_least=0, doc="end when the norm of the gradient is at most this"
+    )
 
     alternatives: ClassVar[tuple[Alternative, ...]] = (
         Alternative(
@@ -53,8 +61,12 @@ class Trial:
     objective: AbstractObjective
     optimizer: AbstractOptimizer
     train: Train
-    coordinates: str = static("ambient", choices=tuple(COORDINATES), doc="coordinates of the first layer")
-    seed: Scalar = lane(0, at_least=0, at_most=2**32 - 1, integer=True, doc="decides data and first weights")
+    coordinates: str = static(
+        "ambient", choices=tuple(COORDINATES), doc="coordinates of the first layer"
+    )
+    seed: Scalar = lane(
+        0, at_least=0, at_most=2**32 - 1, integer=True, doc="decides data and first weights"
+    )
 
     @property
     def source(self) -> Source:
@@ -79,13 +91,19 @@ PROBLEM = ("data", "model", "objective", "seed")
 
 def defaults(kinds: Iterable[Mapping[str, str]]) -> dict[str, dict[str, Any]]:
     """The defaults of all fields of such kinds, by family and kind; a store refuses others."""
-    used = {(family, kind) for each in kinds for family, kind in (*each.items(), ("train", "train"))}
+    used = {
+        (family, kind) for each in kinds for family, kind in (*each.items(), ("train", "train"))
+    }
     parts = {f"{family} {kind}": find_kind(family, kind) for family, kind in sorted(used)}
     return {name: _defaults(cls) for name, cls in parts.items() if cls is not None}
 
 
 def _defaults(cls: type) -> dict[str, Any]:
-    return {name: field.default for name, field in fields(cls).items() if field.role != "nested" and not field.required}
+    return {
+        name: field.default
+        for name, field in fields(cls).items()
+        if field.role != "nested" and not field.required
+    }
 
 
 def find_kind(family: str, kind: str) -> type | None:
@@ -101,7 +119,9 @@ def build_trial(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
     `values` may leave out fields with a default.
     """
     made = {name: _build_part(name, kinds, values) for name in PARTS}
-    return Trial(seed=values.get("seed", 0), coordinates=values.get("coordinates", "ambient"), **made)
+    return Trial(
+        seed=values.get("seed", 0), coordinates=values.get("coordinates", "ambient"), **made
+    )
 
 
 def _build_part(family: str, kinds: Mapping[str, str], values: Mapping[str, Any]) -> Any:

@@ -44,7 +44,14 @@ def environment(**more: str) -> dict[str, str]:
     """The environment of a command: this very package, on the CPU."""
     path = os.pathsep.join(map(str, (PACKAGES, PLUGINS)))
     cache = {"JAX_COMPILATION_CACHE_DIR": CACHE, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    return {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu", "COLUMNS": "120", **cache, **more}
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "JAX_PLATFORMS": "cpu",
+        "COLUMNS": "120",
+        **cache,
+        **more,
+    }
 
 
 def start(*arguments: object, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
@@ -100,13 +107,18 @@ def write_grid(folder: Path, text: str, name: str = "grid.yaml") -> Path:
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Every file below a folder with the time of its last change and its content."""
     found = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in found
+    }
 
 
 def rows(folder: Path, name: str = "runs") -> pa.Table:
     """A table of a store, sorted by trial and step."""
     table = ds.dataset(folder / name).to_table()
-    return table.sort_by([(key, "ascending") for key in ("trial", "step") if key in table.column_names])
+    return table.sort_by(
+        [(key, "ascending") for key in ("trial", "step") if key in table.column_names]
+    )
 
 
 def table(folder: Path, name: str = "runs") -> pd.DataFrame:
@@ -154,9 +166,17 @@ def stores_differ(one: Path, other: Path) -> str:
 @contextmanager
 def jax_as_it_was() -> Iterator[None]:
     """Undo what a sweep inside this process sets for the whole process."""
-    cache = ("compilation_cache_dir", "persistent_cache_min_compile_time_secs", "persistent_cache_min_entry_size_bytes")
+    cache = (
+        "compilation_cache_dir",
+        "persistent_cache_min_compile_time_secs",
+        "persistent_cache_min_entry_size_bytes",
+    )
     devices = ("cuda_visible_devices", "rocm_visible_devices")
-    names = ("jax_enable_x64", "jax_default_matmul_precision", *(f"jax_{each}" for each in (*cache, *devices)))
+    names = (
+        "jax_enable_x64",
+        "jax_default_matmul_precision",
+        *(f"jax_{each}" for each in (*cache, *devices)),
+    )
     before, flags = {name: jax.config.values[name] for name in names}, os.environ.get("XLA_FLAGS")
     try:
         yield

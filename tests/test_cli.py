@@ -43,7 +43,10 @@ def test_every_command_loads_and_has_a_summary(name: str) -> None:
 
 def test_version() -> None:
     answer = CliRunner().invoke(app, ["--version"])
-    assert answer.exit_code == 0 and answer.output.split() == ["sweep", importlib.metadata.version("jax-sweep")]
+    assert answer.exit_code == 0 and answer.output.split() == [
+        "sweep",
+        importlib.metadata.version("jax-sweep"),
+    ]
     assert sweep.__version__ == importlib.metadata.version("jax-sweep")
     with pytest.raises(AttributeError, match="has no attribute 'version'"):
         sweep.version  # type: ignore[attr-defined]  # noqa: B018
@@ -88,7 +91,9 @@ def test_text_and_dictionaries_are_grids_too(tmp_path: Path) -> None:
         for name, grid in grids.items()
     }
     for table in tables.values():
-        pd.testing.assert_frame_equal(table.sort_values("trial"), tables["file"].sort_values("trial"))
+        pd.testing.assert_frame_equal(
+            table.sort_values("trial"), tables["file"].sort_values("trial")
+        )
     assert (tmp_path / "text" / "grid.yaml").read_text() == GRID
 
 

@@ -85,12 +85,19 @@ def test_fewer_rows_and_narrower_rows_are_the_beginning_of_more() -> None:
 
 def test_each_row_tells_the_row_and_gives_trees() -> None:
     drawn = each_row(lambda key, row: {"row": row, "twice": 2 * row}, KEY, jnp.array([5, 3]))
-    assert {name: each.tolist() for name, each in drawn.items()} == {"row": [5, 3], "twice": [10, 6]}
+    assert {name: each.tolist() for name, each in drawn.items()} == {
+        "row": [5, 3],
+        "twice": [10, 6],
+    }
 
 
 def test_streams_of_all_purposes_and_seeds_differ() -> None:
     seeds = [0, 1, 2, 2**31 - 1, 2**31, 2**32 - 1]
-    data = {tuple(jax.random.key_data(stream(jnp.uint32(s), p)).tolist()) for s in seeds for p in Purpose}
+    data = {
+        tuple(jax.random.key_data(stream(jnp.uint32(s), p)).tolist())
+        for s in seeds
+        for p in Purpose
+    }
     assert len(data) == len(seeds) * len(Purpose)
 
 

@@ -19,7 +19,9 @@ from sweep.trial import Train, Trial
 
 POINTS = 50
 
-quick: Callable[..., Any] = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+quick: Callable[..., Any] = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
 """A program that runs for milliseconds takes longest to compile; this halves it."""
 
 
@@ -37,7 +39,12 @@ def train(one: Trial, updates: int, points: int = POINTS) -> Trained:
     problem = one.replace(optimizer=GradientDescent(lr=1.0), train=Train())
     inputs, params = _start(problem)
     state = _advance(one, inputs, params, updates)
-    return Trained(inputs, params, state, _measure(problem, inputs, state._replace(moments=(), order=None), points))
+    return Trained(
+        inputs,
+        params,
+        state,
+        _measure(problem, inputs, state._replace(moments=(), order=None), points),
+    )
 
 
 @quick
@@ -59,7 +66,10 @@ def _measure(one: Trial, inputs: TrainingInputs, state: State, points: int) -> M
 
 def told(trained: Trained) -> dict[str, float]:
     """All that is measured, as Python numbers."""
-    counts = {"train_wrong": trained.measured.train_wrong, "test_wrong": trained.measured.test_wrong}
+    counts = {
+        "train_wrong": trained.measured.train_wrong,
+        "test_wrong": trained.measured.test_wrong,
+    }
     return {name: float(each) for name, each in {**trained.measured.observables, **counts}.items()}
 
 

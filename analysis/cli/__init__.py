@@ -5,19 +5,29 @@ from __future__ import annotations
 from sweep.cli import CommandSource
 
 COMMANDS = {
-    "report": CommandSource("analysis.cli.pages:report", "Write one page with every figure and table."),
+    "report": CommandSource(
+        "analysis.cli.pages:report", "Write one page with every figure and table."
+    ),
     "gap": CommandSource(
         "analysis.cli.maps:gap", "Difference between two optimizers on the same problems."
     ),
-    "phase": CommandSource("analysis.cli.maps:phase", "Phase diagram: mean over seeds in each cell."),
-    "curves": CommandSource("analysis.cli.maps:curves", "Observables over steps, with bands over seeds."),
+    "phase": CommandSource(
+        "analysis.cli.maps:phase", "Phase diagram: mean over seeds in each cell."
+    ),
+    "curves": CommandSource(
+        "analysis.cli.maps:curves", "Observables over steps, with bands over seeds."
+    ),
     "boundary": CommandSource(
         "analysis.cli.boundaries:boundary", "Where a value crosses a level, and its exponent."
     ),
-    "collapse": CommandSource("analysis.cli.boundaries:collapse", "Finite-size scaling of several sizes."),
+    "collapse": CommandSource(
+        "analysis.cli.boundaries:collapse", "Finite-size scaling of several sizes."
+    ),
     "refine": CommandSource(
         "analysis.cli.boundaries:refine", "Run the points that narrow a boundary most."
     ),
-    "watch": CommandSource("analysis.cli.pages:watch", "Watch the phase diagram fill up while a sweep runs."),
+    "watch": CommandSource(
+        "analysis.cli.pages:watch", "Watch the phase diagram fill up while a sweep runs."
+    ),
 }
 """All of them, in the order of the help; none is imported before it is used."""

@@ -16,7 +16,11 @@ FIELDS = {"max_steps": "steps"}
 
 
 def grid_with_cells(
-    text: str, name: str, cells: Mapping[str, Sequence[Any]], seeds: Sequence[int], where: str | None = None
+    text: str,
+    name: str,
+    cells: Mapping[str, Sequence[Any]],
+    seeds: Sequence[int],
+    where: str | None = None,
 ) -> str:
     """The grid of a text, called `name`, at some cells and seeds instead of its own.
 
@@ -26,7 +30,9 @@ def grid_with_cells(
     """
     grid = yaml.compose(text, Loader=yaml.BaseLoader)
     if not isinstance(grid, MappingNode):
-        raise SweepError("The grid file of this folder is no mapping. Put the grid.yaml of the sweep back.")
+        raise SweepError(
+            "The grid file of this folder is no mapping. Put the grid.yaml of the sweep back."
+        )
     fields = {FIELDS.get(column, column): values for column, values in cells.items()}
     groups = _groups(grid)
     _refuse_ties(groups, [*fields, "seed"])
@@ -43,15 +49,23 @@ def grid_with_cells(
 
 def _home(grid: MappingNode, field: str) -> MappingNode:
     """The one mapping that gives a field as values. Raises SweepError where there is none or there are several."""
-    found = [home for part in PARTS if (node := _get(grid, part)) for home in _homes(node, field, True)]
+    found = [
+        home for part in PARTS if (node := _get(grid, part)) for home in _homes(node, field, True)
+    ]
     if not found:
-        raise SweepError(f"The grid gives no {field}: it follows from other fields. Take an axis that the grid gives.")
+        raise SweepError(
+            f"The grid gives no {field}: it follows from other fields. Take an axis that the grid gives."
+        )
     home, alone = found[0]
     if len(found) > 1 or not alone:
         cure = f"Write a grid that gives {field} in a mapping without others beside it, and refine its sweep"
-        raise SweepError(f"{field} stands in a union of mappings, so that no one list varies it. {cure}.")
+        raise SweepError(
+            f"{field} stands in a union of mappings, so that no one list varies it. {cure}."
+        )
     if str(getattr(_get(home, field), "value", "")).startswith("="):
-        raise SweepError(f"The grid computes {field} from other fields. Take one of those as the axis.")
+        raise SweepError(
+            f"The grid computes {field} from other fields. Take one of those as the axis."
+        )
     return home
 
 
@@ -79,7 +93,9 @@ def _refuse_ties(groups: Iterable[Node], fields: Iterable[str]) -> None:
         for field in fields:
             if field in tied:
                 cure = 'Write the others as expressions in it, such as d: "=10*n"'
-                raise SweepError(f"The grid varies {' and '.join(tied)} together, so {field} cannot go alone. {cure}.")
+                raise SweepError(
+                    f"The grid varies {' and '.join(tied)} together, so {field} cannot go alone. {cure}."
+                )
 
 
 def _several(node: Node | None) -> list[Node]:
@@ -105,7 +121,9 @@ def _put(mapping: MappingNode, key: str, node: Node) -> None:
 
 
 def _list(values: Iterable[Any]) -> SequenceNode:
-    return _sequence([_word(f"{each:.12g}" if isinstance(each, float) else str(each)) for each in values])
+    return _sequence(
+        [_word(f"{each:.12g}" if isinstance(each, float) else str(each)) for each in values]
+    )
 
 
 def _sequence(nodes: Sequence[Node]) -> SequenceNode:

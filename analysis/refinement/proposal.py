@@ -51,11 +51,15 @@ class Refinement:
         chosen, seeds = _choose(rows, self.runs // each)
         if rows and not chosen:
             cure = f"Give at least {LEAST * each * min(len(row.cells) for row in rows)}"
-            raise SweepError(f"{self.runs} runs are too few for a single row and {LEAST} seeds. {cure}.")
+            raise SweepError(
+                f"{self.runs} runs are too few for a single row and {LEAST} seeds. {cure}."
+            )
         first = int(runs["seed"].max()) + 1
         places = sorted((row.y, x)[-len(keys) :] for row in chosen for x in row.cells)
         points = [(*place, first + seed) for place in places for seed in range(seeds)]
-        return pd.DataFrame(points, columns=[*keys, "seed"]).astype({key: runs[key].dtype for key in keys})
+        return pd.DataFrame(points, columns=[*keys, "seed"]).astype(
+            {key: runs[key].dtype for key in keys}
+        )
 
     def _rows(self, runs: pd.DataFrame) -> list[_Row]:
         """What each row with a crossing wants, best first."""
@@ -64,7 +68,11 @@ class Refinement:
         values = runs.assign(_value=finite_values(runs, b.value)).groupby([*names, b.x])["_value"]
         cells = values.agg(["mean", "count"]).query("count > 0").reset_index()
         for one in b(runs).to_dict("records"):
-            own = cells[np.logical_and.reduce([cells[name] == one[name] for name in names])] if names else cells
+            own = (
+                cells[np.logical_and.reduce([cells[name] == one[name] for name in names])]
+                if names
+                else cells
+            )
             if np.isfinite(one["at"]) and (need := axis.need(one, own)):
                 needs.setdefault(one.get(b.y), []).append(need)
         mean = _mean_spread(need for own in needs.values() for need in own)
@@ -123,11 +131,17 @@ class _Axis:
         right = int(np.clip(np.searchsorted(xs, one["at"], "right"), 1, len(xs) - 1))
         ends = slice(right - 1, right + 1)
         gap = self._square(xs[ends])
-        if abs(np.diff(means[ends]).item()) > GAP * np.ptp(means) and (between := self._thirds(*xs[ends].tolist())):
+        if abs(np.diff(means[ends]).item()) > GAP * np.ptp(means) and (
+            between := self._thirds(*xs[ends].tolist())
+        ):
             return _Need(between, 0, gap)
         square = self._square(np.clip([one["low"], one["high"]], xs[0], xs[-1]))
         seeds = int(cells["count"].to_numpy()[ends].min())
-        return _Need(tuple(xs[ends].tolist()), seeds, gap if np.isnan(square) else square) if square != 0 else None
+        return (
+            _Need(tuple(xs[ends].tolist()), seeds, gap if np.isnan(square) else square)
+            if square != 0
+            else None
+        )
 
     def _square(self, ends: Any) -> float:
         return float(np.diff(np.log(ends) if self.logarithmic else ends).item() ** 2)

@@ -22,7 +22,11 @@ from sweep.errors import Interrupted, StoreError, SweepError
 
 
 def refine(
-    folder: Path | str, refinement: Refinement, rounds: int = 0, out: Path | str | None = None, where: str | None = None
+    folder: Path | str,
+    refinement: Refinement,
+    rounds: int = 0,
+    out: Path | str | None = None,
+    where: str | None = None,
 ) -> Iterator[str]:
     """Write the grid of the next points of a sweep and, for so many rounds, run it; yields a sentence at each step.
 
@@ -64,7 +68,12 @@ def _path(out: Path, turn: int) -> Path:
 
 
 def _write(
-    folder: Path, path: Path, boundary: Boundary, points: pd.DataFrame, runs: pd.DataFrame, where: str | None
+    folder: Path,
+    path: Path,
+    boundary: Boundary,
+    points: pd.DataFrame,
+    runs: pd.DataFrame,
+    where: str | None,
 ) -> str:
     """Write the grid of a round and say what it holds."""
     try:
@@ -80,7 +89,11 @@ def _write(
     what = f"{len(cells):,} cells{rows} at {len(seeds):,} new seeds"
     why = f"where {boundary.value} crosses {boundary.level:g} along {boundary.x}"
     made = grid_with_cells(
-        text, f"{read_manifest(folder).get('name', folder.name)}-refined"[-100:], columns, seeds, where
+        text,
+        f"{read_manifest(folder).get('name', folder.name)}-refined"[-100:],
+        columns,
+        seeds,
+        where,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     head = f"# {what}:\n# by {len(runs):,} runs of {folder.name} they say most of {why}.\n"
@@ -90,7 +103,9 @@ def _write(
 
 def _run(folder: Path, path: Path, out: Path) -> None:
     """Run a grid to its end. Raises Interrupted or SweepError where it does not get there."""
-    process = subprocess.Popen([sys.executable, *_command(folder, path, out)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, *_command(folder, path, out)], stdout=subprocess.DEVNULL
+    )
     try:
         code = process.wait()
     except KeyboardInterrupt:  # the sweep got it too, and keeps what it has
@@ -106,8 +121,22 @@ def _command(folder: Path, path: Path, out: Path) -> list[str]:
     """The command of a round, with the options of the sweep on which its results depend."""
     made = read_manifest(folder)
     given = list(map(str, made.get("info", {}).get("command", [])))
-    plugins = [word for at, name in enumerate(given[:-1]) if name == "--plugin" for word in given[at : at + 2]]
-    return ["-m", "sweep.run", str(path), "--out", str(out), "--dtype", str(made.get("dtype", "float32")), *plugins]
+    plugins = [
+        word
+        for at, name in enumerate(given[:-1])
+        if name == "--plugin"
+        for word in given[at : at + 2]
+    ]
+    return [
+        "-m",
+        "sweep.run",
+        str(path),
+        "--out",
+        str(out),
+        "--dtype",
+        str(made.get("dtype", "float32")),
+        *plugins,
+    ]
 
 
 def _widths(found: pd.DataFrame) -> str:

@@ -55,7 +55,9 @@ def curve_sections(folder: Path, view: View, confidence: float) -> Iterator[Sect
 
 def _drawn_observables(curves: pd.DataFrame) -> tuple[str, ...]:
     """Those of the core paper's figure if they were recorded, else the losses and errors."""
-    steps = {name: curves.loc[curves[name].notna(), "step"].nunique() for name in observable_names()}
+    steps = {
+        name: curves.loc[curves[name].notna(), "step"].nunique() for name in observable_names()
+    }
     # One step is no curve: some observables are measured at the end only.
     recorded = [name for name, count in steps.items() if count > 1]
     if set(FIGURE) <= set(recorded):

@@ -36,7 +36,9 @@ def _values(runs: pd.DataFrame) -> list[str]:
     fields = [name for name in runs.columns if _is_field(name) and runs[name].notna().any()]
     common = [name for name in fields if name not in varied and runs[name].nunique() == 1]
     same = [f"{name} = {format_number(runs[name].dropna().iloc[0])}" for name in common]
-    ranges = [_range(runs, name) for name in [*(name for name in varied if name not in KINDS), "seed"]]
+    ranges = [
+        _range(runs, name) for name in [*(name for name in varied if name not in KINDS), "seed"]
+    ]
     sentences = [f"The same in all runs: {', '.join(same)}."] if same else []
     return [*sentences, f"Varied: {'; '.join(ranges)}."]
 

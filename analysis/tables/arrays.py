@@ -10,7 +10,9 @@ from analysis.tables.columns import column_info
 from sweep.errors import SweepError
 
 
-def labelled(runs: pd.DataFrame, *dims: str, values: tuple[str, ...] = ("test_error",)) -> xarray.Dataset:
+def labelled(
+    runs: pd.DataFrame, *dims: str, values: tuple[str, ...] = ("test_error",)
+) -> xarray.Dataset:
     """An xarray Dataset of `values` over the columns `dims`, NaN where there is no run: `ds.test_error.mean("seed")`.
 
     `dims` have to tell all runs apart, so `seed` and `optimizer` belong to them where they vary. `attrs` of an array
@@ -20,7 +22,9 @@ def labelled(runs: pd.DataFrame, *dims: str, values: tuple[str, ...] = ("test_er
     require_columns(runs, [*dims, *values])
     if runs.duplicated(list(dims)).any():
         require_one_run_per_seed(runs, [name for name in dims if name != "seed"])
-        raise SweepError(f"Several runs share one place of {', '.join(dims)}. Name seed among them.")
+        raise SweepError(
+            f"Several runs share one place of {', '.join(dims)}. Name seed among them."
+        )
     made = runs.set_index(list(dims))[list(values)].to_xarray()
     for name in values:
         made[name].attrs["long_name"] = column_info(name).meaning or name

@@ -36,7 +36,11 @@ def swept(runs: pd.DataFrame) -> list[str]:
     given = ["optimizer"] if "optimizer" in runs else []
     skipped = (FIXED - set(KINDS)) | DERIVED | {"optimizer", *observable_names()}
     fields = [name for name in runs if name not in skipped]
-    return [str(name) for name in fields if _varies(runs[name]) and not is_determined_by(runs, str(name), given)]
+    return [
+        str(name)
+        for name in fields
+        if _varies(runs[name]) and not is_determined_by(runs, str(name), given)
+    ]
 
 
 def problem_axes(runs: pd.DataFrame) -> list[str]:
@@ -46,10 +50,16 @@ def problem_axes(runs: pd.DataFrame) -> list[str]:
 
 def training_axes(runs: pd.DataFrame) -> list[str]:
     """The swept columns that differ between runs of one problem and optimizer: step sizes, batch sizes, ..."""
-    return [name for name in _ordered(swept(runs)) if not is_determined_by(runs, name, ["problem", "optimizer"])]
+    return [
+        name
+        for name in _ordered(swept(runs))
+        if not is_determined_by(runs, name, ["problem", "optimizer"])
+    ]
 
 
-def plane(runs: pd.DataFrame, x: str | None = None, y: str | None = None) -> tuple[str | None, str | None]:
+def plane(
+    runs: pd.DataFrame, x: str | None = None, y: str | None = None
+) -> tuple[str | None, str | None]:
     """The two numeric columns that make the best plane (x, y), or the best partner of one that is given.
 
     `snr` comes first if it varies; of columns that stand for each other (`snr` and `noise`) only one is taken. The
@@ -64,8 +74,14 @@ def plane(runs: pd.DataFrame, x: str | None = None, y: str | None = None) -> tup
     planes = {pair: fill for pair, fill in fills.items() if fill is not None}
     if not planes:
         return (x or next(iter(names), None), y)
-    best = next((pair for pair, fill in planes.items() if fill >= FULL), max(planes, key=planes.__getitem__))
-    return (best[1], best[0]) if x is None and y is None and best[1] in ALONG and best[0] not in ALONG else best
+    best = next(
+        (pair for pair, fill in planes.items() if fill >= FULL), max(planes, key=planes.__getitem__)
+    )
+    return (
+        (best[1], best[0])
+        if x is None and y is None and best[1] in ALONG and best[0] not in ALONG
+        else best
+    )
 
 
 def is_determined_by(table: pd.DataFrame, column: str, by: Sequence[str]) -> bool:
@@ -73,7 +89,9 @@ def is_determined_by(table: pd.DataFrame, column: str, by: Sequence[str]) -> boo
     keys = [name for name in by if name != column]
     if len(keys) < len(by):
         return True
-    return len(table[[*keys, column]].drop_duplicates()) <= max(len(table[keys].drop_duplicates()) if keys else 1, 1)
+    return len(table[[*keys, column]].drop_duplicates()) <= max(
+        len(table[keys].drop_duplicates()) if keys else 1, 1
+    )
 
 
 def finite_values(runs: pd.DataFrame, value: str) -> pd.Series:
@@ -98,26 +116,38 @@ def filter_rows(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
         return table
     try:
         kept = table.query(where)
-    except Exception as error:  # pandas raises whatever Python's parser and its own evaluator come upon
+    except (
+        Exception
+    ) as error:  # pandas raises whatever Python's parser and its own evaluator come upon
         reason = f"{type(error).__name__}: {error}"
         raise SweepError(
             f"The condition {where!r} cannot be evaluated ({reason}). Name columns of the runs."
         ) from error
     if kept.empty:
-        raise SweepError(f"No row satisfies {where!r}. Compare floating-point columns with a tolerance or by < and >.")
+        raise SweepError(
+            f"No row satisfies {where!r}. Compare floating-point columns with a tolerance or by < and >."
+        )
     return kept
 
 
 def require_one_run_per_seed(table: pd.DataFrame, keys: Sequence[str]) -> None:
     """Raises SweepError where something else than the seed varies within a cell of some columns."""
     chosen = table.attrs.get("tuned", ())
-    others = [name for name in swept(table) if name not in chosen and not is_determined_by(table, name, keys)]
+    others = [
+        name
+        for name in swept(table)
+        if name not in chosen and not is_determined_by(table, name, keys)
+    ]
     if "optimizer" in table and not is_determined_by(table, "optimizer", keys):
         others = ["optimizer", *others]
     if others:
         names = ", ".join(others)
-        cure = f'Keep one value of each with where="{others[0]} == ...", make it an axis or the facet'
-        cure += ", or choose the best run of each problem with tuned(runs) if it is a hyperparameter"
+        cure = (
+            f'Keep one value of each with where="{others[0]} == ...", make it an axis or the facet'
+        )
+        cure += (
+            ", or choose the best run of each problem with tuned(runs) if it is a hyperparameter"
+        )
         raise SweepError(f"The cells would average over {names}, not only over seeds. {cure}.")
 
 
@@ -131,7 +161,11 @@ def require_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
     for name in names:
         if name not in table:
             near = difflib.get_close_matches(name, list(map(str, table.columns)), n=3)
-            hint = f"Did you mean {' or '.join(near)}" if near else f"There are {', '.join(map(str, table.columns))}"
+            hint = (
+                f"Did you mean {' or '.join(near)}"
+                if near
+                else f"There are {', '.join(map(str, table.columns))}"
+            )
             raise SweepError(f"The table has no column {name!r}. {hint}.")
 
 

@@ -90,19 +90,25 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
     (a, b), value, m = cells.attrs["pair"], axis_label(cells.attrs["of"]), len(cells)
     known = cells[cells["mean"].notna()]
     if cells.empty:
-        return [f"{a} and {b} were run on no common problem: their data, model, objective or seeds differ."]
+        return [
+            f"{a} and {b} were run on no common problem: their data, model, objective or seeds differ."
+        ]
     if known.empty:
         return [f"On no problem are the {value} of {a} and that of {b} both finite."]
     keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
     above, below = (cells["low"] > 0).sum(), cells[cells["high"] < 0]
     percent = f"{100 * cells.attrs['level']:g} %"
-    sides = f"above 0 in {above or 'none'} and below 0 in {len(below) or 'none'}{_named(below, keys)}"
+    sides = (
+        f"above 0 in {above or 'none'} and below 0 in {len(below) or 'none'}{_named(below, keys)}"
+    )
     sure = f"Over all {m} cells the {percent} interval of the paired difference lies {sides}"
     far = cells[cells["mean"] > FAR]
     many = f"{len(far) or 'none'} of {m} cells{_region(far, keys)}"
     top = largest_cell(known)
     size = format_interval(top["mean"], top["low"], top["high"], "+")
-    most = f"{size} (over {top['count']:.0f} seeds)" + (f", at {cell_sentence(top, keys)}" if keys else "")
+    most = f"{size} (over {top['count']:.0f} seeds)" + (
+        f", at {cell_sentence(top, keys)}" if keys else ""
+    )
     if not keys:
         return [f"{a} minus {b}, paired: the {value} differs by {most}."]
     return [
@@ -118,7 +124,10 @@ def _region(cells: pd.DataFrame, keys: list[str]) -> str:
     if cells.empty:
         return ""
     ends = [(key, format_number(cells[key].min()), format_number(cells[key].max())) for key in keys]
-    told = [f"{key} = {low}" if low == high else f"{key} from {low} to {high}" for key, low, high in ends]
+    told = [
+        f"{key} = {low}" if low == high else f"{key} from {low} to {high}"
+        for key, low, high in ends
+    ]
     return f", all within {' and '.join(told)}"
 
 
@@ -144,7 +153,9 @@ def error_sentences(cells: pd.DataFrame, best: float = 0.0) -> list[str]:
     keys = [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
     names = [str(name) for name in sorted_unique(cells, "optimizer")]
     if not keys:
-        values = [f"{c.optimizer} {format_interval(c.mean, c.low, c.high)}" for c in cells.itertuples()]
+        values = [
+            f"{c.optimizer} {format_interval(c.mean, c.low, c.high)}" for c in cells.itertuples()
+        ]
         return [f"Mean {axis_label(cells.attrs['of'])}: {'; '.join(values)}."]
     near = cells["mean"] <= best + NEAR
     good = cells.assign(good=near).groupby(keys, dropna=False)["good"]
@@ -165,9 +176,7 @@ def fit_sentence(runs: pd.DataFrame, keys: list[str]) -> str:
         cells = len(bad[keys].drop_duplicates()) if keys else 1
         within = f" in {cells} cell{'s' if cells > 1 else ''}" if keys else ""
         rest += [f"{len(bad)} of {name}{within}"] if len(bad) else []
-    others = (
-        f" The others ({' and '.join(rest)}) are in the means as they ended: their test error is that of a network "
-    )
+    others = f" The others ({' and '.join(rest)}) are in the means as they ended: their test error is that of a network "
     others += "that did not learn its training data either."
     return f"Training error 0 at the end: {', '.join(told)}.{others if rest else ''}"
 
@@ -178,15 +187,23 @@ def range_sentence(table: pd.DataFrame) -> str:
         return ""
     groups = [name for name in ("observable", table.attrs.get("facet")) if name and name in table]
     parts = table.groupby(groups)["mean"] if groups else [((), table["mean"])]
-    ranges = [(" ".join(axis_label(str(name)) for name in key), part.min(), part.max()) for key, part in parts]
-    told = [f"{name} from {format_number(low)} to {format_number(high)}".strip() for name, low, high in ranges]
+    ranges = [
+        (" ".join(axis_label(str(name)) for name in key), part.min(), part.max())
+        for key, part in parts
+    ]
+    told = [
+        f"{name} from {format_number(low)} to {format_number(high)}".strip()
+        for name, low, high in ranges
+    ]
     return f"Means: {'; '.join(told)}."
 
 
 def _caveats(cells: pd.DataFrame) -> list[str]:
     missing, broken = int(cells["incomplete"].sum()), int((cells["nonfinite"] > 0).sum())
     found = [f"{missing} cells lack runs"] if missing else []
-    found += [f"{broken} cells have runs without a finite value, which are in no mean"] if broken else []
+    found += (
+        [f"{broken} cells have runs without a finite value, which are in no mean"] if broken else []
+    )
     unpaired = cells.attrs.get("unpaired", 0)
     found += [f"{unpaired} problems were run with one of the two only"] if unpaired else []
     return [f"Mind that {'; '.join(found)}."] if found else []

@@ -65,7 +65,9 @@ def read_manifest(folder: Folder) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}. Start the sweep again, or put the file back.") from error
+        raise StoreError(
+            f"{path} cannot be read: {error}. Start the sweep again, or put the file back."
+        ) from error
 
 
 def expected_trials(folder: Folder) -> int | None:
@@ -90,19 +92,25 @@ def part_files(folder: Folder, table: str) -> list[Path]:
 
 def _several(folders: tuple[Folder, ...]) -> tuple[Folder, ...]:
     if not folders:
-        raise StoreError("No folder was named. Give the folder of a sweep, such as results/quickstart.")
+        raise StoreError(
+            "No folder was named. Give the folder of a sweep, such as results/quickstart."
+        )
     return folders
 
 
 def _read(folder: Path, name: str, trials: Collection[int] | None = None) -> pa.Table:
     if not folder.is_dir():
-        raise StoreError(f"{folder} is no folder. Run `python -m sweep.run GRID --out {folder}` first.")
+        raise StoreError(
+            f"{folder} is no folder. Run `python -m sweep.run GRID --out {folder}` first."
+        )
     found = part_files(folder, name)
     if not found:
         cure = "Let the sweep run on until it commits its first part"
         cure = cure if name == RUNS else f"{cure}, or give its grid `record: {{points: 32}}`"
         raise StoreError(f"{folder} holds no {name}. {cure}.")
-    return pa.concat_tables([_read_part(path, trials) for path in found], promote_options="permissive")
+    return pa.concat_tables(
+        [_read_part(path, trials) for path in found], promote_options="permissive"
+    )
 
 
 def _read_part(path: Path, trials: Collection[int] | None) -> pa.Table:
@@ -113,7 +121,9 @@ def _read_part(path: Path, trials: Collection[int] | None) -> pa.Table:
             table = file.read()
         return table if trials is None else table.filter(pc.field("trial").isin(list(trials)))
     except FileNotFoundError as error:
-        raise StoreError(f"{path} vanished while it was read. Run the same command again.") from error
+        raise StoreError(
+            f"{path} vanished while it was read. Run the same command again."
+        ) from error
     except (OSError, ValueError) as error:
         cure = f"Move it aside with `python -m sweep repair {path.parent.parent}`; only its rows run again"
         raise StoreError(f"{path} cannot be read: {error}. {cure}.") from error

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from sweep import grid as grids
 from sweep.engine.driver import Driver
-from sweep.engine.trial_source import TrialList
 from sweep.engine.programs import take_trials
 from sweep.engine.recorder import RecordSchedule
+from sweep.engine.trial_source import TrialList
 from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.observables import observable_columns

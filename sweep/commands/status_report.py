@@ -20,7 +20,14 @@ from sweep.planning.bucket import Bucket
 from sweep.planning.manifest import results_identity
 from sweep.planning.plan import Host
 from sweep.schema import RUNS
-from sweep.store import Store, count_checkpoints, is_being_compacted, list_parts, live_workers, read_rows
+from sweep.store import (
+    Store,
+    count_checkpoints,
+    is_being_compacted,
+    list_parts,
+    live_workers,
+    read_rows,
+)
 
 _UNKNOWN_STATUS = -1
 

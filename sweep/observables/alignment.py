@@ -55,7 +55,9 @@ class Alignment(AbstractObservable):
         if not isinstance(trial.model, AbstractFiltered):
             return {}
         on_noise = trial.model.by_class(snapshot.patches[:, -trial.data.noise_vectors :])
-        of_class = jnp.where(inputs.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]).max(axis=-1)
+        of_class = jnp.where(inputs.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]).max(
+            axis=-1
+        )
         mean = jnp.sum(mask_padding(of_class, valid_mask(trial.data.n))) / actual_size(trial.data.n)
         noise = {
             "noise_min": smallest(trial, of_class),

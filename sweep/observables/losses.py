@@ -18,9 +18,12 @@ class Losses(AbstractObservable):
     """
 
     columns: ClassVar[Mapping[str, ColumnInfo]] = {
-        "train_loss": ColumnInfo("mean training loss, without the l2 term", sense="less", scale="log"),
+        "train_loss": ColumnInfo(
+            "mean training loss, without the l2 term", sense="less", scale="log"
+        ),
         "train_error": ColumnInfo(
-            "share of training points with margin <= 0 against the label the learner saw", sense="less"
+            "share of training points with margin <= 0 against the label the learner saw",
+            sense="less",
         ),
         "test_loss": ColumnInfo("mean loss on fresh points", sense="less", scale="log"),
         "test_error": ColumnInfo(

@@ -14,7 +14,15 @@ from sweep.padding import valid_mask
 from sweep.spec import Scalar
 from sweep.status import Status
 from sweep.training import evaluation
-from sweep.training.step import State, at_target, full_batch, gradient_norm, loss_and_grads, margins, merge
+from sweep.training.step import (
+    State,
+    at_target,
+    full_batch,
+    gradient_norm,
+    loss_and_grads,
+    margins,
+    merge,
+)
 from sweep.trial import Trial
 
 
@@ -71,7 +79,9 @@ def measure(
     return Measurement(state.step, status, train_wrong, test_wrong, observables)
 
 
-def final_status(status: Scalar, value: Scalar, norm: Scalar, reached: Bool[Array, ""]) -> Int[Array, ""]:
+def final_status(
+    status: Scalar, value: Scalar, norm: Scalar, reached: Bool[Array, ""]
+) -> Int[Array, ""]:
     """The status of a trial that made all its steps, by what its last update left."""
     last = jnp.where(reached, Status.CONVERGED, status)
     last = jnp.where(jnp.isfinite(value) & jnp.isfinite(norm), last, Status.NONFINITE)

@@ -23,10 +23,33 @@ seed: {range: [0, 4]}
 
 INTEGERS = ("n", "d", "sparsity", "width", "power", "batch_size", "max_steps")
 FLOATS = ("flip", "snr", "noise", "feature_noise", "l2", "lr", "b1", "weight_decay", "target_loss")
-FIELDS: dict[str, type] = {**dict.fromkeys(INTEGERS, int), **dict.fromkeys(FLOATS, float), "flip_test": bool}
-SETTING = {"data": "feature_noise", "model": "cnn", "objective": "logistic", "coordinates": "ambient"}
-SETTING |= {"n": 20, "d": 100, "sparsity": 10, "feature_noise": 0.2, "width": 10, "power": 3, "l2": 1e-5}
-SETTING |= {"batch_size": 20, "max_steps": 100, "steps": 100, "status": "out_of_steps", "train_error": 0.0}
+FIELDS: dict[str, type] = {
+    **dict.fromkeys(INTEGERS, int),
+    **dict.fromkeys(FLOATS, float),
+    "flip_test": bool,
+}
+SETTING = {
+    "data": "feature_noise",
+    "model": "cnn",
+    "objective": "logistic",
+    "coordinates": "ambient",
+}
+SETTING |= {
+    "n": 20,
+    "d": 100,
+    "sparsity": 10,
+    "feature_noise": 0.2,
+    "width": 10,
+    "power": 3,
+    "l2": 1e-5,
+}
+SETTING |= {
+    "batch_size": 20,
+    "max_steps": 100,
+    "steps": 100,
+    "status": "out_of_steps",
+    "train_error": 0.0,
+}
 
 Row = dict[str, Any]
 
@@ -34,7 +57,15 @@ Row = dict[str, Any]
 def row(trial: int, problem: int, optimizer: str, **values: Any) -> Row:
     """One run; what is not given is a constant of the sweep or null."""
     own = {"adam": {"lr": 1e-3, "b1": 0.9}, "gd": {"lr": 0.1}}.get(optimizer, {"lr": 0.01})
-    made: Row = {**SETTING, "trial": trial, "problem": problem, "optimizer": optimizer, "seed": 0, **own, **values}
+    made: Row = {
+        **SETTING,
+        "trial": trial,
+        "problem": problem,
+        "optimizer": optimizer,
+        "seed": 0,
+        **own,
+        **values,
+    }
     if "noise" not in made and made.get("snr") is not None:
         made["noise"] = 1 / (made["snr"] * made["sparsity"] ** 0.5)
     made.setdefault("train_loss", 0.01)
@@ -79,7 +110,11 @@ def bend(rows: Iterable[Mapping[str, Any]], steps: Iterable[int] = (0, 1, 10, 10
     """Curves for rows: feature and noise_min grow linearly in the step to the final value."""
     return [
         {"trial": each["trial"], "step": step, "test_error": None}
-        | {name: each[name] * step / 100 for name in ("feature", "noise_min") if each.get(name) is not None}
+        | {
+            name: each[name] * step / 100
+            for name in ("feature", "noise_min")
+            if each.get(name) is not None
+        }
         for each in rows
         for step in steps
     ]
@@ -91,7 +126,11 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 
 def write_store(
-    folder: Path, rows: list[Row], curves: list[Row] | None = None, trials: int | None = None, parts: int = 3
+    folder: Path,
+    rows: list[Row],
+    curves: list[Row] | None = None,
+    trials: int | None = None,
+    parts: int = 3,
 ) -> Path:
     """Write a store of several parts, with the names that readers must skip beside them."""
     for name in ("runs", "curves") if curves else ("runs",):
@@ -101,9 +140,14 @@ def write_store(
     for k in range(parts):
         _write(frame(rows[k::parts]), folder / "runs" / f"part-{k}.parquet")
     if curves:
-        _write(pa.Table.from_pylist(curves, schema=schema.curves()), folder / "curves" / "part-0.parquet")
+        _write(
+            pa.Table.from_pylist(curves, schema=schema.curves()),
+            folder / "curves" / "part-0.parquet",
+        )
     info = {"host": "here"} | ({"trials": trials} if trials is not None else {})
-    (folder / "manifest.json").write_text(json.dumps({"dtype": "float32", "versions": {"jax": "0.10"}, "info": info}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"dtype": "float32", "versions": {"jax": "0.10"}, "info": info})
+    )
     (folder / "grid.yaml").write_text(GRID)
     return folder
 
@@ -134,7 +178,9 @@ class Helpers:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete store of 3 x 2 cells, 4 seeds and two optimizers, with curves. Read only."""
     rows = plane(planted)
-    return write_store(tmp_path_factory.mktemp("store") / "planted", rows, bend(rows), trials=len(rows))
+    return write_store(
+        tmp_path_factory.mktemp("store") / "planted", rows, bend(rows), trials=len(rows)
+    )
 
 
 @pytest.fixture

@@ -10,22 +10,40 @@ import platform
 from pathlib import Path
 from typing import Any
 
-NAMES = ("throughput", "tail", "shapes", "relu", "coordinates", "store", "plans", "compiles", "refinement", "tune")
+NAMES = (
+    "throughput",
+    "tail",
+    "shapes",
+    "relu",
+    "coordinates",
+    "store",
+    "plans",
+    "compiles",
+    "refinement",
+    "tune",
+)
 """The benchmarks: each module has `run(rounds)`, its figures, and `table(figures)`, lines of Markdown."""
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Race the engine against honest baselines, in interleaved rounds.")
+    parser = argparse.ArgumentParser(
+        description="Race the engine against honest baselines, in interleaved rounds."
+    )
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="all of them by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    figures: dict[str, Any] = {"machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"}
+    figures: dict[str, Any] = {
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    }
     for name in options.names or NAMES:
         module = importlib.import_module(f"tests.benchmarks.{name}")
         figures[name] = module.run(options.rounds)
-        print("\n".join([f"\n### {name}\n", module.__doc__ or "", "", *module.table(figures[name])]), flush=True)
+        print(
+            "\n".join([f"\n### {name}\n", module.__doc__ or "", "", *module.table(figures[name])]),
+            flush=True,
+        )
         if options.json:
             options.json.write_text(json.dumps(figures, indent=1))
     print(f"\n{figures['machine']}, load {os.getloadavg()[0]:.1f}.")

@@ -33,7 +33,10 @@ sweep(sys.argv[1], sys.argv[2], workers=1, quiet=True)
 print(json.dumps({"spent": spent, "seconds": time.perf_counter() - began}))
 """
 COMPILING = "/jax/core/compile/backend_compile_duration"
-TRACING = ("/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration")
+TRACING = (
+    "/jax/core/compile/jaxpr_trace_duration",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+)
 
 
 def run(rounds: int) -> list[dict[str, Any]]:
@@ -48,7 +51,9 @@ def run(rounds: int) -> list[dict[str, Any]]:
             answers = {}
             for run in ("cold", "warm"):
                 ask = [sys.executable, "-c", RUN, str(folder / "grid.yaml"), str(folder / run)]
-                answer = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
+                answer = subprocess.run(
+                    ask, env=environment, capture_output=True, text=True, check=True
+                )
                 told = json.loads(answer.stdout)
                 answers[run] = {
                     "compiling": told["spent"].get(COMPILING, 0.0),
@@ -63,6 +68,11 @@ def table(found: list[dict[str, Any]]) -> list[str]:
     """Lines of Markdown."""
     lines = ["| run | compiling, s | tracing and lowering, s | all, s |", "|---|---|---|---|"]
     for run in ("cold", "warm"):
-        median = {key: statistics.median(each[run][key] for each in found) for key in ("compiling", "tracing", "all")}
-        lines.append(f"| {run} | {median['compiling']:.2f} | {median['tracing']:.2f} | {median['all']:.1f} |")
+        median = {
+            key: statistics.median(each[run][key] for each in found)
+            for key in ("compiling", "tracing", "all")
+        }
+        lines.append(
+            f"| {run} | {median['compiling']:.2f} | {median['tracing']:.2f} | {median['all']:.1f} |"
+        )
     return lines

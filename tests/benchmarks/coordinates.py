@@ -72,12 +72,18 @@ def _lanes(number: int, what: str) -> Callable[[], Any]:
     filled = compiled.fill(compiled.empty(trials), trials, due)
 
     def run() -> Any:
-        lanes = compiled.fill(compiled.empty(trials), trials, due) if what == "all" else jax.tree.map(np.copy, filled)
+        lanes = (
+            compiled.fill(compiled.empty(trials), trials, due)
+            if what == "all"
+            else jax.tree.map(np.copy, filled)
+        )
         lanes, told = compiled.advance(lanes, np.int32(CASES[number].steps))
         if what == "all":
             jax.block_until_ready(compiled.measure(lanes, due, None, np.zeros(1, np.int32)))
         jax.block_until_ready(told)
-        return {"bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(lanes) if hasattr(leaf, "nbytes"))}
+        return {
+            "bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(lanes) if hasattr(leaf, "nbytes"))
+        }
 
     return run
 

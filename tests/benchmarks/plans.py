@@ -31,7 +31,10 @@ print(json.dumps({"points": found.left, "seconds": time.perf_counter() - began, 
 def run(rounds: int) -> list[dict[str, Any]]:
     """A fresh process for each round."""
     ask = [sys.executable, "-c", MEASURE]
-    answers = [subprocess.run(ask, input=GRID, capture_output=True, text=True, check=True) for _ in range(rounds)]
+    answers = [
+        subprocess.run(ask, input=GRID, capture_output=True, text=True, check=True)
+        for _ in range(rounds)
+    ]
     return [json.loads(answer.stdout) for answer in answers]
 
 

@@ -55,7 +55,11 @@ Runs = Callable[[pd.DataFrame], pd.DataFrame]
 def planted(replicate: int, world: str) -> tuple[np.ndarray, Runs]:
     """A boundary near x = c y^0.35, its logarithm by row, and the runs at any points (n, snr, seed)."""
     width, spread, noise = WORLDS[world]
-    at = 0.35 * np.log(Y / 100) + np.log(1.5) + np.random.default_rng(replicate).uniform(-0.05, 0.05, ROWS)
+    at = (
+        0.35 * np.log(Y / 100)
+        + np.log(1.5)
+        + np.random.default_rng(replicate).uniform(-0.05, 0.05, ROWS)
+    )
 
     def runs(points: pd.DataFrame) -> pd.DataFrame:
         value = np.empty(len(points))
@@ -64,7 +68,9 @@ def planted(replicate: int, world: str) -> tuple[np.ndarray, Runs]:
             own = at + spread * (0.8 * random.normal() + 0.6 * random.normal(size=ROWS))
             part = points.iloc[places]
             distance = np.log(part["snr"].to_numpy()) - own[np.searchsorted(Y, part["n"])]
-            value[places] = 0.1 + 0.4 / (1 + np.exp(distance / width)) + random.normal(0, noise, len(part))
+            value[places] = (
+                0.1 + 0.4 / (1 + np.exp(distance / width)) + random.normal(0, noise, len(part))
+            )
         return points.assign(test_error=value, optimizer="gd")
 
     return at, runs
@@ -73,7 +79,9 @@ def planted(replicate: int, world: str) -> tuple[np.ndarray, Runs]:
 def plane(across: int, seeds: int) -> pd.DataFrame:
     """All points of a grid."""
     x = np.geomspace(0.3, 10, across)
-    s, i, j = (each.ravel() for each in np.meshgrid(np.arange(seeds), np.arange(ROWS), np.arange(across)))
+    s, i, j = (
+        each.ravel() for each in np.meshgrid(np.arange(seeds), np.arange(ROWS), np.arange(across))
+    )
     return pd.DataFrame({"n": Y[i], "snr": x[j], "seed": s})
 
 
@@ -91,7 +99,11 @@ def on_planted(replicate: int, world: str) -> dict[str, float]:
         left = int(SHARE * DENSE) - len(runs)
         points = Refinement(boundary, left // (ROUNDS - turn))(runs)
         runs = pd.concat([runs, make(points)], ignore_index=True)
-    return {"dense": error(boundary(dense), truth), "refined": error(boundary(runs), truth), "runs": len(runs)}
+    return {
+        "dense": error(boundary(dense), truth),
+        "refined": error(boundary(runs), truth),
+        "runs": len(runs),
+    }
 
 
 def train(folder: Path, name: str, first: int, seeds: int, across: int) -> Path:
@@ -109,21 +121,28 @@ def on_cnn(replicates: int) -> list[dict[str, float]]:
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        truth = np.log(boundary(analysis.load(train(folder, "truth", *TRUTH, ACROSS)))["at"].to_numpy())
+        truth = np.log(
+            boundary(analysis.load(train(folder, "truth", *TRUTH, ACROSS)))["at"].to_numpy()
+        )
         for k in range(replicates):
             dense = train(folder, f"dense-{k}", 1000 * k, SEEDS, ACROSS)
             start = train(folder, f"start-{k}", 1000 * k, FIRST, START)
             left = int(SHARE * DENSE) - ROWS * START * FIRST
             list(refine(start, Refinement(boundary, left // ROUNDS), ROUNDS))
             runs = analysis.load(start, start.with_name(f"{start.name}-refined"))
-            errors = {"dense": error(boundary(analysis.load(dense)), truth), "refined": error(boundary(runs), truth)}
+            errors = {
+                "dense": error(boundary(analysis.load(dense)), truth),
+                "refined": error(boundary(runs), truth),
+            }
             found.append({**errors, "runs": len(runs)})
     return found
 
 
 def run(rounds: int) -> dict[str, list[dict[str, float]]]:
     """Planted boundaries, then the CNN with `rounds` replicates."""
-    found = {world: [on_planted(replicate, world) for replicate in range(REPLICATES)] for world in WORLDS}
+    found = {
+        world: [on_planted(replicate, world) for replicate in range(REPLICATES)] for world in WORLDS
+    }
     return {**found, "two-layer CNN": on_cnn(rounds)}
 
 
@@ -134,7 +153,9 @@ def table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for name, each in found.items():
-        dense, refined = (float(np.sqrt(np.mean([one[key] ** 2 for one in each]))) for key in ("dense", "refined"))
+        dense, refined = (
+            float(np.sqrt(np.mean([one[key] ** 2 for one in each]))) for key in ("dense", "refined")
+        )
         ratios = [one["refined"] / one["dense"] for one in each]
         share = max(one["runs"] for one in each) / DENSE
         lines.append(

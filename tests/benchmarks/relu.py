@@ -150,7 +150,15 @@ def run(rounds: int) -> list[dict[str, Any]]:
             environment = {**os.environ, "XDG_CACHE_HOME": name}
             for run in ("cold", "warm"):
                 began = time.perf_counter()
-                ask = [sys.executable, "-m", "sweep.run", str(CONFIG), "--out", f"{name}/{run}", "--quiet"]
+                ask = [
+                    sys.executable,
+                    "-m",
+                    "sweep.run",
+                    str(CONFIG),
+                    "--out",
+                    f"{name}/{run}",
+                    "--quiet",
+                ]
                 subprocess.run(ask, env=environment, check=True, capture_output=True)
                 times[run] = time.perf_counter() - began
             python = os.environ.get("TORCH_PYTHON", sys.executable)
@@ -166,8 +174,13 @@ def run(rounds: int) -> list[dict[str, Any]]:
 def table(found: list[dict[str, Any]]) -> list[str]:
     """Lines of Markdown."""
     best = statistics.median(each["cold"] for each in found)
-    lines = ["| how | seconds for 100,000 trainings | trainings/s | sweep over it |", "|---|---|---|---|"]
+    lines = [
+        "| how | seconds for 100,000 trainings | trainings/s | sweep over it |",
+        "|---|---|---|---|",
+    ]
     for name in found[0]:
         seconds = statistics.median(each[name] for each in found)
-        lines.append(f"| {name} | {seconds:,.0f} | {TRIALS / seconds:,.0f} | {seconds / best:.1f} |")
+        lines.append(
+            f"| {name} | {seconds:,.0f} | {TRIALS / seconds:,.0f} | {seconds / best:.1f} |"
+        )
     return lines

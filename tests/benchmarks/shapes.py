@@ -64,7 +64,9 @@ def powers(groups: Callable[..., Any]) -> Callable[..., Any]:
         found = []
         for up, members in alike.items():
             pieces = tuple(piece for group in members for piece in group.pieces)
-            made = packer._group({**members[0].statics, **dict(up)}, pieces, members[0].steps, *members)
+            made = packer._group(
+                {**members[0].statics, **dict(up)}, pieces, members[0].steps, *members
+            )
             found.append(made)
         return found
 
@@ -91,7 +93,10 @@ def contender(name: str) -> Callable[[int, int, int], Callable[[], Any]]:
             losses = np.zeros(0)
             for bucket in found.buckets:
                 for ended in Driver(
-                    TrialList(bucket.trials()), bucket.lanes, bucket.block, RecordSchedule(0, False, 1000)
+                    TrialList(bucket.trials()),
+                    bucket.lanes,
+                    bucket.block,
+                    RecordSchedule(0, False, 1000),
                 ):
                     losses = np.append(losses, ended.runs["train_loss"])
             return {"programs": len(found.buckets), "loss": float(np.sort(losses).sum())}
@@ -121,7 +126,10 @@ def run(rounds: int) -> list[dict[str, Any]]:
 def table(found: list[dict[str, Any]]) -> list[str]:
     """Lines of Markdown."""
     planner = next(each for each in found if each["name"] == "planner")
-    ratios = {each["name"]: [a / b for a, b in zip(planner["seconds"], each["seconds"], strict=True)] for each in found}
+    ratios = {
+        each["name"]: [a / b for a, b in zip(planner["seconds"], each["seconds"], strict=True)]
+        for each in found
+    }
     return [
         "| packing | programs | seconds | planner over it (range) | sum of losses |",
         "|---|---|---|---|---|",

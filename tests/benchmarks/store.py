@@ -51,7 +51,9 @@ def batches() -> list[dict[str, Any]]:
             "steps": np.full(len(rows), 100),
             "fit_step": np.ma.array(np.full(len(rows), 100), mask=random.random(len(rows)) < 0.5),
         }
-        found.append({"trial": trial, "problem": problem, **block.columns(rows), **outcome, **observed})
+        found.append(
+            {"trial": trial, "problem": problem, **block.columns(rows), **outcome, **observed}
+        )
     return found
 
 
@@ -65,12 +67,16 @@ def run(rounds: int) -> list[dict[str, Any]]:
             manifest = {"name": "store", "schema": schema.VERSION, "info": {"trials": parsed.size}}
             store.open(manifest, parsed.text)
             began = time.perf_counter()
-            with Writer(store, schema.runs(parsed.columns), schema.curves(), {"shard": "0/1"}) as writer:
+            with Writer(
+                store, schema.runs(parsed.columns), schema.curves(), {"shard": "0/1"}
+            ) as writer:
                 for each in rows:
                     writer.add("bucket", 1, each)
             written = time.perf_counter()
             ask = [sys.executable, "-c", LOAD, str(store.folder)]
-            read = json.loads(subprocess.run(ask, capture_output=True, text=True, check=True).stdout)
+            read = json.loads(
+                subprocess.run(ask, capture_output=True, text=True, check=True).stdout
+            )
             assert read.pop("plain") == read["rows"] == ROWS
             mib = sum(path.stat().st_size for path in store.folder.rglob("*.parquet")) / 2**20
             found.append({"write": written - began, "mib": mib, **read})
@@ -79,7 +85,10 @@ def run(rounds: int) -> list[dict[str, Any]]:
 
 def table(found: list[dict[str, Any]]) -> list[str]:
     """Lines of Markdown."""
-    median = {name: statistics.median(each[name] for each in found) for name in ("write", "load", "pandas", "mib")}
+    median = {
+        name: statistics.median(each[name] for each in found)
+        for name in ("write", "load", "pandas", "mib")
+    }
     return [
         "| rows | written, rows/s | analysis.load, seconds | pandas.read_parquet, seconds | MiB |",
         "|---|---|---|---|---|",

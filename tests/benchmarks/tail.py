@@ -42,7 +42,9 @@ Train = Callable[[Trial], dict[str, np.ndarray]]
 def trials() -> Trial:
     """The trials, in an order that tells nothing of their length."""
     (bucket,) = plan.make_plan(grid.parse_grid(GRID), plan.Host("cpu", 1)).buckets
-    assert (bucket.lanes, bucket.block) == (LANES, BLOCK), "the engine is timed as the command runs it"
+    assert (bucket.lanes, bucket.block) == (LANES, BLOCK), (
+        "the engine is timed as the command runs it"
+    )
     return programs.take_trials(bucket.trials(), np.random.default_rng(0).permutation(TRIALS))
 
 
@@ -74,24 +76,33 @@ def until_done(trial: Trial) -> tuple[jax.Array, jax.Array]:
     """A whole run that ends at the target."""
     scene, state = step.start(trial)
     step = functools.partial(step.advance, trial, scene)
-    return _answer(trial, scene, jax.lax.while_loop(lambda s: s.status == Status.RUNNING, step, state))
+    return _answer(
+        trial, scene, jax.lax.while_loop(lambda s: s.status == Status.RUNNING, step, state)
+    )
 
 
 def to_the_cap(trial: Trial) -> tuple[jax.Array, jax.Array]:
     """A whole run of a fixed number of steps, frozen at the target."""
     scene, state = step.start(trial)
-    return _answer(trial, scene, jax.lax.fori_loop(0, CAP, lambda _, s: step.advance(trial, scene, s), state))
+    return _answer(
+        trial, scene, jax.lax.fori_loop(0, CAP, lambda _, s: step.advance(trial, scene, s), state)
+    )
 
 
 def batched(run: Callable[[Trial], Any], width: int, ordered: bool = False) -> Train:
     """A vmapped whole run on `width` trials at a time, sorted by their length where `ordered`, which nobody knows."""
-    compiled = jax.jit(jax.vmap(run) if width > 1 else lambda one: run(jax.tree.map(lambda leaf: leaf[0], one)))
+    compiled = jax.jit(
+        jax.vmap(run) if width > 1 else lambda one: run(jax.tree.map(lambda leaf: leaf[0], one))
+    )
 
     def train(batch: Trial) -> dict[str, np.ndarray]:
         order = np.argsort(train.steps) if ordered else np.arange(TRIALS)  # type: ignore[attr-defined]
-        answers = [compiled(programs.take_trials(batch, rows)) for rows in np.split(order, TRIALS // width)]
+        answers = [
+            compiled(programs.take_trials(batch, rows)) for rows in np.split(order, TRIALS // width)
+        ]
         steps, losses = (
-            np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*answers, strict=True)
+            np.concatenate([np.atleast_1d(each) for each in column])
+            for column in zip(*answers, strict=True)
         )
         train.steps = np.zeros(TRIALS, int)  # type: ignore[attr-defined]
         train.steps[order] = steps  # type: ignore[attr-defined]
@@ -178,7 +189,10 @@ def _counted(train: Train) -> int:
 def run(rounds: int) -> list[dict[str, Any]]:
     """Race all contenders, one process with one core each."""
     seconds, first = race(__name__, 0, dict.fromkeys(CONTENDERS, 1), rounds)
-    answers = {name: {key: np.array(value) for key, value in each[0].items()} for name, each in first.items()}
+    answers = {
+        name: {key: np.array(value) for key, value in each[0].items()}
+        for name, each in first.items()
+    }
     steps, loss = answers["engine"]["steps"], answers["engine"]["loss"]
     apart = {name: float(np.max(np.abs(each["loss"] / loss - 1))) for name, each in answers.items()}
     useful = int(steps.sum())

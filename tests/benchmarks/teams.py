@@ -26,7 +26,9 @@ class Team:
     def __init__(self, module: str, name: str, members: int = 1) -> None:
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         command = [sys.executable, "-m", "tests.benchmarks.teams", module, name]
-        self.processes = [subprocess.Popen([*command, f"{i}/{members}"], **pipes) for i in range(members)]
+        self.processes = [
+            subprocess.Popen([*command, f"{i}/{members}"], **pipes) for i in range(members)
+        ]
 
     def run(self, number: int) -> tuple[float, list[Any]]:
         """Run a case once in all members at the same time: seconds of the slowest, and what each answers."""
@@ -37,7 +39,9 @@ class Team:
         for process in self.processes:
             assert process.stdout is not None
             answers.append(json.loads(process.stdout.readline()))
-        return max(answer["seconds"] for answer in answers), [answer["result"] for answer in answers]
+        return max(answer["seconds"] for answer in answers), [
+            answer["result"] for answer in answers
+        ]
 
     def close(self) -> None:
         """End the processes."""

@@ -61,40 +61,65 @@ record: {{points: 0}}
 """
 
 
-SIZES = ((20, 100, 10, 2000, 64), (40, 400, 20, 2000, 16), (200, 1000, 20, 2000, 4), (40, 2000, 20, 2000, 8))
-CASES = tuple(Case(n, d, m, kind, steps, trials) for n, d, m, steps, trials in SIZES for kind in ("gd", "adam"))
+SIZES = (
+    (20, 100, 10, 2000, 64),
+    (40, 400, 20, 2000, 16),
+    (200, 1000, 20, 2000, 4),
+    (40, 2000, 20, 2000, 8),
+)
+CASES = tuple(
+    Case(n, d, m, kind, steps, trials)
+    for n, d, m, steps, trials in SIZES
+    for kind in ("gd", "adam")
+)
 
 
-def engine(number: int, index: int, count: int, coordinates: str = "auto") -> Callable[[], list[float]]:
+def engine(
+    number: int, index: int, count: int, coordinates: str = "auto"
+) -> Callable[[], list[float]]:
     """A worker of the engine on its share, as the command runs it but for the store."""
     case = CASES[number]
-    found = plan.make_plan(grid.parse_grid(case.grid(coordinates)), plan.Host("cpu", count), (index, count))
+    found = plan.make_plan(
+        grid.parse_grid(case.grid(coordinates)), plan.Host("cpu", count), (index, count)
+    )
     (bucket,) = found.buckets
     trials = bucket.trials()
 
     def train() -> list[float]:
         losses = np.zeros(len(bucket.rows))
-        for ended in Driver(TrialList(trials), bucket.lanes, bucket.block, RecordSchedule(0, False, TEST_POINTS)):
+        for ended in Driver(
+            TrialList(trials), bucket.lanes, bucket.block, RecordSchedule(0, False, TEST_POINTS)
+        ):
             losses[ended.index] = ended.runs["train_loss"]
         return losses.tolist()
 
     return train
 
 
-def loop(number: int, index: int, count: int, run: Callable[[Trial], Any]) -> Callable[[], list[float]]:
+def loop(
+    number: int, index: int, count: int, run: Callable[[Trial], Any]
+) -> Callable[[], list[float]]:
     """A Python loop over a jitted whole run: data, first weights, all steps and the test in one compiled program."""
     case = CASES[number]
-    trials = plan.make_plan(grid.parse_grid(case.grid("ambient")), plan.Host("cpu", 1)).buckets[0].trials()
+    trials = (
+        plan.make_plan(grid.parse_grid(case.grid("ambient")), plan.Host("cpu", 1))
+        .buckets[0]
+        .trials()
+    )
     compiled = jax.jit(run)
 
     def train() -> list[float]:
-        one_by_one = [compiled(jax.tree.map(lambda leaf, i=i: leaf[i], trials)) for i in range(case.trials)]
+        one_by_one = [
+            compiled(jax.tree.map(lambda leaf, i=i: leaf[i], trials)) for i in range(case.trials)
+        ]
         return [float(each) for each in jax.device_get(one_by_one)]
 
     return train
 
 
-def whole_run(trial: Trial, loss: Callable[[Any, Trial, jax.Array, jax.Array], jax.Array]) -> jax.Array:
+def whole_run(
+    trial: Trial, loss: Callable[[Any, Trial, jax.Array, jax.Array], jax.Array]
+) -> jax.Array:
     """One training written out by hand for the core experiment, with nothing in it that it does not need."""
     scene, state = start(trial)
     points = training_points(trial.data, trial.seed, feature_directions(trial.data, trial.seed))
@@ -111,7 +136,9 @@ def whole_run(trial: Trial, loss: Callable[[Any, Trial, jax.Array, jax.Array], j
 
     weights, _ = jax.lax.fori_loop(0, trial.train.steps, step, (first, optimizer.init(first)))
     params = jax.tree.map(lambda _: weights.T, state.params)
-    return measure(trial, scene, state._replace(params=params), TEST_POINTS).observables["train_loss"]
+    return measure(trial, scene, state._replace(params=params), TEST_POINTS).observables[
+        "train_loss"
+    ]
 
 
 def on_filters(weights: jax.Array, trial: Trial, xi: jax.Array, y: jax.Array) -> jax.Array:
@@ -124,7 +151,9 @@ def on_filters(weights: jax.Array, trial: Trial, xi: jax.Array, y: jax.Array) ->
 def on_patches(weights: jax.Array, trial: Trial, xi: jax.Array, y: jax.Array) -> jax.Array:
     """The loss as the definition reads: both patches (n, 2, d) go through the filters."""
     v = jnp.zeros_like(xi).at[:, 0].set(y[:, 0])
-    patches = jax.lax.optimization_barrier(jnp.stack([v, xi - trial.data.feature_noise * v], axis=1))
+    patches = jax.lax.optimization_barrier(
+        jnp.stack([v, xi - trial.data.feature_noise * v], axis=1)
+    )
     responses = patches @ weights
     return _loss(trial, responses[:, 0], responses[:, 1], y)
 
@@ -165,10 +194,16 @@ PLAIN = ("loop", "loop_on_patches", "products")
 def run(rounds: int) -> list[dict[str, Any]]:
     """Race all contenders on all cases."""
     found = []
-    members = dict.fromkeys(CONTENDERS, 1) | dict.fromkeys(("engine", "engine_ambient"), len(available_cores()))
+    members = dict.fromkeys(CONTENDERS, 1) | dict.fromkeys(
+        ("engine", "engine_ambient"), len(available_cores())
+    )
     for number, case in enumerate(CASES):
         seconds, first = race(__name__, number, members, rounds)
-        losses = {name: np.concatenate(_in_order(answers)) for name, answers in first.items() if name != "products"}
+        losses = {
+            name: np.concatenate(_in_order(answers))
+            for name, answers in first.items()
+            if name != "products"
+        }
         apart = max(float(np.max(np.abs(each / losses["loop"] - 1))) for each in losses.values())
         found.append({"case": vars(case), "seconds": seconds, "apart": apart})
     return found

@@ -94,7 +94,15 @@ def final_loss(optimizer: str, seed: int) -> float:
 
 def by_command(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
     """The command into a new store: seconds, files, losses by optimizer and seed."""
-    ask = [sys.executable, "-m", "sweep.run", str(folder.parent / "grid.yaml"), "--out", str(folder), "--quiet"]
+    ask = [
+        sys.executable,
+        "-m",
+        "sweep.run",
+        str(folder.parent / "grid.yaml"),
+        "--out",
+        str(folder),
+        "--quiet",
+    ]
     began = time.perf_counter()
     subprocess.run(ask, env=environment, check=True, capture_output=True)
     seconds = time.perf_counter() - began
@@ -102,9 +110,18 @@ def by_command(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
     return {"all": seconds, "files": _files(folder), "losses": rows["train_loss"].tolist()}
 
 
-def by_ray(folder: Path, environment: dict[str, str], seeds: int = SEEDS, reuse: bool = False) -> dict[str, Any]:
+def by_ray(
+    folder: Path, environment: dict[str, str], seeds: int = SEEDS, reuse: bool = False
+) -> dict[str, Any]:
     """The script into a new folder: seconds of all of it and of `fit`, files, losses by optimizer and seed."""
-    ask = [os.environ.get("RAY_PYTHON", sys.executable), "-c", TUNER, str(folder), str(seeds), str(int(reuse))]
+    ask = [
+        os.environ.get("RAY_PYTHON", sys.executable),
+        "-c",
+        TUNER,
+        str(folder),
+        str(seeds),
+        str(int(reuse)),
+    ]
     began = time.perf_counter()
     answer = subprocess.run(ask, env=environment, check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - began
@@ -124,20 +141,32 @@ def run(rounds: int) -> list[dict[str, Any]]:
         contenders: dict[str, Callable[..., dict[str, Any]]] = {"sweep": by_command}
         by_command(folder / "first", environment)
         if "RAY_PYTHON" in os.environ or importlib.util.find_spec("ray"):
-            contenders |= {"Ray Tune": by_ray, "Ray Tune, actors reused": functools.partial(by_ray, reuse=True)}
+            contenders |= {
+                "Ray Tune": by_ray,
+                "Ray Tune, actors reused": functools.partial(by_ray, reuse=True),
+            }
             by_ray(folder / "few", environment, seeds=1)
         found = []
         for number in range(rounds):
-            places = (folder / f"{number}.{i}" for i in range(len(contenders)))  # short, for the sockets of Ray
-            answers = {how: contenders[how](place, environment) for how, place in zip(contenders, places, strict=True)}
+            places = (
+                folder / f"{number}.{i}" for i in range(len(contenders))
+            )  # short, for the sockets of Ray
+            answers = {
+                how: contenders[how](place, environment)
+                for how, place in zip(contenders, places, strict=True)
+            }
             losses = np.array([answer.pop("losses") for answer in answers.values()])
-            found.append({"contenders": answers, "apart": float(np.max(np.abs(losses / losses[0] - 1)))})
+            found.append(
+                {"contenders": answers, "apart": float(np.max(np.abs(losses / losses[0] - 1)))}
+            )
     return found
 
 
 def _environment(cache: str) -> dict[str, str]:
     """A compile cache of our own, and Ray on loopback alone with a password for this run."""
-    kept = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    kept = {
+        name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"
+    }
     alone = {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # otherwise Ray takes 127.0.0.1 to mean the machine's own address
         "RAY_AUTH_MODE": "token",
@@ -157,9 +186,15 @@ def table(found: list[dict[str, Any]]) -> list[str]:
     apart = max(each["apart"] for each in found)
     for how, told in found[0]["contenders"].items():
         mine = [each["contenders"][how] for each in found]
-        over = sorted(each["contenders"][how]["all"] / each["contenders"]["sweep"]["all"] for each in found)
+        over = sorted(
+            each["contenders"][how]["all"] / each["contenders"]["sweep"]["all"] for each in found
+        )
         whole = statistics.median(each["all"] for each in mine)
-        fit = f"{statistics.median(each['fit'] for each in mine) / TRIALS:.3f}" if "fit" in told else ""
+        fit = (
+            f"{statistics.median(each['fit'] for each in mine) / TRIALS:.3f}"
+            if "fit" in told
+            else ""
+        )
         lines.append(
             f"| {how} | {whole:.1f} | {whole / TRIALS:.3f} | {fit} | {told['files']} "
             f"| {statistics.median(over):.1f} ({over[0]:.1f} to {over[-1]:.1f}) | {apart:.0e} |"

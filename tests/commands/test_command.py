@@ -67,7 +67,9 @@ def test_curves_belong_to_runs_and_end_in_them(small: Path) -> None:
     last = curves.sort_values("step").groupby("trial").last()
     pd.testing.assert_series_equal(last["train_loss"], runs["train_loss"].sort_index())
     first = curves[curves["step"] == 0].join(runs[["problem"]])
-    assert (first.groupby("problem")[["train_loss", "test_loss", "noise_mean"]].nunique() == 1).all(axis=None)
+    assert (first.groupby("problem")[["train_loss", "test_loss", "noise_mean"]].nunique() == 1).all(
+        axis=None
+    )
 
 
 def test_the_same_command_again_trains_nothing(small: Path, home: Path) -> None:
@@ -92,7 +94,12 @@ def test_an_extended_grid_keeps_every_old_row(small: Path, home: Path) -> None:
 
 def test_shares_make_the_whole(small: Path, home: Path) -> None:
     for share in ("1/2", "0/2"):
-        assert command(home / "grid.yaml", "--out", home / "shared", "--shard", share, "--workers", "1").code == 0
+        assert (
+            command(
+                home / "grid.yaml", "--out", home / "shared", "--shard", share, "--workers", "1"
+            ).code
+            == 0
+        )
     assert stores_differ(home / "shared", small) == ""
 
 
@@ -118,7 +125,11 @@ def test_another_sweep_is_refused(
 
 @pytest.mark.promise(8)
 def test_a_bad_grid_writes_nothing(home: Path) -> None:
-    bad = TEXT.replace("sparsity: 4", "sparsity: 40").replace("lr: 0.1", "lr: -1").replace("width", "widht")
+    bad = (
+        TEXT.replace("sparsity: 4", "sparsity: 40")
+        .replace("lr: 0.1", "lr: -1")
+        .replace("width", "widht")
+    )
     answer = command(write_grid(home, bad, "bad.yaml"), "--out", home / "nothing")
     assert answer.code == 2 and not (home / "nothing").exists()
     for line, word in ((6, "Did you mean width?"), (9, "lr")):
@@ -132,7 +143,10 @@ def test_a_dry_run_says_the_plan_and_touches_nothing(home: Path) -> None:
     )
     answer = python("-W", "error", "-c", code, home / "grid.yaml", home / "dry")
     assert answer.code == 0 and not (home / "dry").exists()
-    assert all(word in answer.out for word in ("18 trials", "18 left", "2 buckets", "lanes", "MiB", "seconds"))
+    assert all(
+        word in answer.out
+        for word in ("18 trials", "18 left", "2 buckets", "lanes", "MiB", "seconds")
+    )
 
 
 def test_a_network_and_a_data_model_of_ones_own(home: Path) -> None:

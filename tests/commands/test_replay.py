@@ -53,17 +53,26 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def change(store: Path, copy: Path, optimizer: str, column: str, value: Callable[[object], object]) -> int:
+def change(
+    store: Path, copy: Path, optimizer: str, column: str, value: Callable[[object], object]
+) -> int:
     """Copy the store and change a value of one row of an optimizer, whose trial is returned."""
     shutil.copytree(store, copy)
     trial = int(table(copy).query("optimizer == @optimizer")["trial"].iloc[-1])
     for path in (copy / "runs").glob("part-*"):
         rows = pq.read_table(path)
-        place, kind, values = rows.column_names.index(column), rows.schema.field(column), rows[column].to_pylist()
+        place, kind, values = (
+            rows.column_names.index(column),
+            rows.schema.field(column),
+            rows[column].to_pylist(),
+        )
         made = [
-            value(old) if each == trial else old for each, old in zip(rows["trial"].to_pylist(), values, strict=True)
+            value(old) if each == trial else old
+            for each, old in zip(rows["trial"].to_pylist(), values, strict=True)
         ]
-        pq.write_table(rows.set_column(place, kind, pa.array(made, kind.type)), path, write_page_checksum=True)
+        pq.write_table(
+            rows.set_column(place, kind, pa.array(made, kind.type)), path, write_page_checksum=True
+        )
     return trial
 
 
@@ -80,11 +89,16 @@ record: {points: 0}
 
 
 @pytest.mark.slow
-def test_rows_are_replayed_in_the_program_that_trained_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_replayed_in_the_program_that_trained_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not padded as in a longer grid, nor in smaller blocks that the bucket has now; before and after a compaction."""
     grid, longer = (
         write_grid(tmp_path, text, name)
-        for text, name in ((PADDED, "grid.yaml"), (PADDED.replace("n: 24", "n: [24, 30]"), "longer.yaml"))
+        for text, name in (
+            (PADDED, "grid.yaml"),
+            (PADDED.replace("n: 24", "n: [24, 30]"), "longer.yaml"),
+        )
     )
     store = tmp_path / "store"
     with jax_as_it_was():
@@ -100,7 +114,9 @@ def test_rows_are_replayed_in_the_program_that_trained_them(tmp_path: Path, monk
 
 
 @pytest.mark.slow
-def test_a_row_that_did_not_fit_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_did_not_fit_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(programs, "compiled_programs", small(lambda lanes, block: False))
     with jax_as_it_was():
         store = sweep(write_grid(tmp_path, GRID), tmp_path / "store", workers=1, quiet=True)
@@ -122,7 +138,10 @@ def test_all_rows_come_out_to_the_bit(store: Path) -> None:
 @pytest.mark.promise(17)
 def test_rows_are_drawn_by_the_seed(store: Path) -> None:
     drawn = {seed: [each.trial for each in replay(store, 2, seed)] for seed in range(4)}
-    assert all(len(set(trials)) == 2 for trials in drawn.values()) and len({*map(frozenset, drawn.values())}) > 1
+    assert (
+        all(len(set(trials)) == 2 for trials in drawn.values())
+        and len({*map(frozenset, drawn.values())}) > 1
+    )
     assert drawn[0] == [each.trial for each in replay(store, 2, 0)]
 
 
@@ -145,7 +164,12 @@ def up(value: object) -> object:
     ],
 )
 def test_a_row_that_was_not_trained_so_is_seen(
-    store: Path, tmp_path: Path, optimizer: str, column: str, value: Callable[[object], object], distance: float
+    store: Path,
+    tmp_path: Path,
+    optimizer: str,
+    column: str,
+    value: Callable[[object], object],
+    distance: float,
 ) -> None:
     """As far as it is away, and no other row with it."""
     trial = change(store, tmp_path / "copy", optimizer, column, value)

@@ -98,9 +98,13 @@ def one(home: Path) -> Path:
 def test_every_point_of_the_grid_is_a_row(tiny: Path) -> None:
     """Counted by hand: 2 seeds x 2 ratios x 3 optimizers, and 60 steps are 60 or 60 / ceil(8 / 3) epochs."""
     runs = pd.read_parquet(tiny / "runs")
-    points = runs.groupby(["seed", "snr", "optimizer", "lr", "batch_size", "steps", "epochs"]).size()
+    points = runs.groupby(
+        ["seed", "snr", "optimizer", "lr", "batch_size", "steps", "epochs"]
+    ).size()
     settings = [("adam", 0.01, 8, 60, 60.0), ("gd", 0.2, 8, 60, 60.0), ("sgd", 0.2, 3, 60, 20.0)]
-    assert points.to_dict() == {(seed, snr, *each): 1 for seed in (0, 1) for snr in (0.5, 4.0) for each in settings}
+    assert points.to_dict() == {
+        (seed, snr, *each): 1 for seed in (0, 1) for snr in (0.5, 4.0) for each in settings
+    }
     np.testing.assert_allclose(runs["noise"] * np.sqrt(4) * runs["snr"], 1, rtol=1e-12)
     assert set(runs["status"]) == {"out_of_steps"}
 
@@ -111,7 +115,9 @@ def test_a_problem_is_the_same_start_for_every_optimizer(tiny: Path) -> None:
     To the bit where coordinates are the same, and where they are not to what float32 sums in another order lose.
     """
     start = starts(tiny)
-    assert {"train_loss", "test_loss", "test_error", "feature", "noise_min", "weight_norm"} <= set(start.columns)
+    assert {"train_loss", "test_loss", "test_error", "feature", "noise_min", "weight_norm"} <= set(
+        start.columns
+    )
     assert set(table(tiny).groupby("optimizer")["coordinates"].unique().map(tuple).items()) == {
         ("adam", ("ambient",)),
         ("gd", ("span",)),
@@ -120,7 +126,9 @@ def test_a_problem_is_the_same_start_for_every_optimizer(tiny: Path) -> None:
     pd.testing.assert_frame_equal(start.loc["gd"], start.loc["sgd"], check_exact=True)
     pd.testing.assert_frame_equal(start.loc["gd"], start.loc["adam"], rtol=1e-4, atol=1e-6)
     errors = ["train_error", "test_error"]
-    pd.testing.assert_frame_equal(start.loc["gd", errors], start.loc["adam", errors], check_exact=True)
+    pd.testing.assert_frame_equal(
+        start.loc["gd", errors], start.loc["adam", errors], check_exact=True
+    )
     assert start.loc["gd"]["test_loss"].is_unique
 
 
@@ -139,7 +147,12 @@ def test_in_ambient_coordinates_the_start_is_the_same_to_the_bit(tiny: Path, hom
 def starts(store: Path) -> pd.DataFrame:
     """All that is told of step 0, by optimizer and problem."""
     named = table(store)[["trial", "problem", "optimizer"]]
-    start = table(store, "curves").query("step == 0").merge(named, on="trial").set_index(["optimizer", "problem"])
+    start = (
+        table(store, "curves")
+        .query("step == 0")
+        .merge(named, on="trial")
+        .set_index(["optimizer", "problem"])
+    )
     return start.drop(columns=["trial", "step"]).dropna(axis=1, how="all").sort_index()
 
 
@@ -157,7 +170,9 @@ def test_fit_step_is_the_first_record_without_training_error(tiny: Path) -> None
     curves = table(tiny, "curves")
     fitted = curves[curves["train_error"] == 0].groupby("trial")["step"].min()
     found = table(tiny).set_index("trial")["fit_step"]
-    pd.testing.assert_series_equal(fitted.reindex(found.index), found, check_dtype=False, check_names=False)
+    pd.testing.assert_series_equal(
+        fitted.reindex(found.index), found, check_dtype=False, check_names=False
+    )
     assert found.notna().any()
 
 
@@ -203,14 +218,18 @@ def test_two_cores_leave_what_one_leaves(one: Path, home: Path) -> None:
 def test_shares_go_into_one_store_and_the_plan_counts_them(one: Path, home: Path) -> None:
     store = home / "shares"
     for index, done in ((0, 0), (1, 4)):
-        assert f"8 trials, {8 - done} left to do, {done} done" in plan_of(home / "one.yaml", out=store)
+        assert f"8 trials, {8 - done} left to do, {done} done" in plan_of(
+            home / "one.yaml", out=store
+        )
         sweep(home / "one.yaml", store, shard=(index, 2), workers=1, lanes=1, quiet=True)
     assert stores_differ(store, one) == ""
 
 
 def test_a_share_is_trained_in_the_blocks_of_the_whole(home: Path) -> None:
     """The block is part of the bits, so a cut of the plan among workers must not choose another one."""
-    assert {blocks(plan_of(home / "one.yaml", shard=(0, count))) for count in (1, 2, 3, 8)} == {"16"}
+    assert {blocks(plan_of(home / "one.yaml", shard=(0, count))) for count in (1, 2, 3, 8)} == {
+        "16"
+    }
 
 
 @pytest.mark.promise(10)
@@ -233,12 +252,16 @@ def test_more_seeds_add_parts_and_touch_none(one: Path, home: Path) -> None:
     store = home / "more"
     sweep(home / "one.yaml", store, workers=1, lanes=1, quiet=True)
     before, old = files(store), rows(store)
-    sweep(write_grid(home, ONE.replace("[0, 4]", "[0, 6]"), "more.yaml"), store, workers=1, quiet=True)
+    sweep(
+        write_grid(home, ONE.replace("[0, 4]", "[0, 6]"), "more.yaml"), store, workers=1, quiet=True
+    )
     after = files(store)
     assert {name: after[name] for name in before} == before
     new = sorted(after.keys() - before.keys())
     assert [name.split("/")[0].split("-")[0] for name in new] == ["curves", "grid", "runs"]
-    assert rows(store).num_rows == 12 and difference(of_trials(rows(store), old["trial"]), old) == ""
+    assert (
+        rows(store).num_rows == 12 and difference(of_trials(rows(store), old["trial"]), old) == ""
+    )
     assert recorded(store) == [1]
 
 
@@ -247,7 +270,10 @@ def test_more_seeds_add_parts_and_touch_none(one: Path, home: Path) -> None:
 
 def recorded(store: Path) -> list[int]:
     """All lane counts that the parts of a store name."""
-    said = [json.loads(pq.read_metadata(path).metadata[b"buckets"]) for path in store.glob("runs/*.parquet")]
+    said = [
+        json.loads(pq.read_metadata(path).metadata[b"buckets"])
+        for path in store.glob("runs/*.parquet")
+    ]
     return sorted({lanes for each in said for lanes in each.values()})
 
 
@@ -300,7 +326,11 @@ def test_a_bad_option_is_named(home: Path, tmp_path: Path, options: tuple[str, s
 @pytest.mark.promise(8)
 def test_every_error_of_a_grid_is_told_at_its_place(tmp_path: Path) -> None:
     """Four mistakes in four lines, nothing on standard output, and no folder, not even the default one."""
-    bad = TINY.replace("n: 8", "n: eight").replace("width: 2", "widht: 2").replace("l2: 1e-4", "l2: -1")
+    bad = (
+        TINY.replace("n: 8", "n: eight")
+        .replace("width: 2", "widht: 2")
+        .replace("l2: 1e-4", "l2: -1")
+    )
     grid = write_grid(tmp_path, bad.replace("record:", "recrod:"))
     answer = command(Path("grid.yaml"), cwd=tmp_path)
     assert answer.code == 2 and answer.out == ""
@@ -309,11 +339,18 @@ def test_every_error_of_a_grid_is_told_at_its_place(tmp_path: Path) -> None:
     assert len(places) == len(answer.err.splitlines()) == 4
     for (line, column, field), (word, name) in zip(
         places,
-        [("eight", "data.n"), ("widht", "model.widht"), ("-1", "objective.l2"), ("record", "recrod")],
+        [
+            ("eight", "data.n"),
+            ("widht", "model.widht"),
+            ("-1", "objective.l2"),
+            ("record", "recrod"),
+        ],
         strict=True,
     ):
         text = lines[int(line) - 1].replace("record:", "recrod:")
-        assert text[int(column) - 1 :].startswith(word.replace("record", "recrod")) and field == name
+        assert (
+            text[int(column) - 1 :].startswith(word.replace("record", "recrod")) and field == name
+        )
     assert [path.name for path in tmp_path.iterdir()] == [grid.name]
 
 
@@ -325,7 +362,9 @@ def test_a_grid_that_cannot_be_read_is_a_sentence(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.promise(7)
-def test_a_full_disk_reaches_the_caller(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_disk_reaches_the_caller(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise StoreError("The disk is full.")
 
@@ -361,7 +400,9 @@ def full_disk(one: Path, store: Path, workers: int = 1, fault: str = "") -> str:
     answer = python("-c", fault + LIMITED, grid, *options, JAX_COMPILATION_CACHE_DIR=cache)
     if answer.code != 1 or "Traceback" in answer.err:
         return f"exit code {answer.code} and {answer.err}"
-    if not re.search(f"{store.name} cannot be written: File too large. Free some space .* stays.", answer.err):
+    if not re.search(
+        f"{store.name} cannot be written: File too large. Free some space .* stays.", answer.err
+    ):
         return f"no sentence, but {answer.err}"
     if files(store) != before:
         return f"files are {sorted(files(store))}"
@@ -403,7 +444,15 @@ def test_an_error_that_is_nobodys_would_be_seen(one: Path, half: Path) -> None:
 
 def test_a_dry_run_plans_for_a_device_that_is_not_here(home: Path) -> None:
     """On a login node: the environment asks for GPUs, and there is none. Any touch of a device would raise."""
-    answer = python("-m", "sweep.run", home / "tiny.yaml", "--dry-run", "--quiet", cwd=home, JAX_PLATFORMS="cuda")
+    answer = python(
+        "-m",
+        "sweep.run",
+        home / "tiny.yaml",
+        "--dry-run",
+        "--quiet",
+        cwd=home,
+        JAX_PLATFORMS="cuda",
+    )
     assert (answer.code, answer.err) == (0, "")
     assert "12 trials, 12 left to do, 0 done" in answer.out and "on cuda" in answer.out
     assert not (home / "results").exists()
@@ -413,7 +462,18 @@ def test_the_schema_knows_every_key_and_the_kinds_of_a_plugin() -> None:
     answer = python("-m", "sweep", "schema", "--plugin", "own")
     assert answer.code == 0, answer.err
     described = json.loads(answer.out)
-    keys = {"name", "description", "seed", "data", "model", "objective", "optimizer", "train", "where", "zip"}
+    keys = {
+        "name",
+        "description",
+        "seed",
+        "data",
+        "model",
+        "objective",
+        "optimizer",
+        "train",
+        "where",
+        "zip",
+    }
     assert set(described["properties"]) == keys | {"coordinates", "record", "test_points"}
     assert {"name", "data", "model", "optimizer"} == set(described["required"])
     assert all(f'"{kind}"' in answer.out for kind in ("blobs", "mlp", "feature_noise", "adam"))
@@ -441,7 +501,9 @@ def test_a_schema_with_a_missing_plugin_is_a_sentence() -> None:
 )
 def test_the_comparison_sees_every_bit(value: float, other: float | None) -> None:
     def made(*last: float | None) -> pa.Table:
-        return pa.table({"trial": [1, 2], "x": pa.array([5.0, *last], pa.float64(), from_pandas=False)})
+        return pa.table(
+            {"trial": [1, 2], "x": pa.array([5.0, *last], pa.float64(), from_pandas=False)}
+        )
 
     assert difference(made(value), made(value)) == difference(made(other), made(other)) == ""
     assert "x of trial 2" in difference(made(value), made(other))

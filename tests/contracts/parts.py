@@ -69,7 +69,9 @@ def batch(members: Sequence[Trial]) -> Trial:
     """Trials of equal static fields as one batch, with the types that a plan gives them."""
 
     def leaf(*values: Any) -> np.ndarray:
-        return np.array(values, np.int32 if all(isinstance(each, int) for each in values) else np.float64)
+        return np.array(
+            values, np.int32 if all(isinstance(each, int) for each in values) else np.float64
+        )
 
     stacked = jax.tree.map(leaf, *members)
     return stacked.replace(seed=stacked.seed.astype(np.uint32))
@@ -79,8 +81,18 @@ PARTS = (
     Example("data", "feature_noise", {"feature_noise": 0.3}),
     Example("data", "feature_noise", {"balanced": False}, "feature_noise_random_labels"),
     Example("data", "signal_noise", {"signal": 1.5, "flip": 0.2}),
-    Example("data", "signal_noise", {"flip": 0.2, "flip_test": True, "orthogonal": True}, "signal_noise_orthogonal"),
-    Example("data", "separable", {"labels": "teacher", "margin": 0.3, "balanced": True}, "separable_teacher"),
+    Example(
+        "data",
+        "signal_noise",
+        {"flip": 0.2, "flip_test": True, "orthogonal": True},
+        "signal_noise_orthogonal",
+    ),
+    Example(
+        "data",
+        "separable",
+        {"labels": "teacher", "margin": 0.3, "balanced": True},
+        "separable_teacher",
+    ),
     Example("data", "separable", {}, "separable_free"),
     Example("model", "cnn", {"power": 3}),
     Example(

@@ -24,12 +24,41 @@ from tests import ROOT
 from tests.shell import jax_as_it_was, write_grid
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-CORE = {"data": "feature_noise", "n": 200, "d": 1000, "sparsity": 100, "noise": 0.1, "feature_noise": 0.2}
+CORE = {
+    "data": "feature_noise",
+    "n": 200,
+    "d": 1000,
+    "sparsity": 100,
+    "noise": 0.1,
+    "feature_noise": 0.2,
+}
 CNN = {"model": "cnn", "width": 20, "power": 3, "init_scale": 0.01}
-BENIGN = {"data": "signal_noise", "n": 20, "noise": 1.0, "flip": 0.1, "flip_test": True, "width": 10, "power": 1}
+BENIGN = {
+    "data": "signal_noise",
+    "n": 20,
+    "noise": 1.0,
+    "flip": 0.1,
+    "flip_test": True,
+    "width": 10,
+    "power": 1,
+}
 PUBLISHED: dict[str, dict[str, Any]] = {
-    "adam_vs_gd": {**CORE, **CNN, "l2": 1e-5, "max_steps": 10_000, "lr": {5e-5, 0.02}, "optimizer": {"adam", "gd"}},
-    "adam_batch_size": {**CORE, **CNN, "lr": 5e-5, "epochs": 10_000, "batch_size": {100, 2}, "weight_decay": 0.01},
+    "adam_vs_gd": {
+        **CORE,
+        **CNN,
+        "l2": 1e-5,
+        "max_steps": 10_000,
+        "lr": {5e-5, 0.02},
+        "optimizer": {"adam", "gd"},
+    },
+    "adam_batch_size": {
+        **CORE,
+        **CNN,
+        "lr": 5e-5,
+        "epochs": 10_000,
+        "batch_size": {100, 2},
+        "weight_decay": 0.01,
+    },
     "adam_weight_decay": {**CORE, **CNN, "lr": 5e-5, "epochs": 10_000, "batch_size": {100, 2}},
     "convex_control": {**CORE, "model": "linear", "l2": 0.05},
     "benign_relu": {**BENIGN, "lr": 0.1, "max_steps": 100},
@@ -44,7 +73,12 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "exponent": 0.5,
     },
     "snr_phase": {"data": "feature_noise", **CNN, "optimizer": {"adam", "gd"}},
-    "snr_phase_reduced": {"data": "feature_noise", **CNN, "feature_noise": 0.2, "optimizer": {"adam", "gd"}},
+    "snr_phase_reduced": {
+        "data": "feature_noise",
+        **CNN,
+        "feature_noise": 0.2,
+        "optimizer": {"adam", "gd"},
+    },
     "quickstart": {"data": "feature_noise", "power": 3, "optimizer": {"adam", "gd"}},
 }
 """Settings of the papers: a value that all trials have, or the set of values that occur."""
@@ -52,13 +86,33 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 
 BY_OPTIMIZER: dict[tuple[str, str], dict[str, Any]] = {
     ("adam_vs_gd", "gd"): {"lr": 0.02, "max_steps": 10_000, "batch_size": 200},
-    ("adam_vs_gd", "adam"): {"lr": 5e-5, "max_steps": 10_000, "batch_size": 200, "b1": 0.9, "b2": 0.999},
-    ("adam_batch_size", "adam"): {"l2": 1e-5, "batch_size": {100, 2}, "max_steps": {20_000, 1_000_000}},
+    ("adam_vs_gd", "adam"): {
+        "lr": 5e-5,
+        "max_steps": 10_000,
+        "batch_size": 200,
+        "b1": 0.9,
+        "b2": 0.999,
+    },
+    ("adam_batch_size", "adam"): {
+        "l2": 1e-5,
+        "batch_size": {100, 2},
+        "max_steps": {20_000, 1_000_000},
+    },
     ("adam_batch_size", "adamw"): {"l2": 0.0, "weight_decay": 0.01, "batch_size": {100, 2}},
     ("benign_relu", "gd"): {"lr": 0.1, "max_steps": 100, "batch_size": 20},
     ("separable_margin", "gd"): {"lr": 0.1, "schedule": "power", "exponent": 0.5, "shift": 2.0},
-    ("separable_margin", "momentum"): {"lr": 0.1, "schedule": "power", "exponent": 0.5, "shift": 2.0},
-    ("separable_margin", "adam"): {"schedule": "power", "exponent": 0.5, "shift": 2.0, "eps": {0.0, 1e-8, 1e-4}},
+    ("separable_margin", "momentum"): {
+        "lr": 0.1,
+        "schedule": "power",
+        "exponent": 0.5,
+        "shift": 2.0,
+    },
+    ("separable_margin", "adam"): {
+        "schedule": "power",
+        "exponent": 0.5,
+        "shift": 2.0,
+        "eps": {0.0, 1e-8, 1e-4},
+    },
 }
 """What the runs of one optimizer have; the papers count 10,000 epochs, of 2 and of 100 batches."""
 TEST_POINTS = {"adam_vs_gd": 10_000, "benign_relu": 1000}
@@ -67,7 +121,9 @@ DECOUPLED = {"adamw", "lion", "optax.adamw", "optax.lion"}
 
 def table(found: grid.Grid) -> pd.DataFrame:
     """All points of a grid, written out."""
-    return pd.concat([pd.DataFrame(block.columns(rows)) for block in found.blocks for rows in block.rows()])
+    return pd.concat(
+        [pd.DataFrame(block.columns(rows)) for block in found.blocks for rows in block.rows()]
+    )
 
 
 def test_every_config_is_in_the_table() -> None:
@@ -79,14 +135,22 @@ def test_a_config_has_the_setting_of_its_paper(name: str) -> None:
     path = ROOT / "configs" / f"{name}.yaml"
     points = table(grid.load_grid(path))
     for column, value in PUBLISHED[name].items():
-        assert set(points[column].dropna()) == (value if isinstance(value, set) else {value}), column
+        assert set(points[column].dropna()) == (value if isinstance(value, set) else {value}), (
+            column
+        )
     text = path.read_text()
-    assert "arXiv" in text and re.search(r"on two cores", text) and grid.load_grid(path).description.endswith("?")
+    assert (
+        "arXiv" in text
+        and re.search(r"on two cores", text)
+        and grid.load_grid(path).description.endswith("?")
+    )
 
 
 @pytest.mark.parametrize(("name", "optimizer"), BY_OPTIMIZER)
 def test_each_optimizer_has_its_own_setting(name: str, optimizer: str) -> None:
-    points = table(grid.load_grid(ROOT / "configs" / f"{name}.yaml")).query("optimizer == @optimizer")
+    points = table(grid.load_grid(ROOT / "configs" / f"{name}.yaml")).query(
+        "optimizer == @optimizer"
+    )
     for column, value in BY_OPTIMIZER[name, optimizer].items():
         assert set(points[column]) == (value if isinstance(value, set) else {value}), column
 
@@ -106,7 +170,9 @@ def test_the_header_counts_the_trainings_and_every_problem_has_the_same_ones(pat
     assert points["seed"].nunique() > 1
 
 
-@pytest.mark.parametrize("name", ["adam_vs_gd", "convex_control", "quickstart", "snr_phase", "snr_phase_reduced"])
+@pytest.mark.parametrize(
+    "name", ["adam_vs_gd", "convex_control", "quickstart", "snr_phase", "snr_phase_reduced"]
+)
 def test_optimizers_are_paired_on_every_problem(name: str) -> None:
     blocks = grid.load_grid(ROOT / "configs" / f"{name}.yaml").blocks
     sides: dict[str, list[int]] = {}
@@ -134,11 +200,15 @@ def test_the_reduced_plane_is_a_part_of_the_whole() -> None:
 
 def test_the_phase_diagrams_are_planes() -> None:
     """The gap over snr, crossed with n, with feature_noise and with sparsity: no hole, and both sides of 1."""
-    phase = table(grid.load_grid(ROOT / "configs" / "snr_phase.yaml")).query("optimizer == 'adam' and seed == 0")
+    phase = table(grid.load_grid(ROOT / "configs" / "snr_phase.yaml")).query(
+        "optimizer == 'adam' and seed == 0"
+    )
     assert grid.load_grid(ROOT / "configs" / "snr_phase.yaml").settings.record_points >= 16
     common = {"n": 100, "feature_noise": 0.2, "sparsity": 100}
     for axis in common:
-        others = " and ".join(f"{name} == {value}" for name, value in common.items() if name != axis)
+        others = " and ".join(
+            f"{name} == {value}" for name, value in common.items() if name != axis
+        )
         plane = phase.query(others).pivot(index="snr", columns=axis, values="d")
         assert plane.notna().all(axis=None) and plane.shape[0] >= 8 and plane.shape[1] >= 4
         assert plane.index.min() < 1 < plane.index.max()
@@ -155,7 +225,9 @@ def test_the_sizes_of_the_published_figures() -> None:
     assert grid.load_grid(ROOT / "configs" / "benign_relu.yaml").settings.test_points == 1000
     decay = table(grid.load_grid(ROOT / "configs" / "adam_weight_decay.yaml"))
     assert {1e-7, 0.05, 0.1} <= set(decay.query("optimizer == 'adam'")["l2"])
-    assert 0.5 in set(decay["weight_decay"]) and (decay.query("optimizer == 'adamw'")["l2"] == 0).all()
+    assert (
+        0.5 in set(decay["weight_decay"]) and (decay.query("optimizer == 'adamw'")["l2"] == 0).all()
+    )
     margins = table(grid.load_grid(ROOT / "configs" / "separable_margin.yaml"))
     assert set(margins["eps"].dropna()) == {0.0, 1e-8, 1e-4} and set(margins["init_scale"]) == {0.0}
 
@@ -182,7 +254,9 @@ def shortened(name: str, folder: Path, **changes: Any) -> Path:
 
 def pairs(runs: pd.DataFrame) -> None:
     """2 seeds x 2 ratios x 2 amounts of feature noise, each for both optimizers."""
-    assert runs.pivot(index="problem", columns="optimizer", values="test_error").notna().all(axis=None)
+    assert (
+        runs.pivot(index="problem", columns="optimizer", values="test_error").notna().all(axis=None)
+    )
     assert runs["problem"].nunique() == 8
 
 
@@ -216,7 +290,9 @@ TRUTHS = {
         pytest.param("convex_control", {"data": {"d": 120}}, "float32", marks=pytest.mark.slow),
     ],
 )
-def test_a_small_config_runs_to_its_report(name: str, changes: dict[str, Any], dtype: Any, tmp_path: Path) -> None:
+def test_a_small_config_runs_to_its_report(
+    name: str, changes: dict[str, Any], dtype: Any, tmp_path: Path
+) -> None:
     path = shortened(name, tmp_path, **changes)
     with jax_as_it_was():
         store = sweep(path, tmp_path / "store", dtype=dtype, quiet=True)

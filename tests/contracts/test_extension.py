@@ -19,7 +19,17 @@ import analysis
 from sweep import schema
 from sweep.run import app
 from sweep.store import Store
-from tests.shell import Answer, difference, environment, files, jax_as_it_was, of_trials, python, rows, write_grid
+from tests.shell import (
+    Answer,
+    difference,
+    environment,
+    files,
+    jax_as_it_was,
+    of_trials,
+    python,
+    rows,
+    write_grid,
+)
 
 FIRST = """
 name: growing
@@ -44,7 +54,9 @@ def run(text: str, store: Path, *options: str) -> Answer:
     """The command, in this process."""
     grid = write_grid(store.parent, text, f"{store.name}.yaml")
     with jax_as_it_was():
-        answer = CliRunner().invoke(app, [str(grid), "--out", str(store), "--workers", "1", *options])
+        answer = CliRunner().invoke(
+            app, [str(grid), "--out", str(store), "--workers", "1", *options]
+        )
     return Answer(answer.exit_code, answer.stdout, answer.stderr)
 
 
@@ -89,7 +101,9 @@ def lost(old: Stage, new: Stage) -> str:
 
 
 @pytest.mark.promise(4)
-def test_an_extended_grid_trains_what_is_new_and_keeps_what_is_old(stages: list[Stage], store: Path) -> None:
+def test_an_extended_grid_trains_what_is_new_and_keeps_what_is_old(
+    stages: list[Stage], store: Path
+) -> None:
     for stage, (trained, count) in zip(stages, GROWTH.values(), strict=True):
         assert stage.answer.code == 0, stage.answer.err
         assert f"{trained} trials trained, {count} rows in {store}." in stage.answer.err
@@ -102,11 +116,19 @@ def test_every_reader_sees_all_columns_at_once(stages: list[Stage], store: Path)
     runs = pd.read_parquet(store / "runs")
     assert len(runs) == 12 and set(runs.columns) == {*stages[0].runs.column_names, *OWN}
     assert runs[OWN].notna().all(axis=1).equals(runs["optimizer"] == "adamw")
-    assert {tuple(pq.read_schema(path).names) for path in (store / "runs").glob("part-*")} == {tuple(runs.columns)}
+    assert {tuple(pq.read_schema(path).names) for path in (store / "runs").glob("part-*")} == {
+        tuple(runs.columns)
+    }
     loaded, curves = analysis.load(store), analysis.load_curves(store)
     assert loaded.attrs["complete"] and loaded.attrs["trials"] == 12
-    assert set(runs.columns) == set(loaded.columns) and {"margin", "optimizer", "train_loss"} <= set(curves.columns)
-    assert curves.groupby("trial")["step"].agg(tuple).to_dict() == dict.fromkeys(loaded["trial"], (0, 1, 20))
+    assert set(runs.columns) == set(loaded.columns) and {
+        "margin",
+        "optimizer",
+        "train_loss",
+    } <= set(curves.columns)
+    assert curves.groupby("trial")["step"].agg(tuple).to_dict() == dict.fromkeys(
+        loaded["trial"], (0, 1, 20)
+    )
 
 
 @pytest.mark.promise(4, mutant=True)
@@ -114,12 +136,19 @@ def test_every_reader_sees_all_columns_at_once(stages: list[Stage], store: Path)
     ("change", "what"),
     [
         (lambda table: table.slice(1), "rows and"),
-        (lambda table: table.set_column(table.column_names.index("eps"), "eps", table["lr"]), "have got values"),
+        (
+            lambda table: table.set_column(table.column_names.index("eps"), "eps", table["lr"]),
+            "have got values",
+        ),
         (lambda table: table.set_column(0, "trial", [table["trial"].to_pylist()[::-1]]), "differ"),
     ],
 )
 def test_a_careless_rewriting_would_be_seen(
-    stages: list[Stage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], pa.Table], what: str
+    stages: list[Stage],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Any], pa.Table],
+    what: str,
 ) -> None:
     """Mutants that lose a row, write values where there were none, or mix rows up when columns are added."""
     from sweep.store import store as module
@@ -155,19 +184,28 @@ class Change:
 
 def _other_jax(patch: pytest.MonkeyPatch) -> None:
     version = importlib.metadata.version
-    patch.setattr(importlib.metadata, "version", lambda name: "0.0.1" if name == "jax" else version(name))
+    patch.setattr(
+        importlib.metadata, "version", lambda name: "0.0.1" if name == "jax" else version(name)
+    )
 
 
 CHANGES = {
     "dtype": Change('dtype "float32" -> "float64"', options=("--dtype", "float64")),
-    "test_points": Change("test_points 16 -> 17", ADAMW.replace("test_points: 16", "test_points: 17")),
+    "test_points": Change(
+        "test_points 16 -> 17", ADAMW.replace("test_points: 16", "test_points: 17")
+    ),
     "records": Change("record.points 3 -> 4", ADAMW.replace("points: 3", "points: 4")),
-    "fewer_records": Change("record.test true -> false", ADAMW.replace("points: 3", "points: 3, test: false")),
+    "fewer_records": Change(
+        "record.test true -> false", ADAMW.replace("points: 3", "points: 3, test: false")
+    ),
     "coordinates": Change('coordinates "auto" -> "ambient"', f"{ADAMW}coordinates: ambient\n"),
     "several": Change(
-        'name "growing" -> "other", test_points 16 -> 9', ADAMW.replace("growing", "other").replace("16\nr", "9\nr")
+        'name "growing" -> "other", test_points 16 -> 9',
+        ADAMW.replace("growing", "other").replace("16\nr", "9\nr"),
     ),
-    "jax": Change(f'versions.jax "{importlib.metadata.version("jax")}" -> "0.0.1"', patch=_other_jax),
+    "jax": Change(
+        f'versions.jax "{importlib.metadata.version("jax")}" -> "0.0.1"', patch=_other_jax
+    ),
     "schema": Change(
         f"schema {schema.VERSION} -> {schema.VERSION + 1}",
         patch=lambda patch: patch.setattr(schema, "VERSION", schema.VERSION + 1),
@@ -186,7 +224,10 @@ app()
 def accepted(answer: Answer, store: Path, before: dict[str, Any], said: str) -> str:
     """What is wrong with how a command ended that another sweep's store should have refused, "" where nothing is."""
     cure = "use another --out, or go back to the old grid or version"
-    if (answer.code, answer.err) != (3, f"{store} holds the results of another sweep ({said}): {cure}.\n"):
+    if (answer.code, answer.err) != (
+        3,
+        f"{store} holds the results of another sweep ({said}): {cure}.\n",
+    ):
         return f"exit code {answer.code}: {answer.err}"
     return "" if files(store) == before else "something was written"
 
@@ -204,7 +245,9 @@ def test_another_sweep_is_refused_with_what_differs(
 @pytest.mark.promise(4)
 def test_another_default_of_a_kind_is_refused(stages: list[Stage], store: Path) -> None:
     before = files(store)
-    answer = python("-c", OTHER_DEFAULT, write_grid(store.parent, ADAMW), "--out", store, "--workers", "1")
+    answer = python(
+        "-c", OTHER_DEFAULT, write_grid(store.parent, ADAMW), "--out", store, "--workers", "1"
+    )
     said = "defaults.optimizer adamw.weight_decay 0.01 -> 0.02"
     assert accepted(answer, store, before, said) == ""
 
@@ -212,7 +255,11 @@ def test_another_default_of_a_kind_is_refused(stages: list[Stage], store: Path) 
 @pytest.mark.promise(4, mutant=True)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_store_that_does_not_compare_would_be_seen(
-    stages: list[Stage], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Change
+    stages: list[Stage],
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Change,
 ) -> None:
     """The mutant takes rows of two kinds into one table."""
     copy = shutil.copytree(store, tmp_path / "store")

@@ -13,7 +13,9 @@ import sweep
 from tests import ROOT
 
 MODULES = sorted(
-    found.name for found in pkgutil.walk_packages(sweep.__path__, "sweep.") if "__main__" not in found.name
+    found.name
+    for found in pkgutil.walk_packages(sweep.__path__, "sweep.")
+    if "__main__" not in found.name
 )
 
 
@@ -22,9 +24,25 @@ def run(code: str) -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("module", ["schema", "status", "errors", "cli", "store", "store.writer", "workers.launcher", "workers.progress", "workers.signals", "run"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "schema",
+        "status",
+        "errors",
+        "cli",
+        "store",
+        "store.writer",
+        "workers.launcher",
+        "workers.progress",
+        "workers.signals",
+        "run",
+    ],
+)
 def test_light_modules_import_no_jax(module: str) -> None:
-    run(f"import sys, sweep.{module}\nassert not {{'jax', 'jaxlib', 'flax', 'optax'}} & set(sys.modules)")
+    run(
+        f"import sys, sweep.{module}\nassert not {{'jax', 'jaxlib', 'flax', 'optax'}} & set(sys.modules)"
+    )
 
 
 def test_importing_everything_initialises_no_backend() -> None:
@@ -38,6 +56,8 @@ def test_help_is_quick(module: str) -> None:
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", module, "--help"], check=True, capture_output=True, cwd=ROOT)
+        subprocess.run(
+            [sys.executable, "-m", module, "--help"], check=True, capture_output=True, cwd=ROOT
+        )
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 1.0

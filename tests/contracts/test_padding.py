@@ -40,7 +40,10 @@ MOST = {"n": 9, "d": 20, "sparsity": 5, "width": 3}
 def declared(one: Trial) -> tuple[str, ...]:
     """Sizes of a trial that may be padded."""
     return tuple(
-        name for part in (one.data, one.model) for name, field in spec.fields(type(part)).items() if field.padded
+        name
+        for part in (one.data, one.model)
+        for name, field in spec.fields(type(part)).items()
+        if field.padded
     )
 
 
@@ -79,10 +82,14 @@ def all_embedded(found: Any, expected: Any) -> None:
         embedded(large, small, jax.tree_util.keystr(path))
 
 
-def trained(row: Example, coordinates: str, optimizer: str, *names: str, points: int = 50) -> tuple[Trained, Trained]:
+def trained(
+    row: Example, coordinates: str, optimizer: str, *names: str, points: int = 50
+) -> tuple[Trained, Trained]:
     """The training in its own arrays and in those that are padded in some sizes, or in all of them."""
     one = make(row, coordinates, optimizer)
-    return train(one, UPDATES, points), train(padded(one, *(names or declared(one))), UPDATES, points)
+    return train(one, UPDATES, points), train(
+        padded(one, *(names or declared(one))), UPDATES, points
+    )
 
 
 def fresh(row: Example) -> int:
@@ -96,7 +103,11 @@ def row(id: str) -> Example:
     return found
 
 
-SPARSE, RELEASED, LINEAR = row("data-feature_noise"), row("model-cnn_released_code"), row("model-linear")
+SPARSE, RELEASED, LINEAR = (
+    row("data-feature_noise"),
+    row("model-cnn_released_code"),
+    row("model-linear"),
+)
 ORTHOGONAL = row("data-signal_noise_orthogonal")
 TEACHER, FREE = row("data-separable_teacher"), row("data-separable_free")
 
@@ -126,8 +137,12 @@ class TestAmbient:
     def test_moments_are_padded_too(self, row: Example, optimizer: str) -> None:
         own, found = trained(row, "ambient", optimizer, points=fresh(row))
         same(found, own)
-        all_embedded((found.state.params, found.state.moments), (own.state.params, own.state.moments))
-        assert sum(np.any(each) for each in jax.tree.leaves(own.state.moments)) >= (2 if optimizer == "adam" else 1)
+        all_embedded(
+            (found.state.params, found.state.moments), (own.state.params, own.state.moments)
+        )
+        assert sum(np.any(each) for each in jax.tree.leaves(own.state.moments)) >= (
+            2 if optimizer == "adam" else 1
+        )
 
     @pytest.mark.parametrize("name", ["n", "d", "sparsity", "width"])
     def test_one_size_padded(self, name: str) -> None:
@@ -138,7 +153,9 @@ class TestAmbient:
     def test_batches_see_padded_coordinates_and_filters(self) -> None:
         one = make(RELEASED, "ambient", "momentum")
         one = one.replace(train=one.train.replace(batch_size=4))
-        own, found = (train(each, UPDATES, 0) for each in (one, padded(one, "d", "sparsity", "width")))
+        own, found = (
+            train(each, UPDATES, 0) for each in (one, padded(one, "d", "sparsity", "width"))
+        )
         same(found, own)
 
 
@@ -148,11 +165,16 @@ class TestPoints:
     @pytest.mark.parametrize("lr", [0.2, -0.2])
     def test_they_count_nowhere(self, lr: float) -> None:
         """All margins and responses are positive after a descent from zero weights, and negative after an ascent."""
-        one = trial({"model": "linear"}, init_scale=0.0, l2=0.0, feature_noise=0.0, lr=lr, noise=2.0)
+        one = trial(
+            {"model": "linear"}, init_scale=0.0, l2=0.0, feature_noise=0.0, lr=lr, noise=2.0
+        )
         own, found = (train(each, UPDATES, 0) for each in (one, padded(one, "n")))
         same(found, own)
         seen = told(found)
-        signed = [seen[name] * lr for name in ("noise_min", "noise_mean", "noise_max", "margin_l2", "margin_linf")]
+        signed = [
+            seen[name] * lr
+            for name in ("noise_min", "noise_mean", "noise_max", "margin_l2", "margin_linf")
+        ]
         assert min(signed) > 0
         assert seen["train_wrong"] == (0 if lr > 0 else 6)
 
@@ -184,7 +206,10 @@ class TestSupport:
     @staticmethod
     def check(row: Example, optimizer: str, *names: str, points: int = 50) -> None:
         """Everything that is told, all weights, and zeros in what does not exist."""
-        ambient, one = train(make(row, "ambient", optimizer), UPDATES, points), make(row, "support", optimizer)
+        ambient, one = (
+            train(make(row, "ambient", optimizer), UPDATES, points),
+            make(row, "support", optimizer),
+        )
         larger = padded(one, *(names or declared(one)))
         found = train(larger, UPDATES, points)
         same(found, ambient)
@@ -194,7 +219,11 @@ class TestSupport:
         absent = np.asarray(found.inputs.context.rows) >= int(one.data.d)
         for each in jax.tree.leaves((found.state.params, found.state.moments)):
             if each.ndim == 2:
-                assert not np.any(each[:, absent]) and not np.any(each[int(one.model.units()) :]) and np.any(each)
+                assert (
+                    not np.any(each[:, absent])
+                    and not np.any(each[int(one.model.units()) :])
+                    and np.any(each)
+                )
 
     @pytest.mark.parametrize("optimizer", ["adam", "momentum"])
     def test_everything_padded(self, optimizer: str) -> None:
@@ -220,7 +249,9 @@ class TestGram:
         own, found = trained(ORTHOGONAL, "gram", "momentum", name, points=0)
         same(found, own)
         all_embedded(found.inputs, own.inputs)
-        all_embedded((found.state.params, found.state.moments), (own.state.params, own.state.moments))
+        all_embedded(
+            (found.state.params, found.state.moments), (own.state.params, own.state.moments)
+        )
 
 
 @part
@@ -286,7 +317,9 @@ class TestPlainCounts:
             ("plain_gaussian", "signal_noise", "gram"),
         ],
     )
-    def test_a_row_is_that_of_the_same_model_with_padding(self, kind: str, twin: str, coordinates: str) -> None:
+    def test_a_row_is_that_of_the_same_model_with_padding(
+        self, kind: str, twin: str, coordinates: str
+    ) -> None:
         values = {"coordinates": coordinates, "steps": 10**6}
         plain = trial({"data": kind}, **values)
         builtin = trial({"data": twin}, balanced=False, feature_noise=0.0, signal=1.0, **values)
@@ -301,6 +334,8 @@ class TestPlainCounts:
             "optimizer": {"kind": "gd", "lr": 0.1},
         }
         parsed = grid.parse_grid(yaml.safe_dump({"name": "plain", **parts, "train": {"steps": 50}}))
-        groups = [group for block in parsed.blocks for group in packed_groups(block, parsed.settings)]
+        groups = [
+            group for block in parsed.blocks for group in packed_groups(block, parsed.settings)
+        ]
         assert {group.sizes for group in groups} == {("width",)}
         assert sorted(group.statics["n"] for group in groups) == [6, 8]

@@ -13,7 +13,11 @@ TESTS = ROOT / "tests"
 
 def marks(code: str) -> Iterator[tuple[int, bool]]:
     """Number and `mutant` of each promise that tests in some code are marked with; slow tests do not count."""
-    tests = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef | ast.ClassDef))
+    tests = (
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    )
     for test in tests:
         if not test.name.lower().startswith("test") or any(map(_is_slow, test.decorator_list)):
             continue
@@ -39,7 +43,11 @@ def missing(found: Iterable[tuple[int, bool]]) -> list[str]:
 
 
 def test_every_promise_has_a_test_and_a_mutant() -> None:
-    found = (mark for path in TESTS.rglob("test_*.py") for mark in marks(path.read_text(encoding="utf-8")))
+    found = (
+        mark
+        for path in TESTS.rglob("test_*.py")
+        for mark in marks(path.read_text(encoding="utf-8"))
+    )
     assert missing(found) == []
 
 
@@ -63,5 +71,9 @@ def helper(): ...
 """
     assert set(marks(code)) == {(1, False), (1, True), (2, True), (3, False), (18, False)}
     told = missing(marks(code))
-    assert told[:3] == ["There is no promise 18.", "Promise 2 has no test.", "Promise 4 has no test."]
+    assert told[:3] == [
+        "There is no promise 18.",
+        "Promise 2 has no test.",
+        "Promise 4 has no test.",
+    ]
     assert len(told) == 1 + 15 + 15

@@ -23,7 +23,11 @@ from tests.contracts.parts import PARTS, Example, named, of
 
 ALL_ALIASES = [kind for name in dir(optax) if from_optax(kind := f"optax.{name}")]
 ALL_ALIASES += [kind for name in dir(optax.contrib) if from_optax(kind := f"optax.contrib.{name}")]
-CLASSES = {f"{family}-{kind}": (family, cls) for family, kinds in trial.FAMILIES.items() for kind, cls in kinds.items()}
+CLASSES = {
+    f"{family}-{kind}": (family, cls)
+    for family, kinds in trial.FAMILIES.items()
+    for kind, cls in kinds.items()
+}
 CLASSES |= {kind: ("optimizer", cls) for kind in ALL_ALIASES if (cls := from_optax(kind))}
 PARAMETERS = [pytest.param(*each, id=name) for name, each in CLASSES.items()]
 
@@ -54,12 +58,24 @@ def test_fields_tell_what_was_declared() -> None:
     types = [int, str, int, float, int, float, "schedule"]
     assert [each.role for each in found.values()] == roles
     assert [each.type for each in found.values()] == types
-    assert [each.column for each in found.values()] == ["size", "word", "limit", "rate", "most", "target", "schedule"]
+    assert [each.column for each in found.values()] == [
+        "size",
+        "word",
+        "limit",
+        "rate",
+        "most",
+        "target",
+        "schedule",
+    ]
     assert [name for name, each in found.items() if each.required] == ["rate"]
     assert [name for name, each in found.items() if each.optional] == ["limit", "target"]
     assert (found["size"].at_least, found["size"].at_most, found["size"].above) == (1, 9, None)
     assert (found["rate"].above, found["rate"].below, found["rate"].at_least) == (0, 2, None)
-    assert (found["word"].choices, found["limit"].null, found["rate"].doc) == (("a", "b"), "size", "a number")
+    assert (found["word"].choices, found["limit"].null, found["rate"].doc) == (
+        ("a", "b"),
+        "size",
+        "a number",
+    )
 
 
 def test_a_part_takes_keyword_arguments_only_and_never_changes() -> None:
@@ -79,10 +95,17 @@ def test_what_is_left_out_is_no_leaf() -> None:
 def test_parts_of_different_kinds_are_never_one_structure() -> None:
     """Programs are kept by structure: Nesterov must not be trained by the program of Momentum, which has its fields."""
     classes = list({cls for _, cls in CLASSES.values()})
-    required = [{name: _some(each) for name, each in spec.fields(cls).items() if each.required} for cls in classes]
-    structures = [jax.tree.structure(cls(**given)) for cls, given in zip(classes, required, strict=True)]
+    required = [
+        {name: _some(each) for name, each in spec.fields(cls).items() if each.required}
+        for cls in classes
+    ]
+    structures = [
+        jax.tree.structure(cls(**given)) for cls, given in zip(classes, required, strict=True)
+    ]
     likes = {(len(spec.fields(cls)), *spec.fields(cls)) for cls in classes}
-    assert len(likes) < len(classes), "no two parts have the same fields, so that this test shows nothing"
+    assert len(likes) < len(classes), (
+        "no two parts have the same fields, so that this test shows nothing"
+    )
     for one, other in itertools.combinations(range(len(classes)), 2):
         assert structures[one] != structures[other], (classes[one], classes[other])
 
@@ -92,7 +115,9 @@ def test_leaves_of_a_part_are_its_lane_fields(family: str, cls: type) -> None:
     fields = spec.fields(cls)
     lanes = [name for name, each in fields.items() if each.role == "lane"]
     values = {name: 1000.0 + place for place, name in enumerate(lanes)}
-    given = values | {name: _some(each) for name, each in fields.items() if each.required and name not in values}
+    given = values | {
+        name: _some(each) for name, each in fields.items() if each.required and name not in values
+    }
     assert jax.tree.leaves(cls(**given)) == list(values.values())
 
 
@@ -131,7 +156,9 @@ def _columns(cls: type) -> set[str]:
 
 @pytest.mark.parametrize(("family", "cls"), PARAMETERS)
 def test_columns_of_a_part_are_unique(family: str, cls: type) -> None:
-    columns = [each.column for each in spec.fields(cls).values()] + [each.name for each in spec.alternatives(cls)]
+    columns = [each.column for each in spec.fields(cls).values()] + [
+        each.name for each in spec.alternatives(cls)
+    ]
     assert len(set(columns)) == len(columns)
     assert not set(columns) & (schema.FIXED - {"seed"})
     assert "kind" not in columns
@@ -166,32 +193,40 @@ ALTERNATIVES = [
 def test_an_alternative_and_its_field_are_inverse(family: str, other: spec.Alternative) -> None:
     """At numbers of either, to and fro is the identity."""
     known = {"n": 12, "d": 100, "sparsity": 9, "signal": 1.7, "batch_size": 5}
-    there, back = expressions.parse_expression(other.to_field), expressions.parse_expression(other.from_field)
+    there, back = (
+        expressions.parse_expression(other.to_field),
+        expressions.parse_expression(other.from_field),
+    )
     assert set(there.names) <= {other.name, *known}
     assert set(back.names) <= {other.field, *known}
     columns = {name: np.array([value, value], float) for name, value in known.items()}
     start = np.array([3.0, 7.0])
     middle = expressions.evaluate(there, columns | {other.name: start})
-    np.testing.assert_allclose(expressions.evaluate(back, columns | {other.field: middle}), start, rtol=1e-12)
+    np.testing.assert_allclose(
+        expressions.evaluate(back, columns | {other.field: middle}), start, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("example", of("data"), ids=named)
 def test_snr_is_what_the_papers_define(example: Example) -> None:
     """||feature|| / (noise sqrt(number of noise coordinates)), at numbers by hand."""
     columns = {
-        name: np.array([value]) for name, value in {"sparsity": 4.0, "d": 9.0, "signal": 6.0, "noise": 0.5}.items()
+        name: np.array([value])
+        for name, value in {"sparsity": 4.0, "d": 9.0, "signal": 6.0, "noise": 0.5}.items()
     }
     snr = {"feature_noise": 1 / (0.5 * 2), "signal_noise": 6 / (0.5 * 3)}
     found = {each.name: each for each in spec.alternatives(example.cls)}
     assert set(found) == ({"snr"} if example.kind in snr else set())
     for each in found.values():
         assert each.field == "noise"
-        assert expressions.evaluate(expressions.parse_expression(each.from_field), columns) == pytest.approx(
-            snr[example.kind]
-        )
+        assert expressions.evaluate(
+            expressions.parse_expression(each.from_field), columns
+        ) == pytest.approx(snr[example.kind])
 
 
-@pytest.mark.parametrize(("family", "cls"), [each for each in PARAMETERS if spec.checks(each.values[1])])
+@pytest.mark.parametrize(
+    ("family", "cls"), [each for each in PARAMETERS if spec.checks(each.values[1])]
+)
 def test_checks_speak_of_known_fields(family: str, cls: type) -> None:
     """A check may name fields of its own part and of the data, which every trial has."""
     data = set.intersection(*(set(spec.fields(each)) for each in trial.FAMILIES["data"].values()))
@@ -244,7 +279,10 @@ class TestSize:
         assert actual_size(size) == own
         assert np.asarray(valid_mask(size)).tolist() == [place < own for place in range(5)]
         rows = jnp.arange(1.0, 11.0).reshape(2, 5)
-        expected = [[value if place < own else 0.0 for place, value in enumerate(row)] for row in rows.tolist()]
+        expected = [
+            [value if place < own else 0.0 for place, value in enumerate(row)]
+            for row in rows.tolist()
+        ]
         assert mask_padding(rows, valid_mask(size)).tolist() == expected
         twice = scale_size(size, 2)
         assert (int(twice), actual_size(twice)) == (10, 2 * own)
@@ -252,13 +290,19 @@ class TestSize:
 
     def test_cut_hides_what_is_no_number(self) -> None:
         """A product with 0 would let it through."""
-        assert mask_padding(jnp.array([1.0, jnp.nan, jnp.inf]), valid_mask(Size(3, 1))).tolist() == [1, 0, 0]
+        assert mask_padding(
+            jnp.array([1.0, jnp.nan, jnp.inf]), valid_mask(Size(3, 1))
+        ).tolist() == [1, 0, 0]
 
     def test_only_what_is_padded_is_a_leaf(self) -> None:
         assert jax.tree.leaves(Size(5)) == [] and jax.tree.leaves(Size(5, 3)) == [3]
         assert jax.tree.structure(Size(5)) != jax.tree.structure(Size(6))
         assert jax.tree.structure(Size(5, 3)) == jax.tree.structure(Size(5, 4))
-        assert jax.tree.structure(Size(5, 3)) != jax.tree.structure(Size(6, 3)) != jax.tree.structure(Size(6))
+        assert (
+            jax.tree.structure(Size(5, 3))
+            != jax.tree.structure(Size(6, 3))
+            != jax.tree.structure(Size(6))
+        )
         again = jax.tree.map(lambda own: own + 1, Size(5, 3))
         assert type(again) is Size and (again, again.actual) == (5, 4)
 
@@ -289,7 +333,10 @@ class TestSize:
         assert jax.tree.leaves(plain) == [] and jax.tree.leaves(padded) == [2]
         assert jax.tree.structure(plain) != jax.tree.structure(padded)
         assert type(Padded().size) is Size and Padded().size == 4
-        assert (spec.fields(Padded)["size"].padded, spec.fields(Padded)["other"].padded) == (True, False)
+        assert (spec.fields(Padded)["size"].padded, spec.fields(Padded)["other"].padded) == (
+            True,
+            False,
+        )
         assert spec.fields(Padded)["size"].role == "static"
 
 
@@ -314,7 +361,12 @@ def test_what_is_padded_is_a_count(family: str, cls: type) -> None:
 class TestBuild:
     """`trial.build`, the one place where kinds and values become a trial."""
 
-    kinds: ClassVar = {"data": "separable", "model": "linear", "objective": "logistic", "optimizer": "gd"}
+    kinds: ClassVar = {
+        "data": "separable",
+        "model": "linear",
+        "objective": "logistic",
+        "optimizer": "gd",
+    }
 
     def test_what_is_not_given_has_its_default(self) -> None:
         built = trial.build_trial(self.kinds, {"lr": 0.1})

@@ -31,7 +31,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep over the radius of the plugin's data model, with its observable."""
     home = tmp_path_factory.mktemp("ring")
     path = write_grid(home, GRID)
-    answer = command(path, "--out", home / "store", "--workers", 1, *PLUGIN, PYTHONPATH=f"{ROOT}:{PLUGINS}")
+    answer = command(
+        path, "--out", home / "store", "--workers", 1, *PLUGIN, PYTHONPATH=f"{ROOT}:{PLUGINS}"
+    )
     assert answer.code == 0, answer.err
     return home / "store"
 
@@ -84,7 +86,10 @@ def test_the_schema_and_the_field_reference_have_them() -> None:
 def test_a_store_gains_the_column_of_an_observable(tmp_path: Path) -> None:
     """A sweep that goes on with a plugin's observable gets its columns; older rows have none."""
     grid = GRID.replace("kind: ring", "kind: separable").replace(", radius: [0.5, 2, 4]", "")
-    first, more = write_grid(tmp_path, grid), write_grid(tmp_path, grid.replace("3]", "4]"), "more.yaml")
+    first, more = (
+        write_grid(tmp_path, grid),
+        write_grid(tmp_path, grid.replace("3]", "4]"), "more.yaml"),
+    )
     folder, path = tmp_path / "store", f"{ROOT}:{PLUGINS}"
     assert command(first, "--out", folder, "--workers", 1).code == 0
     answer = command(more, "--out", folder, "--workers", 1, *PLUGIN, PYTHONPATH=path)

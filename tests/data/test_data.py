@@ -37,7 +37,13 @@ def _draw(data: Any, seed: Any, fresh: bool) -> tuple[Any, ...]:
     else:
         points = base.training_points(data, seed, directions)
     noise, vectors = points.noise.dense(data.d), directions.dense(data.d)
-    return vectors, noise, points.true_label, points.label, data.assemble(vectors, noise, points.true_label)
+    return (
+        vectors,
+        noise,
+        points.true_label,
+        points.label,
+        data.assemble(vectors, noise, points.true_label),
+    )
 
 
 def draw(data: Any, seed: int = 3, fresh: bool = False) -> Drawn:
@@ -53,7 +59,10 @@ def example(name: str, **changes: Any) -> Any:
 
 def near(values: np.ndarray, mean: float, spread: float) -> None:
     """The average of independent values of known standard deviation lies within 5 standard errors of the mean."""
-    assert abs(np.mean(values) - mean) < 5 * spread / np.sqrt(np.size(values)), (np.mean(values), mean)
+    assert abs(np.mean(values) - mean) < 5 * spread / np.sqrt(np.size(values)), (
+        np.mean(values),
+        mean,
+    )
 
 
 def by_definition(kind: str, data: Any, drawn: Drawn) -> np.ndarray:
@@ -107,7 +116,9 @@ def test_more_points_leave_the_old_ones_as_they_are(row: Example) -> None:
     @quick
     def both(seed: Any) -> tuple[Any, Any]:
         directions = base.feature_directions(small, seed)
-        return base.training_points(small, seed, directions), base.training_points(large, seed, directions)
+        return base.training_points(small, seed, directions), base.training_points(
+            large, seed, directions
+        )
 
     few, many = both(np.uint32(3))
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[:3]), few, many)
@@ -190,7 +201,9 @@ class TestSignalNoise:
         ("signal_noise_orthogonal", False, 0.2),
         ("signal_noise_orthogonal", True, 0.2),
     ])  # fmt: skip
-    def test_labels_are_flipped_where_they_should(self, name: str, fresh: bool, rate: float) -> None:
+    def test_labels_are_flipped_where_they_should(
+        self, name: str, fresh: bool, rate: float
+    ) -> None:
         """Training labels always, test labels only with flip_test, in both classes alike."""
         drawn = draw(example(name), fresh=fresh)
         flipped = drawn.label != drawn.truth
@@ -206,7 +219,10 @@ class TestSignalNoise:
         near(draw(example("signal_noise")).truth, 0, 1)
 
     def test_the_flip_rate_is_a_number_of_the_lane(self) -> None:
-        assert np.all(draw(example("signal_noise", flip=0.0)).label == draw(example("signal_noise", flip=0.0)).truth)
+        assert np.all(
+            draw(example("signal_noise", flip=0.0)).label
+            == draw(example("signal_noise", flip=0.0)).truth
+        )
 
 
 class TestSeparable:
@@ -246,7 +262,11 @@ class TestSeparable:
     def test_teachers_are_uniform_unit_vectors(self) -> None:
         """u u^T has mean I / d; an entry of u has variance 1/d and fourth moment 3 / (d (d + 2))."""
         data = example("separable_teacher")
-        u = np.asarray(quick(jax.vmap(lambda seed: base.feature_directions(data, seed).dense(6)[0]))(jnp.arange(2000)))
+        u = np.asarray(
+            quick(jax.vmap(lambda seed: base.feature_directions(data, seed).dense(6)[0]))(
+                jnp.arange(2000)
+            )
+        )
         for place in range(6):
             near(u[:, place], 0, np.sqrt(1 / 6))
             near(u[:, place] ** 2, 1 / 6, np.sqrt(3 / 48 - 1 / 36))
@@ -272,15 +292,21 @@ class TestGaussian:
 
     weights = np.random.default_rng(3).normal(size=(6, 3)) / np.sqrt(6)
 
-    def draws(self, row: Example, by_law: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def draws(
+        self, row: Example, by_law: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """F W, and of many fresh points what filters give on their noise, true and seen labels."""
         data = row.part(n=MANY, d=6)
         drawn = draw(data, fresh=True)
         f = drawn.features @ self.weights
         if not by_law:
             return f, drawn.noise[:, 0] @ self.weights, drawn.truth, drawn.label
-        root = np.linalg.cholesky(self.weights.T @ self.weights - f.T @ f).T  # any root of the covariance will do
-        noise, truth, label = map(np.asarray, _respond(data, f.astype(np.float32), root.astype(np.float32), MANY))
+        root = np.linalg.cholesky(
+            self.weights.T @ self.weights - f.T @ f
+        ).T  # any root of the covariance will do
+        noise, truth, label = map(
+            np.asarray, _respond(data, f.astype(np.float32), root.astype(np.float32), MANY)
+        )
         return f, noise[:, 0], truth, label
 
     @pytest.mark.parametrize("by_law", [True, False], ids=["law", "vectors"])
@@ -328,23 +354,34 @@ def test_sparse_vectors_are_their_dense_twins(rows: tuple[int, ...]) -> None:
     vectors, weights = _sparse(rng, *rows), rng.normal(size=(9, 3))
     expected = np.zeros((*rows, 9))
     for at in np.ndindex(*rows):
-        for place, value in zip(np.asarray(vectors.index[at]), np.asarray(vectors.value[at]), strict=True):
+        for place, value in zip(
+            np.asarray(vectors.index[at]), np.asarray(vectors.value[at]), strict=True
+        ):
             expected[(*at, place)] = value
     np.testing.assert_array_equal(vectors.dense(9), expected)
-    np.testing.assert_allclose(vectors.project(jnp.asarray(weights)), expected @ weights, rtol=1e-12)
+    np.testing.assert_allclose(
+        vectors.project(jnp.asarray(weights)), expected @ weights, rtol=1e-12
+    )
     written = Dense(jnp.asarray(expected))
     np.testing.assert_array_equal(written.dense(9), expected)
-    np.testing.assert_allclose(written.project(jnp.asarray(weights)), expected @ weights, rtol=1e-12)
+    np.testing.assert_allclose(
+        written.project(jnp.asarray(weights)), expected @ weights, rtol=1e-12
+    )
 
 
 def test_balanced_labels_alternate() -> None:
     """An odd row more is one point more in class +1, and no others change."""
     for luck in (0.0, 0.9):
-        labels = [float(base.random_label(jnp.asarray(luck), jnp.asarray(row), True)) for row in range(5)]
+        labels = [
+            float(base.random_label(jnp.asarray(luck), jnp.asarray(row), True)) for row in range(5)
+        ]
         assert labels == [1, -1, 1, -1, 1]
 
 
 def test_random_labels_are_halves_of_the_unit_interval() -> None:
     luck = np.arange(8) / 8
-    labels = [float(base.random_label(jnp.asarray(each), jnp.asarray(row), False)) for row, each in enumerate(luck)]
+    labels = [
+        float(base.random_label(jnp.asarray(each), jnp.asarray(row), False))
+        for row, each in enumerate(luck)
+    ]
     assert labels == [1, 1, 1, 1, -1, -1, -1, -1]

@@ -32,11 +32,14 @@ def results(found: Sequence[FinishedTrials], count: int) -> dict[str, np.ndarray
     assert sorted(index) == list(range(count))
     order = np.argsort(index)
     return {
-        name: np.concatenate([np.ma.filled(each.runs[name], -1) for each in found])[order] for name in found[0].runs
+        name: np.concatenate([np.ma.filled(each.runs[name], -1) for each in found])[order]
+        for name in found[0].runs
     }
 
 
-def train(trials: Trial, lanes: int = 2, block: int = 1, records: RecordSchedule = RECORDS) -> dict[str, np.ndarray]:
+def train(
+    trials: Trial, lanes: int = 2, block: int = 1, records: RecordSchedule = RECORDS
+) -> dict[str, np.ndarray]:
     """Results of one drive through a batch of trials."""
     queue = TrialList(trials)
     return results(list(Driver(queue, lanes, block, records)), queue.count)
@@ -52,7 +55,10 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
 def members(count: int = 5, **values: Any) -> list[Trial]:
     """Trials of one bucket that differ in seed, noise and step size."""
     return [
-        trial({"optimizer": "adam"}, **{"seed": i, "noise": 0.3 + 0.1 * i, "lr": 0.02 + 0.01 * i, **values})
+        trial(
+            {"optimizer": "adam"},
+            **{"seed": i, "noise": 0.3 + 0.1 * i, "lr": 0.02 + 0.01 * i, **values},
+        )
         for i in range(count)
     ]
 
@@ -65,7 +71,9 @@ def alone() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3, 8])
-def test_number_of_lanes_and_neighbours_change_no_bit(alone: dict[str, np.ndarray], lanes: int) -> None:
+def test_number_of_lanes_and_neighbours_change_no_bit(
+    alone: dict[str, np.ndarray], lanes: int
+) -> None:
     same(train(batch(members()), lanes), alone)
 
 
@@ -86,11 +94,26 @@ def test_length_of_chunks_changes_no_bit(
     same(results(list(driver), queue.count), alone)
 
 
-SOME = ("feature_noise", "separable", "cnn", "linear", "logistic", "sgd", "adam", "optax.adafactor", "power", "train")
+SOME = (
+    "feature_noise",
+    "separable",
+    "cnn",
+    "linear",
+    "logistic",
+    "sgd",
+    "adam",
+    "optax.adafactor",
+    "power",
+    "train",
+)
 """Kinds of which each run of the tests trains a lane beside others; `-m slow` trains the rest."""
 
 LANES = [
-    pytest.param(each, id=named(each), marks=[] if each.kind in SOME and not each.name else [pytest.mark.slow])
+    pytest.param(
+        each,
+        id=named(each),
+        marks=[] if each.kind in SOME and not each.name else [pytest.mark.slow],
+    )
     for each in of("data", "model", "objective", "optimizer", "schedule", "train")
 ]
 
@@ -158,11 +181,15 @@ def unending(running: jax.Array, update: Callable[[], step.State], ended: step.S
     return update()
 
 
-def contagious(running: jax.Array, update: Callable[[], step.State], ended: step.State) -> step.State:
+def contagious(
+    running: jax.Array, update: Callable[[], step.State], ended: step.State
+) -> step.State:
     """A mutant in which what is no number in one lane of a block comes to all of them."""
     kept, after = go_on(running, update, ended), update()
     return kept._replace(
-        params=jax.tree.map(lambda w, new: w + 0 * jax.lax.pmean(new, "block"), kept.params, after.params)
+        params=jax.tree.map(
+            lambda w, new: w + 0 * jax.lax.pmean(new, "block"), kept.params, after.params
+        )
     )
 
 
@@ -175,7 +202,9 @@ def anew() -> Iterator[None]:
 
 
 @pytest.mark.promise(10, mutant=True)
-@pytest.mark.parametrize(("mutant", "what"), [(unending, "nonfinite"), (contagious, "Arrays are not equal")])
+@pytest.mark.parametrize(
+    ("mutant", "what"), [(unending, "nonfinite"), (contagious, "Arrays are not equal")]
+)
 def test_lanes_that_diverge_otherwise_would_be_seen(
     monkeypatch: pytest.MonkeyPatch,
     paired: dict[str, np.ndarray],
@@ -207,7 +236,10 @@ def test_a_block_on_a_cpu_goes_on_until_an_eighth_of_it_has_ended(block: int, fe
 def test_refill_with_a_heavy_tail() -> None:
     """Trials that end at very different steps come out once each, at the step at which they end alone."""
     targets = [0.69, 0.3, 0.6, 0.01, 0.65, 0.5, 0.1]
-    tail = [trial({"optimizer": "adam"}, seed=i, target_loss=target, steps=400) for i, target in enumerate(targets)]
+    tail = [
+        trial({"optimizer": "adam"}, seed=i, target_loss=target, steps=400)
+        for i, target in enumerate(targets)
+    ]
     together = train(batch(tail), lanes=3)
     for i, each in enumerate(tail):
         single = train(batch([each]), lanes=1)
@@ -217,7 +249,9 @@ def test_refill_with_a_heavy_tail() -> None:
     assert ended.sum() >= 5 and (together["train_loss"][ended] <= np.array(targets)[ended]).all()
 
 
-@pytest.mark.parametrize("kinds", [("gd", "momentum", "adam"), pytest.param((), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kinds", [("gd", "momentum", "adam"), pytest.param((), marks=pytest.mark.slow)]
+)
 def test_optimizers_share_data_and_first_weights(kinds: tuple[str, ...]) -> None:
     """At step 0, trials that differ only in their optimizer agree in every observable to the bit; () for all kinds."""
     first = []
@@ -225,7 +259,9 @@ def test_optimizers_share_data_and_first_weights(kinds: tuple[str, ...]) -> None
         pair = batch([example.trial(seed=seed, steps=1) for seed in (3, 4)])
         (ended,) = Driver(TrialList(pair), 2, 1, RecordSchedule(points=2, test_points=8))
         assert ended.curves is not None
-        first.append({name: each.tolist() for name, each in ended.curves.items() if each is not None})
+        first.append(
+            {name: each.tolist() for name, each in ended.curves.items() if each is not None}
+        )
         first[-1] = {name: [each[0], each[2]] for name, each in first[-1].items()}
     assert len(first) >= 3
     for other in first[1:]:
@@ -236,14 +272,17 @@ def test_recorded_steps_are_log_spaced_and_exact() -> None:
     (ended,) = Driver(TrialList(batch(members(2))), 2, 1, RECORDS)
     assert ended.curves is not None
     for place in (0, 1):
-        np.testing.assert_array_equal(ended.curves["step"][ended.curves["index"] == place], RECORDS.steps(20))
+        np.testing.assert_array_equal(
+            ended.curves["step"][ended.curves["index"] == place], RECORDS.steps(20)
+        )
     np.testing.assert_array_equal(RECORDS.steps(20), [0, 1, 2, 4, 9, 20])
     last = ended.curves["step"] == 20
     np.testing.assert_array_equal(ended.curves["train_loss"][last], ended.runs["train_loss"])
 
 
 @pytest.mark.parametrize(
-    ("points", "last", "steps"), [(0, 7, [7]), (3, 0, [0]), (1, 9, [0, 1, 9]), (32, 4, [0, 1, 2, 3, 4])]
+    ("points", "last", "steps"),
+    [(0, 7, [7]), (3, 0, [0]), (1, 9, [0, 1, 9]), (32, 4, [0, 1, 2, 3, 4])],
 )
 def test_recorded_steps_at_the_edges(points: int, last: int, steps: list[int]) -> None:
     assert list(RecordSchedule(points).steps(last)) == steps
@@ -261,7 +300,9 @@ def test_fit_step_is_the_first_record_without_training_error() -> None:
 def test_records_without_test_points_on_the_way() -> None:
     (ended,) = Driver(TrialList(batch(members(1))), 1, 1, RecordSchedule(4, False, 16))
     assert ended.curves is not None
-    assert np.isnan(ended.curves["test_error"][:-1]).all() and np.isfinite(ended.curves["test_error"][-1])
+    assert np.isnan(ended.curves["test_error"][:-1]).all() and np.isfinite(
+        ended.curves["test_error"][-1]
+    )
 
 
 def test_columns_are_those_of_the_schema() -> None:
@@ -274,9 +315,14 @@ def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:
     jax.clear_caches()
     programs.compiled_programs.cache_clear()
     train(batch(members(5, width=3)), lanes=2)
-    assert sorted(compiles) == sorted(f"jit({name})" for name in ("empty", "fill", "advance", "store_draws", "measure"))
+    assert sorted(compiles) == sorted(
+        f"jit({name})" for name in ("empty", "fill", "advance", "store_draws", "measure")
+    )
     compiles.clear()
-    train(batch([trial({"optimizer": "adam"}, width=3, seed=9, lr=0.5, noise=2.0, l2=0.5)] * 3), lanes=2)
+    train(
+        batch([trial({"optimizer": "adam"}, width=3, seed=9, lr=0.5, noise=2.0, l2=0.5)] * 3),
+        lanes=2,
+    )
     assert compiles == []
     train(batch(members(2, width=4)), lanes=2)
     assert len(compiles) == 5
@@ -284,7 +330,10 @@ def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:
 
 def test_a_trial_that_ends_early_has_the_records_before_its_end_and_its_end() -> None:
     """At the step where a plain loop over `advance` ends it, and with the status that the loop ends with."""
-    tail = [trial({"optimizer": "adam"}, seed=i, target_loss=target, steps=400) for i, target in enumerate((0.5, 0.2))]
+    tail = [
+        trial({"optimizer": "adam"}, seed=i, target_loss=target, steps=400)
+        for i, target in enumerate((0.5, 0.2))
+    ]
     found = list(Driver(TrialList(batch(tail)), 3, 1, RECORDS))
     advance = jax.jit(step.advance)
     for place, each in enumerate(tail):
@@ -322,7 +371,9 @@ def test_memory_is_known_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -
     assert more > sum(leaf.nbytes for leaf in jax.tree.leaves(lanes) if hasattr(leaf, "nbytes")) > 0
     assert some < more
     monkeypatch.setattr(programs, "memory_limit", lambda: more - 1)
-    with pytest.raises(MemoryError, match=f"4 lanes need {more:,} bytes; the device has {more - 1:,}"):
+    with pytest.raises(
+        MemoryError, match=f"4 lanes need {more:,} bytes; the device has {more - 1:,}"
+    ):
         Driver(TrialList(trials), 4, 1, RecordSchedule(points=0, test_points=8))
 
 

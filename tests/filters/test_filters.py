@@ -40,7 +40,9 @@ TEACHER = ({"data": "separable"}, {"labels": "teacher", "margin": 0.3})
 Case = tuple[dict[str, str], dict[str, Any]]
 
 
-def both(one: Case, other: Case, optimizer: str, coordinates: str = "ambient", **more: Any) -> Trial:
+def both(
+    one: Case, other: Case, optimizer: str, coordinates: str = "ambient", **more: Any
+) -> Trial:
     """A trial of a data model and a network, in some coordinates."""
     kinds = {**one[0], **other[0], "optimizer": optimizer}
     return trial(kinds, coordinates=coordinates, **{**NEVER, **one[1], **other[1], **more})
@@ -62,22 +64,69 @@ def case(data: Case, model: Case, optimizer: str, name: str, **more: Any) -> Any
 def some(rows: list[Any], names: str) -> list[Any]:
     """The rows, those without one of the names marked as slow."""
     marks = [[] if row.id in names.split() else [pytest.mark.slow] for row in rows]
-    return [pytest.param(*row.values, id=row.id, marks=own) for row, own in zip(rows, marks, strict=True)]
+    return [
+        pytest.param(*row.values, id=row.id, marks=own)
+        for row, own in zip(rows, marks, strict=True)
+    ]
 
 
 IN_SPAN = [
     case(SPARSE, CNN, "gd", "gd"),
     case(SPARSE, CNN, "sgd", "sgd", batch_size=4, lr=0.02),
-    case(SPARSE, CNN, "nesterov", "nesterov-batches-warmup", batch_size=4, schedule="warmup", warmup=50),
-    case(SIGNAL, CNN, "gd", "gd-decay-warmup", l2=0.0, weight_decay=0.1, lr=0.01, schedule="warmup", warmup=50),
-    case(SIGNAL, CNN, "momentum", "momentum-power", lr=0.01, schedule="power", exponent=0.7, shift=2.0),
     case(
-        ORTHOGONAL, RELEASED, "momentum", "momentum-decay-cosine", weight_decay=0.1, schedule="cosine", decay_steps=99
+        SPARSE,
+        CNN,
+        "nesterov",
+        "nesterov-batches-warmup",
+        batch_size=4,
+        schedule="warmup",
+        warmup=50,
     ),
-    case(SIGNAL, CNN, "nesterov", "nesterov-power", lr=0.01, schedule="power", exponent=0.5, warmup=9),
+    case(
+        SIGNAL,
+        CNN,
+        "gd",
+        "gd-decay-warmup",
+        l2=0.0,
+        weight_decay=0.1,
+        lr=0.01,
+        schedule="warmup",
+        warmup=50,
+    ),
+    case(
+        SIGNAL,
+        CNN,
+        "momentum",
+        "momentum-power",
+        lr=0.01,
+        schedule="power",
+        exponent=0.7,
+        shift=2.0,
+    ),
+    case(
+        ORTHOGONAL,
+        RELEASED,
+        "momentum",
+        "momentum-decay-cosine",
+        weight_decay=0.1,
+        schedule="cosine",
+        decay_steps=99,
+    ),
+    case(
+        SIGNAL, CNN, "nesterov", "nesterov-power", lr=0.01, schedule="power", exponent=0.5, warmup=9
+    ),
     case(TEACHER, LINEAR, "nesterov", "nesterov-decay-batches", weight_decay=0.1, batch_size=4),
     case(TEACHER, ORIGIN, "gd", "gd-from-zero", l2=0.0),
-    case(SIGNAL, LINEAR, "momentum", "momentum-batches-of-many-points", n=9, d=5, batch_size=4, l2=0.3),
+    case(
+        SIGNAL,
+        LINEAR,
+        "momentum",
+        "momentum-batches-of-many-points",
+        n=9,
+        d=5,
+        batch_size=4,
+        l2=0.3,
+    ),
 ]
 """Six points in batches of four: the second batch of an epoch has two."""
 
@@ -104,12 +153,22 @@ class TestSpan:
     @pytest.mark.parametrize("target", ["target_loss", "target_grad"])
     def test_targets_are_met_at_the_same_step(self, target: str, batch_size: int | None) -> None:
         """The norm of a gradient is that of the gradient of W, not of its coordinates; l2 is in it."""
-        more = {"batch_size": batch_size, "lr": 0.02, "l2": 0.05, "target_loss": 0.0, "target_grad": 0.0}
+        more = {
+            "batch_size": batch_size,
+            "lr": 0.02,
+            "l2": 0.05,
+            "target_loss": 0.0,
+            "target_grad": 0.0,
+        }
         name = {"target_loss": "train_loss", "target_grad": "grad_norm"}[target]
-        before, after = (told(train(both(SPARSE, CNN, "gd", **more), updates))[name] for updates in (0, 100))
+        before, after = (
+            told(train(both(SPARSE, CNN, "gd", **more), updates))[name] for updates in (0, 100)
+        )
         assert after < before
         more[target] = (before + after) / 2
-        ambient, span = (train(both(SPARSE, CNN, "gd", each, **more), UPDATES) for each in ("ambient", "span"))
+        ambient, span = (
+            train(both(SPARSE, CNN, "gd", each, **more), UPDATES) for each in ("ambient", "span")
+        )
         assert 0 < end(ambient)[0] < 100 and end(ambient)[1] == Status.CONVERGED
         same(span, ambient)
 
@@ -120,7 +179,17 @@ FAR: Case = ({}, {**SPARSE[1], "d": 60})
 IN_SUPPORT = [
     case(FAR, CNN, "adam", "adam", l2=0.0, lr=0.005),
     case(FAR, CNN, "adam", "adam-batches", l2=0.0, lr=0.005, batch_size=4),
-    case(FAR, CNN, "adamw", "adamw-cosine", l2=0.0, lr=0.005, weight_decay=0.3, schedule="cosine", decay_steps=300),
+    case(
+        FAR,
+        CNN,
+        "adamw",
+        "adamw-cosine",
+        l2=0.0,
+        lr=0.005,
+        weight_decay=0.3,
+        schedule="cosine",
+        decay_steps=300,
+    ),
     case(FAR, CNN, "lion", "lion", l2=0.0, lr=0.003, weight_decay=0.3),
     case(FAR, CNN, "gd", "gd-decay", weight_decay=0.2, l2=0.01),
     case(FAR, LINEAR, "signum", "signum", l2=0.0, lr=0.01),
@@ -137,7 +206,8 @@ class TestSupport:
     """Rows of W that no training point touches keep a share of their first values, the same for all."""
 
     @pytest.mark.parametrize(
-        ("data", "model", "optimizer", "more"), some(IN_SUPPORT, "adam-batches adamw-cosine gd-decay")
+        ("data", "model", "optimizer", "more"),
+        some(IN_SUPPORT, "adam-batches adamw-cosine gd-decay"),
     )
     def test_a_training_is_that_of_the_weights(
         self, data: Case, model: Case, optimizer: str, more: dict[str, Any]
@@ -154,7 +224,11 @@ class TestSupport:
         touched = w[rows[rows < 60]]
         assert len(touched) <= 19
         assert np.abs(touched).max() < told(support)["weight_max"] == np.abs(w).max()
-        assert told(support)["weight_norm"] == pytest.approx(np.linalg.norm(w)) != np.linalg.norm(touched)
+        assert (
+            told(support)["weight_norm"]
+            == pytest.approx(np.linalg.norm(w))
+            != np.linalg.norm(touched)
+        )
 
     def test_fresh_points_touch_other_rows(self) -> None:
         """Decay acts on these too; the network is linear, so that the loss of fresh points moves with each row."""
@@ -164,13 +238,17 @@ class TestSupport:
         )
         share = (1 - 1e-6 * 5e3) ** UPDATES
         assert float(decayed.state.params["filters"]["kept"][...]) == pytest.approx(share)
-        assert told(decayed)["weight_norm"] == pytest.approx(share * told(kept)["weight_norm"], rel=1e-3)
+        assert told(decayed)["weight_norm"] == pytest.approx(
+            share * told(kept)["weight_norm"], rel=1e-3
+        )
         assert told(decayed)["test_loss"] != pytest.approx(told(kept)["test_loss"], rel=1e-3)
 
     def test_as_many_coordinates_as_there_are(self) -> None:
         """Where all of a small dimension are touched, and more places are kept than rows exist."""
         more = {"d": 4, "sparsity": 3, "l2": 0.0}
-        ambient, support = (train(both(SPARSE, CNN, "adam", each, **more), 50, 0) for each in ("ambient", "support"))
+        ambient, support = (
+            train(both(SPARSE, CNN, "adam", each, **more), 50, 0) for each in ("ambient", "support")
+        )
         same(support, ambient)
 
 
@@ -188,7 +266,9 @@ class TestMemory:
     def test_support_keeps_the_rows_that_data_touches(self) -> None:
         """1 + n sparsity rows of W and its moments, whatever d; first weights of others are drawn a few at a time."""
         one = both(SPARSE, CNN, "adam", "support", d=10**6)
-        (weights,) = jax.tree.leaves(jax.eval_shape(step.start, one)[1].params["filters"]["weights"])
+        (weights,) = jax.tree.leaves(
+            jax.eval_shape(step.start, one)[1].params["filters"]["weights"]
+        )
         assert weights.shape == (4, 1 + 6 * 3)
         small, large = (self.shapes(SPARSE, "support", d) for d in (10**4, 10**6))
         assert small[0] == large[0]
@@ -228,7 +308,9 @@ class TestUnfit:
 
     @pytest.mark.parametrize("row", of("optimizer"), ids=named)
     def test_optimizers(self, row: Example) -> None:
-        sparse, gaussian = (both(data, CNN, "gd").replace(optimizer=row.part()) for data in (SPARSE, SIGNAL))
+        sparse, gaussian = (
+            both(data, CNN, "gd").replace(optimizer=row.part()) for data in (SPARSE, SIGNAL)
+        )
         in_span = {unfit("span", sparse), unfit("span", gaussian), unfit("gram", gaussian)}
         if row.kind in LINEAR_KINDS:
             assert in_span == {None}
@@ -236,7 +318,11 @@ class TestUnfit:
             (reason,) = in_span
             assert reason and "not linear in the gradient" in reason
         in_support = unfit("support", sparse)
-        assert in_support is None if row.kind in ELEMENTWISE else "by its own gradients" in str(in_support)
+        assert (
+            in_support is None
+            if row.kind in ELEMENTWISE
+            else "by its own gradients" in str(in_support)
+        )
         assert unfit("ambient", sparse) is unfit("ambient", gaussian) is None
 
     @pytest.mark.parametrize("row", of("data", "model", "objective"), ids=named)
@@ -246,7 +332,9 @@ class TestUnfit:
         assert unfit("ambient", one) is unfit("span", one) is None
         assert unfit("support", one) == (None if is_sparse else "the data is not sparse")
         assert unfit("gram", one) == (
-            "the noise is not Gaussian, so that its inner products have no known law" if is_sparse else None
+            "the noise is not Gaussian, so that its inner products have no known law"
+            if is_sparse
+            else None
         )
 
     def test_first_weights_of_another_law(self) -> None:
@@ -261,7 +349,12 @@ class TestUnfit:
 
 
 def parse(
-    data: str, optimizer: str, coordinates: str, model: str = "{kind: cnn}", l2: str = "0", where: str = ""
+    data: str,
+    optimizer: str,
+    coordinates: str,
+    model: str = "{kind: cnn}",
+    l2: str = "0",
+    where: str = "",
 ) -> Any:
     """A grid in some coordinates."""
     text = f"""
@@ -291,17 +384,34 @@ class TestGrid:
                 ("feature_noise", ADAM, "span"),
                 "span cannot train feature_noise, cnn, adam: the optimizer is not linear",
             ),
-            (("signal_noise", f"[{GD}, {ADAM}]", "span"), "span cannot train signal_noise, cnn, adam"),
-            (("signal_noise", GD, "support"), "support cannot train signal_noise, cnn, gd: the data is not sparse"),
-            (("feature_noise", GD, "gram"), "gram cannot train feature_noise, cnn, gd: the noise is not Gaussian"),
-            (("signal_noise", GD, "gram", "{kind: cnn, init: uniform}"), "the first weights are not Gaussian"),
+            (
+                ("signal_noise", f"[{GD}, {ADAM}]", "span"),
+                "span cannot train signal_noise, cnn, adam",
+            ),
+            (
+                ("signal_noise", GD, "support"),
+                "support cannot train signal_noise, cnn, gd: the data is not sparse",
+            ),
+            (
+                ("feature_noise", GD, "gram"),
+                "gram cannot train feature_noise, cnn, gd: the noise is not Gaussian",
+            ),
+            (
+                ("signal_noise", GD, "gram", "{kind: cnn, init: uniform}"),
+                "the first weights are not Gaussian",
+            ),
             (("signal_noise", ADAM, "gram"), "the optimizer is not linear"),
             (("feature_noise", ADAM, "support", "{kind: cnn}", "1e-3"), "l2 is not 0"),
             (("feature_noise", ADAM, "support", "{kind: cnn}", "[0, 1e-3]"), "l2 is not 0"),
-            (("feature_noise", "{kind: optax.lamb, lr: 0.1}", "support"), "by its own gradients alone"),
+            (
+                ("feature_noise", "{kind: optax.lamb, lr: 0.1}", "support"),
+                "by its own gradients alone",
+            ),
         ],
     )
-    def test_what_cannot_be_trained_is_refused_with_the_reason(self, asked: tuple[str, ...], reason: str) -> None:
+    def test_what_cannot_be_trained_is_refused_with_the_reason(
+        self, asked: tuple[str, ...], reason: str
+    ) -> None:
         with pytest.raises(GridError) as caught:
             parse(*asked)
         (problem,) = caught.value.problems

@@ -29,12 +29,16 @@ def cnn_margin(model: CNN, weights: np.ndarray, bias: np.ndarray, point: np.ndar
             for patch in point:
                 z = sum(weights[i, unit] * patch[i] for i in range(len(patch))) + bias[unit]
                 total[j] += max(z, 0.0) ** model.power
-    c = (1 / model.width if model.readout == "mean" else 1) * (1 / len(point) if model.patches == "mean" else 1)
+    c = (1 / model.width if model.readout == "mean" else 1) * (
+        1 / len(point) if model.patches == "mean" else 1
+    )
     return c * (total[1] - total[-1])
 
 
 MODELS = [
-    pytest.param(CNN(width=width, power=power, readout=readout, patches=patches, bias=bias), id=name)
+    pytest.param(
+        CNN(width=width, power=power, readout=readout, patches=patches, bias=bias), id=name
+    )
     for name, width, power, readout, patches, bias in (
         ("core_paper", 3, 3, "sum", "sum", False),
         ("benign_relu", 3, 1, "mean", "sum", False),
@@ -71,8 +75,12 @@ def test_linear_is_the_sum_over_patches() -> None:
 def test_by_class_is_the_best_filter_of_each() -> None:
     """Filters 0, 2, 4 belong to class +1 and 1, 3, 5 to class -1; a linear filter serves both, with a sign."""
     on_filters = np.array([[1.0, 9.0, -2.0, 3.0, 0.5, 4.0], [-3.0, -7.0, -1.0, -8.0, -2.0, -9.0]])
-    np.testing.assert_array_equal(CNN(width=3).by_class(jnp.asarray(on_filters)), [[1.0, 9.0], [-1.0, -7.0]])
-    np.testing.assert_array_equal(Linear().by_class(jnp.array([[0.5], [-2.0]])), [[0.5, -0.5], [-2.0, 2.0]])
+    np.testing.assert_array_equal(
+        CNN(width=3).by_class(jnp.asarray(on_filters)), [[1.0, 9.0], [-1.0, -7.0]]
+    )
+    np.testing.assert_array_equal(
+        Linear().by_class(jnp.array([[0.5], [-2.0]])), [[0.5, -0.5], [-2.0, 2.0]]
+    )
 
 
 def test_raising_a_filter_of_a_class_raises_its_logit_alone() -> None:
@@ -83,7 +91,9 @@ def test_raising_a_filter_of_a_class_raises_its_logit_alone() -> None:
         pre = np.full(4, -1.0)
         pre[unit] = 2.0
         positive, negative = np.asarray(model.by_class(jnp.asarray(pre))).tolist()
-        assert float(head(jnp.asarray(pre[None, None]))[0]) == (4.0 if positive > negative else -4.0)
+        assert float(head(jnp.asarray(pre[None, None]))[0]) == (
+            4.0 if positive > negative else -4.0
+        )
 
 
 @quick
@@ -102,7 +112,9 @@ def near(values: np.ndarray, mean: float, spread: float) -> None:
     assert abs(np.mean(values) - mean) < 5 * spread / np.sqrt(np.size(values))
 
 
-@pytest.mark.parametrize("model", [CNN(width=3, init_scale=0.2), Linear(init_scale=0.2)], ids=["cnn", "linear"])
+@pytest.mark.parametrize(
+    "model", [CNN(width=3, init_scale=0.2), Linear(init_scale=0.2)], ids=["cnn", "linear"]
+)
 def test_first_weights_are_gaussian(model: Any) -> None:
     z = first_weights(model) / 0.2
     assert z.shape == (500, model.units())

@@ -41,7 +41,9 @@ def test_every_objective_has_a_closed_form_here() -> None:
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_loss_is_its_formula(kind: str) -> None:
-    np.testing.assert_allclose(loss(kind, MARGINS), [FORMS[kind](z) for z in MARGINS], rtol=1e-13, atol=0)
+    np.testing.assert_allclose(
+        loss(kind, MARGINS), [FORMS[kind](z) for z in MARGINS], rtol=1e-13, atol=0
+    )
 
 
 @pytest.mark.parametrize("kind", FORMS)

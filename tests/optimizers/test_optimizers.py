@@ -65,7 +65,9 @@ def signs(lr: float, momentum: float) -> Iterator[np.ndarray]:
         yield (w := w - lr * np.sign(m))
 
 
-def adam(lr: float, b1: float, b2: float, eps: float, weight_decay: float = 0.0) -> Iterator[np.ndarray]:
+def adam(
+    lr: float, b1: float, b2: float, eps: float, weight_decay: float = 0.0
+) -> Iterator[np.ndarray]:
     w, m, v = START.copy(), np.zeros(SHAPE), np.zeros(SHAPE)
     for t, g in enumerate(GRADS, start=1):
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
@@ -119,7 +121,9 @@ ALIASES: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adam": optax.adam,
     "adamw": optax.adamw,
     "rmsprop": optax.rmsprop,
-    "adagrad": lambda learning_rate, initial_accumulator, eps: optax.adagrad(learning_rate, initial_accumulator, eps),
+    "adagrad": lambda learning_rate, initial_accumulator, eps: optax.adagrad(
+        learning_rate, initial_accumulator, eps
+    ),
     "lion": optax.lion,
     "optax.nadam": optax.nadam,
     "optax.lamb": optax.lamb,
@@ -138,7 +142,9 @@ def test_every_kind_has_a_formula_and_every_row_an_alias() -> None:
     assert set(ALIASES) == {each.kind for each in of("optimizer")}
 
 
-@pytest.mark.parametrize("example", [each for each in of("optimizer") if each.kind in FORMULAS], ids=named)
+@pytest.mark.parametrize(
+    "example", [each for each in of("optimizer") if each.kind in FORMULAS], ids=named
+)
 def test_an_optimizer_is_its_formula(example: Example) -> None:
     """Twenty steps of the NumPy loop; a sign of a sum that rounds to the other side of 0 would show as 2 lr."""
     expected = list(FORMULAS[example.kind](**numbers(example)))
@@ -200,7 +206,9 @@ class TestDeclarations:
         start, grads = START.copy(), GRADS.copy()
         start[:, 1:] *= 3.0
         grads[:, :, 1:] *= np.linspace(-5.0, 5.0, STEPS)[:, None, None]
-        same = np.allclose(path(part, start, grads)[:, :, 0], path(part, START, GRADS)[:, :, 0], rtol=1e-12, atol=0)
+        same = np.allclose(
+            path(part, start, grads)[:, :, 0], path(part, START, GRADS)[:, :, 0], rtol=1e-12, atol=0
+        )
         assert same or not part.elementwise
 
     @pytest.mark.parametrize("part", ALL)
@@ -244,7 +252,9 @@ class TestFirstStep:
         g = GRADS[0]
         for b1, b2, eps in ((0.9, 0.999, 1e-8), (0.0, 0.5, 0.1), (0.99, 0.0, 10.0)):
             expected = -0.3 * g / (np.abs(g) + eps)
-            np.testing.assert_allclose(self.step("adam", lr=0.3, b1=b1, b2=b2, eps=eps), expected, rtol=1e-9)
+            np.testing.assert_allclose(
+                self.step("adam", lr=0.3, b1=b1, b2=b2, eps=eps), expected, rtol=1e-9
+            )
 
     def test_of_adamw_decays_the_weights_apart_from_the_gradient(self) -> None:
         """The decay is lr weight_decay w, neither normalized nor seen by the moments."""
@@ -257,8 +267,12 @@ class TestFirstStep:
             np.testing.assert_allclose(self.step(kind, lr=0.3), -0.3 * np.sign(GRADS[0]), rtol=1e-9)
 
     def test_of_momentum_is_that_of_gradient_descent_and_nesterov_looks_ahead(self) -> None:
-        np.testing.assert_allclose(self.step("momentum", lr=0.3, momentum=0.8), -0.3 * GRADS[0], rtol=1e-9)
-        np.testing.assert_allclose(self.step("nesterov", lr=0.3, momentum=0.8), -0.3 * 1.8 * GRADS[0], rtol=1e-9)
+        np.testing.assert_allclose(
+            self.step("momentum", lr=0.3, momentum=0.8), -0.3 * GRADS[0], rtol=1e-9
+        )
+        np.testing.assert_allclose(
+            self.step("nesterov", lr=0.3, momentum=0.8), -0.3 * 1.8 * GRADS[0], rtol=1e-9
+        )
 
 
 class TestSchedules:
@@ -268,8 +282,13 @@ class TestSchedules:
 
     def factors(self, schedule: Any) -> list[float]:
         """The factors of the step size, in the types that they have in a lane: optax counts updates in int32."""
-        lane = jax.tree.map(lambda leaf: np.asarray(leaf, np.int32 if isinstance(leaf, int) else np.float64), schedule)
-        sizes = quick(lambda schedule, t: jax.vmap(schedule.of(0.5))(t) / 0.5)(lane, self.t.astype(np.int32))
+        lane = jax.tree.map(
+            lambda leaf: np.asarray(leaf, np.int32 if isinstance(leaf, int) else np.float64),
+            schedule,
+        )
+        sizes = quick(lambda schedule, t: jax.vmap(schedule.of(0.5))(t) / 0.5)(
+            lane, self.t.astype(np.int32)
+        )
         return np.asarray(sizes).tolist()
 
     def test_constant_is_the_number_itself(self) -> None:
@@ -282,16 +301,25 @@ class TestSchedules:
         np.testing.assert_allclose(self.factors(Warmup(warmup=warmup)), expected, rtol=1e-14)
 
     @pytest.mark.parametrize(
-        ("exponent", "shift", "warmup"), [(0.5, 2.0, 0), (1.0, 1.0, 0), (0.0, 1.0, 0), (0.7, 3.0, 4)]
+        ("exponent", "shift", "warmup"),
+        [(0.5, 2.0, 0), (1.0, 1.0, 0), (0.0, 1.0, 0), (0.7, 3.0, 4)],
     )
-    def test_power_falls_like_a_power_of_t(self, exponent: float, shift: float, warmup: int) -> None:
-        expected = [(t + shift) ** -exponent * (min(1, (t + 1) / warmup) if warmup else 1) for t in self.t]
+    def test_power_falls_like_a_power_of_t(
+        self, exponent: float, shift: float, warmup: int
+    ) -> None:
+        expected = [
+            (t + shift) ** -exponent * (min(1, (t + 1) / warmup) if warmup else 1) for t in self.t
+        ]
         np.testing.assert_allclose(
             self.factors(Power(exponent=exponent, shift=shift, warmup=warmup)), expected, rtol=1e-14
         )
 
-    @pytest.mark.parametrize(("decay_steps", "final", "warmup"), [(20, 0.0, 0), (12, 0.3, 0), (20, 0.1, 5)])
-    def test_cosine_falls_from_one_to_its_final_share(self, decay_steps: int, final: float, warmup: int) -> None:
+    @pytest.mark.parametrize(
+        ("decay_steps", "final", "warmup"), [(20, 0.0, 0), (12, 0.3, 0), (20, 0.1, 5)]
+    )
+    def test_cosine_falls_from_one_to_its_final_share(
+        self, decay_steps: int, final: float, warmup: int
+    ) -> None:
         fall = [0.5 * (1 + math.cos(math.pi * min(t / decay_steps, 1))) for t in self.t]
         ramp = [min(1, (t + 1) / warmup) if warmup else 1 for t in self.t]
         expected = [r * (final + (1 - final) * f) for r, f in zip(ramp, fall, strict=True)]
@@ -331,10 +359,25 @@ def _takes_a_step(part: Any) -> Any:
 class TestAliases:
     """`kind: optax.NAME`."""
 
-    names = [f"optax.{name}" for name in dir(optax)] + [f"optax.contrib.{name}" for name in dir(optax.contrib)]
-    known = ("adabelief", "adadelta", "adan", "lars", "lion", "novograd", "radam", "rprop", "sm3", "yogi")
+    names = [f"optax.{name}" for name in dir(optax)] + [
+        f"optax.contrib.{name}" for name in dir(optax.contrib)
+    ]
+    known = (
+        "adabelief",
+        "adadelta",
+        "adan",
+        "lars",
+        "lion",
+        "novograd",
+        "radam",
+        "rprop",
+        "sm3",
+        "yogi",
+    )
 
-    @pytest.mark.parametrize("name", [*(f"optax.{name}" for name in known), "optax.contrib.ademamix"])
+    @pytest.mark.parametrize(
+        "name", [*(f"optax.{name}" for name in known), "optax.contrib.ademamix"]
+    )
     def test_optimizers_of_optax_are_there(self, name: str) -> None:
         assert from_optax(name) is not None
         assert trial.find_kind("optimizer", name) is from_optax(name)

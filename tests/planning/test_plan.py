@@ -39,7 +39,9 @@ def make(text: str = TEXT, **more: object) -> Plan:
 
 def ids(found: Plan) -> np.ndarray:
     """Ids of all trials that a plan has left."""
-    return np.concatenate([np.zeros(0, np.int64), *(bucket.source.ids(bucket.rows)[0] for bucket in found.buckets)])
+    return np.concatenate(
+        [np.zeros(0, np.int64), *(bucket.source.ids(bucket.rows)[0] for bucket in found.buckets)]
+    )
 
 
 def test_static_fields_make_the_buckets() -> None:
@@ -59,7 +61,11 @@ def test_sizes_make_no_buckets_where_trainings_are_cheap() -> None:
     assert [len(bucket.rows) for bucket in found.buckets] == [120, 60]
     assert found.planned == found.left == 180
     for bucket in found.buckets:
-        assert (bucket.sizes, bucket.statics["n"], bucket.statics["width"]) == (("n", "width"), 12, 3)
+        assert (bucket.sizes, bucket.statics["n"], bucket.statics["width"]) == (
+            ("n", "width"),
+            12,
+            3,
+        )
         assert 0 < bucket.waste < 1
     assert not {bucket.id for bucket in found.buckets} & {bucket.id for bucket in make().buckets}
 
@@ -83,7 +89,9 @@ def test_a_bucket_becomes_a_batch_of_its_trials(text: str) -> None:
     np.testing.assert_array_equal(trials.seed, values["seed"])
     assert trials.seed.dtype == np.uint32 and trials.train.steps.dtype == np.int32
     for name, size in (("n", trials.data.n), ("d", trials.data.d), ("width", trials.model.width)):
-        np.testing.assert_array_equal(np.broadcast_to(actual_size(size), len(bucket.rows)), values[name])
+        np.testing.assert_array_equal(
+            np.broadcast_to(actual_size(size), len(bucket.rows)), values[name]
+        )
     assert {leaf.shape for leaf in jax.tree.leaves(trials)} == {(len(bucket.rows),)}
 
 
@@ -91,7 +99,9 @@ def test_a_bucket_becomes_a_batch_of_its_trials(text: str) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 200])
 def test_shares_are_the_whole_and_never_meet(text: str, count: int) -> None:
     found = grid.parse_grid(text)
-    together = np.concatenate([ids(plan.make_plan(found, CPU, shard=(index, count))) for index in range(count)])
+    together = np.concatenate(
+        [ids(plan.make_plan(found, CPU, shard=(index, count))) for index in range(count)]
+    )
     assert len(together) == len(set(together)) == 180
     assert set(together) == set(ids(make(text)))
 
@@ -122,8 +132,12 @@ def test_blocks_of_a_store_are_kept() -> None:
 
 
 def test_a_null_target_is_another_program() -> None:
-    early = grid.parse_grid(TEXT.replace("steps: 1000000000", "steps: 1000000000, target_loss: 0.1"))
-    assert not {each.id for each in make().buckets} & {each.id for each in plan.make_plan(early, CPU).buckets}
+    early = grid.parse_grid(
+        TEXT.replace("steps: 1000000000", "steps: 1000000000, target_loss: 0.1")
+    )
+    assert not {each.id for each in make().buckets} & {
+        each.id for each in plan.make_plan(early, CPU).buckets
+    }
 
 
 def test_an_accelerator_takes_many_lanes_in_one_block() -> None:
@@ -157,7 +171,10 @@ def test_bytes_in_coordinates_of_the_span_are_those_of_inner_products() -> None:
 def test_bytes_of_a_joined_bucket_are_those_of_its_largest() -> None:
     """And two numbers more, n and width of the trial."""
     text = f"{CHEAP}coordinates: ambient"
-    joined, alone = make(text).buckets[0], make(text.replace("[8, 12]", "12").replace("[2, 3]", "3")).buckets[0]
+    joined, alone = (
+        make(text).buckets[0],
+        make(text.replace("[8, 12]", "12").replace("[2, 3]", "3")).buckets[0],
+    )
     assert joined.bytes == alone.bytes + 2 * 4
 
 
@@ -179,7 +196,9 @@ def test_the_description_says_what_a_user_asks() -> None:
     for word in ("2 buckets", "seconds", "n<=12 d=30 sparsity=4 width<=3 span", "width<=3 ambient"):
         assert word in joined
     wastes = [bucket.waste for bucket in make(CHEAP).buckets]
-    assert all(0 < waste < 1 and f"{waste:.0%} of the work is padding" in joined for waste in wastes)
+    assert all(
+        0 < waste < 1 and f"{waste:.0%} of the work is padding" in joined for waste in wastes
+    )
     assert "padding" not in text
 
 
@@ -221,7 +240,9 @@ def test_members_of_a_union_with_one_program_have_one_block(base: str, programs:
     """The store keeps one block for each program, so two members of a union must not train it in different ones."""
     data = "{{kind: feature_noise, n: 8, d: 12, sparsity: 4, noise: {}, feature_noise: {}}}"
     union = f"\n  - {data.format(0.1, 0.1)}\n  - {data.format('[0.2, 0.3, 0.4]', 0.2)}"
-    text = base.replace(base.split("\n")[3], f"data: {union}").replace("seed: {range: [0, 5]}", "seed: 0")
+    text = base.replace(base.split("\n")[3], f"data: {union}").replace(
+        "seed: {range: [0, 5]}", "seed: 0"
+    )
     for host in (CPU, Host("gpu", 1)):
         blocks: dict[str, set[int]] = {}
         for bucket in plan.make_plan(grid.parse_grid(text), host).buckets:

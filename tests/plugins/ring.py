@@ -46,7 +46,9 @@ class Concentration(AbstractObservable):
 
     columns: ClassVar = {
         "margin_spread": ColumnInfo(
-            "max_i y_i f(x_i) - min_i y_i f(x_i)", label="spread of margins", explanation="A flat network has 0."
+            "max_i y_i f(x_i) - min_i y_i f(x_i)",
+            label="spread of margins",
+            explanation="A flat network has 0.",
         )
     }
 

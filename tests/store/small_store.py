@@ -34,7 +34,10 @@ def rows(trials: tuple[int, ...]) -> pa.Table:
 
 
 def points(trials: tuple[int, ...]) -> pa.Table:
-    columns = {"trial": np.repeat(trials, STEPS), "step": np.tile(np.arange(STEPS)[::-1], len(trials))}
+    columns = {
+        "trial": np.repeat(trials, STEPS),
+        "step": np.tile(np.arange(STEPS)[::-1], len(trials)),
+    }
     nulls = {each.name: pa.nulls(len(trials) * STEPS, each.type) for each in CURVES}
     return pa.table({**nulls, **columns}, schema=CURVES)
 
@@ -46,7 +49,9 @@ def opened(folder: Path, kind: type[Store] = Store) -> Store:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def failing(number: int) -> Callable[..., Any]:

@@ -17,10 +17,9 @@ import pytest
 from sweep.engine.driver import Driver
 from sweep.engine.recorder import FinishedTrials, Recorder, RecordSchedule
 from sweep.engine.trial_source import TrialList
-from sweep.store import checkpoints
+from sweep.store import Checkpoints, checkpoints, clear_checkpoints, owner
 from sweep.store.atomic_files import owner
 from sweep.store.checkpoints import Checkpoints
-from sweep.store import Checkpoints, checkpoints, clear_checkpoints, owner
 from sweep.trial import Trial
 from tests.contracts.parts import batch, trial
 from tests.shell import command, finish, start, stores_differ, table, write_grid
@@ -31,7 +30,10 @@ PROGRAM = "0123456789abcdef-1"
 KINDS = {
     "adam_in_batches": ({"optimizer": "adam"}, {"batch_size": 4}),
     "momentum_in_span": ({"optimizer": "momentum"}, {"coordinates": "span", "momentum": 0.8}),
-    "schedule": ({"optimizer": "adamw", "schedule": "cosine"}, {"decay_steps": 60, "weight_decay": 0.1}),
+    "schedule": (
+        {"optimizer": "adamw", "schedule": "cosine"},
+        {"decay_steps": 60, "weight_decay": 0.1},
+    ),
     "target": ({"optimizer": "adam"}, {"target_loss": 0.1}),
 }
 
@@ -56,9 +58,13 @@ class Memory:
             raise Killed
 
     def find(self, places: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        found = np.array([row for row, place in enumerate(places.tolist()) if place in self.kept], int)
+        found = np.array(
+            [row for row, place in enumerate(places.tolist()) if place in self.kept], int
+        )
         rows = [self.kept[places[row]] for row in found]
-        return found, {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
+        return found, {
+            name: np.stack([row[name] for row in rows]) for name in rows[0]
+        } if rows else {}
 
 
 class Amnesia(Memory):
@@ -76,12 +82,16 @@ class Amnesia(Memory):
 def members(kind: str) -> Trial:
     """Three trials of 90 steps."""
     kinds, values = KINDS[kind]
-    return batch([trial(kinds, **{"seed": seed, "steps": 90, "noise": 0.5, **values}) for seed in range(3)])
+    return batch(
+        [trial(kinds, **{"seed": seed, "steps": 90, "noise": 0.5, **values}) for seed in range(3)]
+    )
 
 
 def driven(trials: Trial, lanes: int, keeper: Any = None) -> list[FinishedTrials]:
     """One drive in short chunks that keeps its state after each of them; what ended before it was killed."""
-    drive = Driver(TrialList(trials), lanes, 1, RECORDS, checkpoints=keeper, checkpoint_seconds=-1.0)
+    drive = Driver(
+        TrialList(trials), lanes, 1, RECORDS, checkpoints=keeper, checkpoint_seconds=-1.0
+    )
     drive.chunk_steps, drive._pace = 7, lambda seconds: None
     found = list[FinishedTrials]()
     with suppress(Killed):
@@ -98,7 +108,9 @@ def told(found: list[FinishedTrials]) -> str:
             values = {name: np.ma.filled(values, -1) for name, values in columns.items()}
             for row, place in enumerate(index.tolist()):
                 shown = {name: np.asarray(each)[row] for name, each in values.items()}
-                lines.append(f"{place} {len(columns)} {shown.get('step')} {sorted(shown.items())!r}")
+                lines.append(
+                    f"{place} {len(columns)} {shown.get('step')} {sorted(shown.items())!r}"
+                )
     return "\n".join(sorted(lines))
 
 
@@ -107,7 +119,8 @@ FAST = ("adam_in_batches",)
 
 
 @pytest.fixture(
-    scope="module", params=[each if each in FAST else pytest.param(each, marks=pytest.mark.slow) for each in KINDS]
+    scope="module",
+    params=[each if each in FAST else pytest.param(each, marks=pytest.mark.slow) for each in KINDS],
 )
 def whole(request: pytest.FixtureRequest) -> tuple[Trial, str]:
     """Trials, and what a drive that nobody disturbs tells of them."""
@@ -117,7 +130,9 @@ def whole(request: pytest.FixtureRequest) -> tuple[Trial, str]:
 
 @pytest.mark.promise(3)
 @pytest.mark.parametrize(("last", "lanes"), [(3, 2), pytest.param(6, 3, marks=pytest.mark.slow)])
-def test_a_drive_goes_on_from_what_was_kept(whole: tuple[Trial, str], last: int, lanes: int) -> None:
+def test_a_drive_goes_on_from_what_was_kept(
+    whole: tuple[Trial, str], last: int, lanes: int
+) -> None:
     """Killed at a save, and again at a later one in another number of lanes: the same bits, in all records too."""
     trials, expected = whole
     memory = Memory(last)
@@ -166,9 +181,16 @@ def test_a_keeper_that_loses_something_would_be_seen(name: str) -> None:
 def test_a_restored_lane_keeps_nothing_of_the_trial_before_it() -> None:
     """Columns that a checkpoint does not know are blank again, whatever stood in the lane."""
     book = Recorder(1, 4)
-    book.add(np.array([0]), np.array([0]), {"train_loss": np.array([1.0]), "test_loss": np.array([2.0])})
+    book.add(
+        np.array([0]), np.array([0]), {"train_loss": np.array([1.0]), "test_loss": np.array([2.0])}
+    )
     book.restore(
-        np.array([0]), {"length": np.array([1]), "steps": np.zeros((1, 4), int), "train_loss": np.full((1, 4), 3.0)}
+        np.array([0]),
+        {
+            "length": np.array([1]),
+            "steps": np.zeros((1, 4), int),
+            "train_loss": np.full((1, 4), 3.0),
+        },
     )
     assert book.values["train_loss"][0, 0] == 3 and np.isnan(book.values["test_loss"]).all()
 
@@ -179,7 +201,11 @@ def test_a_restored_lane_keeps_nothing_of_the_trial_before_it() -> None:
 def columns(*trials: int, step: int = 5) -> dict[str, np.ndarray]:
     """A state of some trials."""
     ids = np.array(trials, np.int64)
-    return {"trial": ids, "step": np.full(len(ids), step), "state-0": np.outer(ids, np.arange(3.0)).astype(np.float32)}
+    return {
+        "trial": ids,
+        "step": np.full(len(ids), step),
+        "state-0": np.outer(ids, np.arange(3.0)).astype(np.float32),
+    }
 
 
 def test_the_latest_state_of_each_trial_is_found(tmp_path: Path) -> None:
@@ -187,7 +213,11 @@ def test_the_latest_state_of_each_trial_is_found(tmp_path: Path) -> None:
     Checkpoints(tmp_path, PROGRAM).save(columns(2, 3, step=9))
     Checkpoints(tmp_path, "0123456789abcdef-8").save(columns(4))
     found = Checkpoints(tmp_path, PROGRAM).find(np.array([3, 4, 2, 1]))
-    assert dict(zip(found["trial"].tolist(), found["step"].tolist(), strict=True)) == {1: 5, 2: 9, 3: 9}
+    assert dict(zip(found["trial"].tolist(), found["step"].tolist(), strict=True)) == {
+        1: 5,
+        2: 9,
+        3: 9,
+    }
     np.testing.assert_array_equal(found["state-0"], np.outer(found["trial"], np.arange(3.0)))
     assert Checkpoints(tmp_path, PROGRAM).find(np.array([4, 5])) == {}
 
@@ -206,7 +236,9 @@ def test_a_checkpoint_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise(3)
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # orbax leaves loose ends
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # orbax leaves loose ends
 def test_a_damaged_checkpoint_is_left_out(tmp_path: Path) -> None:
     """Any file of it cut, missing or with a flipped bit: the state is found as it was written or not at all."""
     Checkpoints(tmp_path, PROGRAM).save(columns(1, 2))
@@ -216,7 +248,11 @@ def test_a_damaged_checkpoint_is_left_out(tmp_path: Path) -> None:
     for path in sorted(path for path in copy.rglob("*") if path.is_file() and path.stat().st_size):
         content, place = path.read_bytes(), folder / path.relative_to(copy)
         flipped = bytes(
-            [*content[: len(content) // 2], content[len(content) // 2] ^ 4, *content[len(content) // 2 + 1 :]]
+            [
+                *content[: len(content) // 2],
+                content[len(content) // 2] ^ 4,
+                *content[len(content) // 2 + 1 :],
+            ]
         )
         for damaged in (flipped, content[: len(content) // 2]):
             place.write_bytes(damaged)
@@ -230,7 +266,9 @@ def test_a_damaged_checkpoint_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise(3, mutant=True)
-def test_without_the_digest_a_flipped_bit_would_be_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_digest_a_flipped_bit_would_be_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a disk that lies may hand out: another number in a whole checkpoint."""
     monkeypatch.setattr(checkpoints, "_digest", lambda found: np.zeros(16, np.uint8))
     wrong = columns(1)
@@ -297,13 +335,20 @@ StopSignals.stopping = lambda signals, stop: contextlib.nullcontext()
 def kept_at_a_signal(folder: Path, fault: str = "") -> dict[int, int]:
     """Stop the command in the midst of long trials: the steps at which their states are kept, by trial."""
     store = folder / "store"
-    process = start("-c", fault + TELLING, write_grid(folder, GRID), "--out", store, "--workers", "1", "--quiet")
+    process = start(
+        "-c", fault + TELLING, write_grid(folder, GRID), "--out", store, "--workers", "1", "--quiet"
+    )
     assert process.stdout is not None and process.stdout.readline() == "on the way\n"
     process.send_signal(signal.SIGTERM)
     answer = finish(process)
     assert answer.code == 75 and "Traceback" not in answer.err, answer.err
     found = [checkpoints._read(path) for path in (store / "checkpoints").glob("*")]
-    return {trial: step for each in found if each for trial, step in zip(each["trial"], each["step"], strict=True)}
+    return {
+        trial: step
+        for each in found
+        if each
+        for trial, step in zip(each["trial"], each["step"], strict=True)
+    }
 
 
 @pytest.mark.promise(3)
@@ -328,7 +373,18 @@ def test_killed_and_stopped_in_the_midst_of_long_trials(tmp_path: Path) -> None:
     store = tmp_path / "store"
     for number, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 75)):
         had = set((store / "checkpoints").glob("*"))
-        process = start("-m", "sweep.run", grid, "--out", store, "--workers", "1", "--quiet", "--checkpoint", "1")
+        process = start(
+            "-m",
+            "sweep.run",
+            grid,
+            "--out",
+            store,
+            "--workers",
+            "1",
+            "--quiet",
+            "--checkpoint",
+            "1",
+        )
         until = time.monotonic() + 90
         while set((store / "checkpoints").glob("*[0-9]")) <= had and time.monotonic() < until:
             time.sleep(0.05)

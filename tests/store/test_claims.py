@@ -62,5 +62,9 @@ def test_its_file_stays_fresh(tmp_path: Path) -> None:
 
 def test_nobody_comes_in_while_one_is_alone(tmp_path: Path) -> None:
     late = Claims(tmp_path)
-    with Claims(tmp_path) as claims, claims.exclusive("test"), pytest.raises(StoreError, match="is being rewritten by"):
+    with (
+        Claims(tmp_path) as claims,
+        claims.exclusive("test"),
+        pytest.raises(StoreError, match="is being rewritten by"),
+    ):
         late.__enter__()

@@ -123,11 +123,16 @@ def numbers(folder: Path) -> list[int]:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def state(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {name: ((folder / name).stat().st_mtime_ns, (folder / name).read_bytes()) for name in names(folder)}
+    return {
+        name: ((folder / name).stat().st_mtime_ns, (folder / name).read_bytes())
+        for name in names(folder)
+    }
 
 
 def call(*arguments: object) -> tuple[int, str, str]:
@@ -146,7 +151,9 @@ def flip(path: Path, seed: int = 0) -> None:
     content = bytearray(path.read_bytes())
     column = pq.read_metadata(path).row_group(0).column(random.Random(seed).randrange(2) * 8)
     start = column.dictionary_page_offset or column.data_page_offset
-    at = random.Random(seed).randrange(start + column.total_compressed_size - 8, start + column.total_compressed_size)
+    at = random.Random(seed).randrange(
+        start + column.total_compressed_size - 8, start + column.total_compressed_size
+    )
     content[at] ^= 1 << random.Random(seed).randrange(8)
     path.write_bytes(content)
 
@@ -163,7 +170,9 @@ def swap(one: Path, other: Path) -> None:
 
 def rewritten(path: Path, change: Callable[[pa.Table], pa.Table], **words: str | None) -> None:
     """A part with other rows or other metadata, well formed."""
-    said = {key: word for key, word in {**read_part_metadata(path), **words}.items() if word is not None}
+    said = {
+        key: word for key, word in {**read_part_metadata(path), **words}.items() if word is not None
+    }
     path.write_bytes(to_parquet(change(read_rows(path)), said))
 
 
@@ -187,11 +196,23 @@ def whole_table(found: pa.Table) -> pa.Table:
 Damage = Callable[[Path], object]
 DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]], list[int]]] = {
     "a flipped bit": (lambda f: flip(part(f, "runs", 1)), [("runs 1", "cannot be read")], [3, 4]),
-    "a flipped bit in curves": (lambda f: flip(part(f, "curves", 3)), [("curves 3", "cannot be read")], [6, 7, 8]),
+    "a flipped bit in curves": (
+        lambda f: flip(part(f, "curves", 3)),
+        [("curves 3", "cannot be read")],
+        [6, 7, 8],
+    ),
     "truncated": (lambda f: truncate(part(f, "runs", 2), 0.6), [("runs 2", "cannot be read")], [5]),
     "empty": (lambda f: truncate(part(f, "runs", 0), 0), [("runs 0", "cannot be read")], [1, 2]),
-    "truncated curves": (lambda f: truncate(part(f, "curves", 0), 0.99), [("curves 0", "cannot be read")], [1, 2]),
-    "fewer rows": (lambda f: fewer_rows(part(f, "runs", 3)), [("runs 3", "it holds 1 rows but declares 3")], [6, 7, 8]),
+    "truncated curves": (
+        lambda f: truncate(part(f, "curves", 0), 0.99),
+        [("curves 0", "cannot be read")],
+        [1, 2],
+    ),
+    "fewer rows": (
+        lambda f: fewer_rows(part(f, "runs", 3)),
+        [("runs 3", "it holds 1 rows but declares 3")],
+        [6, 7, 8],
+    ),
     "two names swapped": (
         lambda f: swap(part(f, "runs", 1), part(f, "runs", 3)),
         [("runs 1", "claims to be part 3"), ("runs 3", "claims to be part 1")],
@@ -199,7 +220,11 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]], list[int]]] = {
     ),
     "two names swapped in both tables": (
         lambda f: [swap(part(f, kind, 0), part(f, kind, 1)) for kind in ("runs", "curves")],
-        [(f"{kind} {number}", "claims to be part") for kind in ("curves", "runs") for number in (0, 1)],
+        [
+            (f"{kind} {number}", "claims to be part")
+            for kind in ("curves", "runs")
+            for number in (0, 1)
+        ],
         [1, 2, 3, 4],
     ),
     "two names of curves swapped": (
@@ -214,7 +239,9 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]], list[int]]] = {
     ),
     "of another store": (of_another_store, [("runs 1", "belongs to another store")], [3, 4]),
     "another type": (
-        lambda f: rewritten(part(f, "runs", 1), lambda t: t.set_column(7, "n", pa.array([1.0, 2.0]))),
+        lambda f: rewritten(
+            part(f, "runs", 1), lambda t: t.set_column(7, "n", pa.array([1.0, 2.0]))
+        ),
         [("runs 1", "n is double, not int64")],
         [3, 4],
     ),
@@ -233,25 +260,40 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]], list[int]]] = {
         [("runs 0", "is missing"), ("curves 0", "no matching part of the runs")],
         [1, 2],
     ),
-    "one in the middle is missing": (lambda f: part(f, "runs", 2).unlink(), [("runs 2", "is missing")], [5]),
+    "one in the middle is missing": (
+        lambda f: part(f, "runs", 2).unlink(),
+        [("runs 2", "is missing")],
+        [5],
+    ),
     "the last is missing": (
         lambda f: part(f, "runs", 3).unlink(),
         [("runs 3", "is missing"), ("curves 3", "no matching part of the runs")],
         [6, 7, 8],
     ),
-    "curves are missing": (lambda f: part(f, "curves", 1).unlink(), [("runs 1", "has lost its curves")], [3, 4]),
+    "curves are missing": (
+        lambda f: part(f, "curves", 1).unlink(),
+        [("runs 1", "has lost its curves")],
+        [3, 4],
+    ),
     "both are missing": (
         lambda f: [part(f, kind, 1).unlink() for kind in ("runs", "curves")],
         [("runs 1", "is missing")],
         [3, 4],
     ),
     "several are missing": (
-        lambda f: [part(f, "runs", 2).unlink(), *(part(f, kind, 1).unlink() for kind in ("runs", "curves"))],
+        lambda f: [
+            part(f, "runs", 2).unlink(),
+            *(part(f, kind, 1).unlink() for kind in ("runs", "curves")),
+        ],
         [("runs 1", "is missing, and so are the parts after it up to part-00000002.parquet")],
         [3, 4, 5],
     ),
     "missing beside broken": (
-        lambda f: [truncate(part(f, "runs", 3), 0.5), part(f, "runs", 2).unlink(), flip(part(f, "runs", 0))],
+        lambda f: [
+            truncate(part(f, "runs", 3), 0.5),
+            part(f, "runs", 2).unlink(),
+            flip(part(f, "runs", 0)),
+        ],
         [("runs 0", "cannot be read"), ("runs 3", "cannot be read")],
         [1, 2, 5, 6, 7, 8],
     ),
@@ -272,7 +314,8 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]], list[int]]] = {
     ),
     "curves of a trial elsewhere": (
         lambda f: rewritten(
-            part(f, "curves", 1), lambda t: pa.concat_tables([t, t.slice(0, 1).set_column(0, "trial", pa.array([5]))])
+            part(f, "curves", 1),
+            lambda t: pa.concat_tables([t, t.slice(0, 1).set_column(0, "trial", pa.array([5]))]),
         ),
         [("curves 1", "holds trial 5, which its part of the runs does not")],
         [3, 4],
@@ -297,13 +340,17 @@ def test_damage_is_named_and_only_its_trials_run_again(store: Path, name: str) -
     before = whole(store)
     damage(store)
     found = verify(store)
-    assert sorted(each.path for each in found) == sorted(place(store, where) for where, _ in findings)
+    assert sorted(each.path for each in found) == sorted(
+        place(store, where) for where, _ in findings
+    )
     for where, what in findings:
         assert any(each.path == place(store, where) and what in each.what for each in found), found
     broken = {each.path.read_bytes() for each in found if each.path.exists()}
     moved = repair(store).moved
     assert verify(store) == []
-    assert {path.read_bytes() for path in moved} >= broken and all(path.parent == store / "broken" for path in moved)
+    assert {path.read_bytes() for path in moved} >= broken and all(
+        path.parent == store / "broken" for path in moved
+    )
     left = [row for row in before["runs"] if row["trial"] not in lost]
     assert whole(store)["runs"] == left
     assert whole(store)["curves"] == [row for row in before["curves"] if row["trial"] not in lost]
@@ -328,7 +375,10 @@ def many(tmp_path: Path) -> Path:
 def unnamed(folder: Path) -> int:
     """How many of 40 flipped bits in the values of a part verify doesn't name."""
     path, found = part(folder, "runs", 0), 0
-    content, column = path.read_bytes(), pq.read_metadata(path).row_group(0).column(RUNS.names.index("lr"))
+    content, column = (
+        path.read_bytes(),
+        pq.read_metadata(path).row_group(0).column(RUNS.names.index("lr")),
+    )
     values = range(column.data_page_offset - 2000, column.data_page_offset - 50)
     assert column.dictionary_page_offset < values.start
     for seed in range(40):
@@ -344,7 +394,9 @@ def test_every_flipped_bit_in_a_page_is_named(many: Path) -> None:
 
 
 @pytest.mark.promise(12, mutant=True)
-def test_the_flips_find_a_verify_without_checksums(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flips_find_a_verify_without_checksums(
+    many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(part_scan, "read_rows", lambda path: pq.ParquetFile(path).read())
     assert unnamed(many) > 20
 
@@ -363,7 +415,9 @@ def test_a_copy_laid_over_a_compacted_store_costs_no_row(store: Path) -> None:
     assert names(store / "runs") == [part_name(3)]
 
 
-def test_swapped_parts_that_were_joined_are_named(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_swapped_parts_that_were_joined_are_named(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sweep.store.compaction.ROWS", 16)  # the first two parts, the other two
     before = whole(store)
     assert compact(store).after == {"runs": 2, "curves": 2}
@@ -395,7 +449,9 @@ def test_foreign_files_are_named_and_stay(store: Path) -> None:
 
 def test_curves_under_a_hidden_name_are_no_finding(store: Path) -> None:
     before = whole(store)
-    hidden = part(store, "curves", 1).with_name(read_part_metadata(part(store, "runs", 1))["curves"])
+    hidden = part(store, "curves", 1).with_name(
+        read_part_metadata(part(store, "runs", 1))["curves"]
+    )
     part(store, "curves", 1).rename(hidden)
     code, out, _ = call("verify", store)
     assert code == 0 and str(hidden) in out and "The same sweep command" in out
@@ -408,7 +464,9 @@ def test_curves_under_a_hidden_name_are_no_finding(store: Path) -> None:
 
 
 def test_broken_curves_under_a_hidden_name_are_a_finding(store: Path) -> None:
-    hidden = part(store, "curves", 1).with_name(read_part_metadata(part(store, "runs", 1))["curves"])
+    hidden = part(store, "curves", 1).with_name(
+        read_part_metadata(part(store, "runs", 1))["curves"]
+    )
     part(store, "curves", 1).rename(hidden)
     flip(hidden)
     assert [each.path for each in verify(store)] == [hidden]
@@ -416,15 +474,26 @@ def test_broken_curves_under_a_hidden_name_are_a_finding(store: Path) -> None:
     assert verify(store) == [] and (3,) not in held(store, "runs")
 
 
-@pytest.mark.parametrize("content", [None, b"{", b"[]", b'{"columns": {"n": "complex"}, "info": {"store": "a"}}'])
+@pytest.mark.parametrize(
+    "content", [None, b"{", b"[]", b'{"columns": {"n": "complex"}, "info": {"store": "a"}}']
+)
 def test_a_broken_manifest_is_named_and_has_no_cure(store: Path, content: bytes | None) -> None:
-    (store / "manifest.json").unlink() if content is None else (store / "manifest.json").write_bytes(content)
+    (store / "manifest.json").unlink() if content is None else (
+        store / "manifest.json"
+    ).write_bytes(content)
     flip(part(store, "runs", 1))
     before = state(store)
-    assert [each.path for each in verify(store)] == [store / "manifest.json", part(store, "runs", 1)]
+    assert [each.path for each in verify(store)] == [
+        store / "manifest.json",
+        part(store, "runs", 1),
+    ]
     for command in ("repair", "compact"):
         code, out, error = call(command, store)
-        assert (code, out) == (1, "") and "manifest.json cannot be read" in error and "Put the manifest" in error
+        assert (
+            (code, out) == (1, "")
+            and "manifest.json cannot be read" in error
+            and "Put the manifest" in error
+        )
     assert state(store) == before
 
 
@@ -456,9 +525,15 @@ def test_compaction_keeps_all_rows_in_fewer_files(store: Path) -> None:
     flip(part(store, "runs", 1))
     repair(store)
     train(store)
-    before, frame = whole(store), pd.read_parquet(store / "runs").sort_values("trial", ignore_index=True)
+    before, frame = (
+        whole(store),
+        pd.read_parquet(store / "runs").sort_values("trial", ignore_index=True),
+    )
     code, out, _ = call("compact", store)
-    assert (code, out) == (0, "Parts of the runs: 5 before, 1 after.\nParts of the curves: 3 before, 1 after.\n")
+    assert (code, out) == (
+        0,
+        "Parts of the runs: 5 before, 1 after.\nParts of the curves: 3 before, 1 after.\n",
+    )
     assert whole(store) == before and verify(store) == []
     pd.testing.assert_frame_equal(pd.read_parquet(store / "runs")[frame.columns.tolist()], frame)
     assert read_part_metadata(part(store, "runs", 4)).keys() == {
@@ -480,7 +555,11 @@ def test_compaction_refuses_what_is_broken(store: Path) -> None:
     flip(part(store, "runs", 1))
     before = state(store)
     code, _, error = call("compact", store)
-    assert code == 1 and f"{part(store, 'runs', 1)} cannot be read" in error and "sweep repair" in error
+    assert (
+        code == 1
+        and f"{part(store, 'runs', 1)} cannot be read" in error
+        and "sweep repair" in error
+    )
     assert state(store) == before
 
 
@@ -500,7 +579,9 @@ def test_a_compaction_gives_the_room_back_where_the_disk_is_full(
             rewrite(*arguments)
 
     monkeypatch.setattr(maintenance, "rewrite_parts", rewriting)
-    with pytest.raises(StoreError, match=r"cannot be written: .*Free some space.*what is committed stays"):
+    with pytest.raises(
+        StoreError, match=r"cannot be written: .*Free some space.*what is committed stays"
+    ):
         compact(store)
     assert state(store) == before and sorted(path.name for path in store.iterdir()) == [
         *("curves", "grid.yaml", "manifest.json", "runs"),
@@ -512,14 +593,20 @@ def test_nobody_may_be_at_work(store: Path, command: str) -> None:
     with Claims(store) as claims:
         claims.worker_file.rename(away := claims.folder / "worker-away-7.1")
         code, _, error = call(command, store)
-        assert code == 1 and f"To {command} the store, no other process may use {store}. In use by away-7.1." in error
+        assert (
+            code == 1
+            and f"To {command} the store, no other process may use {store}. In use by away-7.1."
+            in error
+        )
         away.unlink()
     assert call(command, store)[0] == 0
 
 
 def test_a_compaction_that_was_cut_off_is_a_finding(store: Path) -> None:
     (store / "_swap").touch()
-    assert [each.what for each in verify(store)] == ["is being compacted, or a compaction was interrupted"]
+    assert [each.what for each in verify(store)] == [
+        "is being compacted, or a compaction was interrupted"
+    ]
     assert call("status", store)[0] == 1
     repair(store)
     assert verify(store) == []
@@ -535,7 +622,9 @@ def runs_first(folder: Path, move: Any, said: Any) -> Iterator[Path]:
             part(folder, kind, move.number).unlink()
             yield path
         if kind == "runs":
-            atomic_files.write_once(part(folder, kind, move.number), maintenance._empty_part(move.span, move.why, said))
+            atomic_files.write_once(
+                part(folder, kind, move.number), maintenance._empty_part(move.span, move.why, said)
+            )
 
 
 def without_empty_parts(path: Path, content: object) -> None:
@@ -548,7 +637,9 @@ def in_place(folder: Path, columns: object) -> None:
     for kind in ("curves", "runs"):
         found = list_parts(folder / kind)
         words = {**read_part_metadata(found[-1]), "first": "0", "last": "4"}
-        atomic_files.write_once(part(folder, kind, 4), to_parquet(pa.concat_tables(map(read_rows, found)), words))
+        atomic_files.write_once(
+            part(folder, kind, 4), to_parquet(pa.concat_tables(map(read_rows, found)), words)
+        )
         for path in found:
             path.unlink()
 
@@ -605,7 +696,10 @@ def kill_at_each_operation(command: str, store: Path, folder: Path, stride: int 
 def faults(command: str, folder: Path, want: dict[str, Any]) -> Iterator[str]:
     """What is wrong after a kill: for a reader, for the sweep, and after the same command has run again."""
     for kind in KEYS:
-        found, swapping = held(folder, kind), (folder / "_swap").exists() and not (folder / kind).exists()
+        found, swapping = (
+            held(folder, kind),
+            (folder / "_swap").exists() and not (folder / kind).exists(),
+        )
         if len(set(found)) < len(found):
             yield f"{kind} are there twice"
         if command == "compact" and not swapping and len(found) < len(want[kind]):
@@ -625,13 +719,20 @@ def faults(command: str, folder: Path, want: dict[str, Any]) -> Iterator[str]:
         Store(folder).open(MANIFEST, "name: test\n")
     except StoreError as error:
         yield str(error)
-    if left := [name for name in names(folder) if any(word in name for word in ("_tmp", "_new", "_old", "claims"))]:
+    if left := [
+        name
+        for name in names(folder)
+        if any(word in name for word in ("_tmp", "_new", "_old", "claims"))
+    ]:
         yield f"{left} are left"
 
 
 def kill(command: str, mutant: str, what: str, stride: int, store: Path, folder: Path) -> None:
     """Print what is wrong by the operation at which the command was killed, up to the first `what`."""
-    found, want = dict[str, list[str]](), whole(folder.with_name("whole"))  # what pyarrow imports late, no child has to
+    found, want = (
+        dict[str, list[str]](),
+        whole(folder.with_name("whole")),
+    )  # what pyarrow imports late, no child has to
     if mutant:
         setattr(maintenance, *MUTANTS[mutant])
     kill_at_each_operation(command, store, folder, stride)
@@ -643,7 +744,9 @@ def kill(command: str, mutant: str, what: str, stride: int, store: Path, folder:
     print(json.dumps(found))
 
 
-def killed(command: str, store: Path, mutant: str = "", what: str = "", stride: int = 4) -> dict[str, list[str]]:
+def killed(
+    command: str, store: Path, mutant: str = "", what: str = "", stride: int = 4
+) -> dict[str, list[str]]:
     """What is wrong by the operation at which a command, or a mutant of it, was killed."""
     if command == "repair":
         flip(part(store, "runs", 1))
@@ -654,7 +757,9 @@ def killed(command: str, store: Path, mutant: str = "", what: str = "", stride: 
     folder.mkdir()
     script = [sys.executable, __file__, command, mutant, what, str(stride), str(store), str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return json.loads(subprocess.run(script, env=environment, check=True, stdout=subprocess.PIPE).stdout)
+    return json.loads(
+        subprocess.run(script, env=environment, check=True, stdout=subprocess.PIPE).stdout
+    )
 
 
 @pytest.mark.promise(12)
@@ -679,7 +784,9 @@ def test_a_kill_at_any_operation_is_made_good(store: Path, command: str, stride:
         ("compact", "too soon", "has lost its curves"),
     ],
 )
-def test_the_kills_find_a_command_that_is_less_careful(store: Path, command: str, mutant: str, what: str) -> None:
+def test_the_kills_find_a_command_that_is_less_careful(
+    store: Path, command: str, mutant: str, what: str
+) -> None:
     found = killed(command, store, mutant, what)
     assert any(what in fault for faults in found.values() for fault in faults), found
 
@@ -734,14 +841,23 @@ def test_status_counts_and_touches_neither_store_nor_device(trained: Path) -> No
     assert state(trained) == before
 
 
-def test_status_takes_the_largest_grid_or_the_one_that_is_asked_for(trained: Path, tmp_path: Path) -> None:
+def test_status_takes_the_largest_grid_or_the_one_that_is_asked_for(
+    trained: Path, tmp_path: Path
+) -> None:
     store = shutil.copytree(trained, tmp_path / "store")
     shell.write_grid(store, LONGER, "grid-0123abcd.yaml")
     shell.write_grid(store, "no grid", "grid-notes.yaml")
     found = asked(store)
-    assert found["grids"] == {"grid.yaml": 12, "grid-0123abcd.yaml": 20} and found["grid"].endswith("0123abcd.yaml")
+    assert found["grids"] == {"grid.yaml": 12, "grid-0123abcd.yaml": 20} and found["grid"].endswith(
+        "0123abcd.yaml"
+    )
     assert (found["trials"], found["done"], found["left"]) == (20, 12, 8)
-    assert found["status"] == {"converged": 0, "out_of_steps": 6, "nonfinite": 6, "out_of_memory": 0}
+    assert found["status"] == {
+        "converged": 0,
+        "out_of_steps": 6,
+        "nonfinite": 6,
+        "out_of_memory": 0,
+    }
     assert [(each["trials"], each["left"]) for each in found["buckets"]] == [(20, 8)]
     assert "the largest of those in the folder" in call("status", store)[1]
     smaller = asked(store, "--grid", shell.write_grid(tmp_path, GRID.replace("[0, 3]", "[0, 1]")))
@@ -754,10 +870,14 @@ def test_status_says_why_a_grid_would_be_refused(trained: Path, tmp_path: Path) 
     manifest = json.loads((store / "manifest.json").read_text())
     manifest["versions"]["optax"] = "0.1"
     (store / "manifest.json").write_text(json.dumps(manifest))
-    other = shell.write_grid(tmp_path, LONGER.replace("test_points: 8", "test_points: 9"), "other.yaml")
+    other = shell.write_grid(
+        tmp_path, LONGER.replace("test_points: 8", "test_points: 9"), "other.yaml"
+    )
     code, out, _ = call("status", store, "--grid", other)
     assert code == 0 and 'another sweep (test_points 8 -> 9, versions.optax "0.1" -> ' in out
-    assert call("status", store, "--grid", shell.write_grid(tmp_path, "seed: x", "bad.yaml"))[0] == 2
+    assert (
+        call("status", store, "--grid", shell.write_grid(tmp_path, "seed: x", "bad.yaml"))[0] == 2
+    )
 
 
 def test_the_identity_of_a_sweep_is_that_of_its_manifest(trained: Path) -> None:
@@ -784,7 +904,9 @@ def test_status_names_who_is_at_work_and_counts_checkpoints(trained: Path, tmp_p
 
 
 @pytest.mark.parametrize("command", ["verify", "repair", "compact", "status"])
-def test_a_folder_that_is_no_store_is_a_sentence_and_stays_as_it_is(tmp_path: Path, command: str) -> None:
+def test_a_folder_that_is_no_store_is_a_sentence_and_stays_as_it_is(
+    tmp_path: Path, command: str
+) -> None:
     code, out, error = call(command, tmp_path / "none", "--json")
     assert code == 1 and "none" in error and json.loads(out) == {"error": error.strip()}
     assert list(tmp_path.iterdir()) == []
@@ -795,11 +917,17 @@ def test_verify_counts_what_is_whole_and_lists_what_is_not(store: Path) -> None:
     assert call("verify", store) == (0, whole, "")
     flip(part(store, "runs", 1))
     code, out, _ = call("verify", store)
-    assert code == 1 and out.startswith(f"{part(store, 'runs', 1)} cannot be read: ") and out.count("\n") == 1
+    assert (
+        code == 1
+        and out.startswith(f"{part(store, 'runs', 1)} cannot be read: ")
+        and out.count("\n") == 1
+    )
     code, out, _ = call("verify", store, "--json")
     assert code == 1 and json.loads(out)["findings"][0]["path"] == str(part(store, "runs", 1))
     assert call("repair", store)[1].splitlines()[1:] == [
-        "These files were moved: {0}/curves-{1}, {0}/runs-{1}.".format(store / "broken", part_name(1)),
+        "These files were moved: {0}/curves-{1}, {0}/runs-{1}.".format(
+            store / "broken", part_name(1)
+        ),
         "The same sweep command trains again what is missing now, and nothing else.",
     ]
 

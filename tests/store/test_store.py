@@ -66,10 +66,28 @@ def work(folder: Path, kind: type[Store], batches: list[tuple[int, ...]]) -> Non
 def test_runs_schema_has_ids_kinds_fields_outcome_and_observables() -> None:
     found = schema.runs({"n": int, "lr": float, "schedule": str, "bias": bool, "seed": int})
     assert found.names == [
-        *("trial", "problem", "data", "model", "objective", "optimizer", "seed", "n", "lr", "schedule", "bias"),
+        *(
+            "trial",
+            "problem",
+            "data",
+            "model",
+            "objective",
+            "optimizer",
+            "seed",
+            "n",
+            "lr",
+            "schedule",
+            "bias",
+        ),
         *("coordinates", "status", "steps", "fit_step", *schema.OBSERVABLES),
     ]
-    types = {"trial": pa.int64(), "n": pa.int64(), "lr": pa.float64(), "schedule": pa.string(), "bias": pa.bool_()}
+    types = {
+        "trial": pa.int64(),
+        "n": pa.int64(),
+        "lr": pa.float64(),
+        "schedule": pa.string(),
+        "bias": pa.bool_(),
+    }
     assert {name: found.field(name).type for name in types} == types
 
 
@@ -81,7 +99,9 @@ def test_schemas_have_no_column_twice_and_reserve_their_own() -> None:
 
 def test_neither_jax_nor_rich_comes_with_the_import() -> None:
     code = "import sys, sweep.store, sweep.workers.progress; sys.exit(bool({'jax', 'rich'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=environment(), check=False).returncode == 0
+    )
 
 
 # Commit and read
@@ -110,10 +130,14 @@ def test_committed_rows_are_read_by_pandas_and_duckdb(
     assert frame.set_index("trial").lr.to_dict() == {trial: trial / 7 for trial in (5, 1, -3)}
     monkeypatch.chdir(store.folder)
     with duckdb.connect() as database:
-        assert database.execute("select count(*), sum(trial) from 'runs/*.parquet'").fetchall() == [(3, 3)]
+        assert database.execute("select count(*), sum(trial) from 'runs/*.parquet'").fetchall() == [
+            (3, 3)
+        ]
     assert store.done().tolist() == [-3, 1, 5]
     curves = pd.read_parquet(store.folder / "curves")
-    assert curves[["trial", "step"]].to_numpy().tolist() == [[t, step] for t in (1, 5) for step in range(STEPS)]
+    assert curves[["trial", "step"]].to_numpy().tolist() == [
+        [t, step] for t in (1, 5) for step in range(STEPS)
+    ]
 
 
 def test_a_symlinked_folder_is_as_good(tmp_path: Path) -> None:
@@ -141,18 +165,26 @@ def test_of_a_batch_only_what_is_new_is_committed(tmp_path: Path) -> None:
     assert other.commit(rows((3, 4)), points((3, 4)), OURS) == 1
     assert one.commit(rows((4, 5)), points((4, 5)), OURS) == 1
     assert pd.read_parquet(tmp_path / "runs")["trial"].tolist() == [1, 2, 3, 4, 5]
-    assert pd.read_parquet(tmp_path / "curves")["trial"].tolist() == np.repeat([1, 2, 3, 4, 5], STEPS).tolist()
+    assert (
+        pd.read_parquet(tmp_path / "curves")["trial"].tolist()
+        == np.repeat([1, 2, 3, 4, 5], STEPS).tolist()
+    )
 
 
 def test_parts_are_numbered_and_carry_the_metadata(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.commit(rows((2, 1)), points((2, 1)), {"shard": "0/1", "grid": "é"})
     store.commit(rows((3,)), None, OURS)
-    parts = [f"{kind}/part-{k:08d}.parquet" for kind, k in (("curves", 0), ("runs", 0), ("runs", 1))]
+    parts = [
+        f"{kind}/part-{k:08d}.parquet" for kind, k in (("curves", 0), ("runs", 0), ("runs", 1))
+    ]
     assert names(tmp_path) == sorted([*parts, "grid.yaml", "manifest.json"])
     said = pq.read_schema(tmp_path / parts[1]).metadata
     assert (said[b"shard"], said[b"grid"], said[b"first"]) == (b"0/1", "é".encode(), b"0")
-    assert said[b"store"].decode() == json.loads((tmp_path / "manifest.json").read_text())["info"]["store"]
+    assert (
+        said[b"store"].decode()
+        == json.loads((tmp_path / "manifest.json").read_text())["info"]["store"]
+    )
     assert pq.read_schema(tmp_path / parts[2]).metadata[b"first"] == b"1"
 
 
@@ -174,7 +206,10 @@ def test_a_flipped_bit_in_a_page_is_found(tmp_path: Path) -> None:
     last_page = range(column.data_page_offset + 40, start + column.total_compressed_size)
     for position in random.Random(0).sample(last_page, 30):
         part.write_bytes(whole[:position] + bytes([whole[position] ^ 8]) + whole[position + 1 :])
-        with pytest.raises(OSError, match="CRC"), pq.ParquetFile(part, page_checksum_verification=True) as file:
+        with (
+            pytest.raises(OSError, match="CRC"),
+            pq.ParquetFile(part, page_checksum_verification=True) as file,
+        ):
             file.read()
     with pytest.raises(StoreError, match=rf"{part.name} cannot be read: .*repair"):
         Store(tmp_path).done()
@@ -213,7 +248,9 @@ def test_a_part_says_nothing_by_which_readers_leave_out_rows(tmp_path: Path) -> 
 def test_a_conflict_names_exactly_what_differs(tmp_path: Path) -> None:
     opened(tmp_path)
     with pytest.raises(StoreConflict) as caught:
-        Store(tmp_path).open({"plan": {"lanes": 4, "cores": [1, 2]}, "info": {"host": "there"}}, "other: grid\n")
+        Store(tmp_path).open(
+            {"plan": {"lanes": 4, "cores": [1, 2]}, "info": {"host": "there"}}, "other: grid\n"
+        )
     assert str(caught.value) == (
         f'{tmp_path} holds the results of another sweep (dtype "float32" -> nothing, plan.cores nothing -> [1, 2], '
         "plan.lanes 8 -> 4): use another --out, or go back to the old grid or version."
@@ -222,15 +259,26 @@ def test_a_conflict_names_exactly_what_differs(tmp_path: Path) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
-    lambda child: st.lists(child, max_size=2) | st.dictionaries(st.sampled_from("abc"), child, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=3),
+    lambda child: (
+        st.lists(child, max_size=2) | st.dictionaries(st.sampled_from("abc"), child, max_size=3)
+    ),
     max_leaves=6,
 )
 
 
 @pytest.mark.promise(4)
-@given(old=st.dictionaries(st.sampled_from(["a", "b", "info"]), JSON), new=st.dictionaries(st.just("a"), JSON))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    old=st.dictionaries(st.sampled_from(["a", "b", "info"]), JSON),
+    new=st.dictionaries(st.just("a"), JSON),
+)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_a_manifest_agrees_with_itself_and_with_no_other(
     tmp_path_factory: pytest.TempPathFactory, old: dict[str, Any], new: dict[str, Any]
 ) -> None:
@@ -258,7 +306,10 @@ def test_another_grid_is_kept_beside_the_first(tmp_path: Path) -> None:
     assert (tmp_path / "grid.yaml").read_text() == "seeds: 1\n"
     assert (tmp_path / second).read_text() == "seeds: 2\n"
     found = json.loads((tmp_path / "manifest.json").read_text())
-    assert found.pop("info") == {"host": "here", "store": Store(tmp_path).read_manifest()["info"]["store"]}
+    assert found.pop("info") == {
+        "host": "here",
+        "store": Store(tmp_path).read_manifest()["info"]["store"],
+    }
     assert found == {key: value for key, value in MANIFEST.items() if key != "info"}
 
 
@@ -270,7 +321,9 @@ def cleared(folder: Path) -> tuple[set[str], set[str]]:
     host, process = owner().rsplit("-", 1)
     number, started = process.split(".")
     stale = [f"{folder}_tmp-{host}-{ended.pid}.1-0123abcd" for folder in ("", "runs/", "curves/")]
-    stale.append(f"runs/_tmp-{host}-{number}.{int(started) - 1}-0123abcd")  # the number was used before
+    stale.append(
+        f"runs/_tmp-{host}-{number}.{int(started) - 1}-0123abcd"
+    )  # the number was used before
     kept = [
         f"runs/_tmp-{owner()}-0123abcd",
         f"runs/_tmp-another-{ended.pid}.1-0123abcd",
@@ -302,7 +355,9 @@ def test_a_store_that_takes_all_temporaries_for_its_own_would_be_seen(
 
 
 @pytest.mark.promise(1)
-def test_curves_whose_runs_are_committed_come_to_light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_whose_runs_are_committed_come_to_light(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A kill between the part of the runs and that of the curves leaves the curves under a hidden name."""
 
     def killed(*_: object) -> None:
@@ -319,7 +374,11 @@ def test_curves_whose_runs_are_committed_come_to_light(tmp_path: Path, monkeypat
 
 # Extension
 
-WIDER = {**MANIFEST, "columns": {"n": "int", "lr": "float", "decay": "float"}, "defaults": {"a": {"x": 1}}}
+WIDER = {
+    **MANIFEST,
+    "columns": {"n": "int", "lr": "float", "decay": "float"},
+    "defaults": {"a": {"x": 1}},
+}
 NARROW = {**MANIFEST, "columns": {"n": "int", "lr": "float"}, "defaults": {"a": {"x": 1}}}
 
 
@@ -337,13 +396,20 @@ def test_new_columns_are_null_in_old_rows_and_every_reader_sees_them(tmp_path: P
     wider.open(WIDER, "seeds: 2\n")
     table = rows((3,)).append_column("decay", pa.array([0.5]))
     assert wider.commit(table, points((3,)), OURS) == 1
-    assert pd.read_parquet(tmp_path / "runs").set_index("trial")["decay"].to_dict() == {1: None, 2: None, 3: 0.5} | {
-        trial: pytest.approx(float("nan"), nan_ok=True) for trial in (1, 2)
-    }
+    assert pd.read_parquet(tmp_path / "runs").set_index("trial")["decay"].to_dict() == {
+        1: None,
+        2: None,
+        3: 0.5,
+    } | {trial: pytest.approx(float("nan"), nan_ok=True) for trial in (1, 2)}
     with duckdb.connect() as database:
-        found = database.execute(f"select count(*), count(decay) from '{tmp_path}/runs/*.parquet'").fetchall()
+        found = database.execute(
+            f"select count(*), count(decay) from '{tmp_path}/runs/*.parquet'"
+        ).fetchall()
     assert found == [(3, 1)]
-    assert sorted(pd.read_parquet(tmp_path / "curves")["trial"]) == np.repeat([1, 2, 3], STEPS).tolist()
+    assert (
+        sorted(pd.read_parquet(tmp_path / "curves")["trial"])
+        == np.repeat([1, 2, 3], STEPS).tolist()
+    )
     assert (tmp_path / "runs" / "_notes").read_text() == "mine"
     again = Store(tmp_path)
     again.open(NARROW, "seeds: 1\n")
@@ -381,7 +447,11 @@ def test_nobody_may_be_at_work_while_a_store_gets_new_columns(tmp_path: Path) ->
 @pytest.mark.parametrize("call", ["write", "fsync", "link"])
 @pytest.mark.parametrize(
     ("number", "cure"),
-    [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Make the folder writable"), (errno.EIO, "Check the disk")],
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EROFS, "Make the folder writable"),
+        (errno.EIO, "Check the disk"),
+    ],
 )
 def test_a_failing_disk_is_a_store_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, cure: str
@@ -391,7 +461,10 @@ def test_a_failing_disk_is_a_store_error(
     before = names(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing(number))
-        with pytest.raises(StoreError, match=rf"{tmp_path} cannot be written: {os.strerror(number)}. {cure}.*stays\."):
+        with pytest.raises(
+            StoreError,
+            match=rf"{tmp_path} cannot be written: {os.strerror(number)}. {cure}.*stays\.",
+        ):
             store.commit(rows((2,)), points((2,)), OURS)
     assert names(tmp_path) == before
     assert store.commit(rows((2,)), points((2,)), OURS)
@@ -437,12 +510,16 @@ class Raw(io.RawIOBase):
 class CarelessLog(CommitLog):
     raw: type[Raw] = Raw
 
-    def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
+    def _publish(
+        self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]
+    ) -> bool:
         for kind, table in (("curves", curves), ("runs", runs)):
             path = self.folder / kind / f"part-{number:08d}.parquet"
             if table is not None:
                 with io.BufferedWriter(self.raw(path)) as file:
-                    pq.write_table(table.replace_schema_metadata({**metadata, "first": str(number)}), file)
+                    pq.write_table(
+                        table.replace_schema_metadata({**metadata, "first": str(number)}), file
+                    )
         return True
 
 
@@ -455,10 +532,13 @@ class Careless(Store):
 
 
 class ForgetfulLog(CommitLog):
-    def _publish(self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> bool:
+    def _publish(
+        self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]
+    ) -> bool:
         won = super()._publish(number, runs, None, metadata)
         return won and (
-            curves is None or bool(write_once(self.folder / "curves" / part_name(number), to_parquet(curves, {})))
+            curves is None
+            or bool(write_once(self.folder / "curves" / part_name(number), to_parquet(curves, {})))
         )
 
 
@@ -513,12 +593,16 @@ def faults(folder: Path, kind: type[Store]) -> list[str]:
         for part in folder.glob("*/part-*"):
             pq.read_table(part)
         left = Store(folder).done().tolist()
-        if set(left) - {trial for batch in BATCHES for trial in batch} or len(set(left)) < len(left):
+        if set(left) - {trial for batch in BATCHES for trial in batch} or len(set(left)) < len(
+            left
+        ):
             found.append(f"holds {left}")
         work(folder, kind, BATCHES)
     except (SweepError, pa.ArrowInvalid) as error:
         return [*found, f"cannot be read: {error}"]
-    curves = [pq.read_table(part)["trial"].to_pylist() for part in (folder / "curves").glob("part-*")]
+    curves = [
+        pq.read_table(part)["trial"].to_pylist() for part in (folder / "curves").glob("part-*")
+    ]
     if (
         Store(folder).done().tolist() != [0, 1, 2, 3, 4]
         or sorted(itertools.chain(*curves)) != np.repeat(range(5), STEPS).tolist()
@@ -545,9 +629,13 @@ def test_a_kill_at_any_operation_loses_nothing(killed: tuple[type[Store], list[P
 
 @pytest.mark.promise(1, mutant=True)
 @pytest.mark.parametrize(
-    ("killed", "what"), [("Careless", "cannot be read"), ("Forgetful", "not completed")], indirect=["killed"]
+    ("killed", "what"),
+    [("Careless", "cannot be read"), ("Forgetful", "not completed")],
+    indirect=["killed"],
 )
-def test_the_kill_test_finds_a_store_that_is_less_careful(killed: tuple[type[Store], list[Path]], what: str) -> None:
+def test_the_kill_test_finds_a_store_that_is_less_careful(
+    killed: tuple[type[Store], list[Path]], what: str
+) -> None:
     kind, folders = killed
     *killed_before, whole = folders
     assert faults(whole, kind) == []
@@ -581,7 +669,9 @@ def shoot(folder: Path, kind: type[Store], kills: int) -> None:
             time.sleep(chance.random() * (time.monotonic() - began) / commits)
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
-            told[place.name] = max(0, told.get(place.name, 0), *(int(line) for line in (*heard, *said) if line))
+            told[place.name] = max(
+                0, told.get(place.name, 0), *(int(line) for line in (*heard, *said) if line)
+            )
     print(json.dumps(told))
 
 
@@ -591,7 +681,9 @@ def shot(folder: Path, kind: str, kills: int) -> dict[str, str]:
     answer = subprocess.run(ask, env=environment(), check=True, capture_output=True, text=True)
     told = json.loads(answer.stdout)
     assert sum(told.values()) >= kills or kind != "Store"
-    return {name: what for name, committed in told.items() if (what := torn(folder / name, committed))}
+    return {
+        name: what for name, committed in told.items() if (what := torn(folder / name, committed))
+    }
 
 
 def torn(folder: Path, committed: int) -> str:
@@ -681,7 +773,9 @@ def by_duckdb(folder: Path) -> list[int]:
     return list(map(int, found["trial"]))
 
 
-READERS: dict[str, Callable[[Path], list[int]]] = {each.__name__: each for each in (by_pandas, by_pyarrow, by_duckdb)}
+READERS: dict[str, Callable[[Path], list[int]]] = {
+    each.__name__: each for each in (by_pandas, by_pyarrow, by_duckdb)
+}
 
 
 def look(folder: Path, read: Callable[[Path], list[int]]) -> str:
@@ -695,11 +789,16 @@ def look(folder: Path, read: Callable[[Path], list[int]]) -> str:
     return ""
 
 
-def raced(folder: Path, log: str, batches: int, racers: int = 2) -> tuple[list[int], dict[str, Counter[str]]]:
+def raced(
+    folder: Path, log: str, batches: int, racers: int = 2
+) -> tuple[list[int], dict[str, Counter[str]]]:
     """How many trials each of some processes won, and what each reader saw how often while they were at work."""
     processes = [
         subprocess.Popen(
-            script("race", folder, log, batches, racers, seed), env=environment(), stdout=subprocess.PIPE, text=True
+            script("race", folder, log, batches, racers, seed),
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for seed in range(racers)
     ]
@@ -722,7 +821,9 @@ def check_race(folder: Path, batches: int) -> None:
 
 @pytest.mark.promise(5)
 @pytest.mark.promise(6)
-def test_two_processes_on_one_store_never_duplicate_and_readers_see_whole_parts(tmp_path: Path) -> None:
+def test_two_processes_on_one_store_never_duplicate_and_readers_see_whole_parts(
+    tmp_path: Path,
+) -> None:
     check_race(tmp_path, 40)
 
 
@@ -736,14 +837,19 @@ def test_the_same_with_fifteen_hundred_batches(tmp_path: Path) -> None:
 @pytest.mark.promise(5, mutant=True)
 def test_the_race_finds_a_store_that_does_not_look(tmp_path: Path) -> None:
     won, seen = raced(tmp_path, "BlindLog", batches=20)
-    assert sum(won) > 80 and all("a trial twice, or half of one" in found for found in seen.values())
+    assert sum(won) > 80 and all(
+        "a trial twice, or half of one" in found for found in seen.values()
+    )
 
 
 @pytest.mark.promise(6, mutant=True)
 def test_its_readers_find_parts_that_are_being_written(tmp_path: Path) -> None:
     won, seen = raced(tmp_path, "SlowLog", batches=20, racers=1)
     assert won == [80]
-    assert all(any(what.startswith("a part that is not whole") for what in found) for found in seen.values())
+    assert all(
+        any(what.startswith("a part that is not whole") for what in found)
+        for found in seen.values()
+    )
 
 
 # The script

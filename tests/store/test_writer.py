@@ -82,14 +82,24 @@ def test_a_part_is_committed_when_its_first_row_waited_long_enough(tmp_path: Pat
     now = [0.0]
     into = writer(tmp_path, min_seconds=2.0, max_seconds=30.0, clock=lambda: now[0])
     early = [(1.0, 0), (2.0, 0), (3.5, 3), (6.0, 3), (11.0, 3), (12.0, 6)]
-    for now[0], committed in [*early, (100.0, 6), (129.0, 6), (130.0, 9), (150.0, 9), (179.0, 9), (180.0, 12)]:
+    for now[0], committed in [
+        *early,
+        (100.0, 6),
+        (129.0, 6),
+        (130.0, 9),
+        (150.0, 9),
+        (179.0, 9),
+        (180.0, 12),
+    ]:
         into.add("b", 8, {"trial": [int(now[0])]})
         assert into.rows == committed
 
 
 def test_it_is_told_what_was_committed(tmp_path: Path) -> None:
     told: list[int] = []
-    with writer(tmp_path, max_rows=2, committed=lambda trials: told.extend(trials.tolist())) as into:
+    with writer(
+        tmp_path, max_rows=2, committed=lambda trials: told.extend(trials.tolist())
+    ) as into:
         for trial, want in enumerate([0, 2, 2, 4, 4]):
             into.add("b", 8, {"trial": [trial]})
             assert len(told) == want

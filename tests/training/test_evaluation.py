@@ -68,7 +68,10 @@ class TestTables:
     def test_counts_of_vectors_are_part_of_the_origin(self, name: str) -> None:
         one = trial()
         most = getattr(one.data, name)
-        wide, narrow = (one.replace(data=one.data.replace(**{name: Size(most, own)})) for own in (most, most - 1))
+        wide, narrow = (
+            one.replace(data=one.data.replace(**{name: Size(most, own)}))
+            for own in (most, most - 1)
+        )
         assert evaluation.draw_origin(wide) != evaluation.draw_origin(narrow)
         assert not equal(table(wide, POINTS), table(narrow, POINTS))
 
@@ -83,7 +86,8 @@ class TestTables:
         def look(one: Trial) -> Any:
             lane = step.start(one)
             tables = jax.tree.map(
-                lambda leaf: jnp.stack([jnp.zeros_like(leaf), leaf]), evaluation.draw_table(one, POINTS)
+                lambda leaf: jnp.stack([jnp.zeros_like(leaf), leaf]),
+                evaluation.draw_table(one, POINTS),
             )
             return measure(one, *lane, POINTS), measure(
                 one, *lane, POINTS, evaluation.CachedDraws(tables, jnp.int32(1))
@@ -91,12 +95,16 @@ class TestTables:
 
         alone, shared = look(row.trial())
         assert int(alone.test_wrong) == int(shared.test_wrong)
-        np.testing.assert_allclose(shared.observables["test_loss"], alone.observables["test_loss"], rtol=1e-6)
+        np.testing.assert_allclose(
+            shared.observables["test_loss"], alone.observables["test_loss"], rtol=1e-6
+        )
 
 
 def lanes_of(seeds: list[int], **values: Any) -> Trial:
     """Trials of these seeds, each with another noise."""
-    return batch([trial(noise=0.1 * (place + 1), seed=seed, **values) for place, seed in enumerate(seeds)])
+    return batch(
+        [trial(noise=0.1 * (place + 1), seed=seed, **values) for place, seed in enumerate(seeds)]
+    )
 
 
 def seeds_seen(
@@ -110,11 +118,16 @@ def seeds_seen(
     }
     found = []
     for some, tables, places in kept.batches(np.isin(np.arange(len(ticket)), due), ticket):
-        mine = {lane: jax.tree.map(lambda leaf, at=places[lane]: leaf[at], tables) for lane in np.flatnonzero(some)}
+        mine = {
+            lane: jax.tree.map(lambda leaf, at=places[lane]: leaf[at], tables)
+            for lane in np.flatnonzero(some)
+        }
         found.append(
             {
                 int(lane): next(
-                    seed for seed, each in drawn.items() if equal(jax.tree.map(lambda leaf: leaf[0], each), its)
+                    seed
+                    for seed, each in drawn.items()
+                    if equal(jax.tree.map(lambda leaf: leaf[0], each), its)
                 )
                 for lane, its in mine.items()
             }
@@ -139,7 +152,9 @@ class TestKept:
 
     def test_seeds_for_which_there_is_no_room_wait_for_their_turn(self) -> None:
         trials = lanes_of([3, 5, 7, 3, 9])
-        kept = DrawCache(trials, programs.compiled_programs(1, POINTS), draw_origins(trials), room=2)
+        kept = DrawCache(
+            trials, programs.compiled_programs(1, POINTS), draw_origins(trials), room=2
+        )
         found = seeds_seen(kept, trials, [0, 1, 2, 3, 4], np.arange(5))
         assert found == [{0: 3, 1: 5, 3: 3}, {2: 7, 4: 9}]
 
@@ -151,12 +166,19 @@ class TestKept:
             drawn.append(int(one.seed))
             return compiled.store_draws(tables, slot, one)
 
-        kept = DrawCache(trials, compiled._replace(store_draws=store_draws), draw_origins(trials), room=2)
+        kept = DrawCache(
+            trials, compiled._replace(store_draws=store_draws), draw_origins(trials), room=2
+        )
         for lane in (0, 1, 0, 2, 0, 1):
-            assert [each.lane_mask.nonzero()[0].tolist() for each in kept.batches(ticket == lane, ticket)] == [[lane]]
+            assert [
+                each.lane_mask.nonzero()[0].tolist()
+                for each in kept.batches(ticket == lane, ticket)
+            ] == [[lane]]
         assert drawn == [3, 5, 7, 5]
 
-    @pytest.mark.parametrize(("points", "room"), [(0, 1 << 30), (POINTS, 0)], ids=["no_points", "no_room"])
+    @pytest.mark.parametrize(
+        ("points", "room"), [(0, 1 << 30), (POINTS, 0)], ids=["no_points", "no_room"]
+    )
     def test_without_points_or_room_lanes_draw_their_own(
         self, points: int, room: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -166,14 +188,20 @@ class TestKept:
         assert tables is None
         assert due.tolist() == [True, False]
 
-    def test_rows_are_the_same_with_and_without_tables(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_rows_are_the_same_with_and_without_tables(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Six trials of two seeds in three lanes, measured at four steps each."""
         trials = lanes_of([3, 5, 3, 5, 5, 3], steps=9)
 
         def train() -> np.ndarray:
             found = np.full((6, 2), np.nan)
-            for ended in Driver(TrialList(trials), 3, 1, RecordSchedule(points=4, test_points=POINTS)):
-                found[ended.index] = np.stack([ended.runs[name] for name in ("test_error", "test_loss")], axis=1)
+            for ended in Driver(
+                TrialList(trials), 3, 1, RecordSchedule(points=4, test_points=POINTS)
+            ):
+                found[ended.index] = np.stack(
+                    [ended.runs[name] for name in ("test_error", "test_loss")], axis=1
+                )
             return found
 
         shared = train()
@@ -185,7 +213,9 @@ class TestKept:
 class TestRoots:
     """R^T R is the covariance of filters, however they depend on each other."""
 
-    @pytest.mark.parametrize(("d", "units"), [(30, 6), (4, 6), (1, 5)], ids=["free", "dependent", "all_one"])
+    @pytest.mark.parametrize(
+        ("d", "units"), [(30, 6), (4, 6), (1, 5)], ids=["free", "dependent", "all_one"]
+    )
     def test_they_make_the_covariance(self, d: int, units: int) -> None:
         w = np.random.default_rng(0).normal(size=(d, units))
         root = np.asarray(evaluation.covariance_root(jnp.asarray(w.T @ w)))

@@ -36,9 +36,15 @@ def _trainings(one: Trial, seeds: Any) -> Any:
     def lane(seed: Any) -> Any:
         mine = one.replace(seed=seed)
         scene, state = step.start(mine)
-        state = jax.lax.fori_loop(0, STEPS, lambda _, state: step.advance(mine, scene, state), state)
+        state = jax.lax.fori_loop(
+            0, STEPS, lambda _, state: step.advance(mine, scene, state), state
+        )
         found = measure.measure(mine, scene, state, TEST_POINTS)
-        return found.observables["train_loss"], found.observables["feature"], found.test_wrong / TEST_POINTS
+        return (
+            found.observables["train_loss"],
+            found.observables["feature"],
+            found.test_wrong / TEST_POINTS,
+        )
 
     return jax.vmap(lane)(seeds)
 
@@ -62,9 +68,17 @@ CASES: dict[str, Any] = {
         {"data": "signal_noise"},
         {"noise": 1.0, "flip": 0.1, "width": 3, "power": 2, "readout": "mean", "init_scale": 0.1},
     ),
-    "teacher": ({"data": "separable", "model": "linear"}, {"labels": "teacher", "margin": 0.2, "init_scale": 0.3}),
+    "teacher": (
+        {"data": "separable", "model": "linear"},
+        {"labels": "teacher", "margin": 0.2, "init_scale": 0.3},
+    ),
 }
-POINTS = [("signal_noise", 12, 2.0), ("signal_noise", 24, 1.0), ("signal_noise", 48, 3.0), ("teacher", 12, 0.0)]
+POINTS = [
+    ("signal_noise", 12, 2.0),
+    ("signal_noise", 24, 1.0),
+    ("signal_noise", 48, 3.0),
+    ("teacher", 12, 0.0),
+]
 """12 dimensions are fewer than the 15 vectors of a feature, 8 points and 6 filters: a Gram matrix of less rank."""
 
 
@@ -84,15 +98,22 @@ class TestTrainings:
 
     @pytest.mark.parametrize(("case", "d", "signal"), POINTS)
     def test_what_they_end_with(self, case: str, d: int, signal: float) -> None:
-        ambient, gram = (sample(case, coordinates, d, signal) for coordinates in ("ambient", "gram"))
+        ambient, gram = (
+            sample(case, coordinates, d, signal) for coordinates in ("ambient", "gram")
+        )
         assert 0.05 < ambient.test_error.mean() < 0.49 and ambient.train_loss.mean() < 0.5
         found = chances(ambient, gram)
         assert min(found.values()) > 1e-3, found
 
-    @pytest.mark.parametrize(("d", "signal", "wrong"), [(12, 2.0, 14), (24, 1.0, 12), (48, 3.0, 24)])
+    @pytest.mark.parametrize(
+        ("d", "signal", "wrong"), [(12, 2.0, 14), (24, 1.0, 12), (48, 3.0, 24)]
+    )
     def test_so_many_would_show_a_wrong_law(self, d: int, signal: float, wrong: int) -> None:
         """Gram matrices of another number of dimensions; two more of twelve are enough."""
-        ambient, gram = sample("signal_noise", "ambient", d, signal), sample("signal_noise", "gram", wrong, signal)
+        ambient, gram = (
+            sample("signal_noise", "ambient", d, signal),
+            sample("signal_noise", "gram", wrong, signal),
+        )
         assert chances(ambient, gram)["train_loss"] < 1e-3
 
 
@@ -115,7 +136,15 @@ def products(d: int, double: bool = True) -> np.ndarray:
     Odd dimensions are compiled in, so that fewer numbers may be drawn; others are numbers of a lane.
     """
     size = d if d % 2 else Size(10**9, d)
-    one = trial({"data": "signal_noise"}, coordinates="gram", n=4, d=size, width=1, noise=1.0, init_scale=0.5)
+    one = trial(
+        {"data": "signal_noise"},
+        coordinates="gram",
+        n=4,
+        d=size,
+        width=1,
+        noise=1.0,
+        init_scale=0.5,
+    )
     with jax.enable_x64(double):
         gram, first, square = map(np.asarray, _products(one, np.arange(MANY, dtype=np.uint32)))
     first, square = first / 0.5, square / 0.25
@@ -200,7 +229,15 @@ def test_labels_are_those_of_the_seed(data: str, more: dict[str, Any]) -> None:
 
 
 FRESH = 20_000
-SIGNAL = {"n": 20, "signal": 2.0, "flip": 0.1, "noise": 0.6, "power": 2, "init_scale": 0.1, "lr": 0.1}
+SIGNAL = {
+    "n": 20,
+    "signal": 2.0,
+    "flip": 0.1,
+    "noise": 0.6,
+    "power": 2,
+    "init_scale": 0.1,
+    "lr": 0.1,
+}
 TEACHER = {"n": 30, "d": 8, "labels": "teacher", "margin": 0.1, "lr": 0.1}
 LAWS = [
     pytest.param("ambient", {"data": "signal_noise"}, SIGNAL, id="signal-ambient"),
@@ -210,7 +247,9 @@ LAWS = [
         {**SIGNAL, "flip_test": True, "orthogonal": True},
         id="orthogonal-flipped-span",
     ),
-    pytest.param("ambient", {"data": "separable", "model": "linear"}, TEACHER, id="teacher-linear-ambient"),
+    pytest.param(
+        "ambient", {"data": "separable", "model": "linear"}, TEACHER, id="teacher-linear-ambient"
+    ),
     pytest.param("span", {"data": "separable"}, {**TEACHER, "power": 1}, id="teacher-span"),
 ]
 """In which coordinates a network is trained plays no role for the errors of fresh points: see test_filters."""
@@ -220,7 +259,9 @@ class TestFreshPoints:
     """Of fresh points only what filters give on them is drawn: test errors are those of whole vectors."""
 
     @pytest.mark.parametrize(("coordinates", "kinds", "values"), LAWS)
-    def test_errors_are_those_of_vectors(self, coordinates: str, kinds: dict[str, str], values: dict[str, Any]) -> None:
+    def test_errors_are_those_of_vectors(
+        self, coordinates: str, kinds: dict[str, str], values: dict[str, Any]
+    ) -> None:
         """Of three trained networks, within 4.5 standard errors of a difference of two shares."""
         one = trial(kinds, coordinates=coordinates, **values)
 
@@ -229,7 +270,9 @@ class TestFreshPoints:
             def lane(seed: Any) -> Any:
                 mine = one.replace(seed=seed)
                 scene, state = step.start(mine)
-                state = jax.lax.fori_loop(0, STEPS, lambda _, state: step.advance(mine, scene, state), state)
+                state = jax.lax.fori_loop(
+                    0, STEPS, lambda _, state: step.advance(mine, scene, state), state
+                )
                 net = step.merge(mine, state.params, state.rest, training=False)
                 law = evaluation.on_fresh_points(mine, net, scene, FRESH)
                 with mock.patch.object(evaluation, "has_law", return_value=False):
@@ -237,10 +280,14 @@ class TestFreshPoints:
 
             return jax.lax.map(lane, seeds)
 
-        losses, wrong, losses_of_vectors, wrong_of_vectors = map(np.asarray, count(np.arange(3, dtype=np.uint32)))
+        losses, wrong, losses_of_vectors, wrong_of_vectors = map(
+            np.asarray, count(np.arange(3, dtype=np.uint32))
+        )
         share = (wrong + wrong_of_vectors) / (2 * FRESH)
         assert np.all((share > 0.01) & (share < 0.49))
-        assert np.all(np.abs(wrong - wrong_of_vectors) < 4.5 * np.sqrt(2 * FRESH * share * (1 - share)))
+        assert np.all(
+            np.abs(wrong - wrong_of_vectors) < 4.5 * np.sqrt(2 * FRESH * share * (1 - share))
+        )
         np.testing.assert_allclose(losses, losses_of_vectors, rtol=0.05)
 
     @pytest.mark.parametrize(
@@ -254,17 +301,24 @@ class TestFreshPoints:
     )
     def test_from_zero_weights(self, coordinates: str, data: str, more: dict[str, Any]) -> None:
         """No filter gives anything, which has no root but zero; after a step they do."""
-        one = trial({"data": data, "model": "linear"}, init_scale=0.0, coordinates=coordinates, **more)
+        one = trial(
+            {"data": data, "model": "linear"}, init_scale=0.0, coordinates=coordinates, **more
+        )
 
         @quick
         def look(one: Trial, steps: Any) -> Any:
             scene, state = step.start(one)
-            state = jax.lax.fori_loop(0, steps, lambda _, state: step.advance(one, scene, state), state)
+            state = jax.lax.fori_loop(
+                0, steps, lambda _, state: step.advance(one, scene, state), state
+            )
             return measure.measure(one, scene, state, TEST_POINTS)
 
         start, later = look(one, 0), look(one, 1)
         assert (int(start.train_wrong), int(start.test_wrong)) == (6, TEST_POINTS)
         assert float(start.observables["test_loss"]) == pytest.approx(np.log(2))
-        assert {name for name, each in start.observables.items() if np.isnan(each)} <= {"margin_l2", "margin_linf"}
+        assert {name for name, each in start.observables.items() if np.isnan(each)} <= {
+            "margin_l2",
+            "margin_linf",
+        }
         assert not any(np.isnan(each) for each in later.observables.values())
         assert int(later.test_wrong) < TEST_POINTS

@@ -83,7 +83,10 @@ def margins_by_law(one: Trial, w: np.ndarray, points: int, chunk: int) -> np.nda
 
     @quick
     def draw(first: Any) -> Any:
-        key, rows = jax.random.fold_in(stream(one.seed, Purpose.TEST), first), first + jnp.arange(min(chunk, points))
+        key, rows = (
+            jax.random.fold_in(stream(one.seed, Purpose.TEST), first),
+            first + jnp.arange(min(chunk, points)),
+        )
         drawn = one.data.draw_responses(key, len(rows), w.shape[1])
         return one.data.responses(drawn, rows, jnp.asarray(w[:1]), jnp.asarray(root))
 
@@ -127,9 +130,16 @@ class TestFiltered:
     def by_hand(one: Trial, state: State) -> dict[str, float]:
         """All observables of a CNN but those of fresh points and the gradient."""
         w, points = weights(state), written(one)
-        bias = np.asarray(state.params["head"]["bias"][...]) if one.model.bias else np.zeros(w.shape[1])
+        bias = (
+            np.asarray(state.params["head"]["bias"][...])
+            if one.model.bias
+            else np.zeros(w.shape[1])
+        )
         margin = points.label * cnn_margin(one, w, bias, points.x)
-        noise = [max(xi @ w[:, (0 if y > 0 else 1) :: 2]) for xi, y in zip(points.xi, points.label, strict=True)]
+        noise = [
+            max(xi @ w[:, (0 if y > 0 else 1) :: 2])
+            for xi, y in zip(points.xi, points.label, strict=True)
+        ]
         positive, negative = max(w[0, 0::2]), max(-w[0, 1::2])
         everything = np.concatenate([w.ravel(), bias])
         return {
@@ -149,7 +159,17 @@ class TestFiltered:
         ("data", "more"),
         [
             ("feature_noise", {"feature_noise": 0.3}),
-            ("signal_noise", {"n": 12, "flip": 0.4, "power": 1, "readout": "mean", "patches": "mean", "bias": True}),
+            (
+                "signal_noise",
+                {
+                    "n": 12,
+                    "flip": 0.4,
+                    "power": 1,
+                    "readout": "mean",
+                    "patches": "mean",
+                    "bias": True,
+                },
+            ),
         ],
     )
     def test_observables_of_a_cnn(self, data: str, more: dict[str, Any]) -> None:
@@ -196,7 +216,9 @@ class TestFiltered:
 
     def test_ties_are_errors(self) -> None:
         """A network of zeros decides nothing: every point is wrong, at log 2 each."""
-        _, found = look(trial({"model": "linear"}, feature_noise=0.3, init_scale=0.0, l2=0.2), POINTS)
+        _, found = look(
+            trial({"model": "linear"}, feature_noise=0.3, init_scale=0.0, l2=0.2), POINTS
+        )
         assert (int(found.train_wrong), int(found.test_wrong)) == (6, POINTS)
         told = values(found)
         assert told["train_loss"] == pytest.approx(np.log(2))
@@ -210,7 +232,9 @@ class TestFiltered:
         assert values(found)["feature"] == pytest.approx(float(u @ weights(state)[:, 0]), rel=1e-11)
 
     def test_where_nothing_is_the_feature_nothing_is_told_of_it(self) -> None:
-        _, found = jax.eval_shape(lambda: look.__wrapped__(trial({"data": "separable", "model": "linear"}), 0))
+        _, found = jax.eval_shape(
+            lambda: look.__wrapped__(trial({"data": "separable", "model": "linear"}), 0)
+        )
         assert not {name for name in found.observables if name.startswith("feature")}
         assert {"noise_min", "noise_mean", "noise_max"} <= set(found.observables)
 
@@ -220,7 +244,9 @@ class TestFreshPoints:
     """Test errors are those of the drawn points, whatever the chunk."""
 
     @pytest.mark.parametrize("chunk", [8, 512], ids=["a_short_last_chunk", "less_than_a_chunk"])
-    def test_errors_and_losses_are_those_of_the_drawn_points(self, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_errors_and_losses_are_those_of_the_drawn_points(
+        self, chunk: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Twenty points in chunks of eight, where four of the last one count, and in a chunk of their own."""
         monkeypatch.setattr(evaluation, "CHUNK", chunk)
         one = trial(noise=2.0)
@@ -256,7 +282,9 @@ class TestFreshPoints:
         ],
         ids=["flipped", "orthogonal", "teacher", "free"],
     )
-    def test_points_by_their_law_are_points_of_the_definition(self, data: str, more: dict[str, Any]) -> None:
+    def test_points_by_their_law_are_points_of_the_definition(
+        self, data: str, more: dict[str, Any]
+    ) -> None:
         """Error and loss on many of them, and on as many that NumPy makes of vectors, within 5 standard errors."""
         one = trial({"data": data}, noise=2.0, init_scale=0.6, **more)
         state, found = look(one, MANY)
@@ -303,7 +331,9 @@ class TestOutcome:
     def test_the_last_update_may_reach_the_target_or_break_the_weights(
         self, status: Status, loss: float, norm: float, reached: bool, expected: Status
     ) -> None:
-        found = measure.final_status(jnp.int32(status), jnp.float32(loss), jnp.float32(norm), jnp.array(reached))
+        found = measure.final_status(
+            jnp.int32(status), jnp.float32(loss), jnp.float32(norm), jnp.array(reached)
+        )
         assert Status(int(found)) is expected
 
     def test_a_target_is_seen_after_the_last_step(self) -> None:
@@ -314,7 +344,9 @@ class TestOutcome:
 
     def test_columns_are_ratios_of_counts_in_double_precision(self) -> None:
         observables = {"test_loss": jnp.float32([0.5, 0.1])}
-        found = Measurement(jnp.zeros(2), jnp.zeros(2), jnp.int32([1, 1]), jnp.int32([3, 7]), observables)
+        found = Measurement(
+            jnp.zeros(2), jnp.zeros(2), jnp.int32([1, 1]), jnp.int32([3, 7]), observables
+        )
         told = measure.columns(found, n=np.array([3, 4]), points=7)
         assert {name: each.tolist() for name, each in told.items()} == {
             "test_loss": [0.5, float(np.float32(0.1))],
@@ -367,20 +399,27 @@ class Own(AbstractModel):
 
 def own(between: str) -> Trial:
     """A trial with such a network, long enough to fit its six points."""
-    return trial({"optimizer": "adam"}, lr=0.05, steps=60, feature_noise=0.3).replace(model=Own(between=between))
+    return trial({"optimizer": "adam"}, lr=0.05, steps=60, feature_noise=0.3).replace(
+        model=Own(between=between)
+    )
 
 
 def as_used(state: State, x: np.ndarray) -> np.ndarray:
     """The margins that a user of the trained network gets, in NumPy: running statistics, nothing dropped."""
     head = state.params["head"]
     first, last = (
-        {name: np.asarray(head[each][name][...]) for name in ("kernel", "bias")} for each in ("first", "last")
+        {name: np.asarray(head[each][name][...]) for name in ("kernel", "bias")}
+        for each in ("first", "last")
     )
     hidden = x.reshape(len(x), -1) @ first["kernel"] + first["bias"]
     if "between" in head:
         seen = state.rest["head"]["between"]
-        hidden = (hidden - np.asarray(seen["mean"][...])) / np.sqrt(np.asarray(seen["var"][...]) + 1e-5)
-        hidden = hidden * np.asarray(head["between"]["scale"][...]) + np.asarray(head["between"]["bias"][...])
+        hidden = (hidden - np.asarray(seen["mean"][...])) / np.sqrt(
+            np.asarray(seen["var"][...]) + 1e-5
+        )
+        hidden = hidden * np.asarray(head["between"]["scale"][...]) + np.asarray(
+            head["between"]["bias"][...]
+        )
     return (np.maximum(hidden, 0) @ last["kernel"] + last["bias"])[:, 0]
 
 
@@ -399,7 +438,10 @@ def test_a_network_of_ones_own(between: str) -> None:
     first, last, found = finish(one, POINTS)
     assert int(last.step) == 60
     train, fresh = (written(one, fresh=count) for count in (0, POINTS))
-    margin, fresh_margin = train.label * as_used(last, train.x), fresh.label * as_used(last, fresh.x)
+    margin, fresh_margin = (
+        train.label * as_used(last, train.x),
+        fresh.label * as_used(last, fresh.x),
+    )
     assert logistic(margin) < 0.5 * logistic(train.label * as_used(first, train.x))
     assert int(found.train_wrong) == np.sum(margin <= 0)
     assert int(found.test_wrong) == np.sum(fresh_margin <= 0)

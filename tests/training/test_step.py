@@ -29,7 +29,9 @@ pytestmark = pytest.mark.usefixtures("float64")
 def run(trial: Trial, updates: Any) -> tuple[State, State]:
     """The first state of a trial and the one after so many calls of `advance`."""
     world, first = step.start(trial)
-    return first, jax.lax.fori_loop(0, updates, lambda _, state: step.advance(trial, world, state), first)
+    return first, jax.lax.fori_loop(
+        0, updates, lambda _, state: step.advance(trial, world, state), first
+    )
 
 
 def weights(state: State) -> np.ndarray:
@@ -66,7 +68,9 @@ class Reference:
         return np.einsum("i,ipu,ipd->du", slope, on_filters, x) + self.trial.objective.l2 * w
 
     def _margin(self, w: np.ndarray, rows: Any) -> np.ndarray:
-        return (np.maximum(self.x[rows] @ w, 0) ** self.trial.model.power).sum(axis=1) @ self._signs(w)
+        return (np.maximum(self.x[rows] @ w, 0) ** self.trial.model.power).sum(
+            axis=1
+        ) @ self._signs(w)
 
     def _signs(self, w: np.ndarray) -> np.ndarray:
         return np.resize([1.0, -1.0], w.shape[1])
@@ -74,7 +78,11 @@ class Reference:
     def path(self, first: np.ndarray, updates: int) -> list[np.ndarray]:
         """Weights after 0, 1, ..., `updates` updates."""
         n, size = self.trial.data.n, self.trial.train.batch_size or self.trial.data.n
-        steps = {"Adam": self._adam, "GradientDescent": self._descent, "optax_contrib_muon": self._muon}
+        steps = {
+            "Adam": self._adam,
+            "GradientDescent": self._descent,
+            "optax_contrib_muon": self._muon,
+        }
         step = steps[type(self.trial.optimizer).__name__]()
         found, order = [first], np.arange(n)
         per_epoch = -(-n // size)
@@ -129,7 +137,10 @@ def full_adam(**changes: Any) -> Trial:
 
 def batched_sgd(**changes: Any) -> Trial:
     """SGD on batches of 3 of 8 points, so that every third batch has two points."""
-    return trial({"optimizer": "sgd"}, **{"n": 8, "batch_size": 3, "lr": 0.05, "l2": 0.02, **NEVER, **changes})
+    return trial(
+        {"optimizer": "sgd"},
+        **{"n": 8, "batch_size": 3, "lr": 0.05, "l2": 0.02, **NEVER, **changes},
+    )
 
 
 def batched_adam(**changes: Any) -> Trial:
@@ -144,7 +155,9 @@ def full_muon(**changes: Any) -> Trial:
     return trial({"optimizer": "optax.contrib.muon"}, **{**given, **changes})
 
 
-TRAININGS = [pytest.param(each, id=each.__name__) for each in (full_adam, batched_sgd, batched_adam)]
+TRAININGS = [
+    pytest.param(each, id=each.__name__) for each in (full_adam, batched_sgd, batched_adam)
+]
 
 
 @pytest.mark.parametrize("make", [*TRAININGS, pytest.param(full_muon, id="full_muon")])
@@ -164,7 +177,10 @@ def test_a_whole_training_is_that_of_numpy(make: Callable[..., Trial]) -> None:
     [
         ({}, {"bias": True, "power": 3, "patches": "mean"}),
         ({"model": "linear", "objective": "exponential"}, {}),
-        ({"data": "signal_noise", "objective": "square"}, {"power": 2, "readout": "mean", "flip": 0.3}),
+        (
+            {"data": "signal_noise", "objective": "square"},
+            {"power": 2, "readout": "mean", "flip": 0.3},
+        ),
     ],
     ids=["cnn_bias_logistic", "linear_exponential", "cnn_mean_square"],
 )
@@ -173,7 +189,9 @@ def test_gradients_are_finite_differences(kinds: dict[str, str], values: dict[st
     one = trial(kinds, **{"l2": 0.3, **values})
     world, state = quick(step.start)(one)
     evaluate = quick(
-        lambda params: step.loss_and_grads(one, state._replace(params=params), Batch(world, None), training=True)[:2]
+        lambda params: step.loss_and_grads(
+            one, state._replace(params=params), Batch(world, None), training=True
+        )[:2]
     )
     start, unravel = ravel_pytree(state.params)
     w, h = np.asarray(start) + np.random.default_rng(0).normal(size=start.size) * 0.1, 1e-5
@@ -225,9 +243,14 @@ class TestTargets:
         first, _ = run(batched_sgd(), 0)
         reference = Reference(batched_sgd())
         path = reference.path(weights(first), UPDATES)
-        by_hand = {"target_loss": reference.loss, "target_grad": lambda w: float(np.linalg.norm(reference.gradient(w)))}
+        by_hand = {
+            "target_loss": reference.loss,
+            "target_grad": lambda w: float(np.linalg.norm(reference.gradient(w))),
+        }
         values = [by_hand[name](w) for w in path]
-        lows = [step for step in range(1, UPDATES) if step % 3 and values[step] < min(values[:step])]
+        lows = [
+            step for step in range(1, UPDATES) if step % 3 and values[step] < min(values[:step])
+        ]
         target = values[lows[len(lows) // 2]] * (1 + 1e-9)
         expected = _first_time(values, target, every=3)
         assert _first_time(values, target) % 3
@@ -236,7 +259,9 @@ class TestTargets:
         np.testing.assert_allclose(weights(last), path[expected], rtol=0, atol=1e-9)
 
     @pytest.mark.parametrize("make", [full_adam, batched_sgd])
-    def test_a_target_that_is_met_at_the_start_leaves_the_first_weights(self, make: Callable[..., Trial]) -> None:
+    def test_a_target_that_is_met_at_the_start_leaves_the_first_weights(
+        self, make: Callable[..., Trial]
+    ) -> None:
         first, last = run(make(target_loss=1e9), 5)
         assert (int(last.step), int(last.status)) == (0, Status.CONVERGED)
         np.testing.assert_array_equal(weights(last), weights(first))
@@ -252,7 +277,9 @@ class TestEnd:
 
     @pytest.mark.parametrize("make", [full_adam, batched_sgd])
     @pytest.mark.parametrize("steps", [0, 1, 10])
-    def test_steps_are_the_updates_that_are_made(self, make: Callable[..., Trial], steps: int) -> None:
+    def test_steps_are_the_updates_that_are_made(
+        self, make: Callable[..., Trial], steps: int
+    ) -> None:
         first, last = run(make(steps=steps), 30)
         _, unbounded = run(make(), steps)
         assert (int(last.step), int(last.status)) == (steps, Status.OUT_OF_STEPS)
@@ -269,9 +296,14 @@ class TestEnd:
         "change", [{"steps": 10}, {"target_loss": 0.5}, {"lr": 1e300}], ids=["steps", "loss", "nan"]
     )
     @pytest.mark.parametrize("make", [full_adam, batched_sgd])
-    def test_an_ended_lane_never_moves_again(self, make: Callable[..., Trial], change: dict[str, Any]) -> None:
+    def test_an_ended_lane_never_moves_again(
+        self, make: Callable[..., Trial], change: dict[str, Any]
+    ) -> None:
         """Weights, moments, counters and status keep their bits under any number of further steps."""
-        soon, late = (run(make(**change), updates)[1]._replace(order=None) for updates in (UPDATES, 5 * UPDATES))
+        soon, late = (
+            run(make(**change), updates)[1]._replace(order=None)
+            for updates in (UPDATES, 5 * UPDATES)
+        )
         assert int(soon.status) != Status.RUNNING
         jax.tree.map(np.testing.assert_array_equal, soon, late)
 
@@ -280,18 +312,26 @@ class TestEpochs:
     """Mini-batches come from a fresh permutation each epoch."""
 
     def test_an_epoch_visits_every_point_once(self) -> None:
-        orders = [np.asarray(run(batched_sgd(), updates)[1].order).tolist() for updates in range(1, 13)]
+        orders = [
+            np.asarray(run(batched_sgd(), updates)[1].order).tolist() for updates in range(1, 13)
+        ]
         for epoch in range(4):
             own = orders[3 * epoch : 3 * epoch + 3]
-            assert own[0] == own[1] == own[2] == Reference(batched_sgd()).permutation(epoch).tolist()
+            assert (
+                own[0] == own[1] == own[2] == Reference(batched_sgd()).permutation(epoch).tolist()
+            )
             assert sorted(own[0]) == list(range(8))
         assert len({tuple(each) for each in orders}) == 4
 
     def test_permutations_come_from_the_seed(self) -> None:
-        one, other = (np.asarray(run(batched_sgd(seed=seed), 1)[1].order).tolist() for seed in (1, 2))
+        one, other = (
+            np.asarray(run(batched_sgd(seed=seed), 1)[1].order).tolist() for seed in (1, 2)
+        )
         assert one != other
 
-    @pytest.mark.parametrize(("batch_size", "updates"), [(None, 1), (8, 1), (9, 1), (6, 2), (3, 3), (1, 8)])
+    @pytest.mark.parametrize(
+        ("batch_size", "updates"), [(None, 1), (8, 1), (9, 1), (6, 2), (3, 3), (1, 8)]
+    )
     def test_updates_in_an_epoch(self, batch_size: int | None, updates: int) -> None:
         """A batch of all points is a full batch, without an order to keep."""
         one = batched_sgd(batch_size=batch_size)

@@ -62,17 +62,23 @@ class Watch:
     def _start(self) -> subprocess.Popen[str]:
         self.starts += 1
         code = "import sys; sys.stderr = sys.stdout = open({!r}, 'a'); from sweep.run import app; app()"
-        return start("-c", code.format(str(self.log)), self.grid, "--out", self.store, "--workers", "2")
+        return start(
+            "-c", code.format(str(self.log)), self.grid, "--out", self.store, "--workers", "2"
+        )
 
     def _measure(self, second: float, process: subprocess.Popen[str]) -> None:
         members = {"parent": [process.pid], "worker": _children(process.pid)}
-        self.memory += [(second, who, _resident(each)) for who, found in members.items() for each in found]
+        self.memory += [
+            (second, who, _resident(each)) for who, found in members.items() for each in found
+        ]
 
     def _kill(self, chance: random.Random, process: subprocess.Popen[str]) -> None:
         """The parent once in six times, else one of its workers."""
         workers = _children(process.pid)
         who, number = (
-            ("worker", chance.choice(workers)) if workers and chance.random() > 1 / 6 else ("parent", process.pid)
+            ("worker", chance.choice(workers))
+            if workers and chance.random() > 1 / 6
+            else ("parent", process.pid)
         )
         if process.poll() is None:
             os.kill(number, signal.SIGKILL)
@@ -81,12 +87,19 @@ class Watch:
     def peak(self, who: str, first: float = 0.0, last: float = 1.0) -> int:
         """The largest memory in MiB in a part of the time."""
         end = max(second for second, _, _ in self.memory)
-        return max(size for second, name, size in self.memory if name == who and first * end <= second <= last * end)
+        return max(
+            size
+            for second, name, size in self.memory
+            if name == who and first * end <= second <= last * end
+        )
 
 
 def _children(process: int) -> list[int]:
     try:
-        return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        return [
+            int(each)
+            for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        ]
     except OSError:
         return []
 
@@ -94,14 +107,19 @@ def _children(process: int) -> list[int]:
 def _resident(process: int) -> int:
     """Memory of a process in MiB, 0 where it is gone."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+        return (
+            int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            >> 20
+        )
     except OSError:
         return 0
 
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description="Kill a sweep again and again and compare it with one left in peace.")
+    parser = argparse.ArgumentParser(
+        description="Kill a sweep again and again and compare it with one left in peace."
+    )
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
@@ -113,13 +131,24 @@ def main() -> None:
             watch = Watch(grid, home / title, home / f"{title}.log")
             seconds = watch.run(minutes, random.Random(seed))
             found = rows(home / title)["trial"]
-            print(f"{title}: {seconds:.0f} s, {watch.starts} starts, kills {dict(watch.kills)}, seed {seed}")
-            print(f"  rows {len(found):,}, duplicates {len(found) - len(found.unique()):,}", end=", ")
-            print(f"lost {TRIALS - len(found.unique()):,}, parts {len(list((home / title / 'runs').iterdir())):,}")
+            print(
+                f"{title}: {seconds:.0f} s, {watch.starts} starts, kills {dict(watch.kills)}, seed {seed}"
+            )
+            print(
+                f"  rows {len(found):,}, duplicates {len(found) - len(found.unique()):,}", end=", "
+            )
+            print(
+                f"lost {TRIALS - len(found.unique()):,}, parts {len(list((home / title / 'runs').iterdir())):,}"
+            )
             for who in ("parent", "worker"):
                 halves = watch.peak(who, 0.0, 0.5), watch.peak(who, 0.5, 1.0)
-                print(f"  {who}: at most {halves[0]} MiB in the first half of the time, {halves[1]} in the second")
-        print(f"difference of the tables: {stores_differ(home / 'in peace', home / 'killed') or 'none'}", flush=True)
+                print(
+                    f"  {who}: at most {halves[0]} MiB in the first half of the time, {halves[1]} in the second"
+                )
+        print(
+            f"difference of the tables: {stores_differ(home / 'in peace', home / 'killed') or 'none'}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

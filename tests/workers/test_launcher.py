@@ -59,7 +59,9 @@ WORK = "\n(folder / f'done-{index}').touch()"
 
 def workers(folder: Path, kind: str, count: int = 2) -> LocalWorkers:
     """Workers that end in some way."""
-    return LocalWorkers([sys.executable, "-c", SCRIPT + ENDS[kind] + WORK, str(folder), kind], count)
+    return LocalWorkers(
+        [sys.executable, "-c", SCRIPT + ENDS[kind] + WORK, str(folder), kind], count
+    )
 
 
 def run(local: LocalWorkers, stop: threading.Event | None = None) -> tuple[list[str], list[str]]:
@@ -87,7 +89,9 @@ def test_every_worker_has_a_core() -> None:
     places = available_cores()
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     for number in (0, len(places) - 1, len(places)):
-        with subprocess.Popen([sys.executable, "-c", ask.format(number)], text=True, **pipes) as process:
+        with subprocess.Popen(
+            [sys.executable, "-c", ask.format(number)], text=True, **pipes
+        ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == f"{{{places[number % len(places)]}}}\n"
 
@@ -111,7 +115,13 @@ def end(folder: Path, kind: str) -> str:
 @pytest.mark.promise(14)
 @pytest.mark.parametrize(
     ("kind", "how"),
-    [("well", "done"), ("killed_once", "done"), ("interrupted_once", "done"), ("killed", "told"), ("failed", "told")],
+    [
+        ("well", "done"),
+        ("killed_once", "done"),
+        ("interrupted_once", "done"),
+        ("killed", "told"),
+        ("failed", "told"),
+    ],
 )
 def test_all_work_is_done_or_it_is_told_whose_is_not(tmp_path: Path, kind: str, how: str) -> None:
     assert end(tmp_path, kind) == how
@@ -131,7 +141,11 @@ def test_a_launcher_that_does_not_care_would_be_seen(
 
 @pytest.mark.promise(14)
 @pytest.mark.parametrize(
-    ("kind", "how"), [("killed_once", "was ended by SIGKILL"), ("interrupted_once", "was interrupted before it was done")]
+    ("kind", "how"),
+    [
+        ("killed_once", "was ended by SIGKILL"),
+        ("interrupted_once", "was interrupted before it was done"),
+    ],
 )
 def test_a_killed_worker_is_told_of_and_started_again(tmp_path: Path, kind: str, how: str) -> None:
     _, said = run(workers(tmp_path, kind))
@@ -157,7 +171,9 @@ def test_a_worker_is_not_given_up_while_the_sweep_comes_on(tmp_path: Path) -> No
 
 @pytest.mark.promise(14)
 def test_a_failure_is_raised_with_its_words_and_is_not_repeated(tmp_path: Path) -> None:
-    with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 failed with exit code 1\. I have no memory"):
+    with pytest.raises(
+        WorkerFailed, match=r"Worker 2 of 2 failed with exit code 1\. I have no memory"
+    ):
         run(workers(tmp_path, "failed"))
     assert starts(tmp_path) == [1, 1]
 
@@ -168,13 +184,17 @@ def test_an_interrupted_worker_is_not_reported_as_failed(tmp_path: Path) -> None
     with pytest.raises(WorkerFailed, match=r"^Worker 2 of 2 was interrupted before it was done\.$"):
         workers(tmp_path, "interrupted").run(print, messages.append, threading.Event())
     assert starts(tmp_path) == [1, 3]
-    restart = "Worker 2 of 2 was interrupted before it was done. Restarting it; written rows are kept."
+    restart = (
+        "Worker 2 of 2 was interrupted before it was done. Restarting it; written rows are kept."
+    )
     end = "Worker 2 of 2 stopped before it was done; the same command will continue its work."
     assert messages == [restart, restart, end]
 
 
 @pytest.mark.parametrize("kind", ["interruptible", "sleeps"])
-def test_workers_that_were_asked_to_stop_are_not_reported_as_failed(tmp_path: Path, kind: str) -> None:
+def test_workers_that_were_asked_to_stop_are_not_reported_as_failed(
+    tmp_path: Path, kind: str
+) -> None:
     """Neither one that stops cleanly, nor one that SIGTERM ends before it listens to signals."""
     stop = threading.Event()
     local = workers(tmp_path, kind)
@@ -298,23 +318,35 @@ def test_every_gpu_has_a_worker_and_none_has_two(
         ((told, number),) = started
         assert number == count and told[told.index("--place") + 1] == "gpu"
         train.configure("float32", gpu=1)
-        assert {jax.config.values[f"jax_{kind}_visible_devices"] for kind in ("cuda", "rocm")} == {"1"}
+        assert {jax.config.values[f"jax_{kind}_visible_devices"] for kind in ("cuda", "rocm")} == {
+            "1"
+        }
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="asks the system for the children of a process")
+@pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="asks the system for the children of a process"
+)
 class TestFaults:
     @pytest.mark.promise(13)
     @pytest.mark.promise(14)
-    @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize(
+        "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    )
     def test_a_killed_worker_changes_nothing(self, whole: Path, how: signal.Signals) -> None:
         store = whole.parent / f"worker-{how.name}"
-        process = start("-m", "sweep.run", whole.parent / "grid.yaml", "--out", store, "--workers", "2")
+        process = start(
+            "-m", "sweep.run", whole.parent / "grid.yaml", "--out", store, "--workers", "2"
+        )
         wait(lambda: len(children(process)) == 2 and (store / "grid.yaml").exists())
         time.sleep(2)
         os.kill(children(process)[0], how)
         answer = finish(process)
         assert answer.code == 0, answer.err
-        ended = "was ended by SIGKILL" if how == signal.SIGKILL else "(was ended by SIGTERM|was interrupted before it was done)"
+        ended = (
+            "was ended by SIGKILL"
+            if how == signal.SIGKILL
+            else "(was ended by SIGTERM|was interrupted before it was done)"
+        )
         assert re.search(rf"{ended}\. Restarting it", answer.err)
         assert stores_differ(store, whole) == ""
 
@@ -322,12 +354,20 @@ class TestFaults:
     @pytest.mark.promise(14)
     @pytest.mark.parametrize(
         "number",
-        [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGKILL))],
+        [
+            signal.SIGTERM,
+            *(
+                pytest.param(each, marks=pytest.mark.slow)
+                for each in (signal.SIGINT, signal.SIGKILL)
+            ),
+        ],
     )
     def test_no_worker_outlives_the_parent(self, whole: Path, number: signal.Signals) -> None:
         """A polite end writes what has ended, after a brutal one workers see that nobody listens; nothing is wrong."""
         store = whole.parent / number.name
-        process = start("-m", "sweep.run", whole.parent / "grid.yaml", "--out", store, "--workers", "2")
+        process = start(
+            "-m", "sweep.run", whole.parent / "grid.yaml", "--out", store, "--workers", "2"
+        )
         wait(lambda: len(children(process)) == 2)
         members = children(process)
         time.sleep(2)

@@ -29,7 +29,10 @@ class Terminal(io.StringIO):
 def test_text_is_one_sentence_with_everything_in_it() -> None:
     tally = RateEstimate(total=4000, done=0, started_at=0.0)
     tally.add(trials=1200, lane_steps=5_310_000, compiles=2)
-    assert tally.text(now=17.0) == "1,200 of 4,000 trials, 3.1e+05 lane-steps/s, 2 compiles, about 40 s left"
+    assert (
+        tally.text(now=17.0)
+        == "1,200 of 4,000 trials, 3.1e+05 lane-steps/s, 2 compiles, about 40 s left"
+    )
 
 
 def test_time_left_does_not_count_trials_of_earlier_runs() -> None:
@@ -115,7 +118,11 @@ def test_silent_keeps_what_it_is_told() -> None:
         progress.start(total=3, done=1)
         progress.advance(trials=2, lane_steps=20, compiles=1)
         progress.say("Done.")
-    assert (progress.tally, progress.messages, progress.closed) == (RateEstimate(3, 1, 0.0, 2, 20, 1), ["Done."], True)
+    assert (progress.tally, progress.messages, progress.closed) == (
+        RateEstimate(3, 1, 0.0, 2, 20, 1),
+        ["Done."],
+        True,
+    )
 
 
 def test_all_are_closed_when_the_sweep_fails() -> None:

@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.shell import Answer, command, difference, finish, of_trials, rows, start, stores_differ, table, write_grid
+from tests.shell import (
+    Answer,
+    command,
+    difference,
+    finish,
+    of_trials,
+    rows,
+    start,
+    stores_differ,
+    table,
+    write_grid,
+)
 
 TEXT = """
 name: resumed
@@ -76,7 +87,9 @@ StopSignals._handle = lambda signals, number, frame: os._exit(75)
 """With this fault the first signal ends the command at once."""
 
 
-def slow(seconds: float, grid: Path, store: Path, fault: str = "", **env: str) -> subprocess.Popen[str]:
+def slow(
+    seconds: float, grid: Path, store: Path, fault: str = "", **env: str
+) -> subprocess.Popen[str]:
     """Start the slow command, which trains in its own process."""
     options = ("--out", store, "--quiet", "--workers", "1")
     return start("-c", fault + SLOW, seconds, grid, *options, cwd=grid.parent, **env)
@@ -91,7 +104,9 @@ def wait(process: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
     """Until something has happened, which must be before the process ends."""
     until = time.monotonic() + 60
     while not ready():
-        assert process.poll() is None, f"it ended before it could be interrupted\n{process.communicate()[1]}"
+        assert process.poll() is None, (
+            f"it ended before it could be interrupted\n{process.communicate()[1]}"
+        )
         assert time.monotonic() < until, "nothing happened for a minute"
         time.sleep(0.001)
 
@@ -133,7 +148,10 @@ def test_killed_again_and_again(home: Path, whole: Path, killed: Path) -> None:
     moments = random.Random(seed)
     for _ in range(2):
         before, had = rows(store), parts(store)
-        assert 0 < before.num_rows < TRIALS and difference(of_trials(rows(whole), before["trial"]), before) == ""
+        assert (
+            0 < before.num_rows < TRIALS
+            and difference(of_trials(rows(whole), before["trial"]), before) == ""
+        )
         process, more = slow(0, home / "grid.yaml", store), moments.randint(1, 3)
         wait(process, lambda had=had, more=more: parts(store) >= had + more)
         time.sleep(moments.random() * 0.05)
@@ -148,7 +166,9 @@ def test_killed_again_and_again(home: Path, whole: Path, killed: Path) -> None:
 
 @pytest.mark.promise(1, mutant=True)
 @pytest.mark.promise(2, mutant=True)
-def test_a_run_that_forgets_what_is_done_would_be_seen(home: Path, whole: Path, killed: Path) -> None:
+def test_a_run_that_forgets_what_is_done_would_be_seen(
+    home: Path, whole: Path, killed: Path
+) -> None:
     """The mutant trains all again, and its rows stand in the table twice."""
     store = home / "forgetful"
     shutil.copytree(killed, store)
@@ -173,18 +193,28 @@ def stopped(store: Path, number: signal.Signals, fault: str = "") -> tuple[Answe
 
 @pytest.mark.promise(2)
 @pytest.mark.promise(13)
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_what_has_ended_is_committed_before_the_end(home: Path, whole: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_what_has_ended_is_committed_before_the_end(
+    home: Path, whole: Path, number: signal.Signals
+) -> None:
     """Nothing was due for a commit when the signal came, and all that had ended is in the table."""
     store = home / number.name
     answer, lost = stopped(store, number)
     assert answer.code == 75 and lost == set(), answer.err
-    assert number.name in answer.err and "the same command goes on" in answer.err and "Traceback" not in answer.err
+    assert (
+        number.name in answer.err
+        and "the same command goes on" in answer.err
+        and "Traceback" not in answer.err
+    )
     found = rows(store)
     assert 3 <= found.num_rows < TRIALS
     assert difference(of_trials(rows(whole), found["trial"]), found) == ""
     again = command(home / "grid.yaml", "--out", store)
-    assert again.code == 0 and f"{TRIALS - found.num_rows} trials trained, {TRIALS} rows" in again.err
+    assert (
+        again.code == 0 and f"{TRIALS - found.num_rows} trials trained, {TRIALS} rows" in again.err
+    )
     assert stores_differ(store, whole) == ""
 
 

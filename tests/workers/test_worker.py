@@ -17,7 +17,17 @@ from sweep.engine import programs
 from sweep.engine.programs import Programs
 from sweep.run import sweep
 from sweep.store import Store, list_parts, read_part, read_part_metadata
-from tests.shell import command, environment, finish, jax_as_it_was, start, stores_differ, table, wait, write_grid
+from tests.shell import (
+    command,
+    environment,
+    finish,
+    jax_as_it_was,
+    start,
+    stores_differ,
+    table,
+    wait,
+    write_grid,
+)
 
 GRID = """
 name: shared
@@ -81,13 +91,19 @@ def test_without_claims_the_table_is_the_same_and_work_is_done_twice(whole: Path
     answers = [finish(process) for process in [start(*ask), start(*ask)]]
     assert [answer.code for answer in answers] == [0, 0], [answer.err for answer in answers]
     assert stores_differ(store, whole) == ""
-    trained = [int(answer.err.splitlines()[-1].split(" of ")[0].replace(",", "")) for answer in answers]
+    trained = [
+        int(answer.err.splitlines()[-1].split(" of ")[0].replace(",", "")) for answer in answers
+    ]
     assert sum(trained) > TRIALS
 
 
 @pytest.mark.promise(14)
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
-def test_the_slices_of_one_that_is_gone_or_asleep_fall_to_the_other(whole: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)]
+)
+def test_the_slices_of_one_that_is_gone_or_asleep_fall_to_the_other(
+    whole: Path, how: signal.Signals
+) -> None:
     """Gone: at once. Asleep on what looks like another host: after its lease; what it commits later is not doubled."""
     store = whole.parent / how.name
     lease = "from sweep.store import claims; claims.Claims.__init__.__defaults__ = (1.0,)\n"
@@ -119,7 +135,9 @@ def small(fits: Callable[[int, int], bool]) -> Callable[..., Programs]:
 
         def advance(lanes: Any, steps: Any) -> Any:
             if not fits(len(lanes.states.step), block):
-                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate.")
+                raise jax.errors.JaxRuntimeError(
+                    "RESOURCE_EXHAUSTED: Out of memory while trying to allocate."
+                )
             return made.advance(lanes, steps)
 
         return made._replace(advance=advance)
@@ -141,7 +159,9 @@ def trained(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 
 @pytest.mark.promise(11)
-def test_where_memory_is_short_the_sweep_goes_on_with_fewer_lanes(trained: Callable[..., Path], whole: Path) -> None:
+def test_where_memory_is_short_the_sweep_goes_on_with_fewer_lanes(
+    trained: Callable[..., Path], whole: Path
+) -> None:
     """Fewer lanes in the same blocks are the same bits; smaller blocks are not, and the store remembers them."""
     blocks = Store(whole).blocks()
     assert set(blocks.values()) == {16}
@@ -154,7 +174,9 @@ def test_where_memory_is_short_the_sweep_goes_on_with_fewer_lanes(trained: Calla
 
 
 @pytest.mark.promise(11)
-def test_lanes_that_will_not_fit_are_never_tried(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lanes_that_will_not_fit_are_never_tried(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A device that tells its memory, which here is counted in lanes."""
     tried: list[int] = []
     make = programs.compiled_programs
@@ -201,4 +223,8 @@ def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(
 
 def test_the_manifest_names_the_defaults(whole: Path) -> None:
     defaults = json.loads((whole / "manifest.json").read_text())["defaults"]
-    assert defaults["optimizer adam"]["b2"] == 0.999 and "optimizer gd" in defaults and "train train" in defaults
+    assert (
+        defaults["optimizer adam"]["b2"] == 0.999
+        and "optimizer gd" in defaults
+        and "train train" in defaults
+    )

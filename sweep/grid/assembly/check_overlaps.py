@@ -27,7 +27,9 @@ def check_overlaps(document: Document, kept: Sequence[Made]) -> None:
         for (one, first), (other, second) in _pairs(document, group):
             try:
                 example = find_common_trial(first, second, document.spend)
-                said = ", ".join(f"{name}={canonical_text(value)}" for name, value in (example or {}).items())
+                said = ", ".join(
+                    f"{name}={canonical_text(value)}" for name, value in (example or {}).items()
+                )
                 how, more = "makes a trial that {} makes too", f", with {said}" if said else ""
                 cure = "Take it out of one of them, or join the two"
             except TooManyPoints:

@@ -38,7 +38,9 @@ def _reason(
 ) -> str | None:
     """Why it cannot. Parts of equal kinds and static fields have one answer, which takes milliseconds of tracing."""
     values, example = block.first_values, block.example()
-    key = f"{block.kinds} {[values.get(each.name) for each in block.fields if each.role == 'static']}"
+    key = (
+        f"{block.kinds} {[values.get(each.name) for each in block.fields if each.role == 'static']}"
+    )
     if key not in known:
         document.spend(6_000_000)
         try:

@@ -56,7 +56,9 @@ def runs_at(points: pd.DataFrame, width: float = 0.5, spread: float = 0.2) -> pd
 
 
 def plane(seeds: int = 4, x: np.ndarray = X) -> pd.DataFrame:
-    s, i, j = (each.ravel() for each in np.meshgrid(np.arange(seeds), np.arange(len(Y)), np.arange(len(x))))
+    s, i, j = (
+        each.ravel() for each in np.meshgrid(np.arange(seeds), np.arange(len(Y)), np.arange(len(x)))
+    )
     return runs_at(pd.DataFrame({"n": Y[i], "snr": x[j], "seed": s}))
 
 
@@ -83,7 +85,9 @@ def test_rounds_need_far_fewer_runs_than_seeds_everywhere() -> None:
     for _ in range(3):
         runs = more(runs, Refinement(BOUNDARY, 144)(runs))
     dense = plane(10, np.geomspace(0.1, 10, 64))
-    error, dense_error = (np.sqrt(np.mean(np.log(BOUNDARY(each)["at"] / AT) ** 2)) for each in (runs, dense))
+    error, dense_error = (
+        np.sqrt(np.mean(np.log(BOUNDARY(each)["at"] / AT) ** 2)) for each in (runs, dense)
+    )
     assert len(runs) < 0.17 * len(dense)
     assert error < dense_error
 
@@ -95,7 +99,9 @@ def test_a_gap_is_parted_by_few_seeds_until_seeds_are_what_limits() -> None:
     assert points["seed"].nunique() == LEAST
     for n, own in points.groupby("n"):
         right = np.searchsorted(X, AT[np.searchsorted(Y, n)])
-        np.testing.assert_allclose(sorted(own["snr"].unique()), np.geomspace(*X[right - 1 : right + 1], 4)[1:3])
+        np.testing.assert_allclose(
+            sorted(own["snr"].unique()), np.geomspace(*X[right - 1 : right + 1], 4)[1:3]
+        )
 
 
 def test_a_row_whose_boundary_lies_outside_gets_nothing() -> None:
@@ -137,7 +143,12 @@ def test_rows_that_were_refined_keep_intervals_seeds_and_direction() -> None:
     """Rows have few x in common then, and some rows few of the seeds."""
     runs = plane()
     points = pd.DataFrame(
-        [(n, x * (1 + k / 100), 4 + s) for k, n in enumerate(Y[1:]) for x in (0.5, 1) for s in range(60)]
+        [
+            (n, x * (1 + k / 100), 4 + s)
+            for k, n in enumerate(Y[1:])
+            for x in (0.5, 1)
+            for s in range(60)
+        ]
     )
     both = more(runs, points.set_axis(["n", "snr", "seed"], axis=1))
     found = BOUNDARY(both)
@@ -193,11 +204,18 @@ def test_a_new_grid_makes_the_very_trials_of_the_old_one_where_they_meet() -> No
     [
         ("", "", "noise", "gives no noise"),
         ("d: 100", 'd: "=10*n"', "d", "computes d"),
-        ("data: {", "data: [{kind: signal_noise, n: 5, d: 10, snr: 1}, {", "snr", "union of mappings"),
+        (
+            "data: {",
+            "data: [{kind: signal_noise, n: 5, d: 10, snr: 1}, {",
+            "snr",
+            "union of mappings",
+        ),
         ("record:", "zip: [n, snr]\nrecord:", "snr", "n and snr together"),
     ],
 )
-def test_a_grid_that_cannot_be_given_other_cells_says_why(old: str, new: str, column: str, said: str) -> None:
+def test_a_grid_that_cannot_be_given_other_cells_says_why(
+    old: str, new: str, column: str, said: str
+) -> None:
     text = TEXT.replace(old, new).replace("flip: 1e-1}", "flip: 1e-1}" + "]" * ("data: [" in new))
     with pytest.raises(SweepError, match=said):
         grid_with_cells(text, "other", {column: [1.0]}, [0])

@@ -16,7 +16,15 @@ from sweep.errors import SweepError
 def curves_of(*trials: dict[int, float | None], status: tuple[str, ...] = ()) -> pd.DataFrame:
     words = status or ("out_of_steps",) * len(trials)
     rows = [
-        {"trial": i, "problem": i, "seed": i, "optimizer": "gd", "status": words[i], "step": step, "feature": value}
+        {
+            "trial": i,
+            "problem": i,
+            "seed": i,
+            "optimizer": "gd",
+            "status": words[i],
+            "step": step,
+            "feature": value,
+        }
         for i, records in enumerate(trials)
         for step, value in records.items()
     ]
@@ -46,7 +54,9 @@ def test_more_than_one_cell_is_refused(store: Path):
 
 
 def test_an_ended_run_keeps_its_last_value():
-    bands = feature(curves_of({1: 0.0, 10: 2.0}, {1: 0.0, 10: 4.0, 100: 6.0}, {1: 0.0, 10: 4.0, 100: 6.0}))
+    bands = feature(
+        curves_of({1: 0.0, 10: 2.0}, {1: 0.0, 10: 4.0, 100: 6.0}, {1: 0.0, 10: 4.0, 100: 6.0})
+    )
     assert bands.loc[100, "mean"] == pytest.approx((2 + 6 + 6) / 3) and (bands["count"] == 3).all()
 
 
@@ -63,7 +73,9 @@ def test_the_very_last_step_is_shown():
 
 def test_a_diverged_run_is_counted_from_its_end_on():
     words = ("nonfinite", "out_of_steps", "out_of_steps")
-    curves = curves_of({1: 0.0, 10: None}, {1: 2.0, 10: 4.0, 100: 8.0}, {1: 2.0, 10: 4.0, 100: 8.0}, status=words)
+    curves = curves_of(
+        {1: 0.0, 10: None}, {1: 2.0, 10: 4.0, 100: 8.0}, {1: 2.0, 10: 4.0, 100: 8.0}, status=words
+    )
     bands = feature(curves)
     assert bands["nonfinite"].tolist() == [0, 1, 1] and bands["count"].tolist() == [3, 2, 2]
     assert bands["mean"].tolist() == pytest.approx([4 / 3, 4.0, 8.0])
@@ -72,7 +84,11 @@ def test_a_diverged_run_is_counted_from_its_end_on():
 def test_an_observable_that_is_recorded_less_often_is_no_divergence():
     curves = curves_of({1: None, 10: 1.0}, {1: None, 10: 3.0})
     bands = feature(curves)
-    assert bands.index.tolist() == [10] and bands.loc[10, "nonfinite"] == 0 and bands.loc[10, "mean"] == 2.0
+    assert (
+        bands.index.tolist() == [10]
+        and bands.loc[10, "nonfinite"] == 0
+        and bands.loc[10, "mean"] == 2.0
+    )
 
 
 def test_an_observable_without_values_is_refused():

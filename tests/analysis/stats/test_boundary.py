@@ -25,10 +25,24 @@ def planted(seed: int, seeds: int = 10, binary: bool = False) -> tuple[pd.DataFr
     random = np.random.default_rng(seed)
     boundary = random.uniform(0.9, 1.1) * (N / 60) ** SLOPE
     own = random.normal(0, 0.025, seeds)
-    s, y, x = (each.ravel() for each in np.meshgrid(np.arange(seeds), np.arange(6), np.arange(12), indexing="ij"))
+    s, y, x = (
+        each.ravel()
+        for each in np.meshgrid(np.arange(seeds), np.arange(6), np.arange(12), indexing="ij")
+    )
     share = 1 / (1 + (X[x] / boundary[y]) ** 2)
-    value = 0.5 * (random.random(s.size) < share) if binary else 0.5 * share + own[s] + random.normal(0, 0.08, s.size)
-    columns = {"seed": s, "n": N[y], "snr": X[x], "test_error": value, "optimizer": "gd", "trial": np.arange(s.size)}
+    value = (
+        0.5 * (random.random(s.size) < share)
+        if binary
+        else 0.5 * share + own[s] + random.normal(0, 0.08, s.size)
+    )
+    columns = {
+        "seed": s,
+        "n": N[y],
+        "snr": X[x],
+        "test_error": value,
+        "optimizer": "gd",
+        "trial": np.arange(s.size),
+    }
     return pd.DataFrame(columns), boundary
 
 
@@ -39,7 +53,9 @@ def by_scipy(x: np.ndarray, means: np.ndarray, counts: np.ndarray, level: float)
     if fit[0] < level or fit[-1] >= level:
         return np.inf if fit[-1] >= level else -np.inf
     left = int(np.flatnonzero(fit >= level)[-1])
-    return float(x[left] + (fit[left] - level) / (fit[left] - fit[left + 1]) * (x[left + 1] - x[left]))
+    return float(
+        x[left] + (fit[left] - level) / (fit[left] - fit[left + 1]) * (x[left + 1] - x[left])
+    )
 
 
 def test_the_monotone_crossing_is_that_of_the_isotonic_regression() -> None:
@@ -92,7 +108,9 @@ def test_a_step_between_two_points_of_the_grid_may_be_anywhere_between_them(fit:
     for seed in range(20):
         boundary = np.random.default_rng(seed).uniform(0.6, 1.7) * (N / 60) ** SLOPE
         runs, _ = planted(seed)
-        runs["test_error"] = np.where(runs["snr"] < boundary[np.searchsorted(N, runs["n"])], 0.5, 0.0)
+        runs["test_error"] = np.where(
+            runs["snr"] < boundary[np.searchsorted(N, runs["n"])], 0.5, 0.0
+        )
         found = Boundary("snr", "n", fit=fit, resamples=300)(runs)  # type: ignore[arg-type]
         gap = np.log(found["high"] / found["low"]) / np.log(X[1] / X[0])
         assert gap.between(0.85, 1).all()
@@ -110,7 +128,9 @@ def test_a_rising_value_crosses_where_its_mirror_image_falls() -> None:
 
 
 @pytest.mark.parametrize(("fit", "binary", "seeds"), [("monotone", False, 10), SLOW])
-def test_intervals_cover_a_planted_boundary_and_its_exponent(fit: str, binary: bool, seeds: int) -> None:
+def test_intervals_cover_a_planted_boundary_and_its_exponent(
+    fit: str, binary: bool, seeds: int
+) -> None:
     """95 % intervals over 200 planted sweeps: 90 to 97 % of them hold the truth."""
     boundary = Boundary("snr", "n", fit=fit, resamples=300)  # type: ignore[arg-type]
     hits, slopes = [], []

@@ -18,9 +18,18 @@ def planted(seed: int, seeds: int = 10, noise: float = 0.08, binary: bool = Fals
     random = np.random.default_rng(seed)
     s, n, x = (each.ravel() for each in np.meshgrid(np.arange(seeds), N, X, indexing="ij"))
     share = 1 / (1 + (x * n**A / 3) ** 3)
-    own = random.normal(0, 0.4 * noise, seeds)[s] + random.normal(0, noise, s.size) if noise else 0.0
+    own = (
+        random.normal(0, 0.4 * noise, seeds)[s] + random.normal(0, noise, s.size) if noise else 0.0
+    )
     value = 0.5 * (random.random(s.size) < share) if binary else 0.5 * share + own
-    columns = {"seed": s, "n": n, "snr": x, "test_error": value, "optimizer": "gd", "trial": np.arange(s.size)}
+    columns = {
+        "seed": s,
+        "n": n,
+        "snr": x,
+        "test_error": value,
+        "optimizer": "gd",
+        "trial": np.arange(s.size),
+    }
     return pd.DataFrame(columns)
 
 
@@ -31,7 +40,9 @@ def test_a_perfect_collapse_is_found() -> None:
 
 def test_straight_lines_between_points_are_exact_for_straight_curves() -> None:
     """And one seed is enough for an exponent, which then has no interval."""
-    runs = planted(0, seeds=1).assign(test_error=lambda runs: np.log(runs["snr"]) + A * np.log(runs["n"]))
+    runs = planted(0, seeds=1).assign(
+        test_error=lambda runs: np.log(runs["snr"]) + A * np.log(runs["n"])
+    )
     found = Collapse("snr", "n", resamples=5)(runs).iloc[0]
     assert found["exponent"] == pytest.approx(A, abs=1e-4)
     assert found[["low", "high", "quality"]].astype(float).isna().all()
@@ -67,20 +78,32 @@ def test_curves_that_get_steeper() -> None:
     """value = g((log x + a log n - c) n^b), sizes relative to their geometric mean."""
     runs = planted(0, 8)
     u = (np.log(runs["snr"]) + 0.2 * np.log(runs["n"] / 40)) * (runs["n"] / 40) ** 0.3
-    runs["test_error"] = 0.5 / (1 + np.exp(2 * u)) + np.random.default_rng(0).normal(0, 0.02, len(runs))
+    runs["test_error"] = 0.5 / (1 + np.exp(2 * u)) + np.random.default_rng(0).normal(
+        0, 0.02, len(runs)
+    )
     found = Collapse("snr", "n", width=True, resamples=20)(runs).iloc[0]
-    assert found["exponent"] == pytest.approx(0.2, abs=0.05) and found["width"] == pytest.approx(0.3, abs=0.1)
+    assert found["exponent"] == pytest.approx(0.2, abs=0.05) and found["width"] == pytest.approx(
+        0.3, abs=0.1
+    )
     assert found["quality"] < Collapse("snr", "n", resamples=2)(runs).iloc[0]["quality"]
 
 
 UNSCALABLE = {
     "one size": lambda runs: runs[runs["n"] == N[0]],
     "one x": lambda runs: runs[runs["snr"] == X[3]],
-    "no x in common, whatever the exponent": lambda runs: runs.assign(snr=runs["snr"] * np.exp(runs["n"])),
-    "plateaus of noise": lambda runs: runs.assign(test_error=np.random.default_rng(0).normal(0.5, 0.1, len(runs))),
+    "no x in common, whatever the exponent": lambda runs: runs.assign(
+        snr=runs["snr"] * np.exp(runs["n"])
+    ),
+    "plateaus of noise": lambda runs: runs.assign(
+        test_error=np.random.default_rng(0).normal(0.5, 0.1, len(runs))
+    ),
     "nothing but a constant": lambda runs: runs.assign(test_error=0.5),
-    "no value in common": lambda runs: runs.assign(test_error=runs["test_error"] - runs["n"].map(np.log)),
-    "one size that moves": lambda runs: runs.assign(test_error=runs["test_error"].where(runs["n"] == N[2], 0.5)),
+    "no value in common": lambda runs: runs.assign(
+        test_error=runs["test_error"] - runs["n"].map(np.log)
+    ),
+    "one size that moves": lambda runs: runs.assign(
+        test_error=runs["test_error"].where(runs["n"] == N[2], 0.5)
+    ),
 }
 
 
@@ -96,7 +119,9 @@ def test_what_has_no_exponent_is_not_given_one(why: str, width: bool) -> None:
 
 
 def test_each_facet_has_its_own_exponent_and_curves() -> None:
-    runs = pd.concat([planted(0), planted(1).assign(optimizer="adam", snr=lambda table: table["snr"] * 2)])
+    runs = pd.concat(
+        [planted(0), planted(1).assign(optimizer="adam", snr=lambda table: table["snr"] * 2)]
+    )
     scaling = Collapse("snr", "n", facet="optimizer", resamples=20)
     found = scaling(runs)
     curves, exponents = scaling.collapsed(runs, found), found.set_index("optimizer")["exponent"]
@@ -107,7 +132,8 @@ def test_each_facet_has_its_own_exponent_and_curves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), [({"snr": -1.0}, "above 0"), ({"width": [1, 2, 3, 4, 5, 6, 7]}, "average over width")]
+    ("change", "said"),
+    [({"snr": -1.0}, "above 0"), ({"width": [1, 2, 3, 4, 5, 6, 7]}, "average over width")],
 )
 def test_what_cannot_be_scaled_is_told(change: dict[str, object], said: str) -> None:
     runs = planted(0)

@@ -12,7 +12,15 @@ from scipy.optimize import minimize
 from typer.testing import CliRunner
 
 import analysis
-from analysis.stats.margins import GAP, Margin, Margins, NotSeparable, best_margins, max_margin_l2, max_margin_linf
+from analysis.stats.margins import (
+    GAP,
+    Margin,
+    Margins,
+    NotSeparable,
+    best_margins,
+    max_margin_l2,
+    max_margin_linf,
+)
 from sweep.errors import SweepError
 from sweep.run import app
 from tests.shell import environment, jax_as_it_was, write_grid
@@ -32,7 +40,9 @@ ADAM = ", {kind: adam, lr: 0.1, b2: 0.99, eps: [0, 1e-3], schedule: {kind: power
 
 def sweep(folder: Path, dtype: str, labels: str, steps: str, adam: str = "") -> pd.DataFrame:
     """The runs of such a sweep, trained in this process."""
-    grid = write_grid(folder, GRID.replace("LABELS", labels).replace("STEPS", steps).replace("ADAM", adam))
+    grid = write_grid(
+        folder, GRID.replace("LABELS", labels).replace("STEPS", steps).replace("ADAM", adam)
+    )
     options = ["--out", str(folder / "store"), "--workers", "1", "--dtype", dtype]
     with jax_as_it_was():
         answer = CliRunner().invoke(app, [str(grid), *options])
@@ -83,11 +93,15 @@ def test_the_l2_margin_is_that_of_another_solver() -> None:
     """The support vector machine, min ||w||^2 with z w >= 1, by sequential quadratic programming."""
     z = np.random.default_rng(0).normal(size=(8, 12))
     free = {"type": "ineq", "fun": lambda w: z @ w - 1, "jac": lambda w: z}
-    found = minimize(lambda w: w @ w / 2, z[0], jac=lambda w: w, constraints=free, tol=1e-14, method="SLSQP").x
+    found = minimize(
+        lambda w: w @ w / 2, z[0], jac=lambda w: w, constraints=free, tol=1e-14, method="SLSQP"
+    ).x
     assert max_margin_l2(z).value == pytest.approx(1 / np.linalg.norm(found), rel=1e-8)
 
 
-@pytest.mark.parametrize(("solve", "norm", "dual"), [(max_margin_l2, 2, 2), (max_margin_linf, np.inf, 1)])
+@pytest.mark.parametrize(
+    ("solve", "norm", "dual"), [(max_margin_l2, 2, 2), (max_margin_linf, np.inf, 1)]
+)
 def test_each_margin_is_reached_and_is_the_least_that_can_be(
     solve: Callable[..., Margin], norm: float, dual: int
 ) -> None:
@@ -105,12 +119,16 @@ def test_each_margin_is_reached_and_is_the_least_that_can_be(
         separable += 1
         assert np.linalg.norm(found.direction, norm) == pytest.approx(1) and found.gap <= GAP
         assert (z @ found.direction).min() == found.value
-        assert found.value <= (1 + GAP) * min(np.linalg.norm(random.dirichlet(np.ones(n)) @ z, dual) for _ in range(20))
+        assert found.value <= (1 + GAP) * min(
+            np.linalg.norm(random.dirichlet(np.ones(n)) @ z, dual) for _ in range(20)
+        )
     assert separable >= 20
 
 
 @pytest.mark.parametrize("solve", [max_margin_l2, max_margin_linf])
-@pytest.mark.parametrize("z", [np.array([[1.0, 2.0], [-1.0, -2.0]]), np.array([[1.0, 0.0], [-1.0, 1.0], [0.0, -1.0]])])
+@pytest.mark.parametrize(
+    "z", [np.array([[1.0, 2.0], [-1.0, -2.0]]), np.array([[1.0, 0.0], [-1.0, 1.0], [0.0, -1.0]])]
+)
 def test_what_no_plane_separates_is_said(solve: Callable[..., Margin], z: np.ndarray) -> None:
     with pytest.raises(NotSeparable, match="not linearly separable"):
         solve(z)
@@ -132,17 +150,27 @@ def test_the_points_are_those_of_the_training(
     runs = both if dtype == "float64" else sweep(tmp_path, dtype, "teacher", "1")
     monkeypatch.setattr("analysis.stats.margins.max_margin_l2", keep)
     best = best_margins(runs)
-    first = runs[(runs["optimizer"] == "gd") & (runs["max_steps"] == 1)].set_index("problem").loc[best["problem"]]
+    first = (
+        runs[(runs["optimizer"] == "gd") & (runs["max_steps"] == 1)]
+        .set_index("problem")
+        .loc[best["problem"]]
+    )
     assert len(drawn) == 8 and drawn[0].shape == (10, 20)
     for z, row in zip(drawn, first.itertuples(), strict=True):
         w = z.mean(axis=0)
-        assert row.margin_l2 == pytest.approx((z @ w).min() / np.linalg.norm(w), rel=digits, abs=digits)
-        assert row.margin_linf == pytest.approx((z @ w).min() / np.abs(w).max(), rel=digits, abs=digits)
+        assert row.margin_l2 == pytest.approx(
+            (z @ w).min() / np.linalg.norm(w), rel=digits, abs=digits
+        )
+        assert row.margin_linf == pytest.approx(
+            (z @ w).min() / np.abs(w).max(), rel=digits, abs=digits
+        )
 
 
 def test_no_optimizer_exceeds_the_best_margin_and_each_has_its_bias(runs: pd.DataFrame) -> None:
     best = best_margins(runs)
-    assert list(best.columns) == ["problem", "seed", "best_l2", "best_linf"] and set(best["seed"]) == set(range(8))
+    assert list(best.columns) == ["problem", "seed", "best_l2", "best_linf"] and set(
+        best["seed"]
+    ) == set(range(8))
     joined = runs.merge(best, on="problem")
     assert (joined["margin_l2"] <= joined["best_l2"] * (1 + GAP)).all()
     assert (joined["margin_linf"] <= joined["best_linf"] * (1 + GAP)).all()
@@ -152,9 +180,13 @@ def test_no_optimizer_exceeds_the_best_margin_and_each_has_its_bias(runs: pd.Dat
     mine = share[(joined["optimizer"] == "adam") & (joined["eps"] == 0)]
     adam = table.loc[("adam", 0.0)]
     assert adam["linf"] == pytest.approx(mine.mean())
-    assert adam["linf_high"] - adam["linf"] == pytest.approx(2.364624 * mine.std() / np.sqrt(8), rel=1e-6)
+    assert adam["linf_high"] - adam["linf"] == pytest.approx(
+        2.364624 * mine.std() / np.sqrt(8), rel=1e-6
+    )
     assert table["lead"].to_numpy() == pytest.approx((table["linf"] - table["l2"]).to_numpy())
-    assert adam["bias"] == "linf" and table.loc[("adam", 1e-3), "bias"] == "l2"  # below eps Adam is gradient descent
+    assert (
+        adam["bias"] == "linf" and table.loc[("adam", 1e-3), "bias"] == "l2"
+    )  # below eps Adam is gradient descent
     assert table.loc["gd", "bias"].tolist() == ["l2"]
 
 

@@ -17,7 +17,9 @@ def test_the_difference_is_one_line_of_pandas(make: Any):
     runs = make.runs(make.plane(make.planted))
     gap = PairedGap("adam", "gd")(runs)
     wide = runs.pivot(index="problem", columns="optimizer", values="test_error")
-    pd.testing.assert_series_equal(gap.set_index("problem")["difference"], wide["adam"] - wide["gd"], check_names=False)
+    pd.testing.assert_series_equal(
+        gap.set_index("problem")["difference"], wide["adam"] - wide["gd"], check_names=False
+    )
 
 
 def test_each_problem_has_one_row_with_what_was_swept(make: Any):
@@ -37,7 +39,15 @@ def rates(make: Any) -> pd.DataFrame:
     losses = {("adam", 1e-3): 0.1, ("adam", 1e-2): 0.2, ("gd", 0.1): 0.3, ("gd", 1.0): 0.05}
     errors = {("adam", 1e-3): 0.6, ("adam", 1e-2): 0.0, ("gd", 0.1): 0.0, ("gd", 1.0): 0.2}
     return make.runs(
-        make.row(10 * seed + i, seed, name, seed=seed, lr=lr, train_loss=losses[name, lr], test_error=errors[name, lr])
+        make.row(
+            10 * seed + i,
+            seed,
+            name,
+            seed=seed,
+            lr=lr,
+            train_loss=losses[name, lr],
+            test_error=errors[name, lr],
+        )
         for seed in range(3)
         for i, (name, lr) in enumerate(losses)
     )
@@ -50,7 +60,9 @@ def test_hyperparameters_are_tuned_by_the_training_loss(rates: pd.DataFrame):
     assert gap.attrs["tuned"] == ["lr"] and "lr" not in gap
 
 
-@pytest.mark.parametrize("column", ["test_error", "test_loss", "generalization_gap", "feature", "seed"])
+@pytest.mark.parametrize(
+    "column", ["test_error", "test_loss", "generalization_gap", "feature", "seed"]
+)
 def test_never_by_what_only_the_test_shows(column: str, rates: pd.DataFrame):
     with pytest.raises(SweepError, match=f"must not be chosen by '{column}'"):
         PairedGap("adam", "gd", tune=column)
@@ -75,7 +87,9 @@ def test_ties_go_to_the_smaller_trial(rates: pd.DataFrame):
 def test_pairs_can_be_made_at_each_value_of_a_hyperparameter(rates: pd.DataFrame):
     rates["batch_size"] = np.where(rates["lr"].isin([1e-3, 0.1]), 2, 100)
     gap = PairedGap("adam", "gd", by=("batch_size",))(rates)
-    assert gap.groupby("batch_size")["difference"].first().to_dict() == pytest.approx({2: 0.6, 100: -0.2})
+    assert gap.groupby("batch_size")["difference"].first().to_dict() == pytest.approx(
+        {2: 0.6, 100: -0.2}
+    )
     assert len(gap) == 6
 
 
@@ -105,5 +119,7 @@ def test_what_is_missing_is_named(make: Any):
         (["adam"], []),
     ],
 )
-def test_a_reader_wants_differences_from_gradient_descent(names: list[str], expected: list[tuple[str, str]]):
+def test_a_reader_wants_differences_from_gradient_descent(
+    names: list[str], expected: list[tuple[str, str]]
+):
     assert analysis.pairs(pd.DataFrame({"optimizer": names})) == expected

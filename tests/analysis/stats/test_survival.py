@@ -32,19 +32,37 @@ def runs_of(*cells: list[tuple[float | None, str, int]], **columns: Any) -> pd.D
     return table.assign(trial=np.arange(len(table)), fit_step=table["fit_step"].astype(float))
 
 
-def exponential(seeds: int, replicates: int, random: np.random.Generator, capped: bool) -> pd.DataFrame:
+def exponential(
+    seeds: int, replicates: int, random: np.random.Generator, capped: bool
+) -> pd.DataFrame:
     """Cells of exponential fit times with mean 1, of which 40 % are hidden: by one cap, or by a limit of each run."""
     times = random.exponential(1, (replicates, seeds))
     limits = np.full(times.shape, -np.log(0.4)) if capped else random.exponential(1.5, times.shape)
-    columns = {"snr": np.repeat(np.arange(replicates), seeds), "seed": np.tile(np.arange(seeds), replicates)}
-    columns |= {"fit_step": np.where(times <= limits, times, np.nan).ravel(), "steps": limits.ravel()}
-    return pd.DataFrame(columns).assign(optimizer="gd", status="out_of_steps", trial=np.arange(times.size))
+    columns = {
+        "snr": np.repeat(np.arange(replicates), seeds),
+        "seed": np.tile(np.arange(seeds), replicates),
+    }
+    columns |= {
+        "fit_step": np.where(times <= limits, times, np.nan).ravel(),
+        "steps": limits.ravel(),
+    }
+    return pd.DataFrame(columns).assign(
+        optimizer="gd", status="out_of_steps", trial=np.arange(times.size)
+    )
 
 
 def curves_of(*trials: tuple[str, str, dict[int, float]]) -> pd.DataFrame:
     """Curves of `feature` from (optimizer, status, values by step)."""
     rows = [
-        {"trial": i, "problem": i, "seed": i, "optimizer": who, "status": status, "step": step, "feature": value}
+        {
+            "trial": i,
+            "problem": i,
+            "seed": i,
+            "optimizer": who,
+            "status": status,
+            "step": step,
+            "feature": value,
+        }
         for i, (who, status, values) in enumerate(trials)
         for step, value in values.items()
     ]
@@ -57,21 +75,33 @@ def test_the_estimator_and_its_interval_are_those_of_scipy(rng: np.random.Genera
         step, event = rng.integers(0, 12, seeds).astype(float), rng.random(seeds) < 0.6
         step[~event & (rng.random(seeds) < 0.5)] = np.inf
         found = product_limit(pd.DataFrame({"cell": 0, "step": step, "event": event}), 0.9)
-        known = stats.ecdf(stats.CensoredData.right_censored(np.where(np.isinf(step), 1e9, step), ~event)).sf
-        np.testing.assert_allclose(found["survival"], known.evaluate(found["step"]), rtol=0, atol=1e-12)
+        known = stats.ecdf(
+            stats.CensoredData.right_censored(np.where(np.isinf(step), 1e9, step), ~event)
+        ).sf
+        np.testing.assert_allclose(
+            found["survival"], known.evaluate(found["step"]), rtol=0, atol=1e-12
+        )
         inside = found[found["survival"].between(1e-9, 1 - 1e-9)]
         with warnings.catch_warnings(action="ignore"):  # on points where the interval is undefined
             band = known.confidence_interval(0.9, method="log-log")
-        np.testing.assert_allclose(inside["low"], band.low.evaluate(inside["step"]), rtol=0, atol=1e-12)
-        np.testing.assert_allclose(inside["high"], band.high.evaluate(inside["step"]), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            inside["low"], band.low.evaluate(inside["step"]), rtol=0, atol=1e-12
+        )
+        np.testing.assert_allclose(
+            inside["high"], band.high.evaluate(inside["step"]), rtol=0, atol=1e-12
+        )
 
 
 def test_where_all_or_none_have_ended_the_interval_is_the_exact_binomial_one() -> None:
     """Four runs end in two steps; six of another cell are censored before any ends."""
     step, event = [1.0] * 3 + [2.0] + [2.0] * 6, [True] * 4 + [False] * 6
-    found = product_limit(pd.DataFrame({"cell": [0] * 4 + [1] * 6, "step": step, "event": event}), 0.9)
+    found = product_limit(
+        pd.DataFrame({"cell": [0] * 4 + [1] * 6, "step": step, "event": event}), 0.9
+    )
     found = found[found["step"] == 2]
-    every, none = (stats.binomtest(k, n).proportion_ci(0.9, method="exact") for k, n in ((0, 4), (6, 6)))
+    every, none = (
+        stats.binomtest(k, n).proportion_ci(0.9, method="exact") for k, n in ((0, 4), (6, 6))
+    )
     np.testing.assert_allclose(found["low"], [every.low, none.low])
     np.testing.assert_allclose(found["high"], [every.high, none.high])
 
@@ -83,7 +113,9 @@ def test_each_cell_stands_for_itself(rng: np.random.Generator) -> None:
 
 
 def test_remission_times_have_the_published_curve_and_median() -> None:
-    runs = runs_of([(t if e else None, "out_of_steps", t) for t, e in zip(REMISSION, RELAPSED, strict=True)])
+    runs = runs_of(
+        [(t if e else None, "out_of_steps", t) for t, e in zip(REMISSION, RELAPSED, strict=True)]
+    )
     shares = FitTime(None).shares(runs).set_index("step")["share"]
     published = {6: 0.857, 7: 0.807, 10: 0.753, 13: 0.690, 16: 0.627, 22: 0.538, 23: 0.448}
     assert (1 - shares[list(published)]).round(3).to_dict() == published
@@ -93,7 +125,12 @@ def test_remission_times_have_the_published_curve_and_median() -> None:
 
 def test_a_diverged_run_stays_at_risk_by_hand() -> None:
     """Survival 5/6 after step 1, times 3/4 at step 3 (the diverged run is one of four), times 2/3 at step 4."""
-    told = [(1, "out_of_steps", 9), (None, "out_of_steps", 2), (3, "out_of_steps", 9), (4, "converged", 9)]
+    told = [
+        (1, "out_of_steps", 9),
+        (None, "out_of_steps", 2),
+        (3, "out_of_steps", 9),
+        (4, "converged", 9),
+    ]
     runs = runs_of([*told, (None, "out_of_steps", 5), (None, "nonfinite", 2)])
     shares = FitTime(None).shares(runs)
     assert shares["step"].tolist() == [1, 2, 3, 4, 5] and (shares["count"] == 6).all()
@@ -111,19 +148,29 @@ def test_up_to_the_cap_the_share_is_the_plain_count(rng: np.random.Generator) ->
     ends = rng.choice(["fit", "nonfinite", "converged", "out_of_steps"], 60)
     steps = np.where(ends == "out_of_steps", 50, rng.integers(1, 50, 60))
     runs = runs_of(
-        [(s, "out_of_steps", 50) if e == "fit" else (None, e, int(s)) for e, s in zip(ends, steps, strict=True)]
+        [
+            (s, "out_of_steps", 50) if e == "fit" else (None, e, int(s))
+            for e, s in zip(ends, steps, strict=True)
+        ]
     )
     shares = FitTime(None).shares(runs)
     assert shares["step"].iloc[-1] == 50
-    np.testing.assert_allclose(shares["share"], [(runs["fit_step"] <= t).mean() for t in shares["step"]])
+    np.testing.assert_allclose(
+        shares["share"], [(runs["fit_step"] <= t).mean() for t in shares["step"]]
+    )
 
 
 @pytest.mark.parametrize("seeds", [5, 6, 14, 22])
-def test_without_censoring_the_median_is_that_of_numpy(seeds: int, rng: np.random.Generator) -> None:
+def test_without_censoring_the_median_is_that_of_numpy(
+    seeds: int, rng: np.random.Generator
+) -> None:
     """Runs that never fit count as infinity."""
     times = rng.integers(1, 20, (300, seeds)).astype(float)
     times[rng.random(times.shape) < 0.3] = np.inf
-    cells = [[(t, "out_of_steps", 20) if np.isfinite(t) else (None, "nonfinite", 3) for t in row] for row in times]
+    cells = [
+        [(t, "out_of_steps", 20) if np.isfinite(t) else (None, "nonfinite", 3) for t in row]
+        for row in times
+    ]
     found = FitTime("snr")(runs_of(*cells))
     np.testing.assert_array_equal(found["median"], np.median(times, axis=1))
 
@@ -149,16 +196,28 @@ def test_intervals_cover_the_median(seeds: int, capped: bool, rng: np.random.Gen
 
 def test_every_status_has_a_home(make: Any) -> None:
     """Also on a store's schema: what fits and diverges later has fitted, what found no memory is missing."""
-    ends = [("out_of_steps", 10), ("out_of_steps", None), ("nonfinite", None), ("nonfinite", 5), ("converged", 7)]
+    ends = [
+        ("out_of_steps", 10),
+        ("out_of_steps", None),
+        ("nonfinite", None),
+        ("nonfinite", 5),
+        ("converged", 7),
+    ]
     ends += [("converged", None), ("out_of_memory", None)]
-    rows = [make.row(i, i, "gd", seed=i, snr=1.0, status=s, fit_step=f) for i, (s, f) in enumerate(ends)]
+    rows = [
+        make.row(i, i, "gd", seed=i, snr=1.0, status=s, fit_step=f) for i, (s, f) in enumerate(ends)
+    ]
     rows += [make.row(9, 9, "gd", seed=0, snr=2.0, fit_step=3)]
     found = FitTime("snr")(make.runs(rows)).set_index("snr")
     names = ["runs", "fitted", "capped", "diverged", "converged", "unfinished"]
     assert found.loc[1.0, names].tolist() == [6, 3, 1, 1, 1, 1]
     assert found.loc[2.0, names].tolist() == [1, 1, 0, 0, 0, 6]
     assert found["censored"].tolist() == [0.5, 0.0]
-    assert found.attrs["x"] == "snr" and found.attrs["facet"] == "optimizer" and found.attrs["level"] == 0.95
+    assert (
+        found.attrs["x"] == "snr"
+        and found.attrs["facet"] == "optimizer"
+        and found.attrs["level"] == 0.95
+    )
 
 
 def test_a_complete_table_lacks_nothing() -> None:
@@ -171,7 +230,9 @@ def test_a_complete_table_lacks_nothing() -> None:
 def test_a_median_behind_the_cap_is_at_least_the_cap() -> None:
     never, capped = (None, "nonfinite", 3), (None, "out_of_steps", 100)
     few = [(40, "out_of_steps", 100)] * 2
-    found = FitTime("snr")(runs_of([capped] * 10, [never] * 10, [*few, *[capped] * 14], [(9, "converged", 9)] * 10))
+    found = FitTime("snr")(
+        runs_of([capped] * 10, [never] * 10, [*few, *[capped] * 14], [(9, "converged", 9)] * 10)
+    )
     assert found["median"].tolist() == [np.inf, np.inf, np.inf, 9]
     assert found["low"].tolist() == [100, np.inf, 100, 9]
     assert found["high"].tolist() == [np.inf, np.inf, np.inf, 9]
@@ -182,14 +243,20 @@ def test_few_runs_have_no_interval_and_none_no_median() -> None:
     """From the first fit on, the median lies with chance 1 - 2^-n: below 0.95 for four runs."""
     lost = (None, "out_of_memory", 0)
     found = FitTime("snr")(runs_of([(k, "out_of_steps", 9) for k in range(4)], [lost] * 4))
-    assert found["median"].tolist()[0] == 1.5 and np.isnan(found["median"][1]) and np.isnan(found["censored"][1])
+    assert (
+        found["median"].tolist()[0] == 1.5
+        and np.isnan(found["median"][1])
+        and np.isnan(found["censored"][1])
+    )
     assert found[["low", "high"]].isna().all().all() and found["unfinished"].tolist() == [0, 4]
     unsure = FitTime("snr", confidence=0.8)(runs_of([(k, "out_of_steps", 9) for k in range(4)]))
     assert unsure[["low", "high"]].notna().all().all()
 
 
 def test_a_cell_without_a_value_on_an_axis_keeps_its_runs() -> None:
-    runs = runs_of([(2, "out_of_steps", 9)] * 5, [(4, "out_of_steps", 9)] * 5).replace({"snr": {0.0: np.nan}})
+    runs = runs_of([(2, "out_of_steps", 9)] * 5, [(4, "out_of_steps", 9)] * 5).replace(
+        {"snr": {0.0: np.nan}}
+    )
     found = FitTime("snr", facet=None)(runs)
     assert found["snr"].fillna(-1).tolist() == [1, -1] and found["median"].tolist() == [4, 2]
 
@@ -224,17 +291,25 @@ def test_flips_by_hand() -> None:
 def test_a_flip_lies_between_two_records() -> None:
     early, late = {0: 1.0, 10: 1.0, 30: 0.0, 100: -1.0}, {0: 1.0, 10: 1.0, 30: 1.0, 100: -1.0}
     own = {0: 1.0, 7: 1.0, 30: -1.0}
-    found = SignFlips()(curves_of(*[("adam", "out_of_steps", each) for each in (early, own, own, late, early)])).loc[0]
+    found = SignFlips()(
+        curves_of(*[("adam", "out_of_steps", each) for each in (early, own, own, late, early)])
+    ).loc[0]
     assert (found["after"], found["median"], found["low"], found["high"]) == (10, 30, 30, np.inf)
     trials = [(who, "out_of_steps", each) for who in ("adam", "gd") for each in (early, late)]
     found = SignFlips()(curves_of(*trials))
     assert found[["after", "median"]].to_numpy().tolist() == [[20, 65], [20, 65]]
-    assert SignFlips(facet=None)(curves_of(*trials[:2])).loc[0, ["after", "median"]].tolist() == [20, 65]
+    assert SignFlips(facet=None)(curves_of(*trials[:2])).loc[0, ["after", "median"]].tolist() == [
+        20,
+        65,
+    ]
 
 
 def test_the_record_before_never_comes_after_the_median(rng: np.random.Generator) -> None:
     """Runs that end early would swap the two if the estimator were simply run on the earlier records."""
-    ends = [("gd", "out_of_steps", {50: 1.0, 100: -1.0}), ("gd", "out_of_steps", {50: 1.0, 70: 1.0})]
+    ends = [
+        ("gd", "out_of_steps", {50: 1.0, 100: -1.0}),
+        ("gd", "out_of_steps", {50: 1.0, 70: 1.0}),
+    ]
     assert SignFlips()(curves_of(*ends)).loc[0, ["after", "median"]].tolist() == [50, 100]
     for _ in range(25):
         trials = [
@@ -276,6 +351,8 @@ def test_the_figure_shows_the_table() -> None:
     figure = survival_figure(shares, "fits")
     first, second = (ax.get_lines()[0] for ax in figure.axes)
     np.testing.assert_allclose(np.asarray(first.get_ydata()), [0, 0.2, 0.4, 0.6, 0.8, 1])
-    assert np.asarray(second.get_xdata()).tolist() == [0, 9] and figure.axes[1].get_title().endswith("= 1")
+    assert np.asarray(second.get_xdata()).tolist() == [0, 9] and figure.axes[
+        1
+    ].get_title().endswith("= 1")
     with pytest.raises(SweepError, match="Make it without y"):
         survival_figure(FitTime("snr", "seed").shares(runs))

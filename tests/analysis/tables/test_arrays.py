@@ -14,7 +14,9 @@ from sweep.errors import SweepError
 def test_every_run_has_its_place(make: Any):
     rows = make.plane(make.planted)
     runs = make.runs(rows[:-1])
-    found = analysis.labelled(runs, "optimizer", "feature_noise", "snr", "seed", values=("test_error", "feature"))
+    found = analysis.labelled(
+        runs, "optimizer", "feature_noise", "snr", "seed", values=("test_error", "feature")
+    )
     assert found.test_error.shape == (2, 2, 3, 4)
     for row in rows[:-1]:
         place = {name: row[name] for name in ("optimizer", "feature_noise", "snr", "seed")}
@@ -25,7 +27,9 @@ def test_every_run_has_its_place(make: Any):
 
 def test_arrays_agree_with_cells(make: Any):
     runs = make.runs(make.plane(make.planted))
-    means = analysis.labelled(runs, "optimizer", "feature_noise", "snr", "seed").test_error.mean("seed")
+    means = analysis.labelled(runs, "optimizer", "feature_noise", "snr", "seed").test_error.mean(
+        "seed"
+    )
     cells = analysis.Cells("snr", "feature_noise", facet="optimizer")(runs)
     for cell in cells.itertuples():
         there = means.sel(optimizer=cell.optimizer, snr=cell.snr, feature_noise=cell.feature_noise)

@@ -14,9 +14,13 @@ from analysis.tables.axes import filter_rows, finite_values, is_determined_by, r
 from sweep.errors import SweepError
 
 
-def runs_of(make: Any, points: list[dict[str, Any]], optimizers: tuple[str, ...] = ("adam", "gd")) -> pd.DataFrame:
+def runs_of(
+    make: Any, points: list[dict[str, Any]], optimizers: tuple[str, ...] = ("adam", "gd")
+) -> pd.DataFrame:
     pairs = [(problem, name) for problem in range(len(points)) for name in optimizers]
-    return make.runs(make.row(i, p, name, test_error=0.1, **points[p]) for i, (p, name) in enumerate(pairs))
+    return make.runs(
+        make.row(i, p, name, test_error=0.1, **points[p]) for i, (p, name) in enumerate(pairs)
+    )
 
 
 def test_constants_of_an_optimizer_are_no_axes(make: Any):
@@ -36,7 +40,11 @@ def test_of_columns_that_stand_for_each_other_one_is_taken(make: Any):
 
 def test_a_plane_is_what_was_crossed_not_what_follows_from_it(make: Any):
     """As in the figure of the ReLU paper: signal and d are crossed, and snr differs from cell to cell."""
-    crossed = [{"noise": float(s), "d": d, "snr": s / d**0.5} for s in (1, 2, 3, 4) for d in (100, 200, 300, 400)]
+    crossed = [
+        {"noise": float(s), "d": d, "snr": s / d**0.5}
+        for s in (1, 2, 3, 4)
+        for d in (100, 200, 300, 400)
+    ]
     assert analysis.plane(runs_of(make, crossed)) == ("noise", "d")
 
 
@@ -47,7 +55,10 @@ def test_columns_that_vary_together_make_no_plane(make: Any):
 
 
 def test_training_is_an_axis_where_the_problem_has_none(make: Any):
-    rows = [make.row(i, i // 2, "adam", batch_size=(2, 100)[i % 2], seed=i // 2, test_error=0.1) for i in range(6)]
+    rows = [
+        make.row(i, i // 2, "adam", batch_size=(2, 100)[i % 2], seed=i // 2, test_error=0.1)
+        for i in range(6)
+    ]
     assert analysis.plane(make.runs(rows)) == ("batch_size", None)
     assert analysis.training_axes(make.runs(rows)) == ["batch_size"]
 
@@ -59,7 +70,10 @@ def test_determined_counts_missing_as_a_value():
 
 
 def test_a_diverged_run_has_no_error(make: Any):
-    rows = [make.row(0, 0, "gd", test_error=0.0, status="nonfinite"), make.row(1, 1, "gd", test_error=float("inf"))]
+    rows = [
+        make.row(0, 0, "gd", test_error=0.0, status="nonfinite"),
+        make.row(1, 1, "gd", test_error=float("inf")),
+    ]
     assert finite_values(make.runs(rows), "test_error").isna().all()
 
 
@@ -90,7 +104,9 @@ def test_a_view_keeps_other_axes_at_one_value_and_says_so(make: Any):
 
 
 def test_a_view_of_kinds_keeps_the_most_frequent(make: Any):
-    points = [{"snr": snr} for snr in (0.1, 0.3, 1.0)] + [{"model": "linear", "snr": 1.0, "power": None}]
+    points = [{"snr": snr} for snr in (0.1, 0.3, 1.0)] + [
+        {"model": "linear", "snr": 1.0, "power": None}
+    ]
     shown = make_view(runs_of(make, points))
     assert shown.runs["model"].unique().tolist() == ["cnn"] and shown.x == "snr"
     assert shown.notes == ("Shown at model = cnn, one of 2 values that were run.",)
@@ -98,7 +114,10 @@ def test_a_view_of_kinds_keeps_the_most_frequent(make: Any):
 
 def test_a_view_tunes_what_belongs_to_the_training(make: Any):
     rows = make.plane(make.planted)
-    slow = [{**row, "trial": row["trial"] + 1000, "lr": row["lr"] / 10, "train_loss": 0.5} for row in rows]
+    slow = [
+        {**row, "trial": row["trial"] + 1000, "lr": row["lr"] / 10, "train_loss": 0.5}
+        for row in rows
+    ]
     shown = make_view(make.runs([*rows, *slow]))
     assert shown.runs["trial"].max() < 1000 and (shown.x, shown.y) == ("snr", "feature_noise")
     assert "Over lr" in shown.notes[0] and "test data played no part" in shown.notes[0]

@@ -17,12 +17,16 @@ from sweep.errors import StoreError
 
 def test_every_row_once_in_the_order_of_trials(store: Path):
     runs = analysis.load(store)
-    plain = pd.concat(pd.read_parquet(part) for part in (store / "runs").glob("part-*")).sort_values("trial")
+    plain = pd.concat(
+        pd.read_parquet(part) for part in (store / "runs").glob("part-*")
+    ).sort_values("trial")
     pd.testing.assert_frame_equal(runs, plain.reset_index(drop=True))
     assert runs.attrs == {"folder": str(store), "trials": 48, "complete": True}
 
 
-@pytest.mark.parametrize(("trials", "complete"), [(48, True), (49, False), (47, None), (None, None)])
+@pytest.mark.parametrize(
+    ("trials", "complete"), [(48, True), (49, False), (47, None), (None, None)]
+)
 def test_completeness_is_known_or_said_to_be_unknown(
     make: Any, tmp_path: Path, trials: int | None, complete: bool | None
 ):
@@ -96,7 +100,9 @@ def test_curves_come_with_what_was_swept(store: Path):
 def test_curves_of_a_crash_are_left_out(make: Any, tmp_path: Path):
     rows = make.plane(make.planted)
     orphans = [{"trial": -1, "step": 0, "feature": 9.0}]
-    folder = make.write_store(tmp_path / "s", rows, [*make.bend(rows), *make.bend(rows[:5]), *orphans])
+    folder = make.write_store(
+        tmp_path / "s", rows, [*make.bend(rows), *make.bend(rows[:5]), *orphans]
+    )
     curves = analysis.load_curves(folder)
     assert not curves.duplicated(["trial", "step"]).any()
     assert set(curves["trial"]) == {row["trial"] for row in rows}
