@@ -75,9 +75,9 @@ def _answer(trial: Trial, scene: Any, state: step.State) -> tuple[jax.Array, jax
 def until_done(trial: Trial) -> tuple[jax.Array, jax.Array]:
     """A whole run that ends at the target."""
     scene, state = step.start(trial)
-    step = functools.partial(step.advance, trial, scene)
+    advance = functools.partial(step.advance, trial, scene)
     return _answer(
-        trial, scene, jax.lax.while_loop(lambda s: s.status == Status.RUNNING, step, state)
+        trial, scene, jax.lax.while_loop(lambda s: s.status == Status.RUNNING, advance, state)
     )
 
 
@@ -162,10 +162,10 @@ def lane_steps(name: str, steps: np.ndarray) -> int:
 
 def _counted(train: Train) -> int:
     """Counted while it runs, at most a step too many a chunk: a block goes on until enough of its lanes have ended."""
-    programs, count = programs.compiled_programs, [0]
+    compiled, count = programs.compiled_programs, [0]
 
     def counting(block: int, test_points: int) -> programs.Programs:
-        real = programs(block, test_points)
+        real = compiled(block, test_points)
 
         def advance(lanes: programs.Lanes, steps: Any) -> Any:
             before = np.asarray(lanes.states.step)

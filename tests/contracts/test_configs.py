@@ -308,14 +308,14 @@ def test_the_readme_lists_every_config() -> None:
     assert {path.stem for path in CONFIGS} <= set(re.findall(r"^\| `(\w+)` \|", readme, re.M))
 
 
-COMMANDS = re.findall(
+README_COMMANDS = re.findall(
     r"^(?:pip install .*&& )?(python -m (?:sweep\.run|analysis) .*?)(?:\s+#.*)?$",
     (ROOT / "README.md").read_text(),
     re.M,
 )
 
 
-@pytest.mark.parametrize("line", [part for line in COMMANDS for part in line.split(" && ")])
+@pytest.mark.parametrize("line", [part for line in README_COMMANDS for part in line.split(" && ")])
 def test_commands_of_the_readme_are_real(line: str) -> None:
     """Each names a command, options that it has, and a config that is there or the folder of one."""
     module, *words = line.split()[2:]

@@ -18,8 +18,6 @@ from sweep.engine.driver import Driver
 from sweep.engine.recorder import FinishedTrials, Recorder, RecordSchedule
 from sweep.engine.trial_source import TrialList
 from sweep.store import Checkpoints, checkpoints, clear_checkpoints, owner
-from sweep.store.atomic_files import owner
-from sweep.store.checkpoints import Checkpoints
 from sweep.trial import Trial
 from tests.contracts.parts import batch, trial
 from tests.shell import command, finish, start, stores_differ, table, write_grid
