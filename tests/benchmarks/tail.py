@@ -182,7 +182,7 @@ def _counted(train: Train) -> int:
     try:
         train(trials())
     finally:
-        programs.compiled_programs = programs
+        programs.compiled_programs = compiled
     return count[0]
 
 
