@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sweep import grid
 from sweep.errors import GridError
-from sweep.grid.syntax import expressions, yaml_reader
+from sweep.grid.syntax import diagnostics, expressions, yaml_reader
 
 LINES = {
     "name": "t",
@@ -774,7 +774,7 @@ def test_everything_at_once_in_the_order_of_the_file():
 
 @pytest.mark.promise(8, mutant=True)
 def test_a_reader_that_stops_at_the_first_mistake_would_be_seen(monkeypatch):
-    monkeypatch.setattr(yaml_reader, "MAX_PROBLEMS", 1)
+    monkeypatch.setattr(diagnostics, "MAX_PROBLEMS", 1)
     assert len(untold()) == len(MISTAKES) - 1
 
 
