@@ -14,7 +14,7 @@ from typing import Any
 from sweep import schema, trial
 from sweep.errors import GridError, Problem
 from sweep.grid.assembly import check_overlaps, coordinates
-from sweep.grid.assembly.builder import BlockBuilder, Failed
+from sweep.grid.assembly.builder import BlockBuilder, ResolutionError
 from sweep.grid.assembly.check_block import Tally, check_block
 from sweep.grid.fields import validation
 from sweep.grid.fields.parts import PartSpec, family_members
@@ -94,7 +94,7 @@ _KEYS = (
 def _read_grid(document: Document, content: str | bytes) -> Grid | None:
     raw = document.value
     if not isinstance(raw, dict):
-        document.complain(
+        document.add_error(
             (),
             f"a grid is a mapping, got {show_value(raw)}",
             "Write `name: ...`, `data: ...` and so on",
@@ -102,7 +102,7 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
         return None
     for key in raw:
         if key not in _KEYS:
-            document.complain((key,), "is not a key of a grid", closest_name(key, _KEYS), key=True)
+            document.add_error((key,), "is not a key of a grid", closest_name(key, _KEYS), key=True)
     name, description = read_name(document, raw), read_description(document, raw)
     settings = read_settings(document, raw)
     seeds = sources(document, {"seed": validation.seed_field()}, {"seed": raw.get("seed", 0)}, ())[
@@ -112,13 +112,13 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
     wheres, zips = _wheres(document, raw), _zips(document, raw)
     blocks = _blocks(document, unions, seeds, wheres, zips, settings.coordinates)
     columns = _columns(document, blocks)
-    written = content if isinstance(content, str) else content.decode("utf-8-sig")
+    text = content if isinstance(content, str) else content.decode("utf-8-sig")
     return Grid(
         name,
         description,
         tuple(blocks),
         settings,
-        written,
+        text,
         sum(block.size for block in blocks),
         columns,
     )
@@ -126,48 +126,48 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
 
 def _texts(document: Document, path: Path, raw: Any, cure: str) -> list[tuple[Path, str]]:
     """One text or a list of them, with their places."""
-    places = (
+    items = (
         [(path, raw)]
         if not isinstance(raw, list)
-        else [((*path, at), each) for at, each in enumerate(raw)]
+        else [((*path, index), item) for index, item in enumerate(raw)]
     )
-    for place, each in places:
-        if not isinstance(each, str):
-            document.complain(place, f"expected text, got {show_value(each)}", cure)
-    return [(place, each) for place, each in places if isinstance(each, str)]
+    for item_path, item in items:
+        if not isinstance(item, str):
+            document.add_error(item_path, f"expected text, got {show_value(item)}", cure)
+    return [(item_path, item) for item_path, item in items if isinstance(item, str)]
 
 
 def _wheres(document: Document, raw: Mapping[str, Any]) -> list[ComputedValues]:
-    found = []
+    conditions = []
     for path, condition in _texts(
         document,
         ("where",),
         value_of(raw, "where", []),
         "Write a condition in quotes, or a list of them",
     ):
-        document.spend(2_500 * len(condition), path)
+        document.charge(2_500 * len(condition), path)
         try:
-            found.append(ComputedValues(path, expressions.parse_expression(condition)))
+            conditions.append(ComputedValues(path, expressions.parse_expression(condition)))
         except ExpressionError as error:
-            document.complain(path, error.what, error.cure)
-    return found
+            document.add_error(path, error.what, error.cure)
+    return conditions
 
 
 def _zips(document: Document, raw: Mapping[str, Any]) -> list[tuple[Path, list[str]]]:
-    given, cure = value_of(raw, "zip", []), "Write zip: [n, d] or a list of such lists"
-    groups: list[tuple[Path, Any]] = [(("zip",), given)]
-    if isinstance(given, list) and all(isinstance(each, list) for each in given):
-        groups = [(("zip", at), each) for at, each in enumerate(given)]
-    found = [
+    raw_zip, cure = value_of(raw, "zip", []), "Write zip: [n, d] or a list of such lists"
+    groups: list[tuple[Path, Any]] = [(("zip",), raw_zip)]
+    if isinstance(raw_zip, list) and all(isinstance(group, list) for group in raw_zip):
+        groups = [(("zip", index), group) for index, group in enumerate(raw_zip)]
+    zips = [
         (path, [name for _, name in _texts(document, path, names, cure)]) for path, names in groups
     ]
-    for path, names in found:
+    for path, names in zips:
         if len(set(names)) < 2:
-            document.complain(path, "a zip needs two different fields or more", cure)
-    counts = Counter(name for _, names in found for name in names)
+            document.add_error(path, "a zip needs two different fields or more", cure)
+    counts = Counter(name for _, names in zips for name in names)
     for name in sorted(name for name, count in counts.items() if count > 1):
-        document.complain(("zip",), f"{name} stands in it twice", "Name each field once")
-    return found
+        document.add_error(("zip",), f"{name} stands in it twice", "Name each field once")
+    return zips
 
 
 # From members to blocks.
@@ -179,108 +179,112 @@ def _blocks(
     seeds: Source,
     wheres: list[ComputedValues],
     zips: list[tuple[Path, list[str]]],
-    asked: str,
+    requested_coordinates: str,
 ) -> list[Block]:
     """The blocks of the grid that keep any point."""
-    _words(document, wheres)
-    count = functools.reduce(lambda product, members: product * len(members), unions, 1)
-    if count > MAX_BLOCKS:
-        document.complain(
+    _check_compared_words(document, wheres)
+    block_count = functools.reduce(lambda product, members: product * len(members), unions, 1)
+    if block_count > MAX_BLOCKS:
+        document.add_error(
             (),
-            f"the unions make {count} blocks",
+            f"the unions make {block_count} blocks",
             f"Keep it below {MAX_BLOCKS}; write lists of values instead",
         )
         return []
     tally = Tally()
-    assemblies = [BlockBuilder(document, members, seeds) for members in itertools.product(*unions)]
-    assemblies = [each for each in assemblies if not each.dropped(wheres)]
-    made = [
-        (each, block) for each in assemblies if (block := _block(each, zips, wheres, asked, tally))
+    builders = [BlockBuilder(document, members, seeds) for members in itertools.product(*unions)]
+    builders = [builder for builder in builders if not builder.is_excluded(wheres)]
+    built = [
+        (builder, block)
+        for builder in builders
+        if (block := _block(builder, zips, wheres, requested_coordinates, tally))
     ]
-    tally.complain(document)
-    _zipped(document, assemblies, zips)
-    kept = [(assembly, block) for assembly, block in made if block.size]
+    tally.report(document)
+    _check_zipped_names(document, builders, zips)
+    nonempty = [(builder, block) for builder, block in built if block.size]
     if document.problems:
         return []
-    if not kept:
-        document.complain(
+    if not nonempty:
+        document.add_error(
             ("where",), "keeps no point of the grid", "Loosen the conditions or change the values"
         )
-    check_overlaps.check_overlaps(document, kept)
-    coordinates.check_coordinates(document, [block for _, block in kept])
-    return [block for _, block in kept]
+    check_overlaps.check_overlaps(document, nonempty)
+    coordinates.check_coordinates(document, [block for _, block in nonempty])
+    return [block for _, block in nonempty]
 
 
 def _block(
-    assembly: BlockBuilder,
+    builder: BlockBuilder,
     zips: list[tuple[Path, list[str]]],
     wheres: list[ComputedValues],
-    asked: str,
+    requested_coordinates: str,
     tally: Tally,
 ) -> Block | None:
     """The block of an assembly, None where something in it is wrong."""
     try:
-        assembly.lay_axes(zips)
-    except Failed:
+        builder.assign_axes(zips)
+    except ResolutionError:
         return None
-    for name in assembly.names:
-        with contextlib.suppress(Failed):
-            assembly.table(name)
+    for name in builder.names:
+        with contextlib.suppress(ResolutionError):
+            builder.table(name)
     try:
-        kept = assembly.keep(wheres)
-        if assembly.failed:
+        selection = builder.select(wheres)
+        if builder.failed:
             return None
-        check_block(assembly, kept, tally)
+        check_block(builder, selection, tally)
         return Block(
-            assembly.kinds,
-            assembly.columns(),
-            kept,
-            coordinates.choose_coordinates(asked, assembly.kinds),
+            builder.kinds,
+            builder.columns(),
+            selection,
+            coordinates.choose_coordinates(requested_coordinates, builder.kinds),
         )
     except TooManyPoints:
         what = f"conditions, checks or compiled-in fields depend on more than {MAX_TABLE} points together"
-        assembly.document.complain(
+        builder.document.add_error(
             ("where",), what, "Give fewer values to the fields that they ask for"
         )
-    except Failed:
+    except ResolutionError:
         pass
     return None
 
 
-def _words(document: Document, wheres: Iterable[ComputedValues]) -> None:
+def _check_compared_words(document: Document, wheres: Iterable[ComputedValues]) -> None:
     """Complain about kinds in conditions that do not exist."""
     for where in wheres:
-        for family, kind in where.expression.words():
+        for family, kind in where.expression.compared_words():
             if (
                 family in trial.FAMILIES
                 and family != "train"
                 and trial.find_kind(family, kind) is None
             ):
-                document.complain(
+                document.add_error(
                     where.path,
                     f"there is no {family} '{kind}'",
                     closest_name(kind, trial.FAMILIES[family]),
                 )
 
 
-def _zipped(
-    document: Document, assemblies: Sequence[BlockBuilder], zips: list[tuple[Path, list[str]]]
+def _check_zipped_names(
+    document: Document, builders: Sequence[BlockBuilder], zips: list[tuple[Path, list[str]]]
 ) -> None:
     """Complain about names in a zip that are nowhere varied."""
-    known = dict.fromkeys(name for each in assemblies for name in each.names)
+    declared = dict.fromkeys(name for builder in builders for name in builder.names)
     listed = {
         name
-        for each in assemblies
-        for name in each.order
-        if isinstance(each.names[name].source, GivenValues)
+        for builder in builders
+        for name in builder.order
+        if isinstance(builder.names[name].source, GivenValues)
     }
-    broken = {name for each in assemblies for name in each.order if each.names[name].source is None}
-    for path, names in zips if assemblies else ():
+    invalid = {
+        name for builder in builders for name in builder.order if builder.names[name].source is None
+    }
+    for path, names in zips if builders else ():
         for name in names:
-            if name not in known:
-                document.complain(path, f"there is no field {name}", closest_name(name, known))
-            elif name not in listed | broken:
-                document.complain(
+            if name not in declared:
+                document.add_error(path, f"there is no field {name}", closest_name(name, declared))
+            elif name not in listed | invalid:
+                document.add_error(
                     path,
                     f"{name} is not given as a list of values",
                     f"Give {name} a list, or take it out",
@@ -289,14 +293,14 @@ def _zipped(
 
 def _columns(document: Document, blocks: Sequence[Block]) -> dict[str, type]:
     """Every column beside the fixed ones with its type, part by part."""
-    found: dict[str, type] = {}
+    types: dict[str, type] = {}
     for part in ("seed", *trial.PARTS):
-        for column in (each for block in blocks for each in block.fields if each.part == part):
+        for column in (field for block in blocks for field in block.fields if field.part == part):
             if column.column in schema.KINDS:
                 continue
-            kinds = {found.get(column.column, column.type), column.type}
+            kinds = {types.get(column.column, column.type), column.type}
             if len(kinds) > 1 and kinds != {int, float}:
                 what = f"the column {column.column} would hold {' and '.join(sorted(kind.__name__ for kind in kinds))}"
-                document.complain((part,), what, "Put the two kinds into two grids")
-            found[column.column] = float if len(kinds) > 1 else column.type
-    return found
+                document.add_error((part,), what, "Put the two kinds into two grids")
+            types[column.column] = float if len(kinds) > 1 else column.type
+    return types

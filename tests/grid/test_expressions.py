@@ -123,7 +123,7 @@ def test_names_in_order_without_functions_and_literals():
 
 
 def test_compared_words():
-    assert list(parse_expression("optimizer == 'adm' or 'x' != readout").words()) == [
+    assert list(parse_expression("optimizer == 'adm' or 'x' != readout").compared_words()) == [
         ("optimizer", "adm"),
         ("readout", "x"),
     ]

@@ -755,7 +755,7 @@ def test_shipped_configs_are_good():
 def test_reading_a_grid_initialises_no_backend():
     code = (
         "import jax\nfrom sweep import grid\n"
-        f"grid.parse({EXAMPLE!r}); grid.json_schema()\n"
+        f"grid.parse_grid({EXAMPLE!r}); grid.json_schema()\n"
         "from jax._src import xla_bridge\nassert not xla_bridge._backends"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)

@@ -24,8 +24,8 @@ from sweep.grid.assembly import coordinates
 from sweep.grid.fields import validation
 from sweep.grid.product import space
 from sweep.grid.syntax import yaml_reader
+from tests import ROOT
 from tests.grid.fuzz import VALUES, edit, edited, kept, words
-from tests.shell import ROOT
 
 CONFIGS = {path.stem: path.read_text() for path in sorted((ROOT / "configs").glob("*.yaml"))}
 PATIENCE = 12.0
@@ -67,7 +67,7 @@ def size(text: str) -> int:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are given up after a tenth of the usual work, to save time in tests."""
-    monkeypatch.setattr(yaml_reader, "MAX_EFFORT", yaml_reader.MAX_EFFORT // 10)
+    monkeypatch.setattr(yaml_reader, "MAX_WORK_NS", yaml_reader.MAX_WORK_NS // 10)
 
 
 # Edits of good grids.

@@ -39,14 +39,14 @@ from sweep.grid.syntax.yaml_reader import Document, Path, dotted
 class InvalidValues:
     """Values of an expression that are not allowed, should `where` keep them."""
 
-    name: Symbol
+    symbol: Symbol
     expression: Expression
     axes: Axes
-    bad: np.ndarray
-    found: np.ndarray
+    mask: np.ndarray
+    values: np.ndarray
 
 
-class Failed(Exception):
+class ResolutionError(Exception):
     """There are no values; why has been said already."""
 
 
@@ -59,85 +59,89 @@ class BlockBuilder(SymbolTable):
         self.space = Space(())
         self.tables: dict[str, Table | None] = {}
         self.failed: set[str] = set()
-        self.open: list[str] = []
-        self.doubts: list[InvalidValues] = []
-        self.tainted: dict[str, Mask] = {}
+        self.in_progress: list[str] = []
+        self.invalid_values: list[InvalidValues] = []
+        self.invalid_masks: dict[str, Mask] = {}
 
-    def lay_axes(self, zips: Sequence[tuple[Path, list[str]]]) -> None:
+    def assign_axes(self, zips: Sequence[tuple[Path, list[str]]]) -> None:
         """Give every list of values an axis, and those of a zip the same one."""
         lists = {
-            name: len(each.null)
+            name: len(source.null)
             for name in self.order
-            if isinstance(each := self.names[name].source, GivenValues)
+            if isinstance(source := self.names[name].source, GivenValues)
         }
-        together: dict[str, str] = {}
+        zip_groups: dict[str, str] = {}
         for path, names in zips:
-            self.document.spend(1_000 * len(names))
-            self._equally_many(path, {name: lists[name] for name in names if name in lists})
-            together |= dict.fromkeys(names, dotted(path))
+            self.document.charge(1_000 * len(names))
+            self._check_equal_lengths(path, {name: lists[name] for name in names if name in lists})
+            zip_groups |= dict.fromkeys(names, dotted(path))
         sizes: dict[str, int] = {
-            together.get(name, name): count for name, count in lists.items() if count > 1
+            zip_groups.get(name, name): count for name, count in lists.items() if count > 1
         }
-        places = {group: place for place, group in enumerate(sizes)}
+        axis_numbers = {group: axis for axis, group in enumerate(sizes)}
         self.axes = {
-            name: places[together.get(name, name)] for name, count in lists.items() if count > 1
+            name: axis_numbers[zip_groups.get(name, name)]
+            for name, count in lists.items()
+            if count > 1
         }
         self.space = Space(tuple(sizes.values()))
         if self.space.points > MAX_POINTS:
-            self.document.complain(
+            self.document.add_error(
                 (), f"the grid has {self.space.points:.3g} points", "Keep it below 2^62 points"
             )
-            raise Failed
+            raise ResolutionError
 
-    def _equally_many(self, path: Path, counts: Mapping[str, int]) -> None:
+    def _check_equal_lengths(self, path: Path, counts: Mapping[str, int]) -> None:
         if len(set(counts.values())) > 1:
-            said = ", ".join(f"{name} has {count}" for name, count in counts.items())
-            self.document.complain(
+            lengths = ", ".join(f"{name} has {count}" for name, count in counts.items())
+            self.document.add_error(
                 path,
-                f"zipped fields need equally many values, but {said}",
+                f"zipped fields need equally many values, but {lengths}",
                 "Make the lists equally long",
             )
-            raise Failed
+            raise ResolutionError
 
     def table(self, name: str) -> Table | None:
-        """The values of a name, None where it is null. Raises Failed where there are none."""
+        """The values of a name, None where it is null. Raises ResolutionError where there are none."""
         if name in self.failed:
-            raise Failed
-        if name in self.open:
-            self._cycle(self.open[self.open.index(name) :])
+            raise ResolutionError
+        if name in self.in_progress:
+            self._cycle(self.in_progress[self.in_progress.index(name) :])
         if name not in self.tables:
-            self.open.append(name)
+            self.in_progress.append(name)
             try:
                 self.tables[name] = self._table(self.names[name])
-            except Failed:
+            except ResolutionError:
                 self.failed.add(name)
                 raise
             finally:
-                self.open.pop()
+                self.in_progress.pop()
         return self.tables[name]
 
     def _cycle(self, circle: list[str]) -> None:
         computed = [name for name in circle if isinstance(self.names[name].source, ComputedValues)]
         first = min(
-            computed, key=lambda name: self.document.place(self.names[name].path), default=circle[0]
+            computed,
+            key=lambda name: self.document.position(self.names[name].path),
+            default=circle[0],
         )
         start, origin = circle.index(first), self.names[first].path
-        said = " -> ".join([*circle[start:], *circle[: start + 1]])
-        self.document.complain(
-            origin, f"expressions need each other: {said}", "Give one of these fields as numbers"
+        chain = " -> ".join([*circle[start:], *circle[: start + 1]])
+        self.document.add_error(
+            origin, f"expressions need each other: {chain}", "Give one of these fields as numbers"
         )
-        raise Failed
+        raise ResolutionError
 
     def _table(self, name: Symbol) -> Table | None:
         source, setter = name.source, name.setter
         if name.role == "kind":
             return Table((), np.array([name.field.default], object))
         if isinstance(source, GivenValues):
-            return self._given(name, source)
+            return self._listed_table(name, source)
         if isinstance(source, ComputedValues):
             return self._compute(name, source.expression, source.path)
-        if name.given:
-            raise Failed
+        if name.is_set:
+            raise ResolutionError
         if setter and name.role == "alternative":
             return self._compute(name, internal(setter.from_field), name.path, strict=False)
         if setter:
@@ -150,70 +154,74 @@ class BlockBuilder(SymbolTable):
         if name.role == "alternative" or field.required:
             return None
         if name.role == "kind":
-            return Table((), np.array([name.usual], object)) if name.usual else None
+            return Table((), np.array([name.default_kind], object)) if name.default_kind else None
         if field.default is None:
             return self._compute(name, internal(field.null), name.path) if field.null else None
         return Table((), np.array([field.default], DTYPES[field.type]))
 
-    def _given(self, name: Symbol, source: GivenValues) -> Table | None:
+    def _listed_table(self, name: Symbol, source: GivenValues) -> Table | None:
         axes = (self.axes[name.field.name],) if name.field.name in self.axes else ()
         if not source.null.any():
             return Table(axes, source.values)
-        standing = self._default(name)
-        if standing is None:
+        default = self._default(name)
+        if default is None:
             return None
-        both = union((axes, standing.axes))
-        self._afford(both, name.path, f"{name.field.name} with the values that stand for null has")
+        both = union((axes, default.axes))
+        self._checked_shape(
+            both, name.path, f"{name.field.name} with the values that stand for null has"
+        )
         null, values = (
-            self.space.spread(each, axes, both) for each in (source.null, source.values)
+            self.space.spread(array, axes, both) for array in (source.null, source.values)
         )
         return Table(
             both,
-            np.where(null, self.space.spread(standing.values, standing.axes, both), values).ravel(),
+            np.where(null, self.space.spread(default.values, default.axes, both), values).ravel(),
         )
 
-    def _needs(self, expression: Expression, path: Path) -> dict[str, Table]:
+    def _tables_of(self, expression: Expression, path: Path) -> dict[str, Table]:
         """The tables of the names that an expression uses."""
         for name in expression.names:
             if name not in self.names:
                 what = f"there is no field {name} here ({self.title()})"
-                self.document.complain(path, what, self._absent(name, path[:1] == ("where",)))
+                self.document.add_error(
+                    path, what, self._missing_name_cure(name, path[:1] == ("where",))
+                )
         if not set(expression.names) <= set(self.names):
-            raise Failed
+            raise ResolutionError
         tables = {}
         for name in expression.names:
             table = tables[name] = self.table(name)
             if table is None:
-                self.document.complain(
+                self.document.add_error(
                     path, f"{name} is null here", f"Give {name} a value, or leave it out here"
                 )
-                raise Failed
+                raise ResolutionError
         return tables
 
-    def _absent(self, name: str, where: bool) -> str:
+    def _missing_name_cure(self, name: str, where: bool) -> str:
         """A cure for a name that this block does not have."""
         for family, kinds in trial.FAMILIES.items():
-            if family in self.words and any(
+            if family in self.kind_names and any(
                 name in validation.declared(cls) for cls in kinds.values()
             ):
-                this = f"== '{self.words[family]}'"
-                drop = f"{family} !{this[1:]} in where drops the others"
-                keep = f", {family} {this} or (...) keeps them" if where else ""
-                return f"Only some kinds of {family} have it: {drop}{keep}"
+                condition = f"== '{self.kind_names[family]}'"
+                exclusion = f"{family} !{condition[1:]} in where drops the others"
+                restriction = f", {family} {condition} or (...) keeps them" if where else ""
+                return f"Only some kinds of {family} have it: {exclusion}{restriction}"
         return closest_name(name, self.names)
 
     def evaluate(self, expression: Expression, path: Path) -> tuple[Axes, np.ndarray]:
         """An expression over the axes that it depends on."""
-        for name, word in expression.words():
+        for name, word in expression.compared_words():
             choices = self.names[name].field.choices if name in self.names else ()
             if choices and word not in choices:
-                self.document.complain(
+                self.document.add_error(
                     path, f"{name} is never '{word}'", closest_name(word, choices)
                 )
-        tables = self._needs(expression, path)
+        tables = self._tables_of(expression, path)
         axes = union(table.axes for table in tables.values())
-        shape = self._afford(
-            axes, path, f"{', '.join(expression.names)} have", expressions.effort(expression)
+        shape = self._checked_shape(
+            axes, path, f"{', '.join(expression.names)} have", expressions.evaluation_ns(expression)
         )
         columns = {
             name: self.space.spread(table.numbers, table.axes, axes)
@@ -222,47 +230,51 @@ class BlockBuilder(SymbolTable):
         try:
             return axes, _by_pieces(expression, columns, shape)
         except ExpressionError as error:
-            self.document.complain(path, error.what, error.cure)
-        raise Failed
+            self.document.add_error(path, error.what, error.cure)
+        raise ResolutionError
 
-    def _afford(self, axes: Axes, path: Path, who: str, each: int = 0) -> tuple[int, ...]:
-        """The shape of a table over some axes, its cost accounted for. Raises Failed where it would be too large."""
+    def _checked_shape(
+        self, axes: Axes, path: Path, subject: str, point_ns: int = 0
+    ) -> tuple[int, ...]:
+        """The shape of a table over some axes, its cost accounted for. Raises ResolutionError where it would be too large."""
         try:
             shape = self.space.shape(axes)
         except TooManyPoints:
-            what = f"{who} more than {MAX_TABLE} combinations"
-            self.document.complain(
+            what = f"{subject} more than {MAX_TABLE} combinations"
+            self.document.add_error(
                 path, what, "Let it depend on fewer fields, or give fewer values"
             )
-            raise Failed from None
-        self.document.spend(20_000 + (15 + each) * math.prod(shape), path)
+            raise ResolutionError from None
+        self.document.charge(20_000 + (15 + point_ns) * math.prod(shape), path)
         return shape
 
     def _compute(
         self, name: Symbol, expression: Expression, path: Path, strict: bool = True
     ) -> Table:
         """The values that an expression gives to a field; what is not allowed waits until `where` is known."""
-        expression = expressions.simplify(expression, self.words)
-        axes, found = self.evaluate(expression, path)
-        field, found = name.field, found.ravel()
-        words = {"b": "true or false", "O": "text", "f": "a number"}
+        expression = expressions.simplify(expression, self.kind_names)
+        axes, computed = self.evaluate(expression, path)
+        field, computed = name.field, computed.ravel()
+        type_names = {"b": "true or false", "O": "text", "f": "a number"}
         expected = {bool: "b", str: "O"}.get(field.type, "f")
-        if found.dtype.kind != expected:
-            what = (
-                f"`{expression.text}` gives {words[found.dtype.kind]}, expected {words[expected]}"
+        if computed.dtype.kind != expected:
+            what = f"`{expression.text}` gives {type_names[computed.dtype.kind]}, expected {type_names[expected]}"
+            self.document.add_error(
+                path, what, f"Write an expression that gives {type_names[expected]}"
             )
-            self.document.complain(path, what, f"Write an expression that gives {words[expected]}")
-            raise Failed
-        self.document.spend(50 * found.size, path)
-        values = np.rint(found) if field.type is int else canonical(found, self.document.spend)
+            raise ResolutionError
+        self.document.charge(50 * computed.size, path)
+        values = (
+            np.rint(computed) if field.type is int else canonical(computed, self.document.charge)
+        )
         if strict:
-            self._doubt(
+            self._add_invalid(
                 InvalidValues(
                     replace(name, path=path),
                     expression,
                     axes,
                     validation.outside(field, values),
-                    found,
+                    computed,
                 )
             )
         if field.type is not int:
@@ -272,49 +284,55 @@ class BlockBuilder(SymbolTable):
             axes, np.where(exact, values, 0).astype(np.int64), np.where(exact, values, np.nan)
         )
 
-    def _doubt(self, doubt: InvalidValues) -> None:
+    def _add_invalid(self, invalid: InvalidValues) -> None:
         """Keep bad values in mind, but for those that come from bad values of other fields."""
-        inherited = np.zeros(self.space.shape(doubt.axes), bool)
-        for name in doubt.expression.names:
-            if name in self.tainted:
+        inherited = np.zeros(self.space.shape(invalid.axes), bool)
+        for name in invalid.expression.names:
+            if name in self.invalid_masks:
                 inherited |= self.space.spread(
-                    self.tainted[name][1], self.tainted[name][0], doubt.axes
+                    self.invalid_masks[name][1], self.invalid_masks[name][0], invalid.axes
                 )
-        own = doubt.bad & ~inherited.ravel()
-        self.tainted[doubt.name.field.name] = (doubt.axes, doubt.bad | inherited.ravel())
-        if own.any():
-            self.doubts.append(replace(doubt, bad=own))
+        fresh = invalid.mask & ~inherited.ravel()
+        self.invalid_masks[invalid.symbol.field.name] = (
+            invalid.axes,
+            invalid.mask | inherited.ravel(),
+        )
+        if fresh.any():
+            self.invalid_values.append(replace(invalid, mask=fresh))
 
-    def keep(self, wheres: Sequence[ComputedValues]) -> Selection:
-        """The points at which all conditions of the grid hold. Raises Failed where one cannot be asked."""
+    def select(self, wheres: Sequence[ComputedValues]) -> Selection:
+        """The points at which all conditions of the grid hold. Raises ResolutionError where one cannot be asked."""
         masks, failed = [], False
         for where in wheres:
             try:
                 masks += self._masks(where)
-            except Failed:
+            except ResolutionError:
                 failed = True
         if failed:
-            raise Failed
+            raise ResolutionError
         return Selection(self.space, masks)
 
-    def dropped(self, wheres: Sequence[ComputedValues]) -> bool:
+    def is_excluded(self, wheres: Sequence[ComputedValues]) -> bool:
         """True where the kinds alone decide that no point is kept."""
-        self.document.spend(10_000 * len(wheres))
-        settled = (expressions.simplify(where.expression, self.words) for where in wheres)
+        self.document.charge(10_000 * len(wheres))
+        simplified = (expressions.simplify(where.expression, self.kind_names) for where in wheres)
         return any(
-            isinstance(each.tree, ast.Constant) and each.tree.value is False for each in settled
+            isinstance(condition.tree, ast.Constant) and condition.tree.value is False
+            for condition in simplified
         )
 
     def _masks(self, where: ComputedValues) -> list[Mask]:
         masks = []
-        for each in expressions.conjuncts(expressions.simplify(where.expression, self.words)):
-            axes, holds = self.evaluate(each, where.path)
+        for condition in expressions.conjuncts(
+            expressions.simplify(where.expression, self.kind_names)
+        ):
+            axes, holds = self.evaluate(condition, where.path)
             if holds.dtype != bool:
                 what = f"`{where.expression.text}` is not a condition"
-                self.document.complain(
+                self.document.add_error(
                     where.path, what, "Compare with something, such as sparsity <= d"
                 )
-                raise Failed
+                raise ResolutionError
             masks.append((axes, holds))
         return masks
 
@@ -322,16 +340,16 @@ class BlockBuilder(SymbolTable):
         """All names with their tables, part by part."""
         return [
             Column(
-                name=each.field.name,
-                column=each.field.column,
-                role=each.role,
-                type=each.field.type,
-                part=each.part,
-                shared=each.part in trial.PROBLEM,
-                table=self.table(each.field.name),
-                default=self._default(each),
+                name=symbol.field.name,
+                column=symbol.field.column,
+                role=symbol.role,
+                type=symbol.field.type,
+                part=symbol.part,
+                shared=symbol.part in trial.PROBLEM,
+                table=self.table(symbol.field.name),
+                default=self._default(symbol),
             )
-            for each in self.names.values()
+            for symbol in self.names.values()
         ]
 
 
@@ -339,18 +357,18 @@ def _by_pieces(
     expression: Expression, columns: Mapping[str, np.ndarray], shape: tuple[int, ...]
 ) -> np.ndarray:
     """An expression over a whole table, some of it at a time: what is needed in between takes little memory."""
-    found: np.ndarray | None = None
+    result: np.ndarray | None = None
     for piece in pieces(shape):
         values = expressions.evaluate(
-            expression, {name: _cut(column, piece) for name, column in columns.items()}
+            expression, {name: _slice_column(column, piece) for name, column in columns.items()}
         )
-        found = np.empty(shape, values.dtype) if found is None else found
-        found[*piece, ...] = values
-    assert found is not None
-    return found
+        result = np.empty(shape, values.dtype) if result is None else result
+        result[*piece, ...] = values
+    assert result is not None
+    return result
 
 
-def _cut(column: np.ndarray, piece: tuple[slice, ...]) -> np.ndarray:
+def _slice_column(column: np.ndarray, piece: tuple[slice, ...]) -> np.ndarray:
     """What a column that broadcasts has of a piece."""
     sides = zip(piece, column.shape, strict=True)
     return column[*(side if size > 1 else slice(None) for side, size in sides), ...]

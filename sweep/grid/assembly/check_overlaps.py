@@ -15,52 +15,59 @@ from sweep.grid.product.hashing import canonical_text
 from sweep.grid.product.space import MAX_TABLE, TooManyPoints
 from sweep.grid.syntax.yaml_reader import Document, dotted
 
-Made = tuple[BlockBuilder, Block]
+BuiltBlock = tuple[BlockBuilder, Block]
 
 
-def check_overlaps(document: Document, kept: Sequence[Made]) -> None:
+def check_overlaps(document: Document, built: Sequence[BuiltBlock]) -> None:
     """Complain where two blocks of a union contain the same trial."""
-    groups: dict[tuple[tuple[str, str], ...], list[Made]] = {}
-    for each in kept:
-        groups.setdefault(tuple(each[1].kinds.items()), []).append(each)
+    groups: dict[tuple[tuple[str, str], ...], list[BuiltBlock]] = {}
+    for entry in built:
+        groups.setdefault(tuple(entry[1].kinds.items()), []).append(entry)
     for group in groups.values():
-        for (one, first), (other, second) in _pairs(document, group):
+        for (first_builder, first), (second_builder, second) in _pairs(document, group):
             try:
-                example = find_common_trial(first, second, document.spend)
-                said = ", ".join(
+                example = find_common_trial(first, second, document.charge)
+                values = ", ".join(
                     f"{name}={canonical_text(value)}" for name, value in (example or {}).items()
                 )
-                how, more = "makes a trial that {} makes too", f", with {said}" if said else ""
+                claim, detail = (
+                    "makes a trial that {} makes too",
+                    f", with {values}" if values else "",
+                )
                 cure = "Take it out of one of them, or join the two"
             except TooManyPoints:
-                example, how = {}, "may repeat a trial of {}"
-                more = f": to tell it, more than {MAX_TABLE} points have to be looked at together"
+                example, claim = {}, "may repeat a trial of {}"
+                detail = f": to tell it, more than {MAX_TABLE} points have to be looked at together"
                 cure = "Give fewer values to the fields of conditions and expressions"
             if example is not None:
-                pairs = zip(flat(one.members), flat(other.members), strict=True)
-                before, path = next(
+                pairs = zip(flat(first_builder.members), flat(second_builder.members), strict=True)
+                first_path, path = next(
                     ((a.path, b.path) for a, b in pairs if a.path != b.path), ((), ())
                 )
-                twin = f"{dotted(before)} in line {document.place(before)[0]}"
-                document.complain(path, how.format(twin) + more, cure)
+                location = f"{dotted(first_path)} in line {document.position(first_path)[0]}"
+                document.add_error(path, claim.format(location) + detail, cure)
 
 
-def _pairs(document: Document, group: list[Made]) -> Iterator[tuple[Made, Made]]:
+def _pairs(document: Document, group: list[BuiltBlock]) -> Iterator[tuple[BuiltBlock, BuiltBlock]]:
     """Pairs of blocks that have a value in common in the field that keeps most of them apart."""
     if len(group) < 2:
         return
-    document.spend(400 * sum(block.table_size for _, block in group))
-    fewest = math.comb(len(group), 2)
+    document.charge(400 * sum(block.table_size for _, block in group))
+    fewest_pairs = math.comb(len(group), 2)
     pairs: Iterable[tuple[int, int]] = itertools.combinations(range(len(group)), 2)
     for name in group[0][1].value_sets:
-        owners: dict[Any, list[int]] = {}
-        for place, (_, block) in enumerate(group):
+        members_by_value: dict[Any, list[int]] = {}
+        for index, (_, block) in enumerate(group):
             for value in block.value_sets[name]:
-                owners.setdefault(value, []).append(place)
-        count = sum(math.comb(len(each), 2) for each in owners.values())
-        if count < fewest:
-            fewest = count
-            pairs = (pair for each in owners.values() for pair in itertools.combinations(each, 2))
-    for one, other in dict.fromkeys(pairs):
-        document.spend(5_000)
-        yield group[one], group[other]
+                members_by_value.setdefault(value, []).append(index)
+        count = sum(math.comb(len(members), 2) for members in members_by_value.values())
+        if count < fewest_pairs:
+            fewest_pairs = count
+            pairs = (
+                pair
+                for members in members_by_value.values()
+                for pair in itertools.combinations(members, 2)
+            )
+    for first, second in dict.fromkeys(pairs):
+        document.charge(5_000)
+        yield group[first], group[second]

@@ -22,9 +22,9 @@ class Symbol:
     part: str
     path: Path
     source: Source = None
-    given: bool = False
+    is_set: bool = False
     setter: spec.Alternative | None = None
-    usual: str = ""
+    default_kind: str = ""
 
 
 class SymbolTable:
@@ -38,36 +38,38 @@ class SymbolTable:
         self.document, self.members = document, members
         self.names: dict[str, Symbol] = {}
         self.kinds: dict[str, str] = {}
-        self.words: dict[str, str] = {}
+        self.kind_names: dict[str, str] = {}
         self.order: list[str] = []
         for member in members:
             self._declare(member, member.family, member.family, "")
             self.order += order_of(member)
-        self._add(Symbol(validation.seed_field(), "lane", "seed", ("seed",), seeds, given=True))
+        self._add(Symbol(validation.seed_field(), "lane", "seed", ("seed",), seeds, is_set=True))
         self.order.append("seed")
 
-    def _declare(self, member: PartSpec, part: str, name: str, usual: str) -> None:
+    def _declare(self, member: PartSpec, part: str, name: str, default_kind: str) -> None:
         """Add the names of a member: its kind, its fields with those of nested members, its alternatives."""
         if member.family in self.kinds:
             what = f"a second {member.family} stands beside that of another part"
-            self.document.complain(
+            self.document.add_error(
                 member.path, what, "Take another kind, or use a family of its own in the plugin"
             )
         if member.family != "train":
             kind = spec.Field(name, "static", str, "", default=member.kind, column=name)
-            self._add(Symbol(kind, "kind", part, member.path, usual=usual))
-            self.words[name] = self.kinds[member.family] = member.kind
+            self._add(Symbol(kind, "kind", part, member.path, default_kind=default_kind))
+            self.kind_names[name] = self.kinds[member.family] = member.kind
         setters = {
-            each.field: each for each in spec.alternatives(member.cls) if each.name in member.given
+            alternative.field: alternative
+            for alternative in spec.alternatives(member.cls)
+            if alternative.name in member.sources
         }
-        for inner, field in spec.fields(member.cls).items():
+        for field_name, field in spec.fields(member.cls).items():
             if field.role == "nested":
-                self._declare(member.nested[inner], part, inner, kind_of(field))
+                self._declare(member.nested[field_name], part, field_name, kind_of(field))
             else:
-                self._declare_field(member, part, field, field.role, setters.get(inner))
-        for each in spec.alternatives(member.cls):
+                self._declare_field(member, part, field, field.role, setters.get(field_name))
+        for alternative in spec.alternatives(member.cls):
             self._declare_field(
-                member, part, validation.alternative_field(each), "alternative", each
+                member, part, validation.alternative_field(alternative), "alternative", alternative
             )
 
     def _declare_field(
@@ -78,22 +80,22 @@ class SymbolTable:
         role: Role,
         setter: spec.Alternative | None,
     ) -> None:
-        given = field.name in member.given
-        path = (*member.path, setter.name if setter and not given else field.name)
-        self._add(Symbol(field, role, part, path, member.given.get(field.name), given, setter))
+        is_set = field.name in member.sources
+        path = (*member.path, setter.name if setter and not is_set else field.name)
+        self._add(Symbol(field, role, part, path, member.sources.get(field.name), is_set, setter))
 
-    def _add(self, name: Symbol) -> None:
-        columns = {each.field.column for each in self.names.values()} | schema.FIXED - {
+    def _add(self, symbol: Symbol) -> None:
+        columns = {known.field.column for known in self.names.values()} | schema.FIXED - {
             "seed",
             *schema.KINDS,
         }
-        if name.field.name in self.names or name.field.column in columns:
-            what = f"the name {name.field.name} is taken, by another part or by a column of the results"
-            self.document.complain(
-                name.path, what, "Take another kind, or rename the field in the plugin"
+        if symbol.field.name in self.names or symbol.field.column in columns:
+            what = f"the name {symbol.field.name} is taken, by another part or by a column of the results"
+            self.document.add_error(
+                symbol.path, what, "Take another kind, or rename the field in the plugin"
             )
-        self.names[name.field.name] = name
+        self.names[symbol.field.name] = symbol
 
     def title(self) -> str:
         """The kinds of the block in words."""
-        return ", ".join(f"{name}: {kind}" for name, kind in self.words.items())
+        return ", ".join(f"{name}: {kind}" for name, kind in self.kind_names.items())

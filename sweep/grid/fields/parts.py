@@ -24,22 +24,24 @@ class PartSpec:
     kind: str
     cls: type
     path: Path
-    given: dict[str, Source]
+    sources: dict[str, Source]
     nested: dict[str, PartSpec]
     order: tuple[str, ...] = ()
 
 
 def family_members(document: Document, family: str, raw: Mapping[str, Any]) -> list[PartSpec]:
     defaults: dict[str, Any] = {"objective": {"kind": "logistic"}, "train": {}}
-    given = raw.get(family)
-    if given is None and family not in defaults:
-        document.complain(
+    raw_family = raw.get(family)
+    if raw_family is None and family not in defaults:
+        document.add_error(
             (family,),
             "is missing",
             f"Write {family}: {{kind: ...}}. {closest_name('', trial.FAMILIES[family])}",
         )
         return []
-    return _members(document, family, defaults[family] if given is None else given, (family,))
+    return _members(
+        document, family, defaults[family] if raw_family is None else raw_family, (family,)
+    )
 
 
 def _members(document: Document, family: str, raw: Any, path: Path) -> list[PartSpec]:
@@ -47,20 +49,20 @@ def _members(document: Document, family: str, raw: Any, path: Path) -> list[Part
     if not isinstance(raw, list):
         return _member(document, family, raw, path)
     if not raw:
-        document.complain(path, "an empty list makes no trials", f"Write at least one {family}")
+        document.add_error(path, "an empty list makes no trials", f"Write at least one {family}")
     return [
         member
-        for at, each in enumerate(raw)
-        for member in _member(document, family, each, (*path, at))
+        for index, item in enumerate(raw)
+        for member in _member(document, family, item, (*path, index))
     ]
 
 
 def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartSpec]:
-    document.spend(20_000, path)
+    document.charge(20_000, path)
     raw = {"kind": raw} if isinstance(raw, str) and family != "train" else raw
     if not isinstance(raw, dict):
         kind = "" if family == "train" else "kind: ..., "
-        document.complain(
+        document.add_error(
             path,
             f"expected a mapping, got {show_value(raw)}",
             f"Write {family}: {{{kind}field: value}}",
@@ -71,28 +73,35 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
     if cls is None:
         return []
     nested = {name: field for name, field in spec.fields(cls).items() if field.role == "nested"}
-    known = validation.declared(cls)
-    named = {name: value for name, value in raw.items() if name != "kind" or family == "train"}
-    _unknown(document, family, kind, [name for name in named if name not in known], known, path)
-    scalars = {name: value for name, value in named.items() if name in known and name not in nested}
-    given = sources(document, known, scalars, path)
-    _doubled(document, cls, given, path)
-    choices = [_nested(document, field, named, path) for field in nested.values()]
-    order = tuple(name for name in named if name in known)
-    for name, field in known.items():
+    fields = validation.declared(cls)
+    raw_fields = {name: value for name, value in raw.items() if name != "kind" or family == "train"}
+    _check_unknown(
+        document, family, kind, [name for name in raw_fields if name not in fields], fields, path
+    )
+    scalars = {
+        name: value for name, value in raw_fields.items() if name in fields and name not in nested
+    }
+    values = sources(document, fields, scalars, path)
+    _check_conflicts(document, cls, values, path)
+    choices = [_nested(document, field, raw_fields, path) for field in nested.values()]
+    order = tuple(name for name in raw_fields if name in fields)
+    for name, field in fields.items():
         if (
             field.required
-            and name not in named
+            and name not in raw_fields
             and not any(
-                each.field == name and each.name in named for each in spec.alternatives(cls)
+                alternative.field == name and alternative.name in raw_fields
+                for alternative in spec.alternatives(cls)
             )
         ):
-            document.complain((*path, name), f"is missing ({field.doc})", f"Give {name} a value")
-            given[name] = None
+            document.add_error((*path, name), f"is missing ({field.doc})", f"Give {name} a value")
+            values[name] = None
     combinations = itertools.product(*choices)
     return [
-        PartSpec(family, kind, cls, path, given, dict(zip(nested, each, strict=True)), order)
-        for each in combinations
+        PartSpec(
+            family, kind, cls, path, values, dict(zip(nested, alternative, strict=True)), order
+        )
+        for alternative in combinations
     ]
 
 
@@ -103,57 +112,65 @@ def _kind(document: Document, family: str, raw: Mapping[str, Any], path: Path) -
     if isinstance(kind, str) and trial.find_kind(family, kind):
         return kind
     if kind is None:
-        document.complain(path, "kind is missing", f"Write kind: .... {closest_name('', kinds)}")
+        document.add_error(path, "kind is missing", f"Write kind: .... {closest_name('', kinds)}")
     elif isinstance(kind, str):
-        place = (*path, "kind") if (*path, "kind") in document.places else path
-        more = (
+        kind_path = (*path, "kind") if (*path, "kind") in document.positions else path
+        hint = (
             "; optax.NAME is any optimizer of optax with a learning_rate"
             if family == "optimizer"
             else ""
         )
-        document.complain(
-            place, f"there is no {family} {show_value(kind)}", closest_name(kind, kinds) + more
+        document.add_error(
+            kind_path, f"there is no {family} {show_value(kind)}", closest_name(kind, kinds) + hint
         )
     else:
         cure = "Write one word; for several kinds write the part as a list of mappings"
-        document.complain((*path, "kind"), f"expected a word, got {show_value(kind)}", cure)
+        document.add_error((*path, "kind"), f"expected a word, got {show_value(kind)}", cure)
     return ""
 
 
-def _unknown(
-    document: Document, family: str, kind: str, names: list[str], known: Iterable[str], path: Path
+def _check_unknown(
+    document: Document,
+    family: str,
+    kind: str,
+    names: list[str],
+    declared: Iterable[str],
+    path: Path,
 ) -> None:
     for name in names:
-        others = {
-            other
-            for other, kinds in trial.FAMILIES.items()
+        families = {
+            candidate
+            for candidate, kinds in trial.FAMILIES.items()
             for cls in kinds.values()
             if name in validation.declared(cls)
         }
         hint = (
-            f"It is a field of {' and '.join(sorted(others - {family}))}. "
-            if others - {family}
+            f"It is a field of {' and '.join(sorted(families - {family}))}. "
+            if families - {family}
             else ""
         )
         what = f"is not a field of {family if kind == family else f'{family} {kind}'}"
-        document.complain((*path, name), what, hint + closest_name(name, known), key=True)
+        document.add_error((*path, name), what, hint + closest_name(name, declared), key=True)
 
 
-def _doubled(document: Document, cls: type, given: dict[str, Source], path: Path) -> None:
-    for each in spec.alternatives(cls):
-        if each.name in given and each.field in given:
-            what = f"{each.name} and {each.field} are given, and each sets the other"
-            document.complain(
-                (*path, each.name), what, f"Give {each.name} or {each.field}", key=True
+def _check_conflicts(document: Document, cls: type, values: dict[str, Source], path: Path) -> None:
+    for alternative in spec.alternatives(cls):
+        if alternative.name in values and alternative.field in values:
+            what = f"{alternative.name} and {alternative.field} are given, and each sets the other"
+            document.add_error(
+                (*path, alternative.name),
+                what,
+                f"Give {alternative.name} or {alternative.field}",
+                key=True,
             )
-            given[each.name] = given[each.field] = None
+            values[alternative.name] = values[alternative.field] = None
 
 
 def _nested(
-    document: Document, field: spec.Field, named: Mapping[str, Any], path: Path
+    document: Document, field: spec.Field, raw_fields: Mapping[str, Any], path: Path
 ) -> list[PartSpec]:
-    if field.name in named:
-        return _members(document, field.type, named[field.name], (*path, field.name))
+    if field.name in raw_fields:
+        return _members(document, field.type, raw_fields[field.name], (*path, field.name))
     if field.required:
         return []
     return [_default_member(field, path)]
@@ -162,17 +179,23 @@ def _nested(
 def _default_member(field: spec.Field, path: Path) -> PartSpec:
     """The member that a nested field has where the file gives none."""
     cls = type(field.default)
-    given: dict[str, Source] = {}
-    for name, each in spec.fields(cls).items():
+    values: dict[str, Source] = {}
+    for name, inner in spec.fields(cls).items():
         value = getattr(field.default, name)
-        if each.role != "nested" and value is not None and (each.required or value != each.default):
-            given[name] = GivenValues(path, np.array([value], DTYPES[each.type]), np.zeros(1, bool))
+        if (
+            inner.role != "nested"
+            and value is not None
+            and (inner.required or value != inner.default)
+        ):
+            values[name] = GivenValues(
+                path, np.array([value], DTYPES[inner.type]), np.zeros(1, bool)
+            )
     nested = {
-        name: _default_member(replace(each, default=getattr(field.default, name)), path)
-        for name, each in spec.fields(cls).items()
-        if each.role == "nested"
+        name: _default_member(replace(inner, default=getattr(field.default, name)), path)
+        for name, inner in spec.fields(cls).items()
+        if inner.role == "nested"
     }
-    return PartSpec(field.type, kind_of(field), cls, path, given, nested, tuple(given))
+    return PartSpec(field.type, kind_of(field), cls, path, values, nested, tuple(values))
 
 
 def kind_of(field: spec.Field) -> str:
@@ -183,12 +206,12 @@ def kind_of(field: spec.Field) -> str:
 
 def order_of(member: PartSpec) -> list[str]:
     """Names in the order of the file."""
-    each = [
+    names = [
         order_of(member.nested[name]) if name in member.nested else [name] for name in member.order
     ]
-    return list(itertools.chain(*each))
+    return list(itertools.chain(*names))
 
 
 def flat(members: Iterable[PartSpec]) -> list[PartSpec]:
     """Members and those nested in them."""
-    return [each for member in members for each in (member, *flat(member.nested.values()))]
+    return [part for member in members for part in (member, *flat(member.nested.values()))]

@@ -51,7 +51,7 @@ def read_name(document: Document, raw: Mapping[str, Any]) -> str:
         return name
     what = "is missing" if name is None else f"{show_value(name)} cannot name a folder"
     cure = "Write name: with up to 100 letters, digits, dots, _ and -, a letter or digit first"
-    document.complain(("name",), what, cure)
+    document.add_error(("name",), what, cure)
     return ""
 
 
@@ -59,7 +59,7 @@ def read_description(document: Document, raw: Mapping[str, Any]) -> str:
     """What the sweep is for."""
     description = value_of(raw, "description", "")
     if not isinstance(description, str):
-        document.complain(
+        document.add_error(
             ("description",),
             f"expected text, got {show_value(description)}",
             "Write text, in quotes if need be",
@@ -71,7 +71,7 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
     """Everything else; what is wrong is complained about and has its default."""
     record = value_of(raw, "record", {})
     if not isinstance(record, dict):
-        document.complain(
+        document.add_error(
             ("record",),
             f"expected a mapping, got {show_value(record)}",
             "Write record: {points: 32, test: true}",
@@ -79,7 +79,7 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
         record = {}
     for key in record:
         if key not in ("points", "test"):
-            document.complain(
+            document.add_error(
                 ("record", key),
                 "is not a key of record",
                 closest_name(key, ("points", "test")),
@@ -94,9 +94,9 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
 
 
 def _setting(document: Document, field: spec.Field, raw: Mapping[str, Any], path: Path) -> Any:
-    given, faults = validation.check(
+    values, errors = validation.check(
         {field.name: field}, {field.name: [raw.get(field.name, field.default)]}
     )
-    for fault in faults:
-        document.complain((*path, field.name), fault.what, fault.cure)
-    return given.get(field.name, [field.default])[0]
+    for error in errors:
+        document.add_error((*path, field.name), error.what, error.cure)
+    return values.get(field.name, [field.default])[0]

@@ -31,10 +31,10 @@ WHOLE = 2.0**63
 
 def seed_field() -> spec.Field:
     """The declaration of the seed, which belongs to the trial and to no part."""
-    declared = next(each for each in dataclasses.fields(trial.Trial) if each.name == "seed")
-    bounds = {name: declared.metadata[name] for name in ("above", "at_least", "below", "at_most")}
-    doc = declared.metadata["doc"]
-    return spec.Field("seed", "lane", int, doc, default=declared.default, column="seed", **bounds)
+    seed = next(field for field in dataclasses.fields(trial.Trial) if field.name == "seed")
+    bounds = {name: seed.metadata[name] for name in ("above", "at_least", "below", "at_most")}
+    doc = seed.metadata["doc"]
+    return spec.Field("seed", "lane", int, doc, default=seed.default, column="seed", **bounds)
 
 
 def alternative_field(alternative: spec.Alternative) -> spec.Field:
@@ -49,7 +49,10 @@ def declared(cls: type) -> dict[str, spec.Field]:
     """What a grid may give for a part: its fields and their alternatives."""
     return {
         **spec.fields(cls),
-        **{each.name: alternative_field(each) for each in spec.alternatives(cls)},
+        **{
+            alternative.name: alternative_field(alternative)
+            for alternative in spec.alternatives(cls)
+        },
     }
 
 
@@ -67,14 +70,14 @@ def check(
     fields: Mapping[str, spec.Field], values: Mapping[str, list[Any]]
 ) -> tuple[dict[str, list[Any]], list[FieldError]]:
     """Values converted to their declared types, by field, and what is wrong with others."""
-    good, faults = {}, []
-    for name, given in values.items():
+    valid, errors = {}, []
+    for name, raw_values in values.items():
         try:
-            good[name] = _values(fields[name]).validate_python(given)
+            valid[name] = _values(fields[name]).validate_python(raw_values)
         except ValidationError as error:
-            wrong = {each["loc"][0]: each for each in error.errors(include_url=False)}
-            faults += [_fault(fields[name], each) for each in wrong.values()]
-    return good, faults
+            details = {detail["loc"][0]: detail for detail in error.errors(include_url=False)}
+            errors += [_fault(fields[name], detail) for detail in details.values()]
+    return valid, errors
 
 
 def integral(value: Any) -> Any:
@@ -198,11 +201,13 @@ def show_value(value: Any) -> str:
     )
 
 
-def closest_name(word: str, known: Iterable[str]) -> str:
+def closest_name(word: str, names: Iterable[str]) -> str:
     """A cure for a word that is not known: the nearest one, and all there are."""
-    names = list(known)
-    close = difflib.get_close_matches(word[:80], names, n=1)
-    return f"{f'Did you mean {close[0]}? ' if close else ''}There is {', '.join(names) or 'none'}"
+    candidates = list(names)
+    close = difflib.get_close_matches(word[:80], candidates, n=1)
+    return (
+        f"{f'Did you mean {close[0]}? ' if close else ''}There is {', '.join(candidates) or 'none'}"
+    )
 
 
 def outside(field: spec.Field, numbers: np.ndarray) -> np.ndarray:
@@ -227,11 +232,11 @@ def allowed(field: spec.Field) -> str:
         "below": field.below,
         "at most": field.at_most,
     }
-    said = " and ".join(
-        f"{word} {bound:.12g}" for word, bound in bounds.items() if bound is not None
+    limits = " and ".join(
+        f"{relation} {bound:.12g}" for relation, bound in bounds.items() if bound is not None
     )
     return (
-        f"{EXPECTED[field.type]} {said}".strip()
+        f"{EXPECTED[field.type]} {limits}".strip()
         if not field.choices
         else f"one of {', '.join(field.choices)}"
     )
@@ -272,13 +277,15 @@ def as_written(field: spec.Field) -> Any:
 
 def part_model(family: str, kind: str, cls: type) -> type[BaseModel]:
     """The model of one kind of a family, as a grid writes it."""
-    settable = {each.field for each in spec.alternatives(cls)}
+    settable = {field.field for field in spec.alternatives(cls)}
     fields = declared(cls).values()
-    eased = [
-        dataclasses.replace(each, default=None) if each.required and each.name in settable else each
-        for each in fields
+    relaxed = [
+        dataclasses.replace(field, default=None)
+        if field.required and field.name in settable
+        else field
+        for field in fields
     ]
-    attributes = _attributes(eased, as_written, required=True)
+    attributes = _attributes(relaxed, as_written, required=True)
     if family != "train":
         attributes = {"kind": (Literal[kind], ...), **attributes}
     return create_model(f"{family}_{kind}", __config__=_STRICT, __doc__=cls.__doc__, **attributes)
@@ -294,19 +301,19 @@ def family_model(family: str) -> Any:
     """One part of a family, or a list of them as a union."""
     kinds = trial.FAMILIES[family]
     models = [part_model(family, kind, cls) for kind, cls in kinds.items()]
-    one: Any = Union[tuple(models)]  # noqa: UP007
+    member: Any = Union[tuple(models)]  # noqa: UP007
     if len(models) > 1:
-        one = Annotated[one, Declared(discriminator="kind")]
+        member = Annotated[member, Declared(discriminator="kind")]
     if family == "optimizer":
-        one = Union[one, Optax]  # noqa: UP007
-    plain = tuple(
+        member = Union[member, Optax]  # noqa: UP007
+    bare_kinds = tuple(
         kind
         for kind, cls in kinds.items()
-        if not any(each.required for each in spec.fields(cls).values())
+        if not any(field.required for field in spec.fields(cls).values())
     )
-    if plain and family != "train":
-        one = Union[one, Literal[plain]]  # noqa: UP007
-    return Union[one, Annotated[list[one], Declared(min_length=1)]]  # noqa: UP007
+    if bare_kinds and family != "train":
+        member = Union[member, Literal[bare_kinds]]  # noqa: UP007
+    return Union[member, Annotated[list[member], Declared(min_length=1)]]  # noqa: UP007
 
 
 def settings_model(name: str, fields: Iterable[spec.Field]) -> type[BaseModel]:

@@ -52,11 +52,11 @@ def sources(
         name: _draft(document, fields[name], value, (*path, name)) for name, value in raw.items()
     }
     lists = {name: draft for name, draft in drafts.items() if isinstance(draft, _Draft)}
-    good, faults = check(fields, {name: draft.tested() for name, draft in lists.items()})
+    valid, errors = check(fields, {name: draft.checked_values() for name, draft in lists.items()})
     for name, draft in lists.items():
-        _report(document, draft, [fault for fault in faults if fault.name == name])
+        _report(document, draft, [error for error in errors if error.name == name])
     return {
-        name: draft.typed(fields[name], good) if isinstance(draft, _Draft) else draft
+        name: draft.typed(fields[name], valid) if isinstance(draft, _Draft) else draft
         for name, draft in drafts.items()
     }
 
@@ -70,7 +70,7 @@ class _Draft:
     null: np.ndarray
     listed: bool = False
 
-    def tested(self) -> list[Any]:
+    def checked_values(self) -> list[Any]:
         """What stands for all values in a check: the ends of an ascending or descending array."""
         return (
             self.values
@@ -78,29 +78,29 @@ class _Draft:
             else [self.values[0].item(), self.values[-1].item()]
         )
 
-    def place(self, index: int) -> Path:
+    def value_path(self, index: int) -> Path:
         """Where a tested value stands in the file."""
         return (*self.path, int(np.flatnonzero(~self.null)[index])) if self.listed else self.path
 
-    def typed(self, field: spec.Field, good: Mapping[str, list[Any]]) -> GivenValues | None:
+    def typed(self, field: spec.Field, valid: Mapping[str, list[Any]]) -> GivenValues | None:
         """The values in the field's own type, or None where they were found to be wrong."""
-        if field.name not in good:
+        if field.name not in valid:
             return None
         values = np.zeros(self.null.shape, DTYPES[field.type])
         values[~self.null] = (
-            self.values if isinstance(self.values, np.ndarray) else good[field.name]
+            self.values if isinstance(self.values, np.ndarray) else valid[field.name]
         )
         return GivenValues(self.path, values, self.null)
 
 
-def _report(document: Document, draft: _Draft, faults: list[FieldError], most: int = 3) -> None:
-    for fault in faults[:most]:
-        document.complain(draft.place(fault.index), fault.what, fault.cure)
-    if len(faults) > most:
-        document.complain(
+def _report(document: Document, draft: _Draft, errors: list[FieldError], limit: int = 3) -> None:
+    for error in errors[:limit]:
+        document.add_error(draft.value_path(error.index), error.what, error.cure)
+    if len(errors) > limit:
+        document.add_error(
             draft.path,
-            f"{len(faults) - most} more of its values are not allowed",
-            faults[most].cure,
+            f"{len(errors) - limit} more of its values are not allowed",
+            errors[limit].cure,
         )
 
 
@@ -113,17 +113,17 @@ def _draft(
     if isinstance(raw, str) and raw.startswith("="):
         return _computed(document, raw[1:], path)
     values = raw if isinstance(raw, list) else [raw]
-    words = (None, FULL) if field.null else (None,) if field.optional else ()
-    null = np.array([any(value == word for word in words) for value in values], bool)
+    null_words = (None, FULL) if field.null else (None,) if field.optional else ()
+    null = np.array([any(value == word for word in null_words) for value in values], bool)
     if not values:
-        document.complain(path, "an empty list makes no trials", "Give at least one value")
+        document.add_error(path, "an empty list makes no trials", "Give at least one value")
     elif null.any() and not null.all() and not field.null:
         cure = "Write the part as a list of two mappings, one with null and one with the numbers"
-        document.complain(path, "null and values stand in one list", cure)
+        document.add_error(path, "null and values stand in one list", cure)
     else:
         return _Draft(
             path,
-            [value for value, left in zip(values, null, strict=True) if not left],
+            [value for value, is_null in zip(values, null, strict=True) if not is_null],
             null,
             isinstance(raw, list),
         )
@@ -131,11 +131,11 @@ def _draft(
 
 
 def _computed(document: Document, text: str, path: Path) -> ComputedValues | None:
-    document.spend(2_500 * len(text), path)
+    document.charge(2_500 * len(text), path)
     try:
         return ComputedValues(path, parse_expression(text))
     except ExpressionError as error:
-        document.complain(path, error.what, error.cure)
+        document.add_error(path, error.what, error.cure)
     return None
 
 
@@ -153,73 +153,75 @@ def _spaced(
     form = next(iter(raw)) if len(raw) == 1 else ""
     if form not in _FORMS:
         what = "expected one of log, lin and range" + (f", got {', '.join(raw)}" if raw else "")
-        place = (*path, *raw) if len(raw) == 1 else path
-        document.complain(place, what, f"Write {', '.join(_FORMS.values())}", key=len(raw) == 1)
+        form_path = (*path, *raw) if len(raw) == 1 else path
+        document.add_error(
+            form_path, what, f"Write {', '.join(_FORMS.values())}", key=len(raw) == 1
+        )
         return None
     if field.type not in (int, float):
-        document.complain(
+        document.add_error(
             path, f"{form} makes numbers, expected {EXPECTED[field.type]}", "Write a list"
         )
         return None
     try:
         return _numbers(document, form, raw[form], field.type is int)
     except ValueError as error:
-        document.complain((*path, form), str(error), f"Write {_FORMS[form]}")
+        document.add_error((*path, form), str(error), f"Write {_FORMS[form]}")
         return None
 
 
-def _numbers(document: Document, form: str, given: Any, whole: bool) -> np.ndarray:
+def _numbers(document: Document, form: str, arguments: Any, integer: bool) -> np.ndarray:
     lengths = (2, 3) if form == "range" else (3,)
-    if not isinstance(given, list) or len(given) not in lengths:
+    if not isinstance(arguments, list) or len(arguments) not in lengths:
         raise ValueError(
-            f"{form} takes a list of {' or '.join(map(str, lengths))} numbers, got {show_value(given)}"
+            f"{form} takes a list of {' or '.join(map(str, lengths))} numbers, got {show_value(arguments)}"
         )
-    for value in given:
+    for value in arguments:
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise ValueError(f"expected a number, got {show_value(value)}")
     with np.errstate(all="ignore"):
         values = (
-            _range(document, given, whole)
+            _range(document, arguments, integer)
             if form == "range"
-            else _steps(document, form, given, whole)
+            else _steps(document, form, arguments, integer)
         )
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError("the numbers become too large")
     return values
 
 
-def _steps(document: Document, form: str, given: list[Any], whole: bool) -> np.ndarray:
-    low, high, count = (integral(value) for value in given)
+def _steps(document: Document, form: str, arguments: list[Any], integer: bool) -> np.ndarray:
+    low, high, count = (integral(value) for value in arguments)
     if not isinstance(count, int) or not 1 <= count <= MAX_VALUES:
         raise ValueError(
             f"the count has to be a whole number from 1 to {MAX_VALUES}, got {show_value(count)}"
         )
     if form == "log" and not (low > 0 and high > 0):
         raise ValueError(f"log needs ends above 0, got {show_value(low)} and {show_value(high)}")
-    document.spend(100 * count)
+    document.charge(100 * count)
     spaced = (np.geomspace if form == "log" else np.linspace)(low, high, count, dtype=np.float64)
-    values = canonical(spaced, document.spend)
-    if whole and np.all(np.abs(values) < 2.0**63):
+    values = canonical(spaced, document.charge)
+    if integer and np.all(np.abs(values) < 2.0**63):
         return np.rint(values).astype(np.int64)
     return values
 
 
-def _range(document: Document, given: list[Any], whole: bool) -> np.ndarray:
-    low, high, step = (integral(value) for value in (*given, 1)[:3])
+def _range(document: Document, arguments: list[Any], integer: bool) -> np.ndarray:
+    low, high, step = (integral(value) for value in (*arguments, 1)[:3])
     if step == 0:
         raise ValueError("the step is 0")
-    ints = all(isinstance(value, int) for value in (low, high, step))
-    if whole and not ints:
+    exact = all(isinstance(value, int) for value in (low, high, step))
+    if integer and not exact:
         raise ValueError("a range of whole numbers needs whole numbers")
-    count = -((low - high) // step) if ints else np.ceil((high - low) / step)
-    most = MAX_TABLE if whole else MAX_VALUES
-    if not 1 <= count <= most:
+    count = -((low - high) // step) if exact else np.ceil((high - low) / step)
+    limit = MAX_TABLE if integer else MAX_VALUES
+    if not 1 <= count <= limit:
         raise ValueError(
-            "the range is empty" if count < 1 else f"the range has more than {most} values"
+            "the range is empty" if count < 1 else f"the range has more than {limit} values"
         )
-    document.spend(40 * count)
-    if ints:
+    document.charge(40 * count)
+    if exact:
         values = low + step * np.arange(count, dtype=np.int64)
-        return values if whole else values.astype(np.float64)
-    values = canonical(low + step * np.arange(int(count)), document.spend)
+        return values if integer else values.astype(np.float64)
+    values = canonical(low + step * np.arange(int(count)), document.charge)
     return values[values < high] if step > 0 else values[values > high]

@@ -62,14 +62,18 @@ class Space:
         values = table.values.reshape(self.shape(table.axes))
         return np.moveaxis(values, table.axes.index(axis), -1).reshape(-1, self.sizes[axis])
 
-    def spread(self, values: np.ndarray, own: Axes, axes: Axes) -> np.ndarray:
+    def spread(self, values: np.ndarray, table_axes: Axes, axes: Axes) -> np.ndarray:
         """A flat table over its own axes, shaped to broadcast over more axes."""
-        return values.reshape([self.sizes[axis] if axis in own else 1 for axis in axes])
+        return values.reshape([self.sizes[axis] if axis in table_axes else 1 for axis in axes])
 
 
 def _runs(axes: Axes) -> list[tuple[int, int]]:
     """First and last of each run of neighbouring axes."""
-    breaks = [0, *(at for at in range(1, len(axes)) if axes[at] != axes[at - 1] + 1), len(axes)]
+    breaks = [
+        0,
+        *(index for index in range(1, len(axes)) if axes[index] != axes[index - 1] + 1),
+        len(axes),
+    ]
     return [
         (axes[start], axes[end - 1]) for start, end in itertools.pairwise(breaks) if end > start
     ]
@@ -113,19 +117,27 @@ class Selection:
             self._add(mask)
 
     def _add(self, mask: Mask) -> None:
-        meeting = [
+        overlaps = [
             group[0] == mask[0] or bool(set(group[0]) & set(mask[0])) for group in self.groups
         ]
-        apart = [group for group, meets in zip(self.groups, meeting, strict=True) if not meets]
+        separate = [
+            group
+            for group, overlapping in zip(self.groups, overlaps, strict=True)
+            if not overlapping
+        ]
         joined = [
             mask,
-            *(group for group, meets in zip(self.groups, meeting, strict=True) if meets),
+            *(
+                group
+                for group, overlapping in zip(self.groups, overlaps, strict=True)
+                if overlapping
+            ),
         ]
-        axes = union(own for own, _ in joined)
+        axes = union(mask_axes for mask_axes, _ in joined)
         shape = self.space.shape(axes)
-        holds = [self.space.spread(array.ravel(), own, axes) for own, array in joined]
+        holds = [self.space.spread(array.ravel(), mask_axes, axes) for mask_axes, array in joined]
         self.groups = [
-            *apart,
+            *separate,
             (axes, np.broadcast_to(functools.reduce(np.logical_and, holds), shape)),
         ]
 
@@ -144,25 +156,25 @@ class Selection:
     def project(self, axes: Axes) -> np.ndarray:
         """Which combinations of digits on some axes occur among the kept points."""
         holds = np.ones(self.space.shape(axes), bool)
-        for own, array in self.groups:
-            away = tuple(place for place, axis in enumerate(own) if axis not in axes)
-            left = tuple(axis for axis in own if axis in axes)
-            holds &= self.space.spread(array.any(axis=away).ravel(), left, axes)
+        for group_axes, array in self.groups:
+            reduced = tuple(index for index, axis in enumerate(group_axes) if axis not in axes)
+            remaining = tuple(axis for axis in group_axes if axis in axes)
+            holds &= self.space.spread(array.any(axis=reduced).ravel(), remaining, axes)
         return holds
 
     def rows(self, chunk: int) -> Iterator[np.ndarray]:
         """Row numbers of the kept points, ascending, in arrays of `chunk` but for the last."""
         if not self.count:
             return
-        waiting: list[np.ndarray] = []
+        pending: list[np.ndarray] = []
         for piece in self._extend(np.zeros(1, np.int64), 0, chunk):
-            waiting.append(piece)
-            while sum(map(len, waiting)) >= chunk:
-                whole = np.concatenate(waiting)
-                yield whole[:chunk]
-                waiting = [whole[chunk:]]
-        if sum(map(len, waiting)):
-            yield np.concatenate(waiting)
+            pending.append(piece)
+            while sum(map(len, pending)) >= chunk:
+                joined = np.concatenate(pending)
+                yield joined[:chunk]
+                pending = [joined[chunk:]]
+        if sum(map(len, pending)):
+            yield np.concatenate(pending)
 
     @functools.cached_property
     def _stages(self) -> list[_Stage]:
@@ -184,28 +196,32 @@ class Selection:
         if group is None:
             return _Stage(end, math.prod(self.space.sizes[start:end]), None, (), None)
         axes, array = group
-        here = axes.index(end - 1)
-        alone = np.asarray(
-            array.any(axis=tuple(place for place in range(len(axes)) if place != here))
+        last = axes.index(end - 1)
+        occurring = np.asarray(
+            array.any(axis=tuple(index for index in range(len(axes)) if index != last))
         )
-        begun = array.any(axis=tuple(range(here + 1, len(axes)))).ravel()
+        viable = array.any(axis=tuple(range(last + 1, len(axes)))).ravel()
         return _Stage(
-            end, len(alone), np.flatnonzero(alone), axes[: here + 1], begun if here else None
+            end,
+            len(occurring),
+            np.flatnonzero(occurring),
+            axes[: last + 1],
+            viable if last else None,
         )
 
-    def _extend(self, prefixes: np.ndarray, at: int, chunk: int) -> Iterator[np.ndarray]:
+    def _extend(self, prefixes: np.ndarray, depth: int, chunk: int) -> Iterator[np.ndarray]:
         """Kept rows that begin with the given digits. No prefix is a dead end: each one begins some kept row."""
-        if at == len(self._stages):
+        if depth == len(self._stages):
             yield prefixes
             return
-        stage = self._stages[at]
-        upto = Space(self.space.sizes[: stage.end])
+        stage = self._stages[depth]
+        prefix_space = Space(self.space.sizes[: stage.end])
         count = stage.size if stage.digits is None else len(stage.digits)
-        many = max(1, chunk // count)
+        batch = max(1, chunk // count)
         # Not itertools.product, which would make a tuple of each range first.
         for first, low in (
             (first, low)
-            for first in range(0, len(prefixes), many)
+            for first in range(0, len(prefixes), batch)
             for low in range(0, count, chunk)
         ):
             high = min(low + chunk, count)
@@ -214,11 +230,11 @@ class Selection:
                 if stage.digits is None
                 else stage.digits[low:high]
             )
-            longer = (prefixes[first : first + many, None] * stage.size + digits).ravel()
-            if stage.begun is not None:
-                longer = longer[stage.begun[upto.index(stage.axes, longer)]]
-            if len(longer):
-                yield from self._extend(longer, at + 1, chunk)
+            extended = (prefixes[first : first + batch, None] * stage.size + digits).ravel()
+            if stage.viable is not None:
+                extended = extended[stage.viable[prefix_space.index(stage.axes, extended)]]
+            if len(extended):
+                yield from self._extend(extended, depth + 1, chunk)
 
 
 class _Stage(NamedTuple):
@@ -228,30 +244,30 @@ class _Stage(NamedTuple):
     size: int
     digits: np.ndarray | None
     axes: Axes
-    begun: np.ndarray | None
+    viable: np.ndarray | None
 
 
-def pieces(shape: tuple[int, ...], most: int = 1 << 18) -> Iterator[tuple[slice, ...]]:
+def pieces(shape: tuple[int, ...], max_points: int = 1 << 18) -> Iterator[tuple[slice, ...]]:
     """Boxes of at most so many places, which together are an array of a shape."""
-    whole = tuple(slice(0, size) for size in shape)
-    waiting = [whole]
-    while waiting:
-        box = waiting.pop()
+    full = tuple(slice(0, size) for size in shape)
+    pending = [full]
+    while pending:
+        box = pending.pop()
         sizes = [side.stop - side.start for side in box]
-        if math.prod(sizes) <= most:
+        if math.prod(sizes) <= max_points:
             yield box
             continue
         axis = int(np.argmax(sizes))
         middle = box[axis].start + sizes[axis] // 2
         halves = (slice(box[axis].start, middle), slice(middle, box[axis].stop))
-        waiting += [(*box[:axis], half, *box[axis + 1 :]) for half in halves]
+        pending += [(*box[:axis], half, *box[axis + 1 :]) for half in halves]
 
 
 _TENS = np.array([float(f"1e{power}") for power in range(23)])
 """The powers of ten that are float64 numbers."""
 
 
-def canonical(values: np.ndarray, spend: Callable[[int], None] | None = None) -> np.ndarray:
+def canonical(values: np.ndarray, charge: Callable[[int], None] | None = None) -> np.ndarray:
     """Floats rounded to 12 significant digits, so that nothing depends on the last bit of somebody's libm.
 
     That is the float of "%.12g". Where the digits and the power of ten behind them are exact, their quotient or product
@@ -259,32 +275,34 @@ def canonical(values: np.ndarray, spend: Callable[[int], None] | None = None) ->
     """
     if values.dtype.kind != "f":
         return values
-    found = (values + 0.0).ravel()
-    for start in range(0, found.size, 1 << 16):
-        piece = found[start : start + (1 << 16)]
-        rounded, sure = (
+    result = (values + 0.0).ravel()
+    for start in range(0, result.size, 1 << 16):
+        piece = result[start : start + (1 << 16)]
+        rounded, exact = (
             _rounded(piece) if piece.size > 64 else (piece.copy(), np.zeros(piece.shape, bool))
         )
-        left = np.flatnonzero(~sure)
-        if len(left) and spend:
-            spend(600 * len(left))
-        texts = map("%.12g".__mod__, piece[left].tolist())
-        rounded[left] = np.fromiter(map(float, texts), np.float64, len(left))
-        found[start : start + (1 << 16)] = rounded
-    return found.reshape(values.shape)
+        inexact = np.flatnonzero(~exact)
+        if len(inexact) and charge:
+            charge(600 * len(inexact))
+        texts = map("%.12g".__mod__, piece[inexact].tolist())
+        rounded[inexact] = np.fromiter(map(float, texts), np.float64, len(inexact))
+        result[start : start + (1 << 16)] = rounded
+    return result.reshape(values.shape)
 
 
 def _rounded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values rounded to 12 digits, and where that is surely right."""
     with np.errstate(all="ignore"):
-        plain = np.isfinite(values) & (values != 0)
-        behind = 11 - np.floor(np.log10(np.abs(np.where(plain, values, 1.0)))).astype(np.int64)
-        power = _TENS[np.minimum(np.abs(behind), 22)]
-        scaled = np.where(behind >= 0, values * power, values / power)
+        finite_nonzero = np.isfinite(values) & (values != 0)
+        exponent = 11 - np.floor(np.log10(np.abs(np.where(finite_nonzero, values, 1.0)))).astype(
+            np.int64
+        )
+        power = _TENS[np.minimum(np.abs(exponent), 22)]
+        scaled = np.where(exponent >= 0, values * power, values / power)
         digits = np.rint(scaled)
-        sure = (np.abs(behind) <= 22) & (np.abs(scaled - digits) < 0.499)
-        rounded = np.where(behind >= 0, digits / power, digits * power)
-    return np.where(plain, rounded, values), sure | ~plain
+        exact = (np.abs(exponent) <= 22) & (np.abs(scaled - digits) < 0.499)
+        rounded = np.where(exponent >= 0, digits / power, digits * power)
+    return np.where(finite_nonzero, rounded, values), exact | ~finite_nonzero
 
 
 def sorted_distinct(lines: np.ndarray) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 
 MAX_LENGTH, MAX_DEPTH = 2_000, 60
 
-_ONE: dict[str, Callable[[Any], Any]] = {
+_UNARY_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sqrt": np.sqrt,
     "log": np.log,
     "exp": np.exp,
@@ -28,7 +28,7 @@ _ONE: dict[str, Callable[[Any], Any]] = {
     "abs": np.abs,
     "round": np.rint,
 }
-_MANY: dict[str, Callable[[Any, Any], Any]] = {"min": np.minimum, "max": np.maximum}
+_REDUCTIONS: dict[str, Callable[[Any, Any], Any]] = {"min": np.minimum, "max": np.maximum}
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -46,13 +46,13 @@ _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-_MARKS = (ast.Load, ast.And, ast.Or, ast.Not, ast.USub, ast.UAdd, *_BINARY, *_COMPARE)
+_OPERATORS = (ast.Load, ast.And, ast.Or, ast.Not, ast.USub, ast.UAdd, *_BINARY, *_COMPARE)
 _NODES = (ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare)
 _LITERALS = {"true": True, "false": False}
 
-FUNCTIONS = (*_ONE, *_MANY)
-_MAY = f"Use numbers, field names, + - * / // % **, comparisons, and, or, not, and {', '.join(FUNCTIONS)}"
-_INSTEAD = {
+FUNCTIONS = (*_UNARY_FUNCTIONS, *_REDUCTIONS)
+_ALLOWED_SYNTAX = f"Use numbers, field names, + - * / // % **, comparisons, and, or, not, and {', '.join(FUNCTIONS)}"
+_OPERATOR_CURES = {
     ast.BitXor: "Write ** for a power",
     ast.BitAnd: "Write and",
     ast.BitOr: "Write or",
@@ -63,7 +63,7 @@ _INSTEAD = {
 class ExpressionError(Exception):
     """What is wrong with an expression, and how to cure it."""
 
-    def __init__(self, what: str, cure: str = _MAY) -> None:
+    def __init__(self, what: str, cure: str = _ALLOWED_SYNTAX) -> None:
         super().__init__(what)
         self.what, self.cure = what, cure
 
@@ -78,22 +78,22 @@ class Expression:
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the fields that it needs."""
-        found = (node.id for node in _walk(self.tree) if isinstance(node, ast.Name))
-        return tuple(dict.fromkeys(name for name in found if name not in _LITERALS))
+        identifiers = (node.id for node in _walk(self.tree) if isinstance(node, ast.Name))
+        return tuple(dict.fromkeys(name for name in identifiers if name not in _LITERALS))
 
-    def words(self) -> Iterator[tuple[str, str]]:
+    def compared_words(self) -> Iterator[tuple[str, str]]:
         """(name, text) for each comparison of a name with a text, so that a misspelt word can be told."""
         for node in _walk(self.tree):
             if isinstance(node, ast.Compare):
                 sides = [node.left, *node.comparators]
                 pairs = list(itertools.pairwise(sides))
-                for one, other in (*pairs, *(pair[::-1] for pair in pairs)):
+                for first, second in (*pairs, *(pair[::-1] for pair in pairs)):
                     if (
-                        isinstance(one, ast.Name)
-                        and isinstance(other, ast.Constant)
-                        and isinstance(other.value, str)
+                        isinstance(first, ast.Name)
+                        and isinstance(second, ast.Constant)
+                        and isinstance(second.value, str)
                     ):
-                        yield one.id, other.value
+                        yield first.id, second.value
 
 
 def parse_expression(text: str) -> Expression:
@@ -151,11 +151,11 @@ def _allow(node: ast.AST) -> None:
         _allow_call(node)
     elif isinstance(node, ast.Constant):
         _allow_constant(node)
-    elif type(node) in _INSTEAD:
+    elif type(node) in _OPERATOR_CURES:
         raise ExpressionError(
-            f"the operator of {type(node).__name__} is not known here", _INSTEAD[type(node)]
+            f"the operator of {type(node).__name__} is not known here", _OPERATOR_CURES[type(node)]
         )
-    elif not isinstance(node, _NODES + _MARKS):
+    elif not isinstance(node, _NODES + _OPERATORS):
         what = _short(ast.unparse(node)) if isinstance(node, ast.expr) else type(node).__name__
         raise ExpressionError(f"{what} may not stand in an expression")
 
@@ -164,10 +164,10 @@ def _allow_call(node: ast.Call) -> None:
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     if name not in FUNCTIONS:
         raise ExpressionError(f"{_short(ast.unparse(node.func))} is not a function of expressions")
-    fits = len(node.args) == 1 if name in _ONE else len(node.args) >= 2
+    fits = len(node.args) == 1 if name in _UNARY_FUNCTIONS else len(node.args) >= 2
     if node.keywords or not fits:
         raise ExpressionError(
-            f"{name} takes {'one value' if name in _ONE else 'two values or more'}"
+            f"{name} takes {'one value' if name in _UNARY_FUNCTIONS else 'two values or more'}"
         )
 
 
@@ -183,7 +183,7 @@ def _allow_constant(node: ast.Constant) -> None:
 _SLOW = (ast.Pow, ast.Mod, ast.FloorDiv)
 
 
-def effort(expression: Expression) -> int:
+def evaluation_ns(expression: Expression) -> int:
     """About the nanoseconds that it takes to evaluate at one point of many."""
     total = 0
     for node in _walk(expression.tree):
@@ -237,7 +237,11 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
             return _compare(node, columns)
         case ast.Call(func=ast.Name(id=name), args=args):
             numbers = (_number(arg, columns) for arg in args)
-            return _ONE[name](*numbers) if name in _ONE else functools.reduce(_MANY[name], numbers)
+            return (
+                _UNARY_FUNCTIONS[name](*numbers)
+                if name in _UNARY_FUNCTIONS
+                else functools.reduce(_REDUCTIONS[name], numbers)
+            )
     raise AssertionError(f"{ast.dump(node)} passed the check")
 
 
@@ -267,14 +271,17 @@ def _compare(node: ast.Compare, columns: Mapping[str, np.ndarray]) -> np.ndarray
 def _link(
     left: ast.expr, op: ast.cmpop, right: ast.expr, columns: Mapping[str, np.ndarray]
 ) -> np.ndarray:
-    one, other = _value(left, columns), _value(right, columns)
-    kinds = {"n" if value.dtype.kind in "iuf" else value.dtype.kind for value in (one, other)}
+    left_value, right_value = _value(left, columns), _value(right, columns)
+    kinds = {
+        "n" if value.dtype.kind in "iuf" else value.dtype.kind
+        for value in (left_value, right_value)
+    }
     if len(kinds) > 1 or (kinds != {"n"} and not isinstance(op, ast.Eq | ast.NotEq)):
         what = f"{_short(ast.unparse(left))} and {_short(ast.unparse(right))} cannot be compared so"
         raise ExpressionError(
             what, "Compare numbers with numbers; text and true or false only with == and !="
         )
-    return np.asarray(_COMPARE[type(op)](one, other), bool)
+    return np.asarray(_COMPARE[type(op)](left_value, right_value), bool)
 
 
 def conjuncts(expression: Expression) -> list[Expression]:
@@ -282,29 +289,31 @@ def conjuncts(expression: Expression) -> list[Expression]:
     tree = expression.tree
     if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
         return [
-            each for value in tree.values for each in conjuncts(Expression(expression.text, value))
+            condition
+            for value in tree.values
+            for condition in conjuncts(Expression(expression.text, value))
         ]
     return [expression]
 
 
-def simplify(expression: Expression, words: Mapping[str, str]) -> Expression:
+def simplify(expression: Expression, kind_names: Mapping[str, str]) -> Expression:
     """The expression where some names stand for known words: `model == 'linear' or width > 4` may be decided."""
-    return Expression(expression.text, _settle(expression.tree, words))
+    return Expression(expression.text, _simplify_node(expression.tree, kind_names))
 
 
-def _settle(node: ast.expr, words: Mapping[str, str]) -> ast.expr:
+def _simplify_node(node: ast.expr, kind_names: Mapping[str, str]) -> ast.expr:
     match node:
         case ast.Compare(left=left, ops=ops, comparators=comparators):
-            sides = [_word(side, words) for side in (left, *comparators)]
+            sides = [_word(side, kind_names) for side in (left, *comparators)]
             if None not in sides and all(isinstance(op, ast.Eq | ast.NotEq) for op in ops):
                 links = zip(ops, itertools.pairwise(sides), strict=True)
                 return ast.Constant(all(_COMPARE[type(op)](*pair) for op, pair in links))
         case ast.UnaryOp(op=ast.Not() as op, operand=operand):
-            inner = _settle(operand, words)
+            inner = _simplify_node(operand, kind_names)
             decided = _decided(inner)
             return ast.UnaryOp(op, inner) if decided is None else ast.Constant(not decided)
         case ast.BoolOp(op=op, values=values):
-            return _join(op, [_settle(value, words) for value in values])
+            return _join(op, [_simplify_node(value, kind_names) for value in values])
     return node
 
 
@@ -319,9 +328,9 @@ def _join(op: ast.boolop, values: list[ast.expr]) -> ast.expr:
     return ast.BoolOp(op, undecided)
 
 
-def _word(node: ast.expr, words: Mapping[str, str]) -> str | None:
+def _word(node: ast.expr, kind_names: Mapping[str, str]) -> str | None:
     if isinstance(node, ast.Name):
-        return words.get(node.id)
+        return kind_names.get(node.id)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 

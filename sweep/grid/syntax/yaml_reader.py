@@ -14,7 +14,7 @@ import yaml
 from sweep.errors import Problem
 
 MAX_BYTES, MAX_NODES, MAX_DEPTH = 1 << 20, 100_000, 24
-MAX_PROBLEMS, MAX_EFFORT = 1_000, 2_000_000_000
+MAX_PROBLEMS, MAX_WORK_NS = 1_000, 2_000_000_000
 """Most things that are told of one file, and the nanoseconds of work after which it is given up, as they are estimated
 before the work is done: what a file costs depends on nothing but the file."""
 
@@ -40,15 +40,15 @@ class Document:
         self.value: Any = None
         self.broken = False
         self.problems: list[Problem] = []
-        self.effort = 0
-        self.places: dict[Path, tuple[int, int]] = {}
-        self.keys: dict[Path, tuple[int, int]] = {}
+        self.charged_ns = 0
+        self.positions: dict[Path, tuple[int, int]] = {}
+        self.key_positions: dict[Path, tuple[int, int]] = {}
 
-    def complain(self, path: Path, what: str, cure: str, *, key: bool = False) -> None:
+    def add_error(self, path: Path, what: str, cure: str, *, key: bool = False) -> None:
         """Note a problem at a value, or at its key; at the nearest value around it where the file has none."""
-        self.note(self.place(path, key=key), path, what, cure)
+        self.add_error_at(self.position(path, key=key), path, what, cure)
 
-    def note(self, place: tuple[int, int], path: Path, what: str, cure: str) -> None:
+    def add_error_at(self, place: tuple[int, int], path: Path, what: str, cure: str) -> None:
         """Note a problem at a line and column. Raises Stopped where there are too many."""
         self.problems.append(
             Problem(
@@ -66,27 +66,27 @@ class Document:
                 "Mend these first",
             )
 
-    def spend(self, effort: float, path: Path = ()) -> None:
+    def charge(self, effort: float, path: Path = ()) -> None:
         """Account for work, in nanoseconds, that is about to be done. Raises Stopped where a file asks for too much."""
-        self.effort += int(effort)
-        if self.effort > MAX_EFFORT:
+        self.charged_ns += int(effort)
+        if self.charged_ns > MAX_WORK_NS:
             cure = "Give fewer values, conditions or members of unions, or let expressions depend on fewer fields"
             self._stop(path, "up to here the grid takes too long to check", cure)
 
     def _stop(self, path: Path, what: str, cure: str) -> NoReturn:
         self.broken = True
         self.problems.append(
-            Problem(self.file, *self.place(path), plain_value(dotted(path), 200), what, cure)
+            Problem(self.file, *self.position(path), plain_value(dotted(path), 200), what, cure)
         )
         raise Stopped
 
-    def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
+    def position(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Line and column of a value (or of its key), counted from 1."""
-        if key and path in self.keys:
-            return self.keys[path]
-        while path and path not in self.places:
+        if key and path in self.key_positions:
+            return self.key_positions[path]
+        while path and path not in self.positions:
             path = path[:-1]
-        return self.places.get(path, (1, 1))
+        return self.positions.get(path, (1, 1))
 
 
 def dotted(path: Path) -> str:
@@ -96,13 +96,14 @@ def dotted(path: Path) -> str:
     ).removeprefix(".")
 
 
-def plain_value(text: str, most: int = 2_500) -> str:
+def plain_value(text: str, limit: int = 2_500) -> str:
     """A text of a file as it may stand in a message: in one line, without what a terminal would obey, not endless."""
-    text = text if len(text) <= most else text[: most - 3] + "..."
+    text = text if len(text) <= limit else text[: limit - 3] + "..."
     if text.isprintable():
         return text
     return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 
@@ -115,10 +116,14 @@ def read_yaml(text: str | bytes, file: str) -> Document:
             document.value = None if root is None else _Builder(document).value(root, ())
         except _Unreadable as unreadable:
             document.broken = True
-            document.note(unreadable.place, (), plain_value(unreadable.what, 200), unreadable.cure)
+            document.add_error_at(
+                unreadable.place, (), plain_value(unreadable.what, 200), unreadable.cure
+            )
     document.broken |= document.value is None
     if document.value is None and not document.problems:
-        document.complain((), "the file is empty", "Write at least name, data, model and optimizer")
+        document.add_error(
+            (), "the file is empty", "Write at least name, data, model and optimizer"
+        )
     return document
 
 
@@ -143,13 +148,13 @@ def _decoded(text: str | bytes) -> str:
     try:
         return text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        place = _count(text[: error.start].decode("utf-8", "replace"))
+        position = _end_position(text[: error.start].decode("utf-8", "replace"))
         what = f"the byte {text[error.start]:#04x} is not UTF-8 text"
-        raise _Unreadable(place, what, "Save the file as UTF-8") from None
+        raise _Unreadable(position, what, "Save the file as UTF-8") from None
 
 
-def _count(before: str) -> tuple[int, int]:
-    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+def _end_position(prefix: str) -> tuple[int, int]:
+    return prefix.count("\n") + 1, len(prefix) - (prefix.rfind("\n") + 1) + 1
 
 
 class _Loader(yaml.SafeLoader):
@@ -201,9 +206,9 @@ def _compose(text: str) -> yaml.Node | None:
     try:
         loader = _Loader(text)
     except yaml.reader.ReaderError as error:
-        place = _count(text[: error.position])
+        position = _end_position(text[: error.position])
         raise _Unreadable(
-            place, f"the character {error.character:#06x} cannot stand in YAML", "Remove it"
+            position, f"the character {error.character:#06x} cannot stand in YAML", "Remove it"
         ) from None
     try:
         return loader.get_single_node()
@@ -246,7 +251,7 @@ class _Builder:
     def value(self, node: yaml.Node, path: Path) -> Any:
         """The value of a node, or None where it is not allowed."""
         self.nodes += 1
-        place = self.document.places[path] = _place(node.start_mark)
+        place = self.document.positions[path] = _place(node.start_mark)
         if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
             raise _too_large(place, len(path))
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
@@ -256,20 +261,23 @@ class _Builder:
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node, path)
             if key is None:
                 continue
             inner = (*path, key)
-            if key in found:
-                first, (line, column) = self.document.keys[inner][0], _place(key_node.start_mark)
+            if key in mapping:
+                first, (line, column) = (
+                    self.document.key_positions[inner][0],
+                    _place(key_node.start_mark),
+                )
                 what = f"is given twice, first in line {first} and again in line {line}"
-                self.document.note((line, column), inner, what, "Keep one of the two")
+                self.document.add_error_at((line, column), inner, what, "Keep one of the two")
                 continue
-            self.document.keys[inner] = _place(key_node.start_mark)
-            found[key] = self.value(value_node, inner)
-        return found
+            self.document.key_positions[inner] = _place(key_node.start_mark)
+            mapping[key] = self.value(value_node, inner)
+        return mapping
 
     def _key(self, node: yaml.Node, path: Path) -> str | None:
         place = _place(node.start_mark)
@@ -279,7 +287,7 @@ class _Builder:
             return str(node.value)
         else:
             what, cure = "a key has to be a word", "Write `name: value`"
-        self.document.note(place, path, what, cure)
+        self.document.add_error_at(place, path, what, cure)
         self.document.broken = True
         return None
 
@@ -293,7 +301,7 @@ class _Builder:
             what = f"the tag {tag} is not read" if node.tag != f"{_TAG}merge" else "<< is not read"
         except (ValueError, UnicodeError):
             what = f"{_short(node.value)} is not a value of 64 bits or valid text"
-        self.document.complain(path, what, _PLAIN)
+        self.document.add_error(path, what, _PLAIN)
         self.document.broken = True
         return None
 
