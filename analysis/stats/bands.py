@@ -35,7 +35,7 @@ class Bands:
         """One row an observable, facet and step: `observable`, the facet, `step`, and the columns
         of Cells.
 
-        Raises SweepError where something else than the seed varies within a facet, or an observable
+        Raises SweepError where something other than the seed varies within a facet, or an observable
         has no values.
         """
         require_columns(curves, ["trial", "step", "status", self.facet, *self.values])
@@ -56,33 +56,36 @@ class Bands:
             raise SweepError(
                 f"The curves have no values of {value!r}. Choose an observable that this sweep has."
             )
-        held = pd.concat(
-            [_held(part, value) for _, part in records.groupby(self.facet)], ignore_index=True
+        filled = pd.concat(
+            [_fill_forward(part, value) for _, part in records.groupby(self.facet)],
+            ignore_index=True,
         )
-        held.attrs = dict(curves.attrs)
-        return Cells("step", None, value, self.facet, self.level)(held)
+        filled.attrs = dict(curves.attrs)
+        return Cells("step", None, value, self.facet, self.level)(filled)
 
 
-def _held(records: pd.DataFrame, value: str) -> pd.DataFrame:
+def _fill_forward(records: pd.DataFrame, value: str) -> pd.DataFrame:
     """Rows of all trials at common steps, each with its last value before or at the step."""
     last = records.groupby("trial")["step"].max()
     trials = records.drop_duplicates("trial").drop(columns=["step", value])
     grid = trials.merge(
         pd.DataFrame({"step": _common_steps(records, last)}), how="cross"
     ).sort_values("step")
-    held = pd.merge_asof(
+    filled = pd.merge_asof(
         grid, records[["trial", "step", value]].sort_values("step"), on="step", by="trial"
     )
-    begun = held["step"] >= held["trial"].map(records.groupby("trial")["step"].min())
-    over = (held["status"] == Status.NONFINITE.label) & (held["step"] > held["trial"].map(last))
-    held[value] = held[value].where(~over)
-    return held[begun].drop(columns="status")
+    started = filled["step"] >= filled["trial"].map(records.groupby("trial")["step"].min())
+    nonfinite = filled["status"] == Status.NONFINITE.label
+    # A diverged run has no value after its last finite one: carrying that on would hide it.
+    diverged = nonfinite & (filled["step"] > filled["trial"].map(last))
+    filled[value] = filled[value].where(~diverged)
+    return filled[started].drop(columns="status")
 
 
 def _common_steps(records: pd.DataFrame, last: pd.Series) -> list[int]:
-    """Steps that at least half of the trials recorded that came so far, and the very last.
+    """Steps that at least half of the trials still running recorded, and the last one.
 
-    The step at which one trial happened to end is no common step: the others have no record near
+    The step at which a single trial ended is not a common step: no other trial has a record near
     it.
     """
     recorded = records.groupby("step")["trial"].nunique()

@@ -14,7 +14,14 @@ from sweep.errors import SweepError
 
 
 def half_width(deviation: ArrayLike, count: ArrayLike, level: float = 0.95) -> NDArray[np.float64]:
-    """Half of Student's interval of a mean: t * deviation / sqrt(count), NaN below two values."""
+    """Half of Student's interval of a mean: t * deviation / sqrt(count), NaN below two values.
+
+    Args:
+        deviation: Sample standard deviations, of any shape.
+        count: The number of values behind each deviation.
+        level: The level of the interval.
+    """
+    # stdtrit is the quantile of Student's distribution; importing scipy.stats for it takes a second.
     deviation, count = np.asarray(deviation, float), np.asarray(count, float)
     enough = np.where(count > 1, count, np.nan)
     return stdtrit(enough - 1, (1 + level) / 2) * deviation / np.sqrt(enough)
@@ -44,7 +51,7 @@ class Cells:
         `incomplete`.
 
         `count` runs are averaged, `nonfinite` ones are not. A cell is `incomplete` where it has
-        fewer runs than `expected`: the most that any cell has, unless the table is known to be
+        fewer runs than `expected`: the largest number in any cell, unless the table is known to be
         complete. Raises SweepError where something else than the seed varies within a cell.
         """
         require_columns(table, [*self.keys, self.value])
@@ -64,18 +71,17 @@ class Cells:
             _rows=("_value", "size"),
         )
         half = half_width(cells["_std"], cells["count"], self.level)
-        least, most = _possible(self.value, table.attrs.get("value"))
-        low, high = (
-            (cells["mean"] - half).clip(lower=least),
-            (cells["mean"] + half).clip(upper=most),
-        )
+        lowest, highest = _value_range(self.value, table.attrs.get("value"))
+        low = (cells["mean"] - half).clip(lower=lowest)
+        high = (cells["mean"] + half).clip(upper=highest)
+        # Where the clip passes the mean itself, as rounding may do, the interval ends at the mean.
         cells = cells.assign(
             low=np.minimum(low, cells["mean"]), high=np.maximum(high, cells["mean"])
         )
         cells["nonfinite"] = cells["_rows"] - cells["count"]
-        cells["expected"] = (
-            cells["_rows"] if table.attrs.get("complete") is True else cells["_rows"].max()
-        )
+        # In a complete sweep cells may differ in their seeds on purpose.
+        complete = table.attrs.get("complete") is True
+        cells["expected"] = cells["_rows"] if complete else cells["_rows"].max()
         cells["incomplete"] = cells["_rows"] < cells["expected"]
         cells = cells.reset_index()[[*self.keys, *COLUMNS]]
         cells.attrs = {
@@ -90,24 +96,26 @@ class Cells:
         return cells
 
 
-POSSIBLE = {
+VALUE_RANGES = {
     "test_error": (0.0, 1.0),
     "train_error": (0.0, 1.0),
     "generalization_gap": (-1.0, 1.0),
     "test_loss": (0.0, None),
     "train_loss": (0.0, None),
 }
-"""Least and largest value of a column. The interval of a mean ends there."""
+"""Smallest and largest value of a column. The interval of a mean ends there."""
 
 
-def _possible(value: str, paired: str | None) -> tuple[float | None, float | None]:
+def _value_range(value: str, paired: str | None) -> tuple[float | None, float | None]:
     """Where the values of a column end, or the differences of two of them where it is one."""
     if value not in DERIVED or paired is None:
-        return POSSIBLE.get(value, (None, None))
-    least, most = POSSIBLE.get(paired, (None, None))
+        return VALUE_RANGES.get(value, (None, None))
+    lowest, highest = VALUE_RANGES.get(paired, (None, None))
     if value != "difference":
-        return least, most
-    return (None, None) if least is None or most is None else (least - most, most - least)
+        return lowest, highest
+    if lowest is None or highest is None:
+        return None, None
+    return lowest - highest, highest - lowest
 
 
 COLUMNS = ("mean", "low", "high", "count", "nonfinite", "expected", "incomplete")

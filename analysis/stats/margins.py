@@ -20,7 +20,7 @@ from sweep.errors import SweepError
 Floats = NDArray[np.floating[Any]]
 
 GAP = 1e-9
-"""Largest relative distance between a margin that is reached and a bound that none exceeds."""
+"""Largest relative distance between a margin that is attained and an upper bound of all margins."""
 
 
 class NotSeparable(SweepError):
@@ -28,7 +28,7 @@ class NotSeparable(SweepError):
 
 
 class Margin(NamedTuple):
-    """A maximum margin: `value` is reached by the unit vector `direction` (d,), and none exceeds
+    """A maximum margin: `value` is attained by the unit vector `direction` (d,), and none exceeds
     value (1 + gap)."""
 
     value: float
@@ -47,9 +47,9 @@ def max_margin_l2(z: Floats) -> Margin:
     z = np.asarray(z, float)
     lifted = np.vstack([z.T / (np.abs(z).max() or 1.0), np.ones(len(z))])
     weights = nnls(lifted, np.eye(len(lifted))[-1], maxiter=100 * len(z))[0]
-    held = weights > 0
-    direction, refined = np.linalg.lstsq(z[held], np.ones(held.sum()))[0], np.zeros(len(z))
-    refined[held] = np.linalg.lstsq(z[held].T, direction)[0]
+    support = weights > 0
+    direction, refined = np.linalg.lstsq(z[support], np.ones(support.sum()))[0], np.zeros(len(z))
+    refined[support] = np.linalg.lstsq(z[support].T, direction)[0]
     return _certified(z, [weights @ z, direction], [weights, refined], 2)
 
 
@@ -64,14 +64,15 @@ def max_margin_linf(z: Floats) -> Margin:
     (n, d), scaled = z.shape, z / (np.abs(z).max() or 1.0)
     cost = np.concatenate([np.zeros(d), [-1.0]])
     rows, bounds = np.hstack([-scaled, np.ones((n, 1))]), [(-1, 1)] * d + [(None, None)]
-    found = linprog(cost, rows, np.zeros(n), bounds=bounds)
-    direction, weights = found.x[:-1], -found.ineqlin.marginals
-    held, free = weights > 0, np.abs(direction) < 1 - 1e-9
-    system = np.vstack([scaled[held][:, free].T, np.ones(held.sum())])
+    solution = linprog(cost, rows, np.zeros(n), bounds=bounds)
+    direction, weights = solution.x[:-1], -solution.ineqlin.marginals
+    support, free = weights > 0, np.abs(direction) < 1 - 1e-9
+    system = np.vstack([scaled[support][:, free].T, np.ones(support.sum())])
     refined, better = np.zeros(n), np.where(free, 0.0, np.sign(direction))
-    refined[held] = np.linalg.lstsq(system, np.eye(len(system))[-1])[0]
-    system[-1] = -1  # the margin is the last unknown
-    better[free] = np.linalg.lstsq(system.T, -scaled[held] @ better)[0][:-1]
+    refined[support] = np.linalg.lstsq(system, np.eye(len(system))[-1])[0]
+    # The margin is the last unknown of the transposed system.
+    system[-1] = -1
+    better[free] = np.linalg.lstsq(system.T, -scaled[support] @ better)[0][:-1]
     return _certified(z, [direction, better], [weights, refined], np.inf)
 
 
@@ -84,17 +85,18 @@ def best_margins(runs: pd.DataFrame, dtype: str | None = None) -> pd.DataFrame:
     dtype is not known, or points were drawn by their law alone.
     """
     require_columns(runs, ["problem", "seed", "data", "coordinates"])
-    own = runs[runs["data"] == "separable"].drop_duplicates("problem")
-    if own.empty:
+    separable = runs[runs["data"] == "separable"].drop_duplicates("problem")
+    if separable.empty:
         raise SweepError(
             "No run has the data separable. Margins are those of linearly separable data."
         )
-    if (own["coordinates"] == "gram").any():
+    if (separable["coordinates"] == "gram").any():
         what = "In gram coordinates only inner products of the points were drawn, so there are no points to separate"
-        raise SweepError(f"{what}. Keep the others with where=\"coordinates != 'gram'\".")
+        raise SweepError(f"{what}. Keep the rest with where=\"coordinates != 'gram'\".")
     rows = []
-    for row, z in zip(own.to_dict("records"), _points(own, dtype or _dtype(runs)), strict=True):
-        best = [_value(solve, z) for solve in (max_margin_l2, max_margin_linf)]
+    points = _points(separable, dtype or _sweep_dtype(runs))
+    for row, z in zip(separable.to_dict("records"), points, strict=True):
+        best = [_margin_or_nan(solve, z) for solve in (max_margin_l2, max_margin_linf)]
         rows.append((row["problem"], row["seed"], *best))
     return pd.DataFrame(rows, columns=["problem", "seed", "best_l2", "best_linf"])
 
@@ -120,21 +122,24 @@ class Margins:
         `l2` is the mean of margin_l2 / best_l2, `linf` that of margin_linf / best_linf, `lead` that
         of the second minus the first, paired; `bias` is "linf" where its interval lies above 0,
         "l2" where it lies below, else "none". `best` is a table of `best_margins`. Raises
-        SweepError where something else than the seed varies within a cell.
+        SweepError where something other than the seed varies within a cell.
         """
         require_columns(runs, ["problem", "margin_l2", "margin_linf"])
-        own = runs[runs["problem"].isin(best["problem"])]
-        ideal = best.set_index("problem").loc[own["problem"]].set_index(own.index)
-        l2, linf = own["margin_l2"] / ideal["best_l2"], own["margin_linf"] / ideal["best_linf"]
-        shares = own.assign(margin_l2=l2, margin_linf=linf, difference=linf - l2)
+        subset = runs[runs["problem"].isin(best["problem"])]
+        ideal = best.set_index("problem").loc[subset["problem"]].set_index(subset.index)
+        l2, linf = (
+            subset["margin_l2"] / ideal["best_l2"],
+            subset["margin_linf"] / ideal["best_linf"],
+        )
+        shares = subset.assign(margin_l2=l2, margin_linf=linf, difference=linf - l2)
         columns = {"l2": "margin_l2", "linf": "margin_linf", "lead": "difference"}
         cells = {
             name: Cells(self.x, self.y, value, self.facet, self.level)(shares)
             for name, value in columns.items()
         }
         table = cells["lead"].drop(columns=["mean", "low", "high", "expected", "incomplete"])
-        for name, own_cells in cells.items():
-            table[[name, f"{name}_low", f"{name}_high"]] = own_cells[["mean", "low", "high"]]
+        for name, value_cells in cells.items():
+            table[[name, f"{name}_low", f"{name}_high"]] = value_cells[["mean", "low", "high"]]
         table["bias"] = np.select(
             [table["lead_low"] > 0, table["lead_high"] < 0], ["linf", "l2"], "none"
         )
@@ -150,6 +155,7 @@ class Margins:
 
 def _points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
     """Label times point (n, d) of the training set of each row."""
+    # Imported here, since nothing else in analysis needs jax, which takes seconds to import.
     import jax
 
     from sweep.data import Separable
@@ -168,18 +174,19 @@ def _points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
             yield np.asarray(draw(data, row["seed"]), float)
 
 
-def _dtype(runs: pd.DataFrame) -> str:
+def _sweep_dtype(runs: pd.DataFrame) -> str:
     """The dtype of the sweep that the runs were loaded from."""
     folders = [folder for folder in str(runs.attrs.get("folder", "")).split(", ") if folder]
-    found = {read_manifest(folder).get("dtype") for folder in folders}
-    if len(found) == 1 and (known := found.pop()):
-        return known
+    dtypes = {read_manifest(folder).get("dtype") for folder in folders}
+    dtype = dtypes.pop() if len(dtypes) == 1 else None
+    if dtype:
+        return dtype
     raise SweepError(
         "The dtype in which the sweep drew its points is not known. Give best_margins the dtype."
     )
 
 
-def _value(solve: Any, z: Floats) -> float:
+def _margin_or_nan(solve: Any, z: Floats) -> float:
     try:
         return solve(z).value
     except NotSeparable:
@@ -192,17 +199,21 @@ def _certified(z: Floats, directions: list[Floats], weights: list[Floats], norm:
 
     Raises NotSeparable where no margin is above 0, SweepError where the gap is too large.
     """
-    units = [each / (np.linalg.norm(each, norm) or 1.0) for each in directions]
-    direction = max(units, key=lambda each: (z @ each).min())
+    units = [vector / (np.linalg.norm(vector, norm) or 1.0) for vector in directions]
+    direction = max(units, key=lambda unit: (z @ unit).min())
     value = float((z @ direction).min())
     if value <= 0:
         raise NotSeparable(
             f"These {len(z)} points are not linearly separable. Take fewer points than dimensions."
         )
     averages = [
-        np.average(z, axis=0, weights=np.maximum(each, 0)) for each in weights if (each > 0).any()
+        np.average(z, axis=0, weights=np.maximum(weight, 0))
+        for weight in weights
+        if (weight > 0).any()
     ]
-    gap = min(float(np.linalg.norm(each, 2 if norm == 2 else 1)) for each in averages) / value - 1
+    dual_norm = 2 if norm == 2 else 1
+    bound = min(float(np.linalg.norm(average, dual_norm)) for average in averages)
+    gap = bound / value - 1
     if gap > GAP:
         raise SweepError(
             f"The maximum margin is only known up to {gap:.1g} of it. Rescale the points."

@@ -11,35 +11,37 @@ import pandas as pd
 from analysis.tables.axes import finite_values, problem_axes, require_columns, training_axes
 from sweep.errors import SweepError
 
-SEEN = ("train_loss", "train_error", "grad_norm", "fit_step", "steps")
+TUNING_COLUMNS = ("train_loss", "train_error", "grad_norm", "fit_step", "steps")
 """Columns by which a hyperparameter may be chosen: all that a learner sees who has no test data.
 Less is better."""
 
 BASELINES = ("gd", "sgd", "momentum", "nesterov")
-"""Optimizers that others are compared with, the first one that was run."""
+"""Optimizers that serve as the baseline, in order of preference."""
 
 
 def tuned(runs: pd.DataFrame, tune: str = "train_loss", by: Sequence[str] = ()) -> pd.DataFrame:
-    """The run with the least `tune` of each problem, optimizer and value of the columns `by`.
+    """The run with the smallest `tune` of each problem, optimizer and value of the columns `by`.
 
     Diverged runs come last, ties go to the smaller trial id. `attrs["tuned"]` lists the columns
     that were chosen over. Raises SweepError where `tune` depends on test data.
     """
     check_tune(tune)
-    over = [name for name in training_axes(runs) if name not in by]
-    ranked = runs.assign(_rank=finite_values(runs, tune) if over else 0.0).sort_values(
+    choice_axes = [name for name in training_axes(runs) if name not in by]
+    ranked = runs.assign(_rank=finite_values(runs, tune) if choice_axes else 0.0).sort_values(
         ["_rank", "trial"]
     )
     best = ranked.drop_duplicates(["problem", "optimizer", *by]).drop(columns="_rank").sort_index()
-    best.attrs = {**runs.attrs, "tuned": [*runs.attrs.get("tuned", ()), *over]}
+    best.attrs = {**runs.attrs, "tuned": [*runs.attrs.get("tuned", ()), *choice_axes]}
     return best
 
 
 def check_tune(tune: str) -> None:
     """Raises SweepError where a hyperparameter must not be chosen by this column."""
-    if tune not in SEEN:
+    if tune not in TUNING_COLUMNS:
         what = f"A hyperparameter must not be chosen by {tune!r}, which a learner does not see before the test"
-        raise SweepError(f"{what}. Choose by {', '.join(SEEN[:-1])} or {SEEN[-1]}.")
+        raise SweepError(
+            f"{what}. Choose by {', '.join(TUNING_COLUMNS[:-1])} or {TUNING_COLUMNS[-1]}."
+        )
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class PairedGap:
     first weights.
 
     Where an optimizer has several runs of a problem (step sizes, batch sizes), the one with the
-    least `tune` stands for it; columns in `by` are not chosen over but paired as well: the result
+    least `tune` stands for it; columns in `by` are not chosen between but paired as well: the result
     has a row for each of their values. With one run each, this is `runs.pivot(index="problem",
     columns="optimizer", values="test_error")` and a difference.
     """
@@ -76,8 +78,8 @@ class PairedGap:
         chosen = chosen.assign(_value=finite_values(chosen, self.value))
         keys = ["problem", *self.by]
         hidden = (*keys, *chosen.attrs["tuned"])
-        named = [name for name in ("seed", *problem_axes(both)) if name not in hidden]
-        left = self._side(chosen, self.a)[[*keys, *named, "_value", "trial"]]
+        columns = [name for name in ("seed", *problem_axes(both)) if name not in hidden]
+        left = self._side(chosen, self.a)[[*keys, *columns, "_value", "trial"]]
         right = self._side(chosen, self.b)[[*keys, "_value", "trial"]]
         left = left.rename(columns={"_value": "a", "trial": "trial_a"})
         table = left.merge(right.rename(columns={"_value": "b", "trial": "trial_b"}), on=keys)
@@ -90,7 +92,7 @@ class PairedGap:
         }
         table.attrs["unpaired"] = len(left) + len(right) - 2 * len(table)
         table.attrs["nonfinite"] = int(table["difference"].isna().sum())
-        return table[[*keys, *named, "a", "b", "difference", "trial_a", "trial_b"]]
+        return table[[*keys, *columns, "a", "b", "difference", "trial_a", "trial_b"]]
 
     def _side(self, runs: pd.DataFrame, optimizer: str) -> pd.DataFrame:
         side = runs[runs["optimizer"] == optimizer]
@@ -102,7 +104,7 @@ class PairedGap:
 
 
 def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
-    """The pairs of optimizers (a, b) that a reader wants compared: each with gd or sgd, or all
+    """The pairs of optimizers (a, b) to compare: each with the first of BASELINES that ran, or all
     where neither ran."""
     names = sorted(runs["optimizer"].dropna().unique())
     baseline = next((name for name in BASELINES if name in names), None)

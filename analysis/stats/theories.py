@@ -17,7 +17,7 @@ class Theory:
     """A control parameter, and the claim that a boundary is where it is constant; or that no run
     exceeds a `bound`.
 
-    `index` makes the parameter, a positive column, from a table of runs. `columns` are what it and
+    `index` computes the parameter, a positive column, from a table of runs. `columns` are what it and
     `scope` read, and `scope` is the pandas query that holds for the runs that the claim is about
     ("" for any). `title` says the claim in a few words, `source` who proved it where.
     """
@@ -32,8 +32,8 @@ class Theory:
 
     def applies(self, runs: pd.DataFrame) -> bool:
         """Whether the claim is about all of these runs."""
-        known = set(self.columns) <= set(runs.columns)
-        return known and (not self.scope or len(runs.query(self.scope)) == len(runs))
+        complete = set(self.columns) <= set(runs.columns)
+        return complete and (not self.scope or len(runs.query(self.scope)) == len(runs))
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,21 @@ class Within:
 
         A ratio of 1 is within. `nonfinite` runs are in neither share nor count. Cells that the
         theory is not about are left out. Raises SweepError where it is about none or has no bound,
-        or something else than the seed varies within a cell.
+        or something other than the seed varies within a cell.
         """
         if self.theory.bound is None:
             raise SweepError(
                 f"{self.theory.title} bounds nothing. Look for its boundary with Overlay."
             )
         keys = [key for key in (self.facet, self.x, self.y) if key is not None]
-        own = applicable_rows(self.theory, runs, self.facet)
-        require_columns(own, keys)
-        require_one_run_per_seed(own, keys)
+        subset = applicable_rows(self.theory, runs, self.facet)
+        require_columns(subset, keys)
+        require_one_run_per_seed(subset, keys)
         ratio = finite_values(
-            own.assign(_ratio=self.theory.index(own) / self.theory.bound), "_ratio"
+            subset.assign(_ratio=self.theory.index(subset) / self.theory.bound), "_ratio"
         )
         within = (ratio <= 1).where(ratio.notna()).astype(float)
-        groups = own.assign(_ratio=ratio, _within=within).groupby(
+        groups = subset.assign(_ratio=ratio, _within=within).groupby(
             keys or (lambda _: 0), dropna=False
         )
         cells = groups.agg(
@@ -96,12 +96,12 @@ def applicable_rows(theory: Theory, runs: pd.DataFrame, facet: str | None = None
     parts = [(None, runs)] if facet is None else list(runs.groupby(facet))
     names = [name for name, part in parts if theory.applies(part)]
     if not names:
-        wants = [f"the columns {', '.join(theory.columns)}"] + (
+        requirements = [f"the columns {', '.join(theory.columns)}"] + (
             [f"runs with {theory.scope}"] if theory.scope else []
         )
         which = f"any {facet} here" if facet else "all of these runs"
         raise SweepError(
-            f"{theory.title} is no claim about {which}. It wants {' and '.join(wants)}; keep only such."
+            f"{theory.title} is no claim about {which}. It requires {' and '.join(requirements)}; keep only such."
         )
     return runs if facet is None else runs[runs[facet].isin(names)]
 
