@@ -14,7 +14,7 @@ from sweep.trial import Trial
 COMPILE = 5.0
 """Seconds to compile the programs of a bucket."""
 STEP, FLOPS, FLOATS = 4e-6, 9e10, 2e9
-"""A step: seconds of overhead for up to 8 lanes, operations a second, weights and moments a second."""
+"""A step: overhead of up to 8 lanes in seconds; operations, weights and moments a second."""
 SPAN_ALONE, AMBIENT_ALONE = 6e4, 3e5
 """Operations of a step above which a lane is faster alone than under vmap."""
 TRIAL, DRAW = 1e-4, 1e-8

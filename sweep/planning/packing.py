@@ -1,7 +1,8 @@
 """Which trials of a block share a program: equal static fields, or similar sizes padded to one.
 
 A padded trial wastes time on zeros, a program takes seconds to compile: groups are joined while
-that saves more than it wastes. The packing depends on the grid alone, so a resumed sweep repeats it.
+that saves more than it wastes. The packing depends on the grid alone, so that a resumed sweep
+repeats it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sweep.planning import cost_model
 from sweep.planning.cost_model import Cost
 
 MOST_PAIRED = 32
-"""With more groups than this only neighbours, in the order of their sizes, are candidates to join."""
+"""With more groups than this, only neighbours in the order of sizes are candidates to join."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sweep.planning import cost_model, packing
 from sweep.planning.bucket import Bucket
 
 LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 1024, 4 << 30
-"""Work that the lanes of a CPU should hold, most lanes of a CPU, memory assumed on an accelerator."""
+"""Work that the lanes of a CPU hold, limit of their number, memory assumed on an accelerator."""
 SLICES, SLICE_SECONDS = 64, 20.0
 """Least number of slices that a grid is cut into, and the most seconds that one should take."""
 

@@ -40,6 +40,7 @@ class ClaimedSlices:
                 self._release_if_done(name)
 
     def _release_if_done(self, name: str) -> None:
+        # Not before the commit: whoever claims it next looks up what is done in the store.
         if self._uncommitted[name] == 0:
             del self._uncommitted[name]
             self.claims.release(name)
@@ -75,7 +76,7 @@ class TrialQueue:
         return self.bucket.source.ids(self.bucket.rows[indices])[0]
 
     def claim(self, count: int) -> bool:
-        """Claim slices until `count` trials are ready or no slice is free; False if none is ready."""
+        """Claim slices until `count` trials are ready; False if none is, since no slice is free."""
         while len(self._ready) < count:
             next_slice = next(self._slices, None)
             if next_slice is None:

@@ -136,8 +136,8 @@ class Worker:
             f"The device does not have enough memory for {bucket.lanes} lanes of {bucket.title}"
         )
         if smaller:
-            size = f"{smaller.lanes} lanes in blocks of {smaller.block}"
-            self.progress.say(f"{problem}; continuing with {size}.")
+            new_size = f"{smaller.lanes} lanes in blocks of {smaller.block}"
+            self.progress.say(f"{problem}; continuing with {new_size}.")
             return smaller, []
         self.progress.say(f"{problem}; its row has the status {Status.OUT_OF_MEMORY.label}.")
         return bucket, [_out_of_memory_row(queue.take(1))]

@@ -37,7 +37,7 @@ class HashSum:
 
     def __init__(self, space: Space, fields: Iterable[tuple[str, Table, Table | None]]) -> None:
         self.space = space
-        # Fields over the same axes are summed once, so that a row costs one look-up per set of axes.
+        # Fields over the same axes are summed once: one look-up per row and set of axes.
         self._sums: dict[Axes, np.ndarray] = {}
         for name, table, default in fields:
             axes, hashes = self._hashes(name, table, default)
