@@ -11,14 +11,14 @@ from analysis.cli import COMMANDS
 from sweep.cli import CommandSource, LazyGroup
 
 
-class Commands(LazyGroup):
+class AnalysisCommands(LazyGroup):
     """The commands of this package; `sweep` has them too."""
 
     sources: ClassVar[Mapping[str, CommandSource]] = COMMANDS
 
 
 app = typer.Typer(
-    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    cls=AnalysisCommands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 
 

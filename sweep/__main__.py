@@ -17,14 +17,14 @@ COMMANDS = {
         "sweep.commands.queries:status", "Say how far a sweep is, and who is at work."
     ),
     "verify": CommandSource(
-        "sweep.commands.maintenance:verify",
+        "sweep.commands.maintenance:verify_command",
         "Check every part; train random rows again with --replay.",
     ),
     "repair": CommandSource(
-        "sweep.commands.maintenance:repair", "Move broken parts aside, to be trained again."
+        "sweep.commands.maintenance:repair_command", "Move broken parts aside, to be trained again."
     ),
     "compact": CommandSource(
-        "sweep.commands.maintenance:compact", "Join small parts to large ones."
+        "sweep.commands.maintenance:compact_command", "Join small parts to large ones."
     ),
     "schema": CommandSource(
         "sweep.commands.queries:schema", "Print the JSON Schema of grids, for editors."
@@ -36,7 +36,7 @@ COMMANDS = {
 """Commands of this package. Those of `analysis` are read from its own table by name, since nothing here imports it."""
 
 
-class Commands(LazyGroup):
+class AllCommands(LazyGroup):
     """All commands."""
 
     sources: ClassVar[Mapping[str, CommandSource]] = {
@@ -45,7 +45,7 @@ class Commands(LazyGroup):
     }
 
 
-app = typer.Typer(cls=Commands, pretty_exceptions_enable=False, no_args_is_help=True)
+app = typer.Typer(cls=AllCommands, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ from sweep.cli import CommandSource
 
 COMMANDS = {
     "report": CommandSource(
-        "analysis.cli.pages:report", "Write one page with every figure and table."
+        "analysis.cli.pages:report_command", "Write one page with every figure and table."
     ),
     "gap": CommandSource(
         "analysis.cli.maps:gap", "Difference between two optimizers on the same problems."
@@ -15,7 +15,7 @@ COMMANDS = {
         "analysis.cli.maps:phase", "Phase diagram: mean over seeds in each cell."
     ),
     "curves": CommandSource(
-        "analysis.cli.maps:curves", "Observables over steps, with bands over seeds."
+        "analysis.cli.maps:curves_command", "Observables over steps, with bands over seeds."
     ),
     "boundary": CommandSource(
         "analysis.cli.boundaries:boundary", "Where a value crosses a level, and its exponent."
@@ -24,7 +24,7 @@ COMMANDS = {
         "analysis.cli.boundaries:collapse", "Finite-size scaling of several sizes."
     ),
     "refine": CommandSource(
-        "analysis.cli.boundaries:refine", "Run the points that narrow a boundary most."
+        "analysis.cli.boundaries:refine_command", "Run the points that narrow a boundary most."
     ),
     "watch": CommandSource(
         "analysis.cli.pages:watch", "Watch the phase diagram fill up while a sweep runs."

@@ -87,7 +87,7 @@ def collapse(
     write_result(folder, "collapse", table, collapse_figure(table), out)
 
 
-def refine(
+def refine_command(
     folder: Folder,
     level: Level = 0.25,
     x: X = None,

@@ -95,7 +95,7 @@ def phase(
     write_result(folder, f"phase-{value}", cells, draw_cells(cells, width), out)
 
 
-def curves(
+def curves_command(
     folder: Folder,
     value: Annotated[
         list[str], typer.Option(help="Observable; repeat the option for more panels.")

@@ -12,7 +12,7 @@ from analysis.reporting import page
 from analysis.reporting.terminal import watch_frames
 
 
-def report(
+def report_command(
     folder: Folder,
     x: X = None,
     y: Y = None,

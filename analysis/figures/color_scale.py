@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 
+from analysis.tables.columns import column_info
 from analysis.tables.labels import format_number
 
-SIGNED = ("difference", "generalization_gap")
-"""Values whose sign matters: drawn on a diverging scale centred at 0."""
+SIGNED = ("difference",)
+"""Columns of the analysis itself whose sign matters; observables declare theirs."""
 
 CHANCE = 0.55
 """If no mean error exceeds this, about that of guessing, the scale ends at 0.5."""
@@ -53,6 +54,8 @@ def color_scale(cells: pd.DataFrame) -> ColorScale:
     limit = largest
     if bounded:
         limit = 0.5 if largest <= CHANCE else 1.0
-    if cells.attrs["column"] in SIGNED or bool((cells["mean"] < 0).any()):
+    column = cells.attrs["column"]
+    is_signed = column in SIGNED or column_info(column).sense == "signed"
+    if is_signed or bool((cells["mean"] < 0).any()):
         return ColorScale("RdBu_r", -limit, limit)
     return ColorScale("cividis", 0.0, limit)

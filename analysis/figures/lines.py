@@ -21,19 +21,12 @@ from analysis.figures.style import (
     value_label,
 )
 from analysis.tables.axes import sorted_unique
+from analysis.tables.columns import column_info
 from analysis.tables.labels import axis_label, format_number, ticks
 from sweep.errors import SweepError
 
 MAX_MARKERS = 40
 """A line with more points than this is drawn without markers."""
-
-FORMULAS = {
-    "feature": r"$\min_j \max_r \langle w_{j,r},\, j v\rangle$",
-    "noise_min": r"$\min_i \max_r \langle w_{y_i,r},\, \xi_i\rangle$",
-    "noise_mean": r"mean over $i$ of $\max_r \langle w_{y_i,r},\, \xi_i\rangle$",
-    "noise_max": r"$\max_{i,r} \langle w_{y_i,r},\, \xi_i\rangle$",
-}
-"""Observables as formulas, for the y axis."""
 
 
 @in_style
@@ -89,7 +82,7 @@ def curves_figure(bands: pd.DataFrame, title: str = "", width: str | None = None
         part = bands[bands["observable"] == name]
         _draw_lines(ax, part, "step", facet, list(sorted_unique(bands, facet)), markers=False)
         ax.set_title(axis_label(name))
-        ax.set(xlabel="step", ylabel=FORMULAS.get(name, axis_label(name)))
+        ax.set(xlabel="step", ylabel=column_info(name).formula or axis_label(name))
         # Step 0 has no logarithm, but it is where the curves start.
         if (part["step"] <= 0).any():
             ax.set_xscale("symlog", linthresh=1, linscale=0.3)

@@ -3,6 +3,7 @@ implicit bias."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -166,7 +167,7 @@ def _points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
         points = training_points(data, seed, feature_directions(data, seed))
         return points.label[:, None] * points.noise.dense(int(data.d))[:, 0]
 
-    names = list(Separable.__dataclass_fields__)
+    names = [field.name for field in dataclasses.fields(Separable)]
     require_columns(rows, names)
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
         for row in rows.to_dict("records"):

@@ -23,7 +23,7 @@ Plugin = Annotated[
 ]
 
 
-def verify(
+def verify_command(
     folder: Folder,
     replay: Annotated[
         int, typer.Option(min=0, help="Train this many random rows again and compare.")
@@ -61,7 +61,7 @@ def verify(
         sys.exit(1 if findings or not all(result.equal for result in results) else 0)
 
 
-def repair(folder: Folder, as_json: Json = False) -> None:
+def repair_command(folder: Folder, as_json: Json = False) -> None:
     """Move broken parts of DIR aside, so that the same sweep command trains their rows again and no others."""
     with json_errors(as_json):
         repaired = store.repair(folder)
@@ -87,7 +87,7 @@ def repair(folder: Folder, as_json: Json = False) -> None:
         print_report(lines, report, as_json)
 
 
-def compact(folder: Folder, as_json: Json = False) -> None:
+def compact_command(folder: Folder, as_json: Json = False) -> None:
     """Join the parts of DIR to a few large ones, which are read faster. Nobody may be at work in DIR."""
     with json_errors(as_json):
         compacted = store.compact(folder)

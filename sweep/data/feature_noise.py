@@ -24,14 +24,38 @@ class FeatureNoise(AbstractData):
     (sigma_p sqrt(s)). The order of the patches is fixed: the networks share filters over patches.
     """
 
-    n: int = static(200, at_least=1, padded=True, doc="training points")
-    d: int = static(1000, at_least=2, padded=True, doc="dimension of a patch")
-    sparsity: int = static(
-        100, at_least=1, padded=True, doc="coordinates of the noise that are not zero"
+    definition: ClassVar[str] = (
+        "A point with label y = ±1 has two patches in d dimensions: the feature y v, with v = e₁, "
+        "and noise ξ - α y v. ξ has independent N(0, σ²) numbers at s random coordinates other than "
+        "the first, and zeros elsewhere; α is feature_noise, σ is noise, s is sparsity. "
+        "snr = 1 / (σ √s)."
     )
-    noise: Scalar = lane(0.1, at_least=0, doc="standard deviation of a noise coordinate")
+
+    n: int = static(
+        200, at_least=1, padded=True, doc="training points", label="training points", symbol="n"
+    )
+    d: int = static(
+        1000, at_least=2, padded=True, doc="dimension of a patch", label="dimension", symbol="d"
+    )
+    sparsity: int = static(
+        100,
+        at_least=1,
+        padded=True,
+        doc="coordinates of the noise that are not zero",
+        label="sparsity",
+        symbol="s",
+    )
+    noise: Scalar = lane(
+        0.1, at_least=0, doc="standard deviation of a noise coordinate", label="noise", symbol="σ"
+    )
     feature_noise: Scalar = lane(
-        0.2, at_least=0, doc="how much of the feature is taken away in the noise patch"
+        0.2,
+        at_least=0,
+        doc="how much of the feature is taken away in the noise patch",
+        label="feature noise",
+        symbol="α",
+        explanation="How much of the feature the noise patch cancels: it contains minus α times the "
+        "feature.",
     )
     balanced: bool = static(True, doc="half of the points in each class instead of random labels")
 
@@ -42,6 +66,9 @@ class FeatureNoise(AbstractData):
             to_field="1 / (snr * sqrt(sparsity))",
             from_field="1 / (noise * sqrt(sparsity))",
             doc="signal-to-noise ratio ||v|| / (noise sqrt(sparsity))",
+            label="signal-to-noise ratio",
+            explanation="Norm of the feature, which all points of a class share, divided by the "
+            "typical norm of the noise of a point.",
         ),
     )
     checks: ClassVar[tuple[Check, ...]] = (

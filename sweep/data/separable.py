@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
@@ -21,8 +23,17 @@ class Separable(AbstractGaussian):
     Cao (arXiv 2406.10650) is `free`. `feature` observes u.
     """
 
-    n: int = static(50, at_least=1, padded=True, doc="training points")
-    d: int = static(50, at_least=1, padded=True, doc="dimension of a point")
+    definition: ClassVar[str] = (
+        "A point is one Gaussian vector x of N(0, 1) numbers in d dimensions with a label y = ±1: "
+        "a random one, or the side of a random plane on which x lies."
+    )
+
+    n: int = static(
+        50, at_least=1, padded=True, doc="training points", label="training points", symbol="n"
+    )
+    d: int = static(
+        50, at_least=1, padded=True, doc="dimension of a point", label="dimension", symbol="d"
+    )
     labels: str = static("free", choices=("free", "teacher"), doc="where labels come from")
     margin: Scalar = lane(0.0, at_least=0, doc="least distance of a point from the teacher's plane")
     balanced: bool = static(False, doc="half of the points in each class instead of random labels")

@@ -21,10 +21,25 @@ class SignalNoise(AbstractGaussian):
     label flips. mu = `signal` e_1; sigma_p: `noise`; p: `flip`. snr = ||mu|| / (sigma_p sqrt(d)).
     """
 
-    n: int = static(20, at_least=1, padded=True, doc="training points")
-    d: int = static(100, at_least=2, padded=True, doc="dimension of a patch")
-    signal: Scalar = lane(1.0, at_least=0, doc="length of the signal vector mu")
-    noise: Scalar = lane(1.0, at_least=0, doc="standard deviation of a noise coordinate")
+    definition: ClassVar[str] = (
+        "A point with label y = ±1 has two patches in d dimensions: the signal y μ, with "
+        "μ = signal e₁, and noise ξ of independent N(0, σ²) numbers (orthogonal to μ if "
+        "`orthogonal`); σ is noise. Labels that the network sees are flipped with probability flip. "
+        "snr = signal / (σ √d)."
+    )
+
+    n: int = static(
+        20, at_least=1, padded=True, doc="training points", label="training points", symbol="n"
+    )
+    d: int = static(
+        100, at_least=2, padded=True, doc="dimension of a patch", label="dimension", symbol="d"
+    )
+    signal: Scalar = lane(
+        1.0, at_least=0, doc="length of the signal vector mu", label="signal strength"
+    )
+    noise: Scalar = lane(
+        1.0, at_least=0, doc="standard deviation of a noise coordinate", label="noise", symbol="σ"
+    )
     flip: Scalar = lane(0.0, at_least=0, below=0.5, doc="chance that a training label is flipped")
     flip_test: bool = static(
         False, doc="flip test labels too, so that the test error cannot fall below flip"
@@ -39,6 +54,9 @@ class SignalNoise(AbstractGaussian):
             to_field="signal / (snr * sqrt(d))",
             from_field="signal / (noise * sqrt(d))",
             doc="signal-to-noise ratio signal / (noise sqrt(d))",
+            label="signal-to-noise ratio",
+            explanation="Norm of the feature, which all points of a class share, divided by the "
+            "typical norm of the noise of a point.",
         ),
     )
 

@@ -28,8 +28,20 @@ class CNN(AbstractFiltered):
 
     pointwise: ClassVar[bool] = True
 
-    width: int = static(20, at_least=1, padded=True, doc="filters a class")
-    power: int = static(3, at_least=1, doc="exponent q of the activation max(z, 0)^q")
+    definition: ClassVar[str] = (
+        "A network of m filters per class (width) that all patches share: "
+        "F(x) = Σ ± max(⟨w, patch⟩, 0)^q, summed over patches and filters, + for filters of class "
+        "+1 and - for those of class -1 (means instead of sums if readout or patches say so); q is "
+        "power. First weights are N(0, init_scale²) unless init says otherwise; only the filters w "
+        "(and biases) are trained."
+    )
+
+    width: int = static(
+        20, at_least=1, padded=True, doc="filters a class", label="width", symbol="m"
+    )
+    power: int = static(
+        3, at_least=1, doc="exponent q of the activation max(z, 0)^q", label="power", symbol="q"
+    )
     readout: str = static("sum", choices=("sum", "mean"), doc="how filters are put together")
     patches: str = static("sum", choices=("sum", "mean"), doc="how patches are put together")
     bias: bool = static(False, doc="a trained bias for each filter")
@@ -39,7 +51,11 @@ class CNN(AbstractFiltered):
         doc="law of first weights; uniform is in +-1/sqrt(d)",
     )
     init_scale: Scalar = lane(
-        0.01, at_least=0, doc="standard deviation of first weights, where init is normal"
+        0.01,
+        at_least=0,
+        doc="standard deviation of first weights, where init is normal",
+        label="initial scale",
+        symbol="σ₀",
     )
 
     def units(self) -> int:

@@ -25,7 +25,17 @@ class Linear(AbstractFiltered):
     linear: ClassVar[bool] = True
     pointwise: ClassVar[bool] = True
 
-    init_scale: Scalar = lane(0.0, at_least=0, doc="standard deviation of first weights")
+    definition: ClassVar[str] = (
+        "A linear classifier: F(x) = ⟨w, x⟩, summed over patches; first weights are N(0, init_scale²)."
+    )
+
+    init_scale: Scalar = lane(
+        0.0,
+        at_least=0,
+        doc="standard deviation of first weights",
+        label="initial scale",
+        symbol="σ₀",
+    )
 
     def units(self) -> int:
         """One filter."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -16,6 +18,8 @@ L2_FIELD = "strength of (l2/2)||w||^2 inside the gradient"
 class Logistic(AbstractObjective):
     """log(1 + exp(-z)): cross-entropy of the logits F_{+1} and F_{-1} (arXiv 2108.11371, (3.2))."""
 
+    definition: ClassVar[str] = "The loss of a point is log(1 + exp(-y F(x)))."
+
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
@@ -28,6 +32,8 @@ class Logistic(AbstractObjective):
 class Exponential(AbstractObjective):
     """exp(-z)."""
 
+    definition: ClassVar[str] = "The loss of a point is exp(-y F(x))."
+
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
@@ -38,6 +44,8 @@ class Exponential(AbstractObjective):
 @part
 class Square(AbstractObjective):
     """(1 - z)^2 / 2 = (f(x) - y)^2 / 2 for labels of +-1."""
+
+    definition: ClassVar[str] = "The loss of a point is (y F(x) - 1)²."
 
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 

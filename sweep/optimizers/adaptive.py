@@ -25,7 +25,7 @@ class Adam(AbstractOptimizer):
 
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     b1: Scalar = lane(0.9, at_least=0, below=1, doc=B1)
     b2: Scalar = lane(0.999, at_least=0, below=1, doc=B2)
     eps: Scalar = lane(1e-8, at_least=0, doc=EPS)
@@ -50,7 +50,7 @@ class AdamW(AbstractOptimizer):
 
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     weight_decay: Scalar = lane(0.01, at_least=0, doc="decay of the weights, outside the gradient")
     b1: Scalar = lane(0.9, at_least=0, below=1, doc=B1)
     b2: Scalar = lane(0.999, at_least=0, below=1, doc=B2)
@@ -75,7 +75,7 @@ class RMSProp(AbstractOptimizer):
 
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     decay: Scalar = lane(0.9, at_least=0, below=1, doc=B2)
     eps: Scalar = lane(1e-8, at_least=0, doc="added under the root")
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
@@ -96,7 +96,7 @@ class AdaGrad(AbstractOptimizer):
 
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     initial_accumulator: Scalar = lane(0.1, at_least=0, doc="v before the first gradient")
     eps: Scalar = lane(1e-7, at_least=0, doc="added under the root")
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
@@ -115,7 +115,7 @@ class Lion(AbstractOptimizer):
 
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     weight_decay: Scalar = lane(0.0, at_least=0, doc="decay of the weights, outside the gradient")
     b1: Scalar = lane(0.9, at_least=0, below=1, doc="weight of the past in the step")
     b2: Scalar = lane(0.99, at_least=0, below=1, doc=B1)

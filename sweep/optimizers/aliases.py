@@ -32,7 +32,7 @@ def from_optax(kind: str) -> type[AbstractOptimizer] | None:
     make = _function(kind)
     if make is None or "learning_rate" not in inspect.signature(make).parameters:
         return None
-    declared: dict[str, tuple[Any, Any]] = {"lr": (Scalar, lane(above=0, doc=LR))}
+    declared: dict[str, tuple[Any, Any]] = {"lr": (Scalar, lane(above=0, doc=LR, label=LR))}
     for name, default in _defaults(make):
         field = _field(name, default, kind)
         if field is not None:

@@ -38,7 +38,7 @@ class GradientDescent(AbstractOptimizer):
     linear: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     weight_decay: Scalar | None = lane(None, at_least=0, doc=DECAY)
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
 
@@ -54,7 +54,7 @@ class Momentum(AbstractOptimizer):
     linear: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     momentum: Scalar = lane(0.9, at_least=0, below=1, doc="decay of the velocity")
     weight_decay: Scalar | None = lane(None, at_least=0, doc=DECAY)
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
@@ -71,7 +71,7 @@ class Nesterov(AbstractOptimizer):
     linear: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     momentum: Scalar = lane(0.9, at_least=0, below=1, doc="decay of the velocity")
     weight_decay: Scalar | None = lane(None, at_least=0, doc=DECAY)
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
@@ -88,7 +88,7 @@ class SignSGD(AbstractOptimizer):
 
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
 
     def transform(self) -> optax.GradientTransformation:
@@ -105,7 +105,7 @@ class Signum(AbstractOptimizer):
 
     elementwise: ClassVar[bool] = True
 
-    lr: Scalar = lane(above=0, doc=LR)
+    lr: Scalar = lane(above=0, doc=LR, label=LR)
     momentum: Scalar = lane(0.9, at_least=0, below=1, doc="decay of the average gradient")
     schedule: AbstractSchedule = nested("schedule", Constant(), doc=SCHEDULE)
 

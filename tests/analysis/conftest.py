@@ -12,7 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.tables.columns import read_descriptions
 from sweep import schema
+from sweep.grid import parse_grid
+from sweep.planning.manifest import descriptions
 
 GRID = """# Does Adam generalize worse than gradient descent?
 # A synthetic store for the tests of the analysis.
@@ -20,6 +23,16 @@ GRID = """# Does Adam generalize worse than gradient descent?
 name: planted  # the name of the page
 seed: {range: [0, 4]}
 """
+
+DESCRIBED = """
+name: described
+seed: [0]
+data: [{kind: feature_noise, n: 8, d: 16, sparsity: 4}, {kind: signal_noise}, {kind: separable}]
+model: {kind: cnn}
+objective: {kind: logistic}
+optimizer: [{kind: gd, lr: 0.1}, {kind: adam, lr: 0.1}]
+"""
+"""A grid of the kinds of the planted rows: their columns mean what they mean in a sweep."""
 
 INTEGERS = ("n", "d", "sparsity", "width", "power", "batch_size", "max_steps")
 FLOATS = ("flip", "snr", "noise", "feature_noise", "l2", "lr", "b1", "weight_decay", "target_loss")
@@ -144,7 +157,9 @@ def write_store(
             pa.Table.from_pylist(curves, schema=schema.curves()),
             folder / "curves" / "part-0.parquet",
         )
-    info = {"host": "here"} | ({"trials": trials} if trials is not None else {})
+    info = {"host": "here", **descriptions(parse_grid(DESCRIBED))} | (
+        {"trials": trials} if trials is not None else {}
+    )
     (folder / "manifest.json").write_text(
         json.dumps({"dtype": "float32", "versions": {"jax": "0.10"}, "info": info})
     )
@@ -154,6 +169,12 @@ def write_store(
 
 def _write(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, write_page_checksum=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _meanings() -> None:
+    """Frames that no store was read for have columns of the same meaning."""
+    read_descriptions({"info": descriptions(parse_grid(DESCRIBED))})
 
 
 @pytest.fixture(scope="session")
