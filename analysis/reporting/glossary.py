@@ -16,5 +16,7 @@ def glossary_terms(runs: pd.DataFrame) -> dict[str, str]:
 
 
 def _term(name: str) -> str:
+    """The label of a column, with its name where that is another word."""
     label = axis_label(name)
-    return label[:1].upper() + label[1:]
+    suffix = "" if label == name.replace("_", " ") else f" ({name})"
+    return f"{label[:1].upper()}{label[1:]}{suffix}"

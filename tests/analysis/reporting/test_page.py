@@ -158,7 +158,7 @@ def test_words_are_explained_where_there_is_such_a_thing(
         "Paired difference",
         "▲ ▼",
         "Generalization gap",
-        "Signal-to-noise ratio",
+        "Signal-to-noise ratio (snr)",
     )
     assert all(word in page.text for word in words)
     rows = [
