@@ -82,7 +82,7 @@ def test_errors_are_one_sentence_and_an_exit_code(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     cases = {
-        "is no folder": ("report", tmp_path / "nowhere"),
+        "is not a folder": ("report", tmp_path / "nowhere"),
         "must not be chosen by 'test_error'": ("gap", store, "--tune", "test_error"),
         "No run has the optimizer 'lion'": ("gap", store, "--a", "lion", "--b", "gd"),
         "No pair of optimizers matches": ("gap", store, "--where", "optimizer == 'gd'"),
