@@ -1,4 +1,4 @@
-"""Properties of a table of runs: which columns vary, which span a good plane, which values count."""
+"""Properties of a table of runs: which columns vary, which span a plane, which values count."""
 
 from __future__ import annotations
 

@@ -12,7 +12,15 @@ from analysis.tables.columns import read_descriptions
 from sweep.errors import SweepError
 from sweep.grid import parse_grid
 from sweep.planning.manifest import descriptions
-from tests.analysis.conftest import GRID
+
+GRID = """
+name: tiny
+seed: 0
+data: {kind: signal_noise, n: 20, d: 100, signal: 1, noise: 1}
+model: {kind: linear, init_scale: 0.01}
+optimizer: {kind: gd, lr: 0.1}
+train: {steps: 60}
+"""
 
 
 def test_every_run_is_at_its_coordinates(make: Any):
@@ -49,6 +57,8 @@ def test_arrays_agree_with_cells(make: Any):
         (("snr", "seeds"), "no column 'seeds'"),
     ],
 )
-def test_two_runs_with_the_same_coordinates_are_refused(dims: tuple[str, ...], message: str, make: Any):
+def test_two_runs_with_the_same_coordinates_are_refused(
+    dims: tuple[str, ...], message: str, make: Any
+):
     with pytest.raises(SweepError, match=message):
         analysis.labelled(make.runs(make.plane(make.planted)), *dims)
