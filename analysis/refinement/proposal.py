@@ -175,12 +175,12 @@ class _Axis:
     def _squared_width(self, ends: Any) -> float:
         return float(np.diff(np.log(ends) if self.logarithmic else ends).item() ** 2)
 
-    def _thirds(self, left: Any, right: Any) -> tuple[Any, ...]:
+    def _thirds(self, low: Any, high: Any) -> tuple[Any, ...]:
         """The cells that divide a gap in three, fewer where rounding leaves no number between."""
         spaced = np.geomspace if self.logarithmic else np.linspace
-        inner = spaced(left, right, 4)[1:3].tolist()
+        inner = spaced(low, high, 4)[1:3].tolist()
         rounded = {round(x) if self.whole else float(f"{x:.12g}") for x in inner}
-        return tuple(sorted(x for x in rounded if left < x < right))
+        return tuple(sorted(x for x in rounded if low < x < high))
 
 
 def _mean_spread(crossings: Iterable[_Crossing]) -> float:
