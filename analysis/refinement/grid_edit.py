@@ -1,4 +1,4 @@
-"""A grid file at other cells and seeds; everything else stays letter for letter as it was written, but for comments."""
+"""Rewriting a grid file for other cells and seeds: all else stays verbatim, except for comments."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from sweep.errors import SweepError
 
 PARTS = ("data", "model", "objective", "optimizer", "train")
+
 FIELDS = {"max_steps": "steps"}
 """Column -> the field of a grid that it shows, where the names differ."""
 
@@ -22,113 +23,128 @@ def grid_with_cells(
     seeds: Sequence[int],
     where: str | None = None,
 ) -> str:
-    """The grid of a text, called `name`, at some cells and seeds instead of its own.
+    """The text of a grid with its cells and seeds replaced.
 
-    `cells` maps one or two columns to values, one a cell: they vary together (`zip`), and every cell gets all `seeds`.
-    `where` is one more condition. Values are read as text, as `1e-3` is a number in a grid and a word in YAML 1.1.
-    Raises SweepError where the grid does not give a column as a field of its own, once.
+    Args:
+        text: the text of the grid file.
+        name: the name of the new grid.
+        cells: one or two columns with their values, one value a cell. Two columns vary together
+            (`zip`).
+        seeds: the seeds of every cell.
+        where: a condition in addition to those of the grid.
+
+    Returns:
+        The text of the new grid, without comments.
+
+    Raises:
+        SweepError: the grid does not set one of the columns, or not in exactly one mapping, so
+            that its values cannot be replaced.
     """
+    # BaseLoader keeps scalars as text: a grid reads 1e-3 as a number, YAML 1.1 as a string.
     grid = yaml.compose(text, Loader=yaml.BaseLoader)
     if not isinstance(grid, MappingNode):
         raise SweepError(
-            "The grid file of this folder is no mapping. Put the grid.yaml of the sweep back."
+            "The grid file of this folder is not a mapping. Restore the grid.yaml of the sweep."
         )
     fields = {FIELDS.get(column, column): values for column, values in cells.items()}
-    groups = _groups(grid)
-    _refuse_ties(groups, [*fields, "seed"])
+    groups = _zip_groups(grid)
+    _refuse_zipped(groups, [*fields, "seed"])
     for field, values in fields.items():
-        _put(_home(grid, field), field, _list(values))
-    _put(grid, "name", _word(name))
-    _put(grid, "seed", _list(seeds))
+        _set_node(_field_mapping(grid, field), field, _scalars(values))
+    _set_node(grid, "name", _scalar(name))
+    _set_node(grid, "seed", _scalars(seeds))
     if len(fields) > 1:
-        _put(grid, "zip", _sequence([*groups, _list(fields)]))
+        _set_node(grid, "zip", _sequence([*groups, _scalars(fields)]))
     if where:
-        _put(grid, "where", _sequence([*_several(_get(grid, "where")), _word(where)]))
+        conditions = [*_members(_get_node(grid, "where")), _scalar(where)]
+        _set_node(grid, "where", _sequence(conditions))
     return str(yaml.serialize(grid, Dumper=yaml.BaseDumper, width=110, allow_unicode=True))
 
 
-def _home(grid: MappingNode, field: str) -> MappingNode:
-    """The one mapping that gives a field as values. Raises SweepError where there is none or there are several."""
-    found = [
-        home for part in PARTS if (node := _get(grid, part)) for home in _homes(node, field, True)
-    ]
-    if not found:
+def _field_mapping(grid: MappingNode, field: str) -> MappingNode:
+    """The mapping that lists the values of a field. Raises SweepError unless there is just one."""
+    parts = [part for part in (_get_node(grid, name) for name in PARTS) if part]
+    matches = [match for part in parts for match in _field_mappings(part, field, True)]
+    if not matches:
         raise SweepError(
-            f"The grid gives no {field}: it follows from other fields. Take an axis that the grid gives."
+            f"The grid does not set {field}: it follows from other fields. Choose an axis that the "
+            "grid sets."
         )
-    home, alone = found[0]
-    if len(found) > 1 or not alone:
-        cure = f"Write a grid that gives {field} in a mapping without others beside it, and refine its sweep"
+    mapping, sole = matches[0]
+    if len(matches) > 1 or not sole:
         raise SweepError(
-            f"{field} stands in a union of mappings, so that no one list varies it. {cure}."
+            f"{field} is set in a union of mappings, so no single list varies it. Write a grid "
+            f"that sets {field} in the only mapping of its part, and refine its sweep."
         )
-    if str(getattr(_get(home, field), "value", "")).startswith("="):
+    if str(getattr(_get_node(mapping, field), "value", "")).startswith("="):
         raise SweepError(
-            f"The grid computes {field} from other fields. Take one of those as the axis."
+            f"The grid computes {field} from other fields. Choose one of those as the axis."
         )
-    return home
+    return mapping
 
 
-def _homes(node: Node, field: str, alone: bool) -> Iterator[tuple[MappingNode, bool]]:
-    """Mappings that give a field, each with whether no other mapping of a union stands beside it."""
+def _field_mappings(node: Node, field: str, sole: bool) -> Iterator[tuple[MappingNode, bool]]:
+    """Mappings that set a field, each with whether it is the only member of its unions."""
     if isinstance(node, MappingNode):
-        if _get(node, field) is not None:
-            yield node, alone
+        if _get_node(node, field) is not None:
+            yield node, sole
         for _, value in node.value:
-            yield from _homes(value, field, alone)
+            yield from _field_mappings(value, field, sole)
     elif isinstance(node, SequenceNode):
         for member in node.value:
-            yield from _homes(member, field, alone and len(node.value) == 1)
+            yield from _field_mappings(member, field, sole and len(node.value) == 1)
 
 
-def _groups(grid: MappingNode) -> list[Node]:
+def _zip_groups(grid: MappingNode) -> list[Node]:
     """The lists of names that the grid varies together."""
-    zips = _several(_get(grid, "zip"))
+    zips = _members(_get_node(grid, "zip"))
+    # A single group may be written without the outer list: `zip: [n, d]`.
     return [_sequence(zips)] if zips and isinstance(zips[0], ScalarNode) else zips
 
 
-def _refuse_ties(groups: Iterable[Node], fields: Iterable[str]) -> None:
+def _refuse_zipped(groups: Iterable[Node], fields: Sequence[str]) -> None:
+    """Raises SweepError if the grid varies one of the fields together with others."""
     for group in groups:
-        tied = [each.value for each in _several(group)]
+        zipped = [member.value for member in _members(group)]
         for field in fields:
-            if field in tied:
-                cure = 'Write the others as expressions in it, such as d: "=10*n"'
+            if field in zipped:
                 raise SweepError(
-                    f"The grid varies {' and '.join(tied)} together, so {field} cannot go alone. {cure}."
+                    f"The grid varies {' and '.join(zipped)} together, so {field} cannot vary on "
+                    'its own. Write the others as expressions in it, such as d: "=10*n".'
                 )
 
 
-def _several(node: Node | None) -> list[Node]:
-    """The members of a sequence; anything else is its only one."""
+def _members(node: Node | None) -> list[Node]:
+    """The members of a sequence; any other node as a list of one."""
     if node is None or not node.value:
         return []
     return list(node.value) if isinstance(node, SequenceNode) else [node]
 
 
-def _get(mapping: Node, key: str) -> Node | None:
+def _get_node(mapping: Node, key: str) -> Node | None:
     pairs = mapping.value if isinstance(mapping, MappingNode) else []
     return next((value for name, value in pairs if name.value == key), None)
 
 
-def _put(mapping: MappingNode, key: str, node: Node) -> None:
-    """Give a key another value; a new key comes last."""
+def _set_node(mapping: MappingNode, key: str, node: Node) -> None:
+    """Replace the value of a key where it stands; append a new key."""
     names = [name.value for name, _ in mapping.value]
     if key in names:
-        at = names.index(key)
-        mapping.value[at] = (mapping.value[at][0], node)
+        index = names.index(key)
+        mapping.value[index] = (mapping.value[index][0], node)
     else:
-        mapping.value.append((_word(key), node))
+        mapping.value.append((_scalar(key), node))
 
 
-def _list(values: Iterable[Any]) -> SequenceNode:
-    return _sequence(
-        [_word(f"{each:.12g}" if isinstance(each, float) else str(each)) for each in values]
-    )
+def _scalars(values: Iterable[Any]) -> SequenceNode:
+    # Twelve digits are those of the engine's own axes: the same cell gives the same trial id.
+    texts = [f"{value:.12g}" if isinstance(value, float) else str(value) for value in values]
+    return _sequence([_scalar(text) for text in texts])
 
 
 def _sequence(nodes: Sequence[Node]) -> SequenceNode:
     return SequenceNode("tag:yaml.org,2002:seq", list(nodes), flow_style=True)
 
 
-def _word(text: str) -> ScalarNode:
+def _scalar(text: str) -> ScalarNode:
     return ScalarNode("tag:yaml.org,2002:str", text)

@@ -1,4 +1,4 @@
-"""Where further runs say most of a boundary: new seeds beside each crossing, and new cells in gaps."""
+"""Where further runs narrow a boundary most: new seeds beside each crossing, new cells in gaps."""
 
 from __future__ import annotations
 
@@ -13,109 +13,134 @@ from analysis.stats.boundary import Boundary
 from analysis.tables.axes import finite_values
 from sweep.errors import SweepError
 
-LEAST = 4
+MIN_SEEDS = 4
 """Fewest new seeds of a round."""
 
-PRIOR = 16
-"""How many seeds the mean of all rows counts as, where the spread between the seeds of one row is guessed."""
+PRIOR_SEEDS = 16
+"""Weight, in seeds, of the mean spread of all rows in the estimated spread of one row."""
 
-GAP = 1 / 3
-"""Two neighbouring cells with more than this share of the change of their row between them are a gap."""
+GAP_SHARE = 1 / 3
+"""Neighbouring cells form a gap if more of the range of their row's means lies between them."""
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """The points, `runs` runs of them at most, that reduce the uncertainty of a boundary most.
+    """Proposes the points, at most `runs` runs, that reduce the uncertainty of a boundary most.
 
-    Cells of a row with the same data and first weights err together, so a row is limited by its number of seeds, and
-    old seeds say little new: a round takes new ones, the same in all of its cells. A row gets the two cells next to
-    its crossing; cells between two that have more seeds than they would lead the fit astray. Only a gap, where seeds
-    do not say where in it the crossing is, gets two new cells that part it in three.
+    The cells of a row share data and initial weights, so their errors are correlated: the precision
+    of a row is limited by its number of seeds, and repeating old seeds adds little. A round
+    therefore uses new seeds, the same in all of its cells. A row gets the two cells next to its
+    crossing; cells between two that have more seeds than they do would mislead the fit. Only a gap,
+    within which no number of seeds locates the crossing, gets two new cells that divide it in
+    three.
 
-    Rows are taken in the order of what a cell gains, as many as reduce the summed squared widths of the intervals
-    most. Where most of those are gaps, few seeds will do, and the other runs are left for later rounds.
+    Rows are taken by gain per cell, as many as reduce the sum of the squared interval widths most.
+    If gaps make up most of that sum, a few seeds suffice, and the other runs are left for later
+    rounds.
+
+    Args:
+        boundary: the boundary to refine.
+        runs: the budget of one round, in runs.
     """
 
     boundary: Boundary
     runs: int = 1024
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """New points: columns y (where the boundary has one), x and `seed`; none where nothing is left to gain.
+        """New points: columns y (where the boundary has one), x and `seed`; empty if none helps.
 
-        A row whose boundary lies outside of the grid gets none. All facets are run at the points of each, so that
-        pairs stay pairs. Raises SweepError where `runs` are too few for one row, and as the boundary does.
+        A row whose boundary lies outside of the grid gets none. All facets are run at all points,
+        so that runs stay paired. Raises SweepError if the budget is too small for a single row, and
+        as the boundary does.
         """
         rows = self._rows(runs)
         keys = [key for key in (self.boundary.y, self.boundary.x) if key is not None]
-        each = int(runs.groupby([*keys, "seed"]).size().max())
-        chosen, seeds = _choose(rows, self.runs // each)
+        # One point makes a run for each facet.
+        runs_per_point = int(runs.groupby([*keys, "seed"]).size().max())
+        chosen, seeds = _choose_rows(rows, self.runs // runs_per_point)
         if rows and not chosen:
-            cure = f"Give at least {LEAST * each * min(len(row.cells) for row in rows)}"
+            needed = MIN_SEEDS * runs_per_point * min(len(row.cells) for row in rows)
             raise SweepError(
-                f"{self.runs} runs are too few for a single row and {LEAST} seeds. {cure}."
+                f"{self.runs} runs are too few for a single row and {MIN_SEEDS} seeds. "
+                f"Give at least {needed}."
             )
         first = int(runs["seed"].max()) + 1
-        places = sorted((row.y, x)[-len(keys) :] for row in chosen for x in row.cells)
-        points = [(*place, first + seed) for place in places for seed in range(seeds)]
-        return pd.DataFrame(points, columns=[*keys, "seed"]).astype(
-            {key: runs[key].dtype for key in keys}
-        )
+        cells = sorted((row.y, x)[-len(keys) :] for row in chosen for x in row.cells)
+        points = [(*cell, first + seed) for cell in cells for seed in range(seeds)]
+        dtypes = {key: runs[key].dtype for key in keys}
+        return pd.DataFrame(points, columns=[*keys, "seed"]).astype(dtypes)
 
     def _rows(self, runs: pd.DataFrame) -> list[_Row]:
-        """What each row with a crossing wants, best first."""
-        b, axis, needs = self.boundary, _Axis.of(runs, self.boundary.x), {}
-        names = [key for key in (b.facet, b.y) if key is not None]
-        values = runs.assign(_value=finite_values(runs, b.value)).groupby([*names, b.x])["_value"]
-        cells = values.agg(["mean", "count"]).query("count > 0").reset_index()
-        for one in b(runs).to_dict("records"):
-            own = (
-                cells[np.logical_and.reduce([cells[name] == one[name] for name in names])]
-                if names
-                else cells
-            )
-            if np.isfinite(one["at"]) and (need := axis.need(one, own)):
-                needs.setdefault(one.get(b.y), []).append(need)
-        mean = _mean_spread(need for own in needs.values() for need in own)
-        rows = [_Row.of(y, [need.tempered(mean) for need in own]) for y, own in needs.items()]
-        return sorted(rows, key=lambda row: -row.gain(LEAST) / len(row.cells))
+        """The rows with a crossing, largest gain per cell first."""
+        crossings = self._crossings(runs)
+        mean = _mean_spread(crossing for row in crossings.values() for crossing in row)
+        rows = [
+            _Row.of(y, [crossing.shrunk(mean) for crossing in row]) for y, row in crossings.items()
+        ]
+        return sorted(rows, key=lambda row: -row.gain(MIN_SEEDS) / len(row.cells))
+
+    def _crossings(self, runs: pd.DataFrame) -> dict[Any, list[_Crossing]]:
+        """The crossings that can be refined, those of all facets by the y of their row."""
+        boundary, axis = self.boundary, _Axis.of(runs, self.boundary.x)
+        names = [key for key in (boundary.facet, boundary.y) if key is not None]
+        values = runs.assign(_value=finite_values(runs, boundary.value))
+        groups = values.groupby([*names, boundary.x])["_value"]
+        cells = groups.agg(["mean", "count"]).query("count > 0").reset_index()
+        crossings: dict[Any, list[_Crossing]] = {}
+        for estimate in boundary(runs).to_dict("records"):
+            if not np.isfinite(estimate["at"]):
+                continue
+            row_cells = cells
+            for name in names:
+                row_cells = row_cells[row_cells[name] == estimate[name]]
+            crossing = axis.crossing(estimate, row_cells)
+            if crossing is not None:
+                crossings.setdefault(estimate.get(boundary.y), []).append(crossing)
+        return crossings
 
 
 @dataclass(frozen=True)
-class _Need:
-    """The two cells that a crossing wants, the seeds that both have (none in a gap), and its squared width."""
+class _Crossing:
+    """The two cells to run for a crossing, the seeds that both have (0 in a gap), squared width."""
 
     cells: tuple[Any, ...]
     seeds: int
-    square: float
+    squared_width: float
 
-    def tempered(self, mean: float) -> _Need:
-        """With the spread between seeds drawn towards that of all rows: two seeds that agree say little of it."""
+    def shrunk(self, mean_spread: float) -> _Crossing:
+        """With the spread of its seeds shrunk towards the mean spread of all rows."""
         if not self.seeds:
             return self
-        spread = (self.square * self.seeds**2 + mean * PRIOR) / (self.seeds + PRIOR)
-        return replace(self, square=spread / self.seeds)
+        # Two seeds that happen to agree are no evidence of a small spread.
+        spread = self.squared_width * self.seeds**2 + mean_spread * PRIOR_SEEDS
+        spread /= self.seeds + PRIOR_SEEDS
+        return replace(self, squared_width=spread / self.seeds)
 
 
 @dataclass(frozen=True)
 class _Row:
-    """The cells of one y for all of its facets, with their needs."""
+    """The cells to run at one y, and the crossings of all facets there."""
 
     y: Any
     cells: tuple[Any, ...]
-    needs: list[_Need]
+    crossings: list[_Crossing]
 
     @classmethod
-    def of(cls, y: Any, needs: list[_Need]) -> _Row:
-        return cls(y, tuple(sorted({x for need in needs for x in need.cells})), needs)
+    def of(cls, y: Any, crossings: list[_Crossing]) -> _Row:
+        cells = {x for crossing in crossings for x in crossing.cells}
+        return cls(y, tuple(sorted(cells)), crossings)
 
     def gain(self, seeds: int) -> float:
-        """By how much so many seeds reduce the squared widths: a variance falls as one over the number of seeds."""
-        return sum(need.square * seeds / (need.seeds + seeds) for need in self.needs)
+        """By how much `seeds` new seeds reduce the sum of the squared widths."""
+        # A variance falls as one over the number of seeds: w n / (n + m) is left of w.
+        return sum(
+            crossing.squared_width * seeds / (crossing.seeds + seeds) for crossing in self.crossings
+        )
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """An axis: in the logarithm where all of it is positive, of whole numbers where it has such."""
+    """The axis x: logarithmic if all of its values are positive, whole if they are integers."""
 
     x: str
     logarithmic: bool
@@ -125,49 +150,65 @@ class _Axis:
     def of(cls, runs: pd.DataFrame, x: str) -> _Axis:
         return cls(x, bool((runs[x] > 0).all()), runs[x].dtype.kind in "iu")
 
-    def need(self, one: Mapping[Any, Any], cells: pd.DataFrame) -> _Need | None:
-        """What a crossing wants, given means and counts of the cells of its row; None where nothing is to gain."""
-        xs, means = cells[self.x].to_numpy(), cells["mean"].to_numpy()
-        right = int(np.clip(np.searchsorted(xs, one["at"], "right"), 1, len(xs) - 1))
-        ends = slice(right - 1, right + 1)
-        gap = self._square(xs[ends])
-        if abs(np.diff(means[ends]).item()) > GAP * np.ptp(means) and (
-            between := self._thirds(*xs[ends].tolist())
-        ):
-            return _Need(between, 0, gap)
-        square = self._square(np.clip([one["low"], one["high"]], xs[0], xs[-1]))
-        seeds = int(cells["count"].to_numpy()[ends].min())
-        return (
-            _Need(tuple(xs[ends].tolist()), seeds, gap if np.isnan(square) else square)
-            if square != 0
-            else None
-        )
+    def crossing(self, estimate: Mapping[Any, Any], cells: pd.DataFrame) -> _Crossing | None:
+        """What to run for a crossing, None if nothing is left to gain.
 
-    def _square(self, ends: Any) -> float:
+        Args:
+            estimate: where the row crosses the level, with its interval: `at`, `low`, `high`.
+            cells: the cells of the row, ascending in x, with `mean` and `count`.
+        """
+        xs, means = cells[self.x].to_numpy(), cells["mean"].to_numpy()
+        right = int(np.clip(np.searchsorted(xs, estimate["at"], "right"), 1, len(xs) - 1))
+        neighbours = slice(right - 1, right + 1)
+        cell_square = self._squared_width(xs[neighbours])
+        if abs(np.diff(means[neighbours]).item()) > GAP_SHARE * np.ptp(means):
+            between = self._thirds(*xs[neighbours].tolist())
+            if between:
+                return _Crossing(between, 0, cell_square)
+        square = self._squared_width(np.clip([estimate["low"], estimate["high"]], xs[0], xs[-1]))
+        if square == 0:
+            return None
+        seeds = int(cells["count"].to_numpy()[neighbours].min())
+        square = cell_square if np.isnan(square) else square
+        return _Crossing(tuple(xs[neighbours].tolist()), seeds, square)
+
+    def _squared_width(self, ends: Any) -> float:
         return float(np.diff(np.log(ends) if self.logarithmic else ends).item() ** 2)
 
-    def _thirds(self, left: Any, right: Any) -> tuple[Any, ...]:
-        """Two cells that part a gap in three, as far as there are numbers of 12 digits, or whole ones, in it."""
-        cut = (np.geomspace if self.logarithmic else np.linspace)(left, right, 4)[1:3].tolist()
-        found = {round(x) if self.whole else float(f"{x:.12g}") for x in cut}
-        return tuple(sorted(x for x in found if left < x < right))
+    def _thirds(self, low: Any, high: Any) -> tuple[Any, ...]:
+        """The cells that divide a gap in three, fewer where rounding leaves no number between."""
+        spaced = np.geomspace if self.logarithmic else np.linspace
+        inner = spaced(low, high, 4)[1:3].tolist()
+        rounded = {round(x) if self.whole else float(f"{x:.12g}") for x in inner}
+        return tuple(sorted(x for x in rounded if low < x < high))
 
 
-def _mean_spread(needs: Iterable[_Need]) -> float:
-    """The mean over rows of the squared width that one seed would leave."""
-    spreads = [need.square * need.seeds for need in needs if need.seeds]
+def _mean_spread(crossings: Iterable[_Crossing]) -> float:
+    """The mean over crossings of the squared width that a single seed would leave."""
+    spreads = [crossing.squared_width * crossing.seeds for crossing in crossings if crossing.seeds]
     return float(np.mean(spreads)) if spreads else 0.0
 
 
-def _choose(rows: list[_Row], budget: int) -> tuple[list[_Row], int]:
-    """The first few rows and a number of seeds, with the largest gain that so many runs of one facet can make."""
-    most, best, cells = 0.0, (0, 0), 0
-    squares = [(need.square, not need.seeds) for row in rows for need in row.needs]
-    gaps = sum(square for square, gap in squares if gap) > sum(square for square, _ in squares) / 2
+def _choose_rows(rows: list[_Row], budget: int) -> tuple[list[_Row], int]:
+    """How many of the first rows to run, at how many seeds, for the largest gain.
+
+    Args:
+        rows: all rows, best first.
+        budget: the largest number of points.
+
+    Returns:
+        The rows and the number of seeds, none and 0 where the budget does not suffice for a row.
+    """
+    crossings = [crossing for row in rows for crossing in row.crossings]
+    gap_total = sum(crossing.squared_width for crossing in crossings if not crossing.seeds)
+    mostly_gaps = gap_total > sum(crossing.squared_width for crossing in crossings) / 2
+    best_gain, best, cells = 0.0, (0, 0), 0
     for count, row in enumerate(rows, 1):
         cells += len(row.cells)
-        seeds = min(budget // cells, LEAST) if gaps else budget // cells
-        gain = sum(each.gain(seeds) for each in rows[:count])
-        if seeds >= LEAST and gain > most:
-            most, best = gain, (count, seeds)
+        seeds = budget // cells
+        if mostly_gaps:
+            seeds = min(seeds, MIN_SEEDS)
+        gain = sum(chosen.gain(seeds) for chosen in rows[:count])
+        if seeds >= MIN_SEEDS and gain > best_gain:
+            best_gain, best = gain, (count, seeds)
     return rows[: best[0]], best[1]

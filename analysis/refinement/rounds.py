@@ -1,4 +1,4 @@
-"""Rounds of refinement: the grid of the next points of a sweep, and the sweep of that grid, in turns."""
+"""Rounds of refinement: write the grid of the next points of a sweep, run it, and repeat."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from analysis.tables.axes import filter_rows
 from analysis.tables.labels import format_number
 from analysis.tables.load import load, read_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
+from sweep.schema import GRID_FILE, GRID_FILES, RUNS
 
 
 def refine(
@@ -28,42 +30,60 @@ def refine(
     out: Path | str | None = None,
     where: str | None = None,
 ) -> Iterator[str]:
-    """Write the grid of the next points of a sweep and, for so many rounds, run it; yields a sentence at each step.
+    """Write the grid of the next points of a sweep and run it for some rounds.
 
-    The points go into a store of their own, `out` or DIR-refined, under another name: exploring changes no registered
-    sweep, and `load(DIR, out)` reads both. A round that was interrupted is ended first; runs that a round leaves are
-    shared by the later ones. Raises StoreError where a folder cannot be read, SweepError where the grid cannot be
-    refined or a round fails, Interrupted where a signal ended it.
+    The points go into a store of their own, under another name: exploration leaves a registered
+    sweep unchanged, and `load(folder, out)` reads both. An interrupted round is finished first;
+    runs that a round leaves unused are shared by the later ones.
+
+    Args:
+        folder: the store of the sweep.
+        refinement: what to refine, with the budget of a round.
+        rounds: how many rounds to run; 0 writes the grid of one round and runs nothing.
+        out: the store of the new points, `folder` with the suffix "-refined" by default.
+        where: a condition on the runs, which the new grid gets, too.
+
+    Yields:
+        A sentence on each step.
+
+    Raises:
+        StoreError: a folder cannot be read.
+        SweepError: the grid cannot be refined, or a round failed.
+        Interrupted: a signal ended a round.
     """
     folder = Path(folder)
     out = folder.with_name(f"{folder.name}-refined") if out is None else Path(out)
-    begun = len(list(out.glob("grid*.yaml")))
-    if rounds and begun:
-        _run(folder, _path(out, begun), out)
-    runs, left = _load(folder, out, where), rounds * refinement.runs
+    # The store keeps a copy of each grid that was started in it.
+    started = len(list(out.glob(GRID_FILES)))
+    if rounds and started:
+        _run(folder, _round_path(out, started), out)
+    runs, budget = _load(folder, out, where), rounds * refinement.runs
     for turn in range(1, max(rounds, 1) + 1):
-        batch = replace(refinement, runs=left // (rounds - turn + 1)) if rounds else refinement
+        batch = refinement
+        if rounds:
+            batch = replace(refinement, runs=budget // (rounds - turn + 1))
         points = batch(runs)
         if points.empty:
-            yield f"{len(runs):,} runs: nothing is left to gain."
+            yield f"{len(runs):,} runs: further runs would not narrow the boundary."
             return
-        path = _path(out, begun + turn)
+        path = _round_path(out, started + turn)
         yield _write(folder, path, batch.boundary, points, runs, where)
         if not rounds:
             yield f"Run it with `{shlex.join(['python', *_command(folder, path, out)])}`."
             return
-        before = len(runs)
+        count_before = len(runs)
         _run(folder, path, out)
         runs = _load(folder, out, where)
-        left -= len(runs) - before
+        budget -= len(runs) - count_before
         yield f"{len(runs):,} runs: {_widths(batch.boundary(runs))}."
 
 
 def _load(folder: Path, out: Path, where: str | None) -> pd.DataFrame:
-    return filter_rows(load(folder, *([out] if (out / "runs").is_dir() else [])), where)
+    folders = [folder, out] if (out / RUNS).is_dir() else [folder]
+    return filter_rows(load(*folders), where)
 
 
-def _path(out: Path, turn: int) -> Path:
+def _round_path(out: Path, turn: int) -> Path:
     return out / f"round-{turn}.yaml"
 
 
@@ -75,77 +95,68 @@ def _write(
     runs: pd.DataFrame,
     where: str | None,
 ) -> str:
-    """Write the grid of a round and say what it holds."""
-    try:
-        text = (folder / "grid.yaml").read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise StoreError(
-            f"{folder / 'grid.yaml'} cannot be read ({error.strerror}). Put the grid file there."
-        ) from error
+    """Write the grid of a round. Returns a sentence on what it contains."""
     keys = [name for name in points if name != "seed"]
     cells, seeds = points[keys].drop_duplicates(), points["seed"].unique().tolist()
     columns = {str(name): cells[name].tolist() for name in keys}
-    rows = f" of {cells[boundary.y].nunique()} rows" if boundary.y else ""
-    what = f"{len(cells):,} cells{rows} at {len(seeds):,} new seeds"
-    why = f"where {boundary.value} crosses {boundary.level:g} along {boundary.x}"
-    made = grid_with_cells(
-        text,
-        f"{read_manifest(folder).get('name', folder.name)}-refined"[-100:],
-        columns,
-        seeds,
-        where,
-    )
+    # Names of sweeps have at most 100 characters.
+    name = f"{read_manifest(folder).get('name', folder.name)}-refined"[-100:]
+    grid = grid_with_cells(_grid_text(folder), name, columns, seeds, where)
+    rows = f" in {cells[boundary.y].nunique()} rows" if boundary.y else ""
+    contents = f"{len(cells):,} cells{rows} at {len(seeds):,} new seeds"
+    crossing = f"where {boundary.value} crosses {boundary.level:g} along {boundary.x}"
+    reason = f"chosen from {len(runs):,} runs of {folder.name} to locate best {crossing}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    head = f"# {what}:\n# by {len(runs):,} runs of {folder.name} they say most of {why}.\n"
-    path.write_text(head + made, encoding="utf-8")
-    return f"Wrote {path}: {what}."
+    path.write_text(f"# {contents},\n# {reason}.\n{grid}", encoding="utf-8")
+    return f"Wrote {path}: {contents}."
+
+
+def _grid_text(folder: Path) -> str:
+    path = folder / GRID_FILE
+    try:
+        # Editors on Windows may begin a file with a byte order mark.
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read ({error.strerror}). Put the grid file there."
+        ) from error
 
 
 def _run(folder: Path, path: Path, out: Path) -> None:
-    """Run a grid to its end. Raises Interrupted or SweepError where it does not get there."""
-    process = subprocess.Popen(
-        [sys.executable, *_command(folder, path, out)], stdout=subprocess.DEVNULL
-    )
+    """Run a grid to its end. Raises Interrupted or SweepError if it does not complete."""
+    command = _command(folder, path, out)
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
     try:
         code = process.wait()
-    except KeyboardInterrupt:  # the sweep got it too, and keeps what it has
+    except KeyboardInterrupt:
+        # The sweep received the signal as well and commits its results before it exits.
         code = process.wait()
     if code == Interrupted.exit_code:
-        raise Interrupted(f"{path.name} was interrupted. The same command goes on from there.")
+        raise Interrupted(f"{path.name} was interrupted. Run the same command again to continue.")
     if code:
-        again = shlex.join(["python", *_command(folder, path, out)])
-        raise SweepError(f"{path.name} ended with exit code {code}. See what `{again}` says.")
+        line = shlex.join(["python", *command])
+        raise SweepError(f"{path.name} ended with exit code {code}. See the output of `{line}`.")
 
 
 def _command(folder: Path, path: Path, out: Path) -> list[str]:
-    """The command of a round, with the options of the sweep on which its results depend."""
-    made = read_manifest(folder)
-    given = list(map(str, made.get("info", {}).get("command", [])))
-    plugins = [
-        word
-        for at, name in enumerate(given[:-1])
-        if name == "--plugin"
-        for word in given[at : at + 2]
-    ]
-    return [
-        "-m",
-        "sweep.run",
-        str(path),
-        "--out",
-        str(out),
-        "--dtype",
-        str(made.get("dtype", "float32")),
-        *plugins,
-    ]
+    """The arguments of a round, with the options of the sweep on which its results depend."""
+    manifest = read_manifest(folder)
+    arguments = list(map(str, manifest.get("info", {}).get("command", [])))
+    options = [pair for pair in pairwise(arguments) if pair[0] == "--plugin"]
+    plugins = [argument for option in options for argument in option]
+    dtype = str(manifest.get("dtype", "float32"))
+    return ["-m", "sweep.run", str(path), "--out", str(out), "--dtype", dtype, *plugins]
 
 
-def _widths(found: pd.DataFrame) -> str:
-    """How wide the intervals of a boundary are, in words."""
-    inside = found[np.isfinite(found[["at", "low", "high"]]).all(axis=1)]
-    rows = f"{len(inside)} of {len(found)} rows cross within the grid"
+def _widths(estimates: pd.DataFrame) -> str:
+    """How many rows cross within the grid and how wide their intervals are."""
+    finite = np.isfinite(estimates[["at", "low", "high"]]).all(axis=1)
+    inside = estimates[finite]
+    text = f"{len(inside)} of {len(estimates)} rows cross within the grid"
     if inside.empty:
-        return rows
+        return text
     if (inside["low"] > 0).all():
         factor = np.exp(np.log(inside["high"] / inside["low"]).mean())
-        return f"{rows}, their intervals are a factor of {format_number(factor)} wide in the mean"
-    return f"{rows}, their intervals are {format_number((inside['high'] - inside['low']).mean())} wide in the mean"
+        return f"{text}; on average, their intervals span a factor of {format_number(factor)}"
+    width = (inside["high"] - inside["low"]).mean()
+    return f"{text}; on average, their intervals are {format_number(width)} wide"

@@ -13,20 +13,29 @@ from sweep.errors import SweepError
 def labelled(
     runs: pd.DataFrame, *dims: str, values: tuple[str, ...] = ("test_error",)
 ) -> xarray.Dataset:
-    """An xarray Dataset of `values` over the columns `dims`, NaN where there is no run: `ds.test_error.mean("seed")`.
+    """An xarray Dataset of columns of the runs, such that `ds.test_error.mean("seed")` works.
 
-    `dims` have to tell all runs apart, so `seed` and `optimizer` belong to them where they vary. `attrs` of an array
-    say what it is, those of the set whether the sweep is complete. Raises SweepError where a column is missing or
-    two runs share a place.
+    Args:
+        runs: the runs, one a row, as `load` returns them.
+        *dims: columns that become dimensions. Together they must identify a run, so include `seed`
+            and `optimizer` where they vary.
+        values: columns that become arrays with these dimensions.
+
+    Returns:
+        The arrays, NaN where there is no run. The `attrs` of an array say what it is, those of the
+        dataset whether the sweep is complete.
+
+    Raises:
+        SweepError: a column is missing, or two runs have the same coordinates.
     """
     require_columns(runs, [*dims, *values])
     if runs.duplicated(list(dims)).any():
+        # The check by cells names the column that is missing from `dims`, unless that is the seed.
         require_one_run_per_seed(runs, [name for name in dims if name != "seed"])
-        raise SweepError(
-            f"Several runs share one place of {', '.join(dims)}. Name seed among them."
-        )
-    made = runs.set_index(list(dims))[list(values)].to_xarray()
+        raise SweepError(f"Several runs share the same {', '.join(dims)}. Add seed to them.")
+    dataset = runs.set_index(list(dims))[list(values)].to_xarray()
     for name in values:
-        made[name].attrs["long_name"] = column_info(name).meaning or name
-    made.attrs = {key: value for key, value in runs.attrs.items() if value is not None}
-    return made
+        dataset[name].attrs["long_name"] = column_info(name).meaning or name
+    # An attribute of value None cannot be written to netCDF.
+    dataset.attrs = {key: value for key, value in runs.attrs.items() if value is not None}
+    return dataset

@@ -1,6 +1,7 @@
-"""What the columns of tables mean, as the manifests of loaded stores say it: no kind is known here by name.
+"""What the columns of tables mean, read from the manifests of loaded stores.
 
-A column has one meaning wherever it occurs, so what was read of it is kept for the process.
+No kind is hard-coded here. A column means the same in every store, so descriptions are kept for the
+whole process.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _DEFINITIONS: dict[tuple[str, str], str] = {}
 
 
 def read_descriptions(manifest: Mapping[str, Any]) -> None:
-    """Keep what a manifest says of columns and kinds; a store of version 0.2 says nothing."""
+    """Register the columns and kinds that a manifest describes; stores of version 0.2 have none."""
     info = manifest.get("info")
     if not isinstance(info, Mapping):
         return
@@ -27,12 +28,12 @@ def read_descriptions(manifest: Mapping[str, Any]) -> None:
 
 
 def column_info(name: str) -> ColumnInfo:
-    """What is known of a column: nothing where no loaded store describes it."""
+    """The description of a column, an empty one where no loaded store describes it."""
     return _COLUMNS.get(name, ColumnInfo())
 
 
 def observable_names() -> list[str]:
-    """Columns that were measured: those of every store, then those that plugins added."""
+    """The measured columns: the standard observables, then those that plugins add."""
     added = [name for name, info in _COLUMNS.items() if info.part == "observable"]
     return list(dict.fromkeys((*STANDARD_OBSERVABLES, *added)))
 
@@ -43,4 +44,5 @@ def kind_definition(family: str, kind: str) -> str:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
+    # A manifest edited by hand may hold anything; a report must still open.
     return value if isinstance(value, Mapping) else {}

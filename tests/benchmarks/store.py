@@ -45,7 +45,7 @@ def batches() -> list[dict[str, Any]]:
     found = []
     for rows in block.rows(BATCH):
         trial, problem = block.ids(rows)
-        observed = {name: random.random(len(rows)) for name in schema.OBSERVABLES}
+        observed = {name: random.random(len(rows)) for name in schema.STANDARD_OBSERVABLES}
         outcome = {
             "status": np.full(len(rows), "out_of_steps", object),
             "steps": np.full(len(rows), 100),

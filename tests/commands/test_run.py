@@ -159,7 +159,7 @@ def starts(store: Path) -> pd.DataFrame:
 def test_the_last_record_is_the_row(tiny: Path) -> None:
     runs, curves = table(tiny).set_index("trial"), table(tiny, "curves").set_index("trial")
     last = curves[curves["step"] == curves["step"].groupby("trial").max().reindex(curves.index)]
-    names = list(schema.OBSERVABLES)
+    names = list(schema.STANDARD_OBSERVABLES)
     pd.testing.assert_frame_equal(last.loc[runs.index, names], runs[names], check_exact=True)
     assert (last.loc[runs.index, "step"] == runs["steps"]).all()
     for _, steps in curves.groupby("trial")["step"]:

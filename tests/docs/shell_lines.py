@@ -11,8 +11,8 @@ from typing import Any
 
 import typer
 
-from analysis.__main__ import app as analysis_app
-from sweep.__main__ import app as sweep_app
+from sweep.__main__ import AllCommands
+from sweep.cli import load_command
 from sweep.run import app as run_app
 from tests import ROOT
 
@@ -69,9 +69,8 @@ def _module_error(module: str, arguments: list[str]) -> str:
 
 def subcommands() -> dict[str, Any]:
     """The commands of `sweep`, with those of `python -m analysis`, which it shares."""
-    groups: list[Any] = [typer.main.get_command(app) for app in (analysis_app, sweep_app)]
-    commands = {name: command for group in groups for name, command in group.commands.items()}
-    return {"run": typer.main.get_command(run_app), **commands}
+    sources = AllCommands.sources.items()
+    return {name: load_command(name, source) for name, source in sources}
 
 
 def _subcommand_error(arguments: list[str]) -> str:

@@ -307,7 +307,7 @@ def test_records_without_test_points_on_the_way() -> None:
 
 def test_columns_are_those_of_the_schema() -> None:
     (ended,) = Driver(TrialList(batch(members(1))), 1, 1, RECORDS)
-    assert set(ended.runs) <= {*schema.OBSERVABLES, *schema.OUTCOME}
+    assert set(ended.runs) <= {*schema.STANDARD_OBSERVABLES, *schema.OUTCOME}
 
 
 def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:

@@ -350,9 +350,9 @@ def test_the_packing_is_the_same_whatever_the_share_and_what_is_done(steps: int)
 def train(one: trial.Trial, points: int) -> measure.Measurement:
     """All steps of a trial, measured at the end."""
     lane = programs.begin_lanes(one)
-    update = functools.partial(step.advance, one, lane.scenes)
+    update = functools.partial(step.advance, one, lane.inputs)
     state = jax.lax.while_loop(lambda state: state.status == Status.RUNNING, update, lane.states)
-    return measure.measure(one, lane.scenes, state, points)
+    return measure.measure(one, lane.inputs, state, points)
 
 
 @pytest.mark.parametrize("between", ["norm"])

@@ -79,7 +79,7 @@ def test_runs_schema_has_ids_kinds_fields_outcome_and_observables() -> None:
             "schedule",
             "bias",
         ),
-        *("coordinates", "status", "steps", "fit_step", *schema.OBSERVABLES),
+        *("coordinates", "status", "steps", "fit_step", *schema.STANDARD_OBSERVABLES),
     ]
     types = {
         "trial": pa.int64(),

@@ -52,7 +52,7 @@ def written(one: Trial, fresh: int = 0) -> Written:
     def draw() -> Any:
         v = base.feature_directions(one.data, one.seed)
         if fresh:
-            rows = jnp.arange(evaluation)
+            rows = jnp.arange(fresh)
             points = base.test_points(one.data, base.test_draws(one.data, one.seed, rows), v, rows)
         else:
             points = base.training_points(one.data, one.seed, v)
@@ -363,7 +363,7 @@ class TestOutcome:
     def test_every_observable_has_a_column(self) -> None:
         found = jax.eval_shape(lambda: look.__wrapped__(trial({"model": "linear"}), 4)[1])
         names = {*found.observables, "train_error", "test_error", "generalization_gap"}
-        assert names == set(schema.OBSERVABLES)
+        assert names == set(schema.STANDARD_OBSERVABLES)
 
 
 class Perceptron(nnx.Module):

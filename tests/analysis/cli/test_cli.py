@@ -26,7 +26,7 @@ def test_gap_says_what_it_found_and_wrote(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     code, out, err = call(capsys, "gap", store, "--out", tmp_path / "gap.png")
-    assert (code, err) == (0, "") and "Complete: all 48 trials are there." in out
+    assert (code, err) == (0, "") and "Complete: all 48 trials have finished." in out
     assert "adam's test error exceeds gd's by more than 0.4 in 4 of 6 cells" in out
     assert f"Wrote {tmp_path / 'gap.png'}." in out and (tmp_path / "gap.png").stat().st_size > 1000
 
@@ -82,7 +82,7 @@ def test_errors_are_one_sentence_and_an_exit_code(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     cases = {
-        "is no folder": ("report", tmp_path / "nowhere"),
+        "is not a folder": ("report", tmp_path / "nowhere"),
         "must not be chosen by 'test_error'": ("gap", store, "--tune", "test_error"),
         "No run has the optimizer 'lion'": ("gap", store, "--a", "lion", "--b", "gd"),
         "No pair of optimizers matches": ("gap", store, "--where", "optimizer == 'gd'"),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.refinement.grid_edit import grid_with_cells
-from analysis.refinement.proposal import LEAST, Refinement
+from analysis.refinement.proposal import MIN_SEEDS, Refinement
 from analysis.refinement.rounds import refine
 from analysis.stats.boundary import Boundary
 from sweep import grid
@@ -96,7 +96,7 @@ def test_a_gap_is_parted_by_few_seeds_until_seeds_are_what_limits() -> None:
     runs = plane()
     runs["test_error"] = np.where(runs["snr"] < AT[np.searchsorted(Y, runs["n"])], 0.5, 0.1)
     points = Refinement(BOUNDARY, 1000)(runs)
-    assert points["seed"].nunique() == LEAST
+    assert points["seed"].nunique() == MIN_SEEDS
     for n, own in points.groupby("n"):
         right = np.searchsorted(X, AT[np.searchsorted(Y, n)])
         np.testing.assert_allclose(
@@ -202,7 +202,7 @@ def test_a_new_grid_makes_the_very_trials_of_the_old_one_where_they_meet() -> No
 @pytest.mark.parametrize(
     ("old", "new", "column", "said"),
     [
-        ("", "", "noise", "gives no noise"),
+        ("", "", "noise", "does not set noise"),
         ("d: 100", 'd: "=10*n"', "d", "computes d"),
         (
             "data: {",

@@ -85,7 +85,7 @@ def test_the_page_loads_nothing(incomplete: tuple[Path, Page]):
 def test_what_is_missing_is_said_first(incomplete: tuple[Path, Page]):
     _, page = incomplete
     assert page.text.index("INCOMPLETE: 2 of 48 trials are missing") < page.text.index("Findings")
-    assert "1 cells lack runs; 1 cells have runs without a finite value" in page.text
+    assert "Note: runs are missing in 1 cell; runs without a finite value in 1 cell" in page.text
 
 
 def test_the_sentences_are_right(incomplete: tuple[Path, Page]):
@@ -287,7 +287,7 @@ def test_optimizers_that_share_no_problem_are_said_to(make: Any, tmp_path: Path)
         for i in range(8)
     ]
     found = shown(make.write_store(tmp_path / "s", rows))
-    assert "adam and adamw were run on no common problem" in found["paired-adam-adamw"].sentences[0]
+    assert "adam and adamw were not run on any common problem" in found["paired-adam-adamw"].sentences[0]
     assert found["paired-adam-adamw"].figure is None
 
 

@@ -81,7 +81,7 @@ def test_bad_names_and_conditions_are_sentences(make: Any):
     runs = make.runs(make.plane(make.planted))
     with pytest.raises(SweepError, match="Did you mean sparsity"):
         require_columns(runs, ["sparsty"])
-    with pytest.raises(SweepError, match="There are trial"):
+    with pytest.raises(SweepError, match="Available columns: trial"):
         require_columns(runs, ["zzz"])
     with pytest.raises(SweepError, match="cannot be evaluated"):
         filter_rows(runs, "snr ==")

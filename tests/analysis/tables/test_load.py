@@ -50,7 +50,7 @@ def test_several_stores_share_trials(make: Any, tmp_path: Path):
 
 
 def test_what_cannot_be_read_is_named_with_a_cure(make: Any, store: Path, tmp_path: Path):
-    with pytest.raises(StoreError, match=r"nowhere is no folder\. Run `python -m sweep\.run"):
+    with pytest.raises(StoreError, match=r"nowhere is not a folder\. Run `python -m sweep\.run"):
         analysis.load(tmp_path / "nowhere")
     with pytest.raises(StoreError, match="holds no runs"):
         analysis.load(tmp_path)
