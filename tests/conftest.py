@@ -15,6 +15,22 @@ import pytest  # noqa: E402
 jax.config.update("jax_default_matmul_precision", "highest")
 
 
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """What is run, and how long it takes."""
+    expression = config.getoption("-m")
+    if expression != "not slow and not thorough":
+        return []
+    return [
+        "the default tests: less than five minutes on two quiet cores; -m 'not slow' runs what CI runs"
+    ]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name each failure when it happens, and not only at the end; workers of xdist stay silent."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\nFAILED {report.nodeid} ({report.when})", flush=True)
+
+
 @pytest.fixture
 def float64() -> Iterator[None]:
     """Double precision while the test runs. Programs are cached by precision, so nothing has to be cleared."""

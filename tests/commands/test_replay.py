@@ -22,6 +22,8 @@ from sweep.store import Store, compact
 from tests.shell import environment, jax_as_it_was, table, write_grid
 from tests.workers.test_worker import small
 
+pytestmark = pytest.mark.thorough
+
 GRID = """
 name: replayed
 seed: {range: [0, 2]}

@@ -35,6 +35,8 @@ from tests.shell import (
     write_grid,
 )
 
+pytestmark = pytest.mark.thorough
+
 TINY = """
 name: tiny
 seed: {range: [0, 2]}

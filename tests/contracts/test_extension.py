@@ -31,6 +31,8 @@ from tests.shell import (
     write_grid,
 )
 
+pytestmark = pytest.mark.thorough
+
 FIRST = """
 name: growing
 seed: [0]

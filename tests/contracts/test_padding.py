@@ -30,7 +30,7 @@ from sweep.trial import Trial
 from tests.contracts.parts import Example, named, of, trial
 from tests.training_cases import Trained, same, told, train, weights
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = [pytest.mark.usefixtures("float64"), pytest.mark.thorough]
 
 UPDATES = 30
 MOST = {"n": 9, "d": 20, "sparsity": 5, "width": 3}

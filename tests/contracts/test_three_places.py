@@ -13,6 +13,8 @@ import analysis
 from tests import ROOT
 from tests.shell import PLUGINS, Answer, command, python, write_grid
 
+pytestmark = pytest.mark.thorough
+
 GRID = """
 name: ring
 seed: {range: [0, 3]}

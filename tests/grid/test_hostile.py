@@ -27,6 +27,8 @@ from sweep.grid.syntax import yaml_reader
 from tests import ROOT
 from tests.grid.fuzz import VALUES, edit, edited, kept, words
 
+pytestmark = pytest.mark.thorough
+
 CONFIGS = {path.stem: path.read_text() for path in sorted((ROOT / "configs").glob("*.yaml"))}
 PATIENCE = 12.0
 """Seconds on machines that others use too; without a bound the files here take minutes."""

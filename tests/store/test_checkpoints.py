@@ -22,6 +22,8 @@ from sweep.trial import Trial
 from tests.contracts.parts import batch, trial
 from tests.shell import command, finish, start, stores_differ, table, write_grid
 
+pytestmark = pytest.mark.thorough
+
 RECORDS = RecordSchedule(points=6, test=True, test_points=16)
 PROGRAM = "0123456789abcdef-1"
 

@@ -50,6 +50,8 @@ from sweep.store.maintenance import repair as maintenance
 from sweep.store.parts import part_name, to_parquet
 from tests import ROOT, shell
 
+pytestmark = pytest.mark.thorough
+
 COLUMNS = {"n": "int", "lr": "float", "schedule": "str"}
 MANIFEST = {"name": "test", "columns": COLUMNS, "dtype": "float32", "info": {"trials": 8}}
 RUNS = schema.runs(schema.columns_from_text(COLUMNS))

@@ -326,6 +326,7 @@ def test_every_gpu_has_a_worker_and_none_has_two(
 @pytest.mark.skipif(
     not Path("/proc/self/task").exists(), reason="asks the system for the children of a process"
 )
+@pytest.mark.thorough
 class TestFaults:
     @pytest.mark.promise(13)
     @pytest.mark.promise(14)

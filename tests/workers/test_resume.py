@@ -25,6 +25,8 @@ from tests.shell import (
     write_grid,
 )
 
+pytestmark = pytest.mark.thorough
+
 TEXT = """
 name: resumed
 seed: {range: [0, 2]}

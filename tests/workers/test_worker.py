@@ -29,6 +29,8 @@ from tests.shell import (
     write_grid,
 )
 
+pytestmark = pytest.mark.thorough
+
 GRID = """
 name: shared
 seed: {range: [0, 12]}

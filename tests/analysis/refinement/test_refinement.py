@@ -17,6 +17,8 @@ from sweep import grid
 from sweep.errors import SweepError
 from tests.shell import command, environment, table, write_grid
 
+pytestmark = pytest.mark.thorough
+
 Y = np.array([10, 20, 40, 80, 160, 320])
 X = np.geomspace(0.1, 10, 9)
 AT = 2 * (Y / 10) ** -0.5

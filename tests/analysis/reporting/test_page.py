@@ -287,7 +287,10 @@ def test_optimizers_that_share_no_problem_are_said_to(make: Any, tmp_path: Path)
         for i in range(8)
     ]
     found = shown(make.write_store(tmp_path / "s", rows))
-    assert "adam and adamw were not run on any common problem" in found["paired-adam-adamw"].sentences[0]
+    assert (
+        "adam and adamw were not run on any common problem"
+        in found["paired-adam-adamw"].sentences[0]
+    )
     assert found["paired-adam-adamw"].figure is None
 
 
