@@ -1,4 +1,4 @@
-"""Turns grid files into lazy blocks of trials; `parse_grid` and `load_grid` are the entry points."""
+"""Turns grid files into lazy blocks of trials. Entry points: `parse_grid`, `load_grid`."""
 
 from __future__ import annotations
 
