@@ -103,7 +103,8 @@ class BlockBuilder(SymbolTable):
 
     def table(self, name: str) -> Table | None:
         """The values of a name, None if it is null. Raises ResolutionError if it has none."""
-        # Computed on demand, since expressions may refer to names in any order.
+        # Computed on demand, since expressions may refer to names in any order. A failed name
+        # raises again without a second report.
         if name in self.failed:
             raise ResolutionError
         if name in self.in_progress:
@@ -316,6 +317,7 @@ class BlockBuilder(SymbolTable):
         Raises:
             ResolutionError: a condition cannot be evaluated.
         """
+        # Evaluate all conditions before giving up, so that all errors are reported together.
         masks, failed = [], False
         for where in wheres:
             try:

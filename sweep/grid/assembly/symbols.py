@@ -32,6 +32,11 @@ class SymbolTable:
 
     `kinds` maps all families, nested ones included, to their kinds; `kind_names` maps the names
     that conditions may compare. `order` lists the fields in file order, the order of their axes.
+
+    Args:
+        document: the grid file, which collects problems.
+        members: the member of each part's union that makes up this block.
+        seeds: the values of `seed`.
     """
 
     def __init__(self, document: Document, members: Sequence[PartSpec], seeds: Source) -> None:
