@@ -1,4 +1,4 @@
-"""Grid files: from YAML to lazy blocks of trials. `parse_grid` and `load_grid` lead in, `Grid` and `Block` come out."""
+"""Grid files: `parse_grid` and `load_grid` turn YAML into a `Grid` of lazy `Block`s of trials."""
 
 from __future__ import annotations
 

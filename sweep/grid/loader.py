@@ -1,4 +1,4 @@
-"""From a grid file to lazy blocks of trials: `parse_grid` and `load_grid` are the way in."""
+"""Turns grid files into lazy blocks of trials. Entry points: `parse_grid`, `load_grid`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MAX_BLOCKS = 1_000
 
 @dataclass(frozen=True)
 class Grid:
-    """A whole grid: its blocks, its settings, and every column of its trials with bool, int, float or str."""
+    """A grid: its blocks, its settings, and the type (bool, int, float, str) of each column."""
 
     name: str
     description: str
@@ -50,9 +50,10 @@ class Grid:
 
 
 def load_grid(path: str | FilePath) -> Grid:
-    """Read a grid file. Raises GridError with all that is wrong."""
+    """Read a grid file. Raises GridError with all errors of the file."""
     try:
         with open(path, "rb") as file:
+            # One byte more than the limit, so that the parser notices a file that is too large.
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         what = f"cannot be read ({getattr(error, 'strerror', None) or error})"
@@ -63,7 +64,7 @@ def load_grid(path: str | FilePath) -> Grid:
 
 
 def parse_grid(text: str, file: str = "<grid>") -> Grid:
-    """The grid that a text describes. Raises GridError with all that is wrong."""
+    """Parse the text of a grid file. Raises GridError with all errors of the text."""
     return _parse(text, file)
 
 
@@ -125,7 +126,7 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
 
 
 def _texts(document: Document, path: Path, raw: Any, cure: str) -> list[tuple[Path, str]]:
-    """One text or a list of them, with their places."""
+    """One text or a list of texts, with their paths."""
     items = (
         [(path, raw)]
         if not isinstance(raw, list)
@@ -181,8 +182,9 @@ def _blocks(
     zips: list[tuple[Path, list[str]]],
     requested_coordinates: str,
 ) -> list[Block]:
-    """The blocks of the grid that keep any point."""
+    """The nonempty blocks of the grid."""
     _check_compared_words(document, wheres)
+    # Counted before any block is built: a product of unions grows exponentially.
     block_count = functools.reduce(lambda product, members: product * len(members), unions, 1)
     if block_count > MAX_BLOCKS:
         document.add_error(
@@ -191,6 +193,7 @@ def _blocks(
             f"Keep it below {MAX_BLOCKS}; write lists of values instead",
         )
         return []
+    # One tally for all blocks, so that a failing check is reported once and not for each block.
     tally = Tally()
     builders = [BlockBuilder(document, members, seeds) for members in itertools.product(*unions)]
     builders = [builder for builder in builders if not builder.is_excluded(wheres)]
@@ -202,6 +205,7 @@ def _blocks(
     tally.report(document)
     _check_zipped_names(document, builders, zips)
     nonempty = [(builder, block) for builder, block in built if block.size]
+    # The checks below compare blocks with each other, which needs every block to be valid.
     if document.problems:
         return []
     if not nonempty:
@@ -220,11 +224,12 @@ def _block(
     requested_coordinates: str,
     tally: Tally,
 ) -> Block | None:
-    """The block of an assembly, None where something in it is wrong."""
+    """Build a block; None if it contains an error."""
     try:
         builder.assign_axes(zips)
     except ResolutionError:
         return None
+    # Resolve every name despite errors, so that all errors are reported together.
     for name in builder.names:
         with contextlib.suppress(ResolutionError):
             builder.table(name)
@@ -240,7 +245,10 @@ def _block(
             coordinates.choose_coordinates(requested_coordinates, builder.kinds),
         )
     except TooManyPoints:
-        what = f"conditions, checks or compiled-in fields depend on more than {MAX_TABLE} points together"
+        what = (
+            "conditions, checks or compiled-in fields depend on "
+            f"more than {MAX_TABLE} points together"
+        )
         builder.document.add_error(
             ("where",), what, "Give fewer values to the fields that they ask for"
         )
@@ -250,7 +258,7 @@ def _block(
 
 
 def _check_compared_words(document: Document, wheres: Iterable[ComputedValues]) -> None:
-    """Complain about kinds in conditions that do not exist."""
+    """Report nonexistent kinds in conditions."""
     for where in wheres:
         for family, kind in where.expression.compared_words():
             if (
@@ -268,7 +276,7 @@ def _check_compared_words(document: Document, wheres: Iterable[ComputedValues]) 
 def _check_zipped_names(
     document: Document, builders: Sequence[BlockBuilder], zips: list[tuple[Path, list[str]]]
 ) -> None:
-    """Complain about names in a zip that are nowhere varied."""
+    """Report zipped names that no block gives as a list."""
     declared = dict.fromkeys(name for builder in builders for name in builder.names)
     listed = {
         name
@@ -292,7 +300,7 @@ def _check_zipped_names(
 
 
 def _columns(document: Document, blocks: Sequence[Block]) -> dict[str, type]:
-    """Every column beside the fixed ones with its type, part by part."""
+    """The type of every column that is not fixed, part by part."""
     types: dict[str, type] = {}
     for part in ("seed", *trial.PARTS):
         for column in (field for block in blocks for field in block.fields if field.part == part):
@@ -300,7 +308,8 @@ def _columns(document: Document, blocks: Sequence[Block]) -> dict[str, type]:
                 continue
             kinds = {types.get(column.column, column.type), column.type}
             if len(kinds) > 1 and kinds != {int, float}:
-                what = f"the column {column.column} would hold {' and '.join(sorted(kind.__name__ for kind in kinds))}"
+                type_names = " and ".join(sorted(kind.__name__ for kind in kinds))
+                what = f"the column {column.column} would hold {type_names}"
                 document.add_error((part,), what, "Put the two kinds into two grids")
             types[column.column] = float if len(kinds) > 1 else column.type
     return types

@@ -1,4 +1,4 @@
-"""One block in the making: the axes of its names, and a table of values for each of them."""
+"""Builds a block: the axes of its names and a table of values for each name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from sweep.grid.syntax.yaml_reader import Document, Path, dotted
 
 @dataclass(frozen=True, eq=False)
 class InvalidValues:
-    """Values of an expression that are not allowed, should `where` keep them."""
+    """Invalid values of an expression, an error only if `where` keeps them."""
 
     symbol: Symbol
     expression: Expression
@@ -47,11 +47,11 @@ class InvalidValues:
 
 
 class ResolutionError(Exception):
-    """There are no values; why has been said already."""
+    """A name has no values; the reason has already been reported."""
 
 
 class BlockBuilder(SymbolTable):
-    """Names with axes, then a table for each of them, some of it from tables of others."""
+    """Assigns axes to the names of a block and computes their tables on demand."""
 
     def __init__(self, document: Document, members: Sequence[PartSpec], seeds: Source) -> None:
         super().__init__(document, members, seeds)
@@ -64,7 +64,7 @@ class BlockBuilder(SymbolTable):
         self.invalid_masks: dict[str, Mask] = {}
 
     def assign_axes(self, zips: Sequence[tuple[Path, list[str]]]) -> None:
-        """Give every list of values an axis, and those of a zip the same one."""
+        """Assign an axis to each list of values, and a common axis to zipped lists."""
         lists = {
             name: len(source.null)
             for name in self.order
@@ -102,7 +102,9 @@ class BlockBuilder(SymbolTable):
             raise ResolutionError
 
     def table(self, name: str) -> Table | None:
-        """The values of a name, None where it is null. Raises ResolutionError where there are none."""
+        """The values of a name, None if it is null. Raises ResolutionError if it has none."""
+        # Computed on demand, since expressions may refer to names in any order. A failed name
+        # raises again without a second report.
         if name in self.failed:
             raise ResolutionError
         if name in self.in_progress:
@@ -120,6 +122,7 @@ class BlockBuilder(SymbolTable):
 
     def _cycle(self, circle: list[str]) -> None:
         computed = [name for name in circle if isinstance(self.names[name].source, ComputedValues)]
+        # Report at the first expression of the file, whichever name happened to be resolved first.
         first = min(
             computed,
             key=lambda name: self.document.position(self.names[name].path),
@@ -149,7 +152,7 @@ class BlockBuilder(SymbolTable):
         return self._default(name)
 
     def _default(self, name: Symbol) -> Table | None:
-        """The default of a field: what counts nothing in an id."""
+        """The default of a field, which does not contribute to an id."""
         field = name.field
         if name.role == "alternative" or field.required:
             return None
@@ -236,7 +239,11 @@ class BlockBuilder(SymbolTable):
     def _checked_shape(
         self, axes: Axes, path: Path, subject: str, point_ns: int = 0
     ) -> tuple[int, ...]:
-        """The shape of a table over some axes, its cost accounted for. Raises ResolutionError where it would be too large."""
+        """The shape of a table over some axes, after charging for its cost.
+
+        Raises:
+            ResolutionError: the table would be too large.
+        """
         try:
             shape = self.space.shape(axes)
         except TooManyPoints:
@@ -251,14 +258,17 @@ class BlockBuilder(SymbolTable):
     def _compute(
         self, name: Symbol, expression: Expression, path: Path, strict: bool = True
     ) -> Table:
-        """The values that an expression gives to a field; what is not allowed waits until `where` is known."""
+        """Compute a field; invalid values become errors only if `where` keeps them."""
         expression = expressions.simplify(expression, self.kind_names)
         axes, computed = self.evaluate(expression, path)
         field, computed = name.field, computed.ravel()
         type_names = {"b": "true or false", "O": "text", "f": "a number"}
         expected = {bool: "b", str: "O"}.get(field.type, "f")
         if computed.dtype.kind != expected:
-            what = f"`{expression.text}` gives {type_names[computed.dtype.kind]}, expected {type_names[expected]}"
+            what = (
+                f"`{expression.text}` gives {type_names[computed.dtype.kind]}, "
+                f"expected {type_names[expected]}"
+            )
             self.document.add_error(
                 path, what, f"Write an expression that gives {type_names[expected]}"
             )
@@ -279,13 +289,14 @@ class BlockBuilder(SymbolTable):
             )
         if field.type is not int:
             return Table(axes, values)
+        # Casting nan or values beyond 64 bits to int is undefined; 0 stands in for them.
         exact = np.isfinite(values) & (np.abs(values) < 2.0**63)
         return Table(
             axes, np.where(exact, values, 0).astype(np.int64), np.where(exact, values, np.nan)
         )
 
     def _add_invalid(self, invalid: InvalidValues) -> None:
-        """Keep bad values in mind, but for those that come from bad values of other fields."""
+        """Record invalid values, except where they follow from invalid values of other fields."""
         inherited = np.zeros(self.space.shape(invalid.axes), bool)
         for name in invalid.expression.names:
             if name in self.invalid_masks:
@@ -301,7 +312,12 @@ class BlockBuilder(SymbolTable):
             self.invalid_values.append(replace(invalid, mask=fresh))
 
     def select(self, wheres: Sequence[ComputedValues]) -> Selection:
-        """The points at which all conditions of the grid hold. Raises ResolutionError where one cannot be asked."""
+        """The points at which all conditions hold.
+
+        Raises:
+            ResolutionError: a condition cannot be evaluated.
+        """
+        # Evaluate all conditions before giving up, so that all errors are reported together.
         masks, failed = [], False
         for where in wheres:
             try:
@@ -313,7 +329,7 @@ class BlockBuilder(SymbolTable):
         return Selection(self.space, masks)
 
     def is_excluded(self, wheres: Sequence[ComputedValues]) -> bool:
-        """True where the kinds alone decide that no point is kept."""
+        """Whether the kinds alone decide that no point is kept."""
         self.document.charge(10_000 * len(wheres))
         simplified = (expressions.simplify(where.expression, self.kind_names) for where in wheres)
         return any(
@@ -356,7 +372,7 @@ class BlockBuilder(SymbolTable):
 def _by_pieces(
     expression: Expression, columns: Mapping[str, np.ndarray], shape: tuple[int, ...]
 ) -> np.ndarray:
-    """An expression over a whole table, some of it at a time: what is needed in between takes little memory."""
+    """Evaluate an expression over a whole table in pieces, to bound the memory of temporaries."""
     result: np.ndarray | None = None
     for piece in pieces(shape):
         values = expressions.evaluate(

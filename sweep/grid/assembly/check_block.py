@@ -1,4 +1,4 @@
-"""What is wrong with a block at the points that are kept: bad values, broken relations, trials that occur twice."""
+"""Checks the kept points of a block for invalid values, failed checks and repeated trials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ class Tally:
         self.counts: dict[tuple[Path, spec.Check], tuple[int, int, str]] = {}
 
     def add(self, path: Path, check: spec.Check, failing: int, points: int, example: str) -> None:
-        """Add the points of one block."""
+        """Add the result of a check in one block.
+
+        Args:
+            path: the part or field to report at.
+            check: the check.
+            failing: the number of kept points at which it fails.
+            points: the number of kept points.
+            example: the values of a failing point, empty if there is none.
+        """
         previous = self.counts.get((path, check), (0, 0, ""))
         self.counts[path, check] = (
             previous[0] + failing,
@@ -31,7 +39,7 @@ class Tally:
         )
 
     def report(self, document: Document) -> None:
-        """Say which checks fail, and where."""
+        """Report each failing check with an example."""
         for (path, check), (failing, points, example) in self.counts.items():
             if failing:
                 what = f"{check.what}: at {failing} of {points} points, for example at {example}"
@@ -39,11 +47,18 @@ class Tally:
 
 
 def check_block(block: BlockBuilder, selection: Selection, tally: Tally) -> None:
-    """Look for what is wrong at kept points only."""
+    """Check a block at its kept points.
+
+    Args:
+        block: the block, with all tables computed.
+        selection: the points that `where` keeps.
+        tally: collects the results of checks over all blocks.
+    """
     for invalid in block.invalid_values:
         positions = np.flatnonzero(invalid.mask & selection.project(invalid.axes).ravel())
         if len(positions):
             _report_invalid(block, invalid, int(positions[0]))
+    # Checks assume valid fields; on invalid ones they would only add misleading errors.
     if not block.invalid_values:
         for member in flat(block.members):
             for check in spec.checks(member.cls):
@@ -58,7 +73,9 @@ def _report_invalid(block: BlockBuilder, invalid: InvalidValues, position: int) 
         for name in invalid.expression.names
     )
     field = invalid.symbol.field
-    what = f"{field.name} = {invalid.expression.text} is {canonical_text(invalid.values[position])}{f' at {inputs}' if inputs else ''}"
+    location = f" at {inputs}" if inputs else ""
+    value = canonical_text(invalid.values[position])
+    what = f"{field.name} = {invalid.expression.text} is {value}{location}"
     too_large = field.type is int and validation.WHOLE <= abs(invalid.values[position]) < np.inf
     allowed = f"{validation.allowed(field)}{', of 64 bits' if too_large else ''}"
     cure = f"Make it {allowed}, or keep only points where it is by means of where"
@@ -104,7 +121,7 @@ def _check(
 
 
 def _check_repeats(block: BlockBuilder, axis: int, selection: Selection) -> None:
-    """Complain where two values of an axis make the same trial."""
+    """Report two values of an axis that make the same trial."""
     names = [name for name, column in block.axes.items() if column == axis]
     targets = [
         symbol.setter.field
@@ -116,6 +133,7 @@ def _check_repeats(block: BlockBuilder, axis: int, selection: Selection) -> None
     axes = union([(axis,), *(table.axes for table in tables)])
     shape = block.space.shape(axes)
     block.document.charge(30 * math.prod(shape))
+    # The usual case, a list in order, is settled without the far more expensive coding below.
     if any(
         sorted_distinct(block.space.lines(table, axis)) for table in tables if axis in table.axes
     ):
@@ -125,7 +143,9 @@ def _check_repeats(block: BlockBuilder, axis: int, selection: Selection) -> None
     for table in tables:
         distinct, inverse = np.unique(canonical(table.values), return_inverse=True)
         codes = codes * len(distinct) + block.space.spread(inverse, table.axes, axes)
+        # Renumber after each table, so that the product of sizes cannot overflow.
         codes = np.unique(codes, return_inverse=True)[1].reshape(shape)
+    # Dropped points get distinct negative codes, so that they never count as repeats.
     codes = np.where(selection.project(axes), codes, -1 - np.arange(codes.size).reshape(shape))
     lines = np.moveaxis(codes, axes.index(axis), -1).reshape(-1, block.space.sizes[axis])
     order = np.argsort(lines, axis=1, kind="stable")

@@ -1,4 +1,4 @@
-"""Which blocks of a union make the same trial."""
+"""Detects blocks of a union that contain the same trial."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ BuiltBlock = tuple[BlockBuilder, Block]
 
 
 def check_overlaps(document: Document, built: Sequence[BuiltBlock]) -> None:
-    """Complain where two blocks of a union contain the same trial."""
+    """Report pairs of blocks that contain the same trial."""
+    # The kinds contribute to an id, so only blocks of equal kinds can share a trial.
     groups: dict[tuple[tuple[str, str], ...], list[BuiltBlock]] = {}
     for entry in built:
         groups.setdefault(tuple(entry[1].kinds.items()), []).append(entry)
@@ -49,7 +50,7 @@ def check_overlaps(document: Document, built: Sequence[BuiltBlock]) -> None:
 
 
 def _pairs(document: Document, group: list[BuiltBlock]) -> Iterator[tuple[BuiltBlock, BuiltBlock]]:
-    """Pairs of blocks that have a value in common in the field that keeps most of them apart."""
+    """Pairs of blocks that share a value of the field that separates the most blocks."""
     if len(group) < 2:
         return
     document.charge(400 * sum(block.table_size for _, block in group))
@@ -68,6 +69,7 @@ def _pairs(document: Document, group: list[BuiltBlock]) -> Iterator[tuple[BuiltB
                 for members in members_by_value.values()
                 for pair in itertools.combinations(members, 2)
             )
+    # Blocks that share several values form the same pair several times.
     for first, second in dict.fromkeys(pairs):
         document.charge(5_000)
         yield group[first], group[second]

@@ -1,4 +1,4 @@
-"""In which coordinates the trials of a block may train their first layer."""
+"""Chooses and checks the coordinates in which blocks train their first layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sweep.grid.syntax.yaml_reader import Document
 
 
 def choose_coordinates(requested: str, kinds: Mapping[str, str]) -> Coordinates:
-    """The coordinates of a block of such kinds, resolved from its static fields where `auto` is asked for."""
+    """The coordinates of a block; its static fields resolve `auto`."""
     data, model, optimizer = (
         trial.find_kind(family, kinds[family]) for family in ("data", "model", "optimizer")
     )
@@ -22,7 +22,7 @@ def choose_coordinates(requested: str, kinds: Mapping[str, str]) -> Coordinates:
 
 
 def check_coordinates(document: Document, blocks: Sequence[Block]) -> None:
-    """Complain where blocks, of which none is empty, cannot be trained in the coordinates that the grid asks for."""
+    """Report nonempty blocks that cannot be trained in the requested coordinates."""
     reasons: dict[str, str | None] = {}
     for block in blocks:
         requested = block.coordinates.asked
@@ -42,9 +42,11 @@ def check_coordinates(document: Document, blocks: Sequence[Block]) -> None:
 def _reason(
     document: Document, block: Block, requested: str, reasons: dict[str, str | None]
 ) -> str | None:
-    """Why it cannot. Parts of equal kinds and static fields have one answer, which takes milliseconds of tracing."""
+    """Why a block cannot be trained in the requested coordinates, or None."""
     values, example = block.first_values, block.example()
-    key = f"{block.kinds} {[values.get(field.name) for field in block.fields if field.role == 'static']}"
+    statics = [values.get(field.name) for field in block.fields if field.role == "static"]
+    # Cached by kinds and static fields, since each answer takes milliseconds of tracing.
+    key = f"{block.kinds} {statics}"
     if key not in reasons:
         document.charge(6_000_000)
         try:
@@ -65,7 +67,7 @@ def _reason(
 
 
 def _any_nonzero(block: Block, name: str) -> bool:
-    """Is a field anywhere not 0 among the kept points?"""
+    """Whether a field is nonzero at any kept point."""
     table = next((field.table for field in block.fields if field.name == name), None)
     return table is not None and bool(
         np.any(table.values[_selected_values(block.selection, table.axes)] != 0)

@@ -1,4 +1,4 @@
-"""The names of one block: what its parts declare, and what the grid gives each of them."""
+"""The names of a block: those its parts declare, and the values the grid assigns to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweep.grid.syntax.yaml_reader import Document, Path
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """What a block knows of one of its names before it has values."""
+    """A name of a block, before its values are computed."""
 
     field: spec.Field
     role: Role
@@ -30,8 +30,13 @@ class Symbol:
 class SymbolTable:
     """The names of a block, part by part.
 
-    `kinds` are those of all families, nested ones included, `words` those that conditions may ask for. `order` are the
-    fields as the file has them, which is the order of their axes.
+    `kinds` maps all families, nested ones included, to their kinds; `kind_names` maps the names
+    that conditions may compare. `order` lists the fields in file order, the order of their axes.
+
+    Args:
+        document: the grid file, which collects problems.
+        members: the member of each part's union that makes up this block.
+        seeds: the values of `seed`.
     """
 
     def __init__(self, document: Document, members: Sequence[PartSpec], seeds: Source) -> None:
@@ -47,7 +52,7 @@ class SymbolTable:
         self.order.append("seed")
 
     def _declare(self, member: PartSpec, part: str, name: str, default_kind: str) -> None:
-        """Add the names of a member: its kind, its fields with those of nested members, its alternatives."""
+        """Add the names of a member: its kind, its fields, nested ones too, its alternatives."""
         if member.family in self.kinds:
             what = f"a second {member.family} stands beside that of another part"
             self.document.add_error(
@@ -85,17 +90,21 @@ class SymbolTable:
         self._add(Symbol(field, role, part, path, member.sources.get(field.name), is_set, setter))
 
     def _add(self, symbol: Symbol) -> None:
-        columns = {known.field.column for known in self.names.values()} | schema.FIXED - {
+        # Names and columns must be unique over all parts: the runs table has no prefixes.
+        columns = {declared.field.column for declared in self.names.values()} | schema.FIXED - {
             "seed",
             *schema.KINDS,
         }
         if symbol.field.name in self.names or symbol.field.column in columns:
-            what = f"the name {symbol.field.name} is taken, by another part or by a column of the results"
+            what = (
+                f"the name {symbol.field.name} is taken, "
+                "by another part or by a column of the results"
+            )
             self.document.add_error(
                 symbol.path, what, "Take another kind, or rename the field in the plugin"
             )
         self.names[symbol.field.name] = symbol
 
     def title(self) -> str:
-        """The kinds of the block in words."""
+        """The kinds of the block as text."""
         return ", ".join(f"{name}: {kind}" for name, kind in self.kind_names.items())

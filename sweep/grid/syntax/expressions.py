@@ -1,7 +1,8 @@
-"""Arithmetic and conditions in a grid (`sqrt(d) / n**2`, `sparsity <= d`), evaluated over whole columns at once.
+"""Arithmetic and conditions in a grid (`sqrt(d) / n**2`, `sparsity <= d`), evaluated column-wise.
 
-An expression is parsed, never run: its syntax tree is walked over a short list of what may stand in it. All numbers
-are float64, so that no power of integers can grow without bound.
+An expression is parsed but never executed: the evaluator walks its syntax tree, which may only
+contain a short list of node types. All numbers are float64, so integer powers cannot grow without
+bound.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+# Expressions come from untrusted files: the depth bounds the recursion of the evaluator, and the
+# length bounds the number of operations at each point.
 MAX_LENGTH, MAX_DEPTH = 2_000, 60
 
 _UNARY_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
@@ -46,12 +49,16 @@ _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+# Operators and name contexts are nodes of the syntax tree too, so a walk over it meets them.
 _OPERATORS = (ast.Load, ast.And, ast.Or, ast.Not, ast.USub, ast.UAdd, *_BINARY, *_COMPARE)
 _NODES = (ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare)
 _LITERALS = {"true": True, "false": False}
 
 FUNCTIONS = (*_UNARY_FUNCTIONS, *_REDUCTIONS)
-_ALLOWED_SYNTAX = f"Use numbers, field names, + - * / // % **, comparisons, and, or, not, and {', '.join(FUNCTIONS)}"
+_ALLOWED_SYNTAX = (
+    "Use numbers, field names, + - * / // % **, comparisons, and, or, not, "
+    f"and {', '.join(FUNCTIONS)}"
+)
 _OPERATOR_CURES = {
     ast.BitXor: "Write ** for a power",
     ast.BitAnd: "Write and",
@@ -61,7 +68,7 @@ _OPERATOR_CURES = {
 
 
 class ExpressionError(Exception):
-    """What is wrong with an expression, and how to cure it."""
+    """An error in an expression: what is wrong and how to fix it."""
 
     def __init__(self, what: str, cure: str = _ALLOWED_SYNTAX) -> None:
         super().__init__(what)
@@ -70,19 +77,19 @@ class ExpressionError(Exception):
 
 @dataclass(frozen=True)
 class Expression:
-    """A checked expression: its text, its syntax tree, and the names it uses in order of appearance."""
+    """A validated expression: its text and its syntax tree."""
 
     text: str
     tree: ast.expr
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
-        """Names of the fields that it needs."""
+        """The names of the fields it uses, in order of appearance."""
         identifiers = (node.id for node in _walk(self.tree) if isinstance(node, ast.Name))
         return tuple(dict.fromkeys(name for name in identifiers if name not in _LITERALS))
 
     def compared_words(self) -> Iterator[tuple[str, str]]:
-        """(name, text) for each comparison of a name with a text, so that a misspelt word can be told."""
+        """(name, text) for each comparison of a name with a text, to detect misspelled words."""
         for node in _walk(self.tree):
             if isinstance(node, ast.Compare):
                 sides = [node.left, *node.comparators]
@@ -97,7 +104,7 @@ class Expression:
 
 
 def parse_expression(text: str) -> Expression:
-    """Check an expression. Raises ExpressionError for what is not on the list."""
+    """Parse and validate an expression. Raises ExpressionError for unsupported syntax."""
     text = " ".join(text.split())
     if len(text) > MAX_LENGTH:
         raise ExpressionError(
@@ -111,6 +118,7 @@ def parse_expression(text: str) -> Expression:
 
 def _tree(text: str) -> ast.expr:
     try:
+        # Python warns about syntax such as `1 is 1`, which is rejected below with a better message.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text, mode="eval").body
@@ -120,6 +128,7 @@ def _tree(text: str) -> ast.expr:
         ) from None
     except (ValueError, MemoryError, RecursionError):
         raise ExpressionError(f"{_short(text)} is not an expression") from None
+    # Level by level, since a recursive measure of the depth could itself overflow the stack.
     level: list[ast.AST] = [tree]
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
@@ -131,7 +140,7 @@ def _tree(text: str) -> ast.expr:
 
 
 def _walk(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes from left to right, without names of functions."""
+    """All nodes from left to right, except the names of functions, which are not fields."""
     if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
         yield tree
         for child in ast.iter_child_nodes(tree):
@@ -174,17 +183,19 @@ def _allow_call(node: ast.Call) -> None:
 def _allow_constant(node: ast.Constant) -> None:
     if not isinstance(node.value, bool | int | float | str):
         raise ExpressionError(f"{_short(ast.unparse(node))} may not stand in an expression")
+    # An integer literal may have hundreds of digits, and numbers are evaluated as float64.
     try:
         float(0 if isinstance(node.value, str) else node.value)
     except OverflowError:
         raise ExpressionError(f"{_short(str(node.value))} is too large") from None
 
 
+# Powers and divisions with floor cost about ten times an addition (see evaluation_ns).
 _SLOW = (ast.Pow, ast.Mod, ast.FloorDiv)
 
 
 def evaluation_ns(expression: Expression) -> int:
-    """About the nanoseconds that it takes to evaluate at one point of many."""
+    """The approximate cost of evaluating an expression at one of many points, in nanoseconds."""
     total = 0
     for node in _walk(expression.tree):
         match node:
@@ -202,9 +213,17 @@ def evaluation_ns(expression: Expression) -> int:
 
 
 def evaluate(expression: Expression, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The value at every point, from arrays that broadcast: float64 or bool for conditions, object for text.
+    """Evaluate an expression at every point.
 
-    Division by zero and the like give inf and nan. Raises ExpressionError where text or conditions are computed with.
+    The result is float64 for numbers, bool for conditions and object for text. Division by zero
+    and the like give inf and nan.
+
+    Args:
+        expression: the expression.
+        columns: an array for each name that it uses; the arrays must broadcast together.
+
+    Raises:
+        ExpressionError: arithmetic on text or conditions.
     """
     with np.errstate(all="ignore"):
         return np.asarray(_value(expression.tree, columns))
@@ -285,7 +304,10 @@ def _link(
 
 
 def conjuncts(expression: Expression) -> list[Expression]:
-    """Conditions that hold together exactly where the expression holds."""
+    """Conditions whose conjunction is equivalent to the expression.
+
+    Separate conditions depend on fewer fields each, which keeps their tables small.
+    """
     tree = expression.tree
     if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
         return [
@@ -297,7 +319,11 @@ def conjuncts(expression: Expression) -> list[Expression]:
 
 
 def simplify(expression: Expression, kind_names: Mapping[str, str]) -> Expression:
-    """The expression where some names stand for known words: `model == 'linear' or width > 4` may be decided."""
+    """Substitute the kinds of a block and fold what becomes constant.
+
+    `model == 'linear' or width > 4` is then decided for linear models, which need not have a
+    `width`.
+    """
     return Expression(expression.text, _simplify_node(expression.tree, kind_names))
 
 
@@ -318,7 +344,8 @@ def _simplify_node(node: ast.expr, kind_names: Mapping[str, str]) -> ast.expr:
 
 
 def _join(op: ast.boolop, values: list[ast.expr]) -> ast.expr:
-    """`and` or `or` of values, of which some may be decided."""
+    """`and` or `or` of values, some of which may be decided."""
+    # The value that decides the whole operation: true for `or`, false for `and`.
     ends = isinstance(op, ast.Or)
     if any(_decided(value) is ends for value in values):
         return ast.Constant(ends)

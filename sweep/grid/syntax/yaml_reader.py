@@ -1,6 +1,7 @@
-"""A grid file as YAML: plain values, and where in the file each of them stands. Nothing in a file is ever run.
+"""Reads a grid file as YAML: plain values and their positions. Nothing in a file is executed.
 
-Only text, numbers, true/false, null, lists and mappings exist; numbers are written as anywhere else (`1e-3`, `1_000`).
+Only text, numbers, true/false, null, lists and mappings are supported. Numbers use the usual
+notation (`1e-3`, `1_000`), which the number syntax of YAML 1.1 does not fully cover.
 """
 
 from __future__ import annotations
@@ -13,26 +14,30 @@ import yaml
 
 from sweep.errors import Problem
 
+# Grid files are untrusted input. The limit on nodes counts an alias at every use, since nested
+# aliases can expand a short file exponentially; the limit on depth bounds the recursion.
 MAX_BYTES, MAX_NODES, MAX_DEPTH = 1 << 20, 100_000, 24
 MAX_PROBLEMS, MAX_WORK_NS = 1_000, 2_000_000_000
-"""Most things that are told of one file, and the nanoseconds of work after which it is given up, as they are estimated
-before the work is done: what a file costs depends on nothing but the file."""
+"""Limits on the problems reported for a file and on the estimated work of checking it.
+
+Work is estimated up front rather than timed, so a file is accepted or rejected regardless of how
+fast the machine is."""
 
 Path = tuple[str | int, ...]
-"""Keys and list positions that lead from the top of a file to a value."""
+"""The keys and list indices that lead from the top of a file to a value."""
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = "Write plain text, numbers, true or false, null, lists and mappings"
 
 
 class Stopped(Exception):
-    """The end of looking at a file; why stands in the problems of the document."""
+    """Stops the checking of a file; the reason is among the problems of the document."""
 
 
 class Document:
-    """Values of a file with their places, and what was found to be wrong with it so far.
+    """The values of a file, their positions, and the problems detected so far.
 
-    `value` is None and `broken` true where the file could not be read to its end.
+    If the file could not be read to the end, `value` is None and `broken` is true.
     """
 
     def __init__(self, file: str) -> None:
@@ -45,15 +50,35 @@ class Document:
         self.key_positions: dict[Path, tuple[int, int]] = {}
 
     def add_error(self, path: Path, what: str, cure: str, *, key: bool = False) -> None:
-        """Note a problem at a value, or at its key; at the nearest value around it where the file has none."""
+        """Report a problem at a value or its key.
+
+        Args:
+            path: the value; if the file does not contain it, its nearest parent is used.
+            what: what is wrong.
+            cure: what the user can do about it.
+            key: report at the key of the value rather than at the value.
+
+        Raises:
+            Stopped: there are too many problems.
+        """
         self.add_error_at(self.position(path, key=key), path, what, cure)
 
-    def add_error_at(self, place: tuple[int, int], path: Path, what: str, cure: str) -> None:
-        """Note a problem at a line and column. Raises Stopped where there are too many."""
+    def add_error_at(self, position: tuple[int, int], path: Path, what: str, cure: str) -> None:
+        """Report a problem at a position.
+
+        Args:
+            position: line and column, counted from 1.
+            path: the value that the message refers to.
+            what: what is wrong.
+            cure: what the user can do about it.
+
+        Raises:
+            Stopped: there are too many problems.
+        """
         self.problems.append(
             Problem(
                 self.file,
-                *place,
+                *position,
                 plain_value(dotted(path), 200),
                 plain_value(what),
                 plain_value(cure),
@@ -67,21 +92,33 @@ class Document:
             )
 
     def charge(self, effort: float, path: Path = ()) -> None:
-        """Account for work, in nanoseconds, that is about to be done. Raises Stopped where a file asks for too much."""
+        """Account for work before it is done.
+
+        Args:
+            effort: the estimated work in nanoseconds.
+            path: the value that causes the work, for the error message.
+
+        Raises:
+            Stopped: the file needs too much work in total.
+        """
         self.charged_ns += int(effort)
         if self.charged_ns > MAX_WORK_NS:
-            cure = "Give fewer values, conditions or members of unions, or let expressions depend on fewer fields"
+            cure = (
+                "Give fewer values, conditions or members of unions, "
+                "or let expressions depend on fewer fields"
+            )
             self._stop(path, "up to here the grid takes too long to check", cure)
 
     def _stop(self, path: Path, what: str, cure: str) -> NoReturn:
         self.broken = True
+        # Not by add_error, which may call _stop again at the limit on problems.
         self.problems.append(
             Problem(self.file, *self.position(path), plain_value(dotted(path), 200), what, cure)
         )
         raise Stopped
 
     def position(self, path: Path, *, key: bool = False) -> tuple[int, int]:
-        """Line and column of a value (or of its key), counted from 1."""
+        """The line and column of a value or its key, counted from 1."""
         if key and path in self.key_positions:
             return self.key_positions[path]
         while path and path not in self.positions:
@@ -90,14 +127,15 @@ class Document:
 
 
 def dotted(path: Path) -> str:
-    """A path as a reader writes it: `optimizer[1].lr`."""
+    """A path in dotted notation, such as `optimizer[1].lr`."""
     return "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" for step in path
     ).removeprefix(".")
 
 
 def plain_value(text: str, limit: int = 2_500) -> str:
-    """A text of a file as it may stand in a message: in one line, without what a terminal would obey, not endless."""
+    """Text from a file, made safe for a message: one line, bounded, without control characters."""
+    # Cut before escaping, so that no escape sequence is cut in half.
     text = text if len(text) <= limit else text[: limit - 3] + "..."
     if text.isprintable():
         return text
@@ -108,7 +146,7 @@ def plain_value(text: str, limit: int = 2_500) -> str:
 
 
 def read_yaml(text: str | bytes, file: str) -> Document:
-    """The values of a file; what is wrong with it as YAML stands in the document's problems."""
+    """Read a file. YAML errors are reported as problems of the document."""
     document = Document(file)
     with contextlib.suppress(Stopped):
         try:
@@ -117,7 +155,7 @@ def read_yaml(text: str | bytes, file: str) -> Document:
         except _Unreadable as unreadable:
             document.broken = True
             document.add_error_at(
-                unreadable.place, (), plain_value(unreadable.what, 200), unreadable.cure
+                unreadable.position, (), plain_value(unreadable.what, 200), unreadable.cure
             )
     document.broken |= document.value is None
     if document.value is None and not document.problems:
@@ -128,14 +166,16 @@ def read_yaml(text: str | bytes, file: str) -> Document:
 
 
 class _Unreadable(Exception):
-    """The end of reading: what is wrong, with line and column."""
+    """Stops the reading of a file: what is wrong, with line and column."""
 
-    def __init__(self, place: tuple[int, int], what: str, cure: str) -> None:
+    def __init__(self, position: tuple[int, int], what: str, cure: str) -> None:
         super().__init__(what)
-        self.place, self.what, self.cure = place, what, cure
+        self.position, self.what, self.cure = position, what, cure
 
 
 def _decoded(text: str | bytes) -> str:
+    # Text that was passed in may hold lone surrogates, which strict encoding rejects; a later check
+    # reports them with their position.
     size = len(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         raise _Unreadable(
@@ -163,16 +203,17 @@ class _Loader(yaml.SafeLoader):
     nodes = depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """As in PyYAML, but stops a file before it fills the memory or the stack."""
+        """As in PyYAML, but rejects a file before it exhausts the memory or the stack."""
         self.nodes += 1
         self.depth += 1
         if self.nodes > MAX_NODES or self.depth > MAX_DEPTH:
-            raise _too_large(_place(self.peek_event().start_mark), self.depth)
+            raise _too_large(_mark_position(self.peek_event().start_mark), self.depth)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
 
+# PyYAML follows YAML 1.1, where `no` is false, `010` is 8, `1:30` is 90 and `1e-3` is text.
 _Loader.yaml_implicit_resolvers = {}
 
 
@@ -183,23 +224,25 @@ def _resolve(tag: str, pattern: str, first: str) -> None:
 _resolve("null", "~|null|Null|NULL|", "~nN")
 _Loader.add_implicit_resolver(_TAG + "null", re.compile(r"\Z"), [""])
 _resolve("bool", "true|True|TRUE|false|False|FALSE", "tTfF")
+# The order matters: a resolver of int comes before that of float, which also matches integers.
 _resolve("int", r"[-+]?[0-9]+(_[0-9]+)*", "-+0123456789")
 _resolve("float", r"[-+]?(\.[0-9]+|[0-9]+(_[0-9]+)*(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789")
 _resolve("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.")
+# Resolved only to be rejected with a message of its own.
 _resolve("merge", "<<", "<")
 
 
-def _place(mark: Any) -> tuple[int, int]:
+def _mark_position(mark: Any) -> tuple[int, int]:
     return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
 
 
-def _too_large(place: tuple[int, int], depth: int) -> _Unreadable:
+def _too_large(position: tuple[int, int], depth: int) -> _Unreadable:
     if depth > MAX_DEPTH:
         return _Unreadable(
-            place, f"values lie more than {MAX_DEPTH} levels deep here", "Write the grid flatter"
+            position, f"values lie more than {MAX_DEPTH} levels deep here", "Write the grid flatter"
         )
     what = f"the file has more than {MAX_NODES} values, aliases counted each time"
-    return _Unreadable(place, what, "Write long lists as log, lin or range")
+    return _Unreadable(position, what, "Write long lists as log, lin or range")
 
 
 def _compose(text: str) -> yaml.Node | None:
@@ -214,46 +257,51 @@ def _compose(text: str) -> yaml.Node | None:
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         raise _syntax(error) from None
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError):  # PyYAML leaks these from escapes such as "\UFFFFFFFF"
         what, cure = (
             "this is not a character or a number",
             "Correct the escape sequence or the number",
         )
-        raise _Unreadable(_place(loader.get_mark()), what, cure) from None
+        raise _Unreadable(_mark_position(loader.get_mark()), what, cure) from None
     finally:
         loader.dispose()
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> _Unreadable:
-    place, problem = (
-        _place(error.problem_mark or error.context_mark),
+    position, problem = (
+        _mark_position(error.problem_mark or error.context_mark),
         error.problem or "something is wrong",
     )
     if "single document" in (error.context or ""):
         return _Unreadable(
-            place, "a second document begins here", "Write one grid a file, without a line of ---"
+            position,
+            "a second document begins here",
+            "Write one grid a file, without a line of ---",
         )
     if "\\t" in problem:
-        return _Unreadable(place, "a tab stands where YAML wants spaces", "Indent with spaces")
+        return _Unreadable(position, "a tab stands where YAML wants spaces", "Indent with spaces")
     what = f"this is not YAML: {error.context + ': ' if error.context else ''}{problem}"
     return _Unreadable(
-        place, what, "Look at indentation, colons, quotes and brackets here and in the line before"
+        position,
+        what,
+        "Look at indentation, colons, quotes and brackets here and in the line before",
     )
 
 
 class _Builder:
-    """Turns nodes into values, aliases written out, and notes their places in the document."""
+    """Turns nodes into values, expands aliases and records positions in the document."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.nodes = 0
 
     def value(self, node: yaml.Node, path: Path) -> Any:
-        """The value of a node, or None where it is not allowed."""
+        """The value of a node, or None if it is not allowed."""
         self.nodes += 1
-        place = self.document.positions[path] = _place(node.start_mark)
+        position = self.document.positions[path] = _mark_position(node.start_mark)
+        # The loader counts an alias once; here its whole subtree counts at every use.
         if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            raise _too_large(place, len(path))
+            raise _too_large(position, len(path))
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
@@ -270,24 +318,24 @@ class _Builder:
             if key in mapping:
                 first, (line, column) = (
                     self.document.key_positions[inner][0],
-                    _place(key_node.start_mark),
+                    _mark_position(key_node.start_mark),
                 )
                 what = f"is given twice, first in line {first} and again in line {line}"
                 self.document.add_error_at((line, column), inner, what, "Keep one of the two")
                 continue
-            self.document.key_positions[inner] = _place(key_node.start_mark)
+            self.document.key_positions[inner] = _mark_position(key_node.start_mark)
             mapping[key] = self.value(value_node, inner)
         return mapping
 
     def _key(self, node: yaml.Node, path: Path) -> str | None:
-        place = _place(node.start_mark)
+        position = _mark_position(node.start_mark)
         if node.tag == _TAG + "merge":
             what, cure = "merge keys (<<) are not read", "Write the fields out"
         elif isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
             return str(node.value)
         else:
             what, cure = "a key has to be a word", "Write `name: value`"
-        self.document.add_error_at(place, path, what, cure)
+        self.document.add_error_at(position, path, what, cure)
         self.document.broken = True
         return None
 
@@ -311,7 +359,7 @@ def _short(value: str) -> str:
 
 
 def _text(value: str) -> str:
-    value.encode()
+    value.encode()  # raises for lone surrogates, which could not be written to a results table
     return value
 
 
