@@ -95,7 +95,7 @@ class Check:
 
 def _field(role: Role, default: Any, doc: str, **properties: Any) -> Any:
     metadata = {
-        # The actual size inside a padded `Size` is data, so a padded count is a child of the pytree.
+        # The actual size in a padded `Size` is data, so a padded count is a child of the pytree.
         "pytree_node": role != "static" or properties.get("padded", False),
         "role": role,
         "doc": doc,
