@@ -13,7 +13,7 @@ from sweep.spec import Scalar
 class Losses(AbstractObservable):
     """Mean losses and error rates.
 
-    Only the training loss is measured here: `training.measure` adds the error rates and the test loss.
+    Only the training loss is measured here; `training.measure` adds the other columns.
     """
 
     columns: ClassVar[Mapping[str, ColumnInfo]] = {
