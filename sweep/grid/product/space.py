@@ -147,6 +147,7 @@ class Selection:
     @functools.cached_property
     def count(self) -> int:
         """Number of kept points."""
+        # Exact integers throughout: products may exceed 64 bits.
         free = self.space.points
         for axes, _ in self.groups:
             free //= math.prod(self.space.sizes[axis] for axis in axes)
@@ -184,6 +185,7 @@ class Selection:
         """The axes in order, each bound axis on its own and free ones joined."""
         bound = {axis: group for group in self.groups for axis in group[0]}
         count = len(self.space.sizes)
+        # Joined free axes need no check, so a stage covers all their digits in one step.
         ends = [
             axis + 1
             for axis in range(count)
