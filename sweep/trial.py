@@ -125,6 +125,7 @@ def build_trial(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
     "constant"}`); `values` maps fields to values and may omit fields with a default.
     """
     parts = {name: _build_part(name, kinds, values) for name in PARTS}
+    # The seed and coordinates belong to the trial itself and have the same defaults as there.
     return Trial(
         seed=values.get("seed", 0), coordinates=values.get("coordinates", "ambient"), **parts
     )
