@@ -76,7 +76,7 @@ def check(
         try:
             valid[name] = _values(fields[name]).validate_python(raw_values)
         except ValidationError as error:
-            # A union reports an error for each member; one error per value is enough.
+            # One error per value is enough, however many pydantic reports.
             details = {detail["loc"][0]: detail for detail in error.errors(include_url=False)}
             errors += [_fault(fields[name], detail) for detail in details.values()]
     return valid, errors
