@@ -1,4 +1,4 @@
-"""Names and types of the columns: what the tables of a sweep hold. Everything that reads a table starts here."""
+"""Names, types and meaning of the columns in the two tables of a sweep, `runs` and `curves`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 VERSION = 2
-"""Raised when the meaning of a column changes; a store of another version is refused."""
+"""Increased when the meaning of a column changes; stores of a different version are rejected."""
 
 RUNS, CURVES = "runs", "curves"
 
@@ -35,9 +35,9 @@ STANDARD_OBSERVABLES = (
     "weight_norm",
     "weight_max",
 )
-"""Floating-point columns that both tables of every store have; `sweep.observables` declares them.
+"""Floating-point columns of both tables in every store; `sweep.observables` declares them.
 
-They are null where a network or a data set has no such thing.
+They are null where they are not defined for a network or a data set.
 """
 
 OUTCOME = {
@@ -46,13 +46,17 @@ OUTCOME = {
     "steps": pa.int64(),
     "fit_step": pa.int64(),
 }
-"""`steps`: updates made. `fit_step`: first recorded step with no training error, null if there is none."""
+"""Columns that describe the end of a run.
+
+`steps` counts the updates; `fit_step` is the first recorded step without a training error, or null.
+"""
 
 
 class Observable(float):
-    """The type of a column that an observable makes, rather than a field of the grid."""
+    """The declared type of a column that is measured, rather than a field of the grid."""
 
 
+# `Observable` is a key of its own so that a manifest tells measured columns from float fields.
 _TYPES: dict[type, pa.DataType] = {
     bool: pa.bool_(),
     int: pa.int64(),
@@ -64,11 +68,13 @@ _TYPES: dict[type, pa.DataType] = {
 
 @dataclass(frozen=True)
 class ColumnInfo:
-    """What a column means and how people read it. Declared where the column is made, kept in the manifest.
+    """The meaning of a column and its presentation in reports; stored in the manifest.
 
-    `meaning` is a definition, `label` a short name for an axis, `symbol` its letter, `formula` the definition in
-    matplotlib's mathtext, `explanation` a sentence for readers of a report. `sense` is `less` or `more` where such values
-    are good, `signed` where the sign matters; `scale` is `log` or `linear`. `part` is the part of a trial that a field belongs to, `observable` for a measurement.
+    `meaning` is a definition, `label` a short axis label, `symbol` its letter, `formula` the
+    definition in matplotlib's mathtext, `explanation` a sentence for reports. `sense` is `less` or
+    `more` where lower or higher values are better, `signed` where the sign matters; `scale` is
+    `log` or `linear`. `part` is the part of a trial that a field belongs to, `observable` for a
+    measurement.
     """
 
     meaning: str = ""
@@ -82,22 +88,24 @@ class ColumnInfo:
     part: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """The entries that say something, for a manifest."""
+        """The entries that are not empty, for a manifest."""
         return {name: value for name, value in dataclasses.asdict(self).items() if value}
 
     @classmethod
     def from_json(cls, entries: Mapping[str, Any]) -> ColumnInfo:
-        """The information in such entries; unknown ones, of a later version, are left out."""
+        """The inverse of `to_json`."""
+        # A later version may have written entries that this one does not know; they are ignored.
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: str(value) for name, value in entries.items() if name in names})
 
 
 def runs(fields: Mapping[str, type]) -> pa.Schema:
-    """Schema of the runs table: one row a trial.
+    """Schema of the runs table: one row per trial.
 
-    `fields` maps every other column of the sweep (`n`, `snr`, `lr`, `schedule`, ...) to bool, int, float or str, and
-    observables that are not standard to `Observable`.
+    `fields` maps the columns that depend on the grid (`n`, `snr`, `lr`, `schedule`, ...) to bool,
+    int, float or str, and observables that are not standard to `Observable`.
     """
+    # The seed is one of the fields but has a fixed position, like the ids and kinds.
     declared = {
         name: _TYPES[kind]
         for name, kind in fields.items()
@@ -113,25 +121,28 @@ def _observables(fields: Mapping[str, type]) -> dict[str, pa.DataType]:
 
 
 def columns_to_text(fields: Mapping[str, type]) -> dict[str, str]:
-    """Fields as words that a file can hold."""
+    """The type of each column as text, for a manifest."""
     return {name: kind.__name__ for name, kind in fields.items()}
 
 
-def columns_from_text(words: Mapping[str, str]) -> dict[str, type]:
-    """Fields from such words."""
+def columns_from_text(type_names: Mapping[str, str]) -> dict[str, type]:
+    """The inverse of `columns_to_text`."""
     kinds = {kind.__name__: kind for kind in _TYPES}
-    return {name: kinds[word] for name, word in words.items()}
+    return {name: kinds[type_name] for name, type_name in type_names.items()}
 
 
 def curves(fields: Mapping[str, type] | None = None) -> pa.Schema:
-    """Schema of the curves table: one row a trial and recorded step, with the observables among `fields`."""
+    """Schema of the curves table: one row per trial and recorded step.
+
+    Of `fields` it has the observables alone.
+    """
     return pa.schema(
         [("trial", pa.int64()), ("step", pa.int64()), *_observables(fields or {}).items()]
     )
 
 
 def tables(columns: Mapping[str, str]) -> dict[str, pa.Schema]:
-    """The schemas of both tables, from the columns as a manifest has them."""
+    """The schemas of both tables, from the columns in a manifest."""
     fields = columns_from_text(columns)
     return {RUNS: runs(fields), CURVES: curves(fields)}
 
@@ -140,4 +151,4 @@ FIXED = frozenset({*IDS, *KINDS, "seed", *OUTCOME, *STANDARD_OBSERVABLES, "step"
 """Column names that no field of a part may take."""
 
 MANIFEST_FILE, GRID_FILE, GRID_FILES = "manifest.json", "grid.yaml", "grid*.yaml"
-"""Files in a store: its manifest, the grid that created it, a pattern for all of its grids."""
+"""Files in a store: its manifest, the grid that created it, a pattern for all its grids."""

@@ -1,12 +1,12 @@
-"""The one declaration of a field: is it compiled in or swept, what may it be, what does it mean.
+"""Declarations of fields: whether a field is compiled in or swept, its valid values, its meaning.
 
-A *part* (data model, network, objective, optimizer, schedule, training) is a frozen dataclass that is a jax pytree.
-Its `static` fields are compiled in (shapes, counts, names); its `lane` fields are scalars that may differ from lane to
-lane; a `nested` field is a part of its own. Bucket keys, batches, parquet columns, ids and error texts read nothing
-else.
+A *part* (data model, network, objective, optimizer, schedule, training) is a frozen dataclass that
+is a jax pytree. Its `static` fields are compiled in (shapes, counts, names); its `lane` fields are
+scalars that may differ from lane to lane; a `nested` field is itself a part. These declarations are
+the only source for bucket keys, batches, parquet columns, ids and error messages.
 
-A static count that is declared `padded` is a `Size` in a part: trials of different sizes may share a program, whose
-arrays then have the largest of them.
+A static count that is declared `padded` is held as a `Size`: trials of different sizes may share a
+program, whose arrays then have the largest of these sizes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Field:
-    """What is declared about one field of a part.
+    """The declaration of one field of a part.
 
-    `type` is bool, int, float or str, or the name of the family of a nested field; bounds are None where there is none.
-    `column` is its name in the runs table. `null` is the expression that stands for a missing value in a grid. `doc` is
-    a definition, `label` a short name for an axis, `symbol` its letter there, `explanation` a sentence for a report.
+    `type` is bool, int, float or str, or the family name of a nested field; an absent bound is
+    None. `column` is its name in the runs table. `null` is the expression that replaces a null
+    value in a grid. `doc` is a definition, `label` a short axis label, `symbol` the letter used on
+    the axis, `explanation` a sentence for reports.
     """
 
     name: str
@@ -57,15 +58,16 @@ class Field:
 
     @property
     def required(self) -> bool:
-        """True where a grid has to give a value."""
+        """Whether a grid must give a value."""
         return self.default is dataclasses.MISSING
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A name by which a grid may give a field in other units (`snr` for `noise`); both become columns.
+    """A name that gives a field in other units (`snr` for `noise`); both become columns.
 
-    `to_field` computes the field from the name and `from_field` the name from the field, as expressions of a grid.
+    `to_field` computes the field from the alternative, `from_field` the alternative from the field;
+    both are grid expressions.
     """
 
     name: str
@@ -81,19 +83,23 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Check:
-    """A relation between fields that every point of a grid has to satisfy, in the grid's expression language."""
+    """A relation between fields that must hold at every grid point.
+
+    `holds` is a grid expression, `what` says what is wrong where it is false, `cure` how to fix it.
+    """
 
     holds: str
     what: str
     cure: str
 
 
-def _field(role: Role, default: Any, doc: str, **more: Any) -> Any:
+def _field(role: Role, default: Any, doc: str, **properties: Any) -> Any:
     metadata = {
-        "pytree_node": role != "static" or more.get("padded", False),
+        # The actual size in a padded `Size` is data, so a padded count is a child of the pytree.
+        "pytree_node": role != "static" or properties.get("padded", False),
         "role": role,
         "doc": doc,
-        **more,
+        **properties,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -113,12 +119,23 @@ def static(
 ) -> Any:
     """A field that is compiled in: trials that differ in it need different programs.
 
-    `padded` declares a count of which a part may hold a `Size`, so that trials that differ in it can share a program.
+    Args:
+        default: The value where a grid gives none; without a default the field is required.
+        doc: A definition of the field.
+        at_least: The inclusive lower bound.
+        at_most: The inclusive upper bound.
+        choices: The strings that are valid.
+        null: The grid expression that replaces a null value.
+        padded: Whether the count is held as a `Size`, so that trials that differ in it can share a
+            program.
+        label: A short axis label.
+        symbol: The letter used on the axis.
+        explanation: A sentence for reports.
     """
     bounds = {"at_least": at_least, "at_most": at_most}
-    words = {"label": label, "symbol": symbol, "explanation": explanation}
+    texts = {"label": label, "symbol": symbol, "explanation": explanation}
     return _field(
-        "static", default, doc, choices=choices, null=null, padded=padded, **bounds, **words
+        "static", default, doc, choices=choices, null=null, padded=padded, **bounds, **texts
     )
 
 
@@ -136,14 +153,35 @@ def lane(
     symbol: str = "",
     explanation: str = "",
 ) -> Any:
-    """A scalar that may differ from lane to lane of one compiled program. A default of None leaves the feature out."""
+    """A scalar that may differ between the lanes of a compiled program.
+
+    Args:
+        default: The value where a grid gives none; None leaves the feature out of the program, and
+            without a default the field is required.
+        doc: A definition of the field.
+        above: The exclusive lower bound.
+        at_least: The inclusive lower bound.
+        below: The exclusive upper bound.
+        at_most: The inclusive upper bound.
+        integer: Whether the values are integers rather than floats.
+        column: The name in the runs table, by default the field's name.
+        label: A short axis label.
+        symbol: The letter used on the axis.
+        explanation: A sentence for reports.
+    """
     bounds = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
-    words = {"label": label, "symbol": symbol, "explanation": explanation}
-    return _field("lane", default, doc, integer=integer, column=column, **bounds, **words)
+    texts = {"label": label, "symbol": symbol, "explanation": explanation}
+    return _field("lane", default, doc, integer=integer, column=column, **bounds, **texts)
 
 
 def nested(family: str, default: Any = dataclasses.MISSING, *, doc: str) -> Any:
-    """A field that is a part of its own, of the named family (`schedule`); its kind becomes a column."""
+    """A field that is itself a part; its kind becomes a column.
+
+    Args:
+        family: The family of its kinds, such as `schedule`.
+        default: The part where a grid gives none; without a default the field is required.
+        doc: A definition of the field.
+    """
     return _field("nested", default, doc, family=family)
 
 
@@ -151,36 +189,36 @@ def nested(family: str, default: Any = dataclasses.MISSING, *, doc: str) -> Any:
     frozen_default=True, kw_only_default=True, field_specifiers=(static, lane, nested)
 )
 def part(cls: type[T]) -> type[T]:
-    """Make a class a part: a frozen dataclass with keyword arguments that is a jax pytree of its lane fields."""
+    """Make a class a part: a frozen, keyword-only dataclass and a jax pytree of its lane fields."""
     padded = [name for name, value in vars(cls).items() if _is_padded(value)]
 
-    def sized(self: Any) -> None:
+    def wrap_sizes(self: Any) -> None:
         for name in padded:
+            # Only plain ints: a `Size` is an int too, and jax may put any object in a leaf.
             if type(getattr(self, name)) is int:
                 object.__setattr__(self, name, Size(getattr(self, name)))
 
     if padded:
-        cls.__post_init__ = sized  # type: ignore[attr-defined]
-    made = dataclass(frozen=True, kw_only=True)(cls)
-    made.replace = dataclasses.replace  # type: ignore[attr-defined]
-    _register(made)
-    return made
+        cls.__post_init__ = wrap_sizes  # type: ignore[attr-defined]
+    part_class = dataclass(frozen=True, kw_only=True)(cls)
+    part_class.replace = dataclasses.replace  # type: ignore[attr-defined]
+    _register(part_class)
+    return part_class
 
 
 def _register(cls: type) -> None:
-    """Make a part a pytree by functions of ours.
-
-    `jax.tree_util.register_dataclass`, which flax.struct calls, gives structures that are equal for any two classes of
-    the same fields (jax 0.10 to 0.12), so that a program compiled for one may be taken for the other.
-    """
-    own = dataclasses.fields(cls)
-    leaves = [each.name for each in own if each.metadata.get("pytree_node", True)]
-    others = [each.name for each in own if each.name not in leaves]
+    """Register a part as a pytree."""
+    # Not `jax.tree_util.register_dataclass`, which flax.struct calls: its tree structures are equal
+    # for any two classes with the same fields (jax 0.10 to 0.12), so a program compiled for one
+    # class may be reused for another.
+    declared = dataclasses.fields(cls)
+    leaves = [field.name for field in declared if field.metadata.get("pytree_node", True)]
+    static_names = [field.name for field in declared if field.name not in leaves]
     keys = [jax.tree_util.GetAttrKey(name) for name in leaves]
 
     def flatten(part: Any) -> tuple[list[Any], tuple[Any, ...]]:
         return [getattr(part, name) for name in leaves], tuple(
-            [getattr(part, name) for name in others]
+            [getattr(part, name) for name in static_names]
         )
 
     def with_keys(part: Any) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
@@ -188,9 +226,8 @@ def _register(cls: type) -> None:
         return list(zip(keys, children, strict=True)), static
 
     def unflatten(static: tuple[Any, ...], children: Iterable[Any]) -> Any:
-        return cls(
-            **dict(zip(others, static, strict=True)), **dict(zip(leaves, children, strict=True))
-        )
+        static_values = dict(zip(static_names, static, strict=True))
+        return cls(**static_values, **dict(zip(leaves, children, strict=True)))
 
     jax.tree_util.register_pytree_with_keys(cls, with_keys, unflatten, flatten)
 
@@ -204,44 +241,46 @@ def _scalar_type(hint: Any, metadata: Mapping[str, Any]) -> Any:
         return metadata["family"]
     if metadata["role"] == "lane":
         return int if metadata["integer"] else float
+    # The type of an optional field is that of its values: `str` for `str | None`.
     return next((option for option in get_args(hint) if option is not NoneType), hint)
 
 
 @functools.cache
 def fields(cls: type) -> Mapping[str, Field]:
-    """The declared fields of a part, by name, in order."""
+    """The declared fields of a part by name, in order of declaration."""
     hints = get_type_hints(cls)
-    found = {}
-    for each in dataclasses.fields(cls):
-        metadata = dict(each.metadata)
-        kept = {
+    declared = {}
+    for field in dataclasses.fields(cls):
+        metadata = dict(field.metadata)
+        properties = {
             key: metadata[key]
             for key in metadata
             if key not in ("pytree_node", "integer", "family", "column")
         }
-        found[each.name] = Field(
-            name=each.name,
-            type=_scalar_type(hints[each.name], metadata),
-            default=each.default,
-            optional=each.default is None,
-            column=metadata.get("column") or each.name,
-            **kept,
+        declared[field.name] = Field(
+            name=field.name,
+            type=_scalar_type(hints[field.name], metadata),
+            default=field.default,
+            optional=field.default is None,
+            column=metadata.get("column") or field.name,
+            **properties,
         )
-    return MappingProxyType(found)
+    # The mapping is cached and shared by all callers, so it must be read-only.
+    return MappingProxyType(declared)
 
 
 def alternatives(cls: type) -> tuple[Alternative, ...]:
-    """Other units in which fields of this part may be given."""
+    """The alternative units in which fields of a part may be given."""
     return getattr(cls, "alternatives", ())
 
 
 def checks(cls: type) -> tuple[Check, ...]:
-    """Relations between fields of this part (and of others) that must hold at every point."""
+    """The relations that a part declares between its fields and those of other parts."""
     return getattr(cls, "checks", ())
 
 
 def column_infos(cls: type, part: str) -> dict[str, ColumnInfo]:
-    """What the columns of a part mean, by column name: those of its fields and of its alternatives."""
+    """The meaning of each column of a part, by name: its fields and their alternatives."""
     columns = {field.column: field for field in fields(cls).values() if field.role != "nested"}
     columns |= {alternative.name: alternative for alternative in alternatives(cls)}
     return {
@@ -257,9 +296,9 @@ def column_infos(cls: type, part: str) -> dict[str, ColumnInfo]:
 
 
 def definition(cls: type) -> str:
-    """What a kind is, for readers of a report: its `definition` if it has one, else the first line of its docstring."""
+    """What a kind is, for reports: its `definition`, or else the first line of its docstring."""
     return getattr(cls, "definition", "") or (cls.__doc__ or "").strip().partition("\n")[0]
 
 
 Registry = Mapping[str, type]
-"""Kinds of one family: name in the grid -> class."""
+"""The kinds of one family, from the name in a grid to the class."""

@@ -1,4 +1,4 @@
-"""One training run: a pytree of scalars. What is not a scalar is compiled in."""
+"""A training run as a pytree of scalars; everything that is not a scalar is compiled in."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Train:
 
 @part
 class Trial:
-    """One training run. Trials that differ only outside data, model, objective and seed are the same *problem*.
+    """A training run. Trials with equal data, model, objective and seed have the same *problem*.
 
-    They may differ in `coordinates` too, except for `gram`, whose draws are its own.
+    Their `coordinates` may differ, except that `gram` draws differently and so is its own problem.
     """
 
     data: AbstractData
@@ -70,7 +70,7 @@ class Trial:
 
     @property
     def source(self) -> Source:
-        """Where its data and first weights come from."""
+        """What its data and first weights are drawn from."""
         return Source(self.data, self.model, self.seed)
 
 
@@ -82,18 +82,22 @@ FAMILIES: dict[str, Registry] = {
     "train": {"train": Train},
     "schedule": optimizers.SCHEDULES,
 }
-"""The families of parts: name -> kinds. The first five make a trial, the others are nested in them."""
+"""The kinds of each family. The first five families make a trial; the others are nested in them."""
 
 PARTS = ("data", "model", "objective", "optimizer", "train")
 PROBLEM = ("data", "model", "objective", "seed")
-"""What makes the problem: trials with equal ones share data and first weights to the bit."""
+"""What defines the problem: trials that agree in it have bitwise equal data and first weights."""
 
 
 def defaults(kinds: Iterable[Mapping[str, str]]) -> dict[str, dict[str, Any]]:
-    """The defaults of all fields of such kinds, by family and kind; a store refuses others."""
-    used = {
-        (family, kind) for each in kinds for family, kind in (*each.items(), ("train", "train"))
-    }
+    """The defaults of all fields of these kinds, by `family kind`.
+
+    A store is rejected where they differ: ids ignore fields at their default.
+    """
+    used: set[tuple[str, str]] = set()
+    for block_kinds in kinds:
+        # Train has a single kind, which blocks do not name.
+        used |= {*block_kinds.items(), ("train", "train")}
     parts = {f"{family} {kind}": find_kind(family, kind) for family, kind in sorted(used)}
     return {name: _defaults(cls) for name, cls in parts.items() if cls is not None}
 
@@ -108,29 +112,33 @@ def _defaults(cls: type) -> dict[str, Any]:
 
 def find_kind(family: str, kind: str) -> type | None:
     """The class of a kind, or None where the family has none of that name."""
-    own = FAMILIES[family].get(kind)
-    return optimizers.from_optax(kind) if own is None and family == "optimizer" else own
+    registered = FAMILIES[family].get(kind)
+    if registered is None and family == "optimizer":
+        return optimizers.from_optax(kind)
+    return registered
 
 
 def build_trial(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
-    """A trial, or a batch of them where the values of lane fields are arrays, from kinds and values by field name.
+    """A trial, or a batch of trials where the values of lane fields are arrays.
 
-    `kinds` names the kind of each family that occurs (`{"data": "feature_noise", ..., "schedule": "constant"}`);
-    `values` may leave out fields with a default.
+    `kinds` maps each family that occurs to its kind (`{"data": "feature_noise", ..., "schedule":
+    "constant"}`); `values` maps fields to values and may omit fields with a default.
     """
-    made = {name: _build_part(name, kinds, values) for name in PARTS}
+    parts = {name: _build_part(name, kinds, values) for name in PARTS}
+    # The seed and coordinates belong to the trial itself and have the same defaults as there.
     return Trial(
-        seed=values.get("seed", 0), coordinates=values.get("coordinates", "ambient"), **made
+        seed=values.get("seed", 0), coordinates=values.get("coordinates", "ambient"), **parts
     )
 
 
 def _build_part(family: str, kinds: Mapping[str, str], values: Mapping[str, Any]) -> Any:
     cls = find_kind(family, kinds.get(family, family))
     assert cls is not None, f"{family} has no kind {kinds.get(family)!r}"
-    given = {}
+    arguments = {}
     for name, field in fields(cls).items():
+        # A family without a kind in this block keeps the field's default.
         if field.role == "nested" and field.type in kinds:
-            given[name] = _build_part(field.type, kinds, values)
+            arguments[name] = _build_part(field.type, kinds, values)
         elif name in values:
-            given[name] = values[name]
-    return cls(**given)
+            arguments[name] = values[name]
+    return cls(**arguments)

@@ -1,4 +1,4 @@
-"""What is measured of a training on its way and at its end; a module of one's own adds to `KINDS`."""
+"""What is measured during and at the end of a training; plugins add to `KINDS`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ __all__ = ["KINDS", "AbstractObservable", "Snapshot", "observable_columns", "plu
 
 
 def observable_columns() -> dict[str, ColumnInfo]:
-    """All columns that the registered observables make, with their meaning."""
+    """The columns of all registered observables, with their meaning."""
     return {name: info for kind in KINDS.values() for name, info in kind.columns.items()}
 
 
 def plugin_columns() -> list[str]:
-    """Columns of registered observables that not every store has."""
+    """Columns of registered observables that are not in every store."""
+    # `KINDS` is read at each call, since plugins may be imported after this module.
     return [name for name in observable_columns() if name not in STANDARD_OBSERVABLES]

@@ -16,7 +16,7 @@ from sweep.spec import Scalar
 
 
 class Alignment(AbstractObservable):
-    """Inner products of the filters with the feature and with the noise (arXiv 2108.11371, Section 5)."""
+    """Inner products of filters with feature and noise (arXiv 2108.11371, Section 5)."""
 
     columns: ClassVar[Mapping[str, ColumnInfo]] = {
         "feature": ColumnInfo(
@@ -24,8 +24,8 @@ class Alignment(AbstractObservable):
             label="feature learning",
             formula=r"$\min_j \max_r \langle w_{j,r},\, j v\rangle$",
             sense="more",
-            explanation="How strongly the filters point along the true feature, in the weaker class. Below 0 they "
-            "point against it.",
+            explanation="How strongly the filters point along the true feature, in the weaker "
+            "class. Below 0 they point against it.",
         ),
         "feature_pos": ColumnInfo("max_r <w_{+1,r}, v>", sense="more"),
         "feature_neg": ColumnInfo("max_r <w_{-1,r}, -v>", sense="more"),
@@ -33,8 +33,8 @@ class Alignment(AbstractObservable):
             "min over training points i of max_r <w_{y_i,r}, xi_i>",
             label="noise memorization",
             formula=r"$\min_i \max_r \langle w_{y_i,r},\, \xi_i\rangle$",
-            explanation="How strongly the filters point along the noise of the training points, at the point where "
-            "it is weakest.",
+            explanation="How strongly the filters point along the noise of the training points, "
+            "at the point where it is weakest.",
         ),
         "noise_mean": ColumnInfo(
             "mean over training points of max_r <w_{y_i,r}, xi_i>",
@@ -50,14 +50,16 @@ class Alignment(AbstractObservable):
 
     @staticmethod
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
-        """All columns for filters that belong to classes; without a feature direction those of the noise alone."""
+        """All columns for networks with filters; only noise columns without a feature direction."""
         trial, inputs = snapshot.trial, snapshot.inputs
         if not isinstance(trial.model, AbstractFiltered):
             return {}
+        # Patches hold the features first, then the noise vectors.
         on_noise = trial.model.by_class(snapshot.patches[:, -trial.data.noise_vectors :])
         of_class = jnp.where(inputs.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]).max(
             axis=-1
         )
+        # Not `jnp.mean`, which would count padded points.
         mean = jnp.sum(mask_padding(of_class, valid_mask(trial.data.n))) / actual_size(trial.data.n)
         noise = {
             "noise_min": smallest(trial, of_class),

@@ -1,4 +1,4 @@
-"""What an observable is: columns that it declares, and how it measures them on a lane."""
+"""The interface of observables: the columns they declare and how they measure them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sweep.trial import Trial
 
 
 class Snapshot(NamedTuple):
-    """A lane at a recorded step, in evaluation mode, with what all observables share.
+    """A lane at a recorded step, in evaluation mode, with the quantities that observables share.
 
-    `margins` are label times output of each training point, `patches` what its patches give on the filters;
-    `largest_weight` is None in coordinates that do not know it.
+    `margins` are label times output of each training point, `patches` the responses of the
+    filters to its patches; `largest_weight` is None in coordinates that cannot compute it.
     """
 
     trial: Trial
@@ -35,18 +35,19 @@ class Snapshot(NamedTuple):
 
 
 class AbstractObservable(ABC):
-    """Columns of both tables that are measured on a lane; a training step needs none of them."""
+    """Columns of both tables, measured on a lane at recorded steps; training does not use them."""
 
     columns: ClassVar[Mapping[str, ColumnInfo]]
-    """The columns that it makes, with their meaning."""
+    """The columns it measures, with their meaning."""
 
     @staticmethod
     @abstractmethod
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
-        """A value for each of its columns; those that a network or data set does not have are left out."""
+        """The values by column, except columns not defined for the network or data set."""
 
 
 def smallest(trial: Trial, values: Float[Array, " points"]) -> Scalar:
-    """The smallest of one number for each training point; padded points do not count."""
+    """The smallest value over the training points of a trial, without padded points."""
     valid = valid_mask(trial.data.n)
+    # Zero, which `mask_padding` would give padded points, could be the smallest value.
     return jnp.min(values if valid is None else jnp.where(valid, values, jnp.inf))

@@ -1,4 +1,4 @@
-"""Losses and errors, on the training set and on fresh points."""
+"""Losses and error rates on the training set and on fresh points."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from sweep.spec import Scalar
 
 
 class Losses(AbstractObservable):
-    """Mean losses and shares of errors.
+    """Mean losses and error rates.
 
-    Only the training loss is measured here: the recorder divides counts of errors exactly, on the host, and fresh points
-    are drawn by `training.evaluation`.
+    Only the training loss is measured here; `training.measure` adds the other columns.
     """
 
     columns: ClassVar[Mapping[str, ColumnInfo]] = {
@@ -29,8 +28,8 @@ class Losses(AbstractObservable):
         "test_error": ColumnInfo(
             "share of fresh points with margin <= 0",
             sense="less",
-            explanation="Share of fresh points that a network gets wrong. Guessing gives 0.5; more than that means "
-            "that the network has learned the opposite of the feature.",
+            explanation="Share of fresh points that a network gets wrong. Guessing gives 0.5; more "
+            "than that means that the network has learned the opposite of the feature.",
         ),
         "generalization_gap": ColumnInfo(
             "test_error - train_error",
@@ -42,4 +41,5 @@ class Losses(AbstractObservable):
     @staticmethod
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
         """The training loss."""
+        # Errors are counted on the device and divided on the host, where the quotient is exact.
         return {"train_loss": snapshot.loss}

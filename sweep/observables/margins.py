@@ -11,28 +11,29 @@ from sweep.spec import Scalar
 
 
 class NormalizedMargins(AbstractObservable):
-    """The smallest margin over two norms of the weights, for linear models (arXiv 2406.10650)."""
+    """The smallest margin divided by a norm of the weights (arXiv 2406.10650)."""
 
     columns: ClassVar[Mapping[str, ColumnInfo]] = {
         "margin_l2": ColumnInfo(
             "min_i y_i f(x_i) / ||w||_2 of a linear model",
             label="l2 margin",
             sense="more",
-            explanation="The smallest y F(x) over the training points, over the Euclidean norm of the weights. "
-            "Gradient descent is known to approach the largest one.",
+            explanation="The smallest y F(x) over the training points, over the Euclidean norm of "
+            "the weights. Gradient descent is known to approach the largest one.",
         ),
         "margin_linf": ColumnInfo(
             "min_i y_i f(x_i) / ||w||_inf of a linear model",
             label="l-infinity margin",
             sense="more",
-            explanation="The smallest y F(x) over the training points, over the largest weight. Adam without eps is "
-            "known to approach the largest one.",
+            explanation="The smallest y F(x) over the training points, over the largest weight. "
+            "Adam without eps is known to approach the largest one.",
         ),
     }
 
     @staticmethod
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
-        """Both margins, the second one only where the largest weight is known."""
+        """Both margins of a linear model; `margin_linf` only where the largest weight is known."""
+        # Other networks scale with a power of their weights, so a norm would not normalize them.
         if not snapshot.trial.model.linear:
             return {}
         margin = smallest(snapshot.trial, snapshot.margins)

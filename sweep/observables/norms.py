@@ -1,4 +1,4 @@
-"""Norms of weights and gradient."""
+"""Norms of the weights and of the gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sweep.spec import Scalar
 
 
 class Norms(AbstractObservable):
-    """How large the gradient and the weights are."""
+    """Norms of the gradient and of the weights."""
 
     columns: ClassVar[Mapping[str, ColumnInfo]] = {
         "grad_norm": ColumnInfo("Euclidean norm of the gradient, with the l2 term", scale="log"),
@@ -21,7 +21,8 @@ class Norms(AbstractObservable):
 
     @staticmethod
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
-        """All three, the last one only where the coordinates know it."""
+        """All three norms; `weight_max` only where the coordinates can compute it."""
         norms = {"grad_norm": snapshot.gradient_norm, "weight_norm": snapshot.weight_norm}
+        # The largest weight depends on the basis, so `gram` coordinates may not have it.
         largest = snapshot.largest_weight
         return norms if largest is None else norms | {"weight_max": largest}

@@ -1,4 +1,4 @@
-"""What the results of a grid depend on: what its store is compared by."""
+"""The manifest of a store: everything that its results depend on, and texts for readers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,25 @@ from sweep.schema import ColumnInfo, Observable
 from sweep.trial import defaults, find_kind
 
 VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
-"""Packages whose version is part of the bits of a result."""
+"""Packages whose version may change the bits of a result."""
 
 
 def results_identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
-    """The manifest of a store of the grid, all but the key `info`; plain JSON values."""
+    """The manifest of a store of the grid, except the key `info`, in plain JSON values.
+
+    A store accepts another grid or run only where this is equal.
+
+    Args:
+        grid: The grid.
+        dtype: The name of the floating-point type of the training.
+        platform: The jax platform it runs on.
+    """
     settings = grid.settings
     return {
         "name": grid.name,
         "schema": schema.VERSION,
         "columns": schema.columns_to_text(all_columns(grid)),
+        # Ids ignore fields at their default, so a changed default would give old ids a new meaning.
         "defaults": defaults(block.kinds for block in grid.blocks),
         "coordinates": settings.coordinates,
         "record": {"points": settings.record_points, "test": settings.record_test},
@@ -34,14 +43,14 @@ def results_identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
 
 
 def all_columns(grid: Grid) -> dict[str, type]:
-    """The columns of a grid with those of observables that a plugin adds."""
+    """The columns of a grid, and those of observables that plugins add."""
     return {**grid.columns, **dict.fromkeys(plugin_columns(), Observable)}
 
 
 def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
-    """What readers of the tables need to know: the meaning of each column, and the definition of each kind.
+    """The meaning of each column and the definition of each kind.
 
-    Recorded in the manifest, never compared.
+    Recorded in the manifest for readers of the tables, but never compared.
     """
     kinds = {(family, kind) for block in grid.blocks for family, kind in block.kinds.items()}
     columns: dict[str, ColumnInfo] = dict(observable_columns())
@@ -50,6 +59,7 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
     for family, kind in sorted({*kinds, ("train", "train")}):
         cls = find_kind(family, kind)
         if cls is not None:
+            # Families may share a column name; the first of them, and observables, take precedence.
             columns = {**spec.column_infos(cls, family), **columns}
             definitions[f"{family} {kind}"] = spec.definition(cls)
     return {

@@ -1,4 +1,7 @@
-"""Grid files as a pydantic model, for editors and other programs: what they may hold, without what only points tell."""
+"""Grid files as a pydantic model, for editors and other programs.
+
+The model leaves out the checks that need the points of the grid.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from sweep.grid.fields.settings import NAME, POINTS, SYSTEM, TEST, TEST_POINTS, 
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of grid files, with the kinds that are registered now."""
+    """The JSON Schema of grid files, with the kinds that are currently registered."""
     return file_model().model_json_schema()
 
 
 def file_model() -> type[BaseModel]:
-    """The pydantic model of grid files as they are written, without what only the points can tell."""
+    """The pydantic model of grid files, without the checks that need the points."""
     condition, names = Annotated[str, Declared(description="a condition on fields")], list[str]
     parts = {
         "name": (
@@ -58,6 +61,7 @@ def file_model() -> type[BaseModel]:
         ),
         "test_points": (int, Declared(2000, ge=0, description=TEST_POINTS.doc)),
     }
+    # Typed as Any, since the overloads of `create_model` reject a mapping of pairs.
     attributes: dict[str, Any] = parts
     return create_model(
         "Grid", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **attributes

@@ -1,4 +1,4 @@
-"""The parts of a grid file: unions of mappings, each one kind with what the file gives to its fields."""
+"""The parts of a grid file: unions of mappings, each with a kind and sources of its fields."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from sweep.grid.syntax.yaml_reader import Document, Path
 
 @dataclass(frozen=True, eq=False)
 class PartSpec:
-    """One kind of a family with what the file gives to its fields; of each nested union one member."""
+    """A kind of a family, the sources of its fields, and one member of each nested union.
+
+    `order` holds the names of its fields in the order of the file.
+    """
 
     family: str
     kind: str
@@ -30,6 +33,13 @@ class PartSpec:
 
 
 def family_members(document: Document, family: str, raw: Mapping[str, Any]) -> list[PartSpec]:
+    """The members of a family's union in a grid file.
+
+    Args:
+        document: Collects the errors.
+        family: The name of the family.
+        raw: The top level of the file.
+    """
     defaults: dict[str, Any] = {"objective": {"kind": "logistic"}, "train": {}}
     raw_family = raw.get(family)
     if raw_family is None and family not in defaults:
@@ -45,7 +55,7 @@ def family_members(document: Document, family: str, raw: Mapping[str, Any]) -> l
 
 
 def _members(document: Document, family: str, raw: Any, path: Path) -> list[PartSpec]:
-    """The members of a union, or the one of a mapping."""
+    """The members of a list, or the members that a single mapping stands for."""
     if not isinstance(raw, list):
         return _member(document, family, raw, path)
     if not raw:
@@ -69,6 +79,7 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
         )
         return []
     kind = _kind(document, family, raw, path)
+    # An unknown kind is already an error; its fields cannot be checked.
     cls = trial.find_kind(family, kind) if kind else None
     if cls is None:
         return []
@@ -96,6 +107,7 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
         ):
             document.add_error((*path, name), f"is missing ({field.doc})", f"Give {name} a value")
             values[name] = None
+    # One member for each combination, since a block has a single kind of each nested family.
     combinations = itertools.product(*choices)
     return [
         PartSpec(
@@ -163,6 +175,7 @@ def _check_conflicts(document: Document, cls: type, values: dict[str, Source], p
                 f"Give {alternative.name} or {alternative.field}",
                 key=True,
             )
+            # Neither is used, so that one mistake is not reported again by later checks.
             values[alternative.name] = values[alternative.field] = None
 
 
@@ -172,16 +185,18 @@ def _nested(
     if field.name in raw_fields:
         return _members(document, field.type, raw_fields[field.name], (*path, field.name))
     if field.required:
+        # The missing field is reported by the caller; no combination exists without it.
         return []
     return [_default_member(field, path)]
 
 
 def _default_member(field: spec.Field, path: Path) -> PartSpec:
-    """The member that a nested field has where the file gives none."""
+    """The member of a nested field that the file leaves out."""
     cls = type(field.default)
     values: dict[str, Source] = {}
     for name, inner in spec.fields(cls).items():
         value = getattr(field.default, name)
+        # A value that the inner field has by default is left out, as it would be in a file.
         if (
             inner.role != "nested"
             and value is not None
@@ -199,13 +214,13 @@ def _default_member(field: spec.Field, path: Path) -> PartSpec:
 
 
 def kind_of(field: spec.Field) -> str:
-    """The name of a nested field's default kind, "" where it has none."""
+    """The name of a nested field's default kind, or "" if it has none."""
     kinds = trial.FAMILIES[field.type].items()
     return next((kind for kind, cls in kinds if cls is type(field.default)), "")
 
 
 def order_of(member: PartSpec) -> list[str]:
-    """Names in the order of the file."""
+    """Names of the fields of a member and of its nested members, in the order of the file."""
     names = [
         order_of(member.nested[name]) if name in member.nested else [name] for name in member.order
     ]
@@ -213,5 +228,5 @@ def order_of(member: PartSpec) -> list[str]:
 
 
 def flat(members: Iterable[PartSpec]) -> list[PartSpec]:
-    """Members and those nested in them."""
+    """The members together with those nested in them."""
     return [part for member in members for part in (member, *flat(member.nested.values()))]

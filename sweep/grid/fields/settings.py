@@ -1,4 +1,4 @@
-"""What belongs to a sweep and not to a trial: its name and description, what is recorded and measured."""
+"""Settings of a sweep rather than a trial: name, description, what is recorded and measured."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sweep.grid.fields.validation import closest_name, show_value
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 WORDS = ("auto", *COORDINATES)
-"""What a grid may ask for as coordinates of the first layer."""
+"""The valid values of `coordinates` in a grid."""
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
-"""Names of grids, which are names of folders."""
+"""A pattern for names of grids; they name folders, hence no slash and no leading dot."""
 
 POINTS = spec.Field(
     "points", "static", int, "points of the recorded curves", default=32, at_least=0
@@ -31,7 +31,7 @@ SYSTEM = spec.Field("coordinates", "static", str, "how the first layer is stored
 
 @dataclass(frozen=True)
 class Settings:
-    """What belongs to a sweep and not to a trial."""
+    """Settings of a sweep that are not fields of a trial."""
 
     coordinates: str = "auto"
     record_points: int = 32
@@ -40,12 +40,18 @@ class Settings:
 
 
 def value_of(raw: Mapping[str, Any], key: str, default: Any) -> Any:
-    """The value of a key, its default where nothing stands there."""
+    """The value of a key, or the default where it is absent or null.
+
+    Args:
+        raw: A mapping of the file.
+        key: The key.
+        default: The value of an absent key.
+    """
     return default if raw.get(key) is None else raw[key]
 
 
 def read_name(document: Document, raw: Mapping[str, Any]) -> str:
-    """The name of the sweep."""
+    """The name of the sweep, or "" where it is not valid."""
     name = raw.get("name")
     if isinstance(name, str) and re.fullmatch(NAME, name):
         return name
@@ -56,7 +62,7 @@ def read_name(document: Document, raw: Mapping[str, Any]) -> str:
 
 
 def read_description(document: Document, raw: Mapping[str, Any]) -> str:
-    """What the sweep is for."""
+    """The description of the sweep."""
     description = value_of(raw, "description", "")
     if not isinstance(description, str):
         document.add_error(
@@ -68,7 +74,7 @@ def read_description(document: Document, raw: Mapping[str, Any]) -> str:
 
 
 def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
-    """Everything else; what is wrong is complained about and has its default."""
+    """The other settings; a value that is not valid is reported and replaced by its default."""
     record = value_of(raw, "record", {})
     if not isinstance(record, dict):
         document.add_error(
@@ -76,6 +82,7 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
             f"expected a mapping, got {show_value(record)}",
             "Write record: {points: 32, test: true}",
         )
+        # Reading goes on, so that all errors of a file are reported together.
         record = {}
     for key in record:
         if key not in ("points", "test"):

@@ -1,6 +1,6 @@
-"""Pydantic models made from the declarations of the parts: they check the values of a grid and describe it to editors.
+"""Pydantic models of parts: they check the values of a grid and describe grids to editors.
 
-Models are made when they are asked for, so that kinds which a plugin added are there.
+Models are built on request, so that they include the kinds of plugins.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from pydantic import Field as Declared
 from sweep import spec, trial
 
 WHOLE = 2.0**63
-"""Whole numbers are below it: they have 64 bits."""
+"""The exclusive bound on the magnitude of integers, which are stored in 64 bits."""
 
 
 def seed_field() -> spec.Field:
-    """The declaration of the seed, which belongs to the trial and to no part."""
+    """The declaration of the seed, a field of the trial rather than of a part."""
     seed = next(field for field in dataclasses.fields(trial.Trial) if field.name == "seed")
     bounds = {name: seed.metadata[name] for name in ("above", "at_least", "below", "at_most")}
     doc = seed.metadata["doc"]
@@ -38,7 +38,8 @@ def seed_field() -> spec.Field:
 
 
 def alternative_field(alternative: spec.Alternative) -> spec.Field:
-    """An alternative as a field: a number without bounds, since these stand on the field that it sets."""
+    """An alternative as a field."""
+    # Without bounds: those of the field that it sets are checked on the computed values.
     kind = int if alternative.integer else float
     return spec.Field(
         alternative.name, "lane", kind, alternative.doc, default=None, column=alternative.name
@@ -46,7 +47,7 @@ def alternative_field(alternative: spec.Alternative) -> spec.Field:
 
 
 def declared(cls: type) -> dict[str, spec.Field]:
-    """What a grid may give for a part: its fields and their alternatives."""
+    """The names that a grid may give for a part: its fields and their alternatives."""
     return {
         **spec.fields(cls),
         **{
@@ -58,7 +59,7 @@ def declared(cls: type) -> dict[str, spec.Field]:
 
 @dataclass(frozen=True)
 class FieldError:
-    """A value that is not allowed: which field, which of its values, what is wrong, and a cure."""
+    """A value that is not valid: its field, its index, what is wrong, and how to fix it."""
 
     name: str
     index: int
@@ -69,19 +70,20 @@ class FieldError:
 def check(
     fields: Mapping[str, spec.Field], values: Mapping[str, list[Any]]
 ) -> tuple[dict[str, list[Any]], list[FieldError]]:
-    """Values converted to their declared types, by field, and what is wrong with others."""
+    """The values of valid fields, converted to their types, and the errors in the other fields."""
     valid, errors = {}, []
     for name, raw_values in values.items():
         try:
             valid[name] = _values(fields[name]).validate_python(raw_values)
         except ValidationError as error:
+            # One error per value is enough, however many pydantic reports.
             details = {detail["loc"][0]: detail for detail in error.errors(include_url=False)}
             errors += [_fault(fields[name], detail) for detail in details.values()]
     return valid, errors
 
 
 def integral(value: Any) -> Any:
-    """An integral float as the integer that is meant."""
+    """An integral float as an integer; any other value unchanged."""
     return (
         int(value)
         if isinstance(value, float) and value.is_integer() and abs(value) < 2**63
@@ -95,6 +97,7 @@ def _scalar(field: spec.Field) -> Any:
         return Literal[field.choices]
     if field.type in (str, bool):
         return field.type
+    # Pydantic rejects `allow_inf_nan` for integers.
     finite = None if field.type is int else False
     bounds: dict[str, Any] = {
         "gt": field.above,
@@ -113,16 +116,17 @@ def _scalar(field: spec.Field) -> Any:
 def _attributes(
     fields: Iterable[spec.Field], form: Callable[[spec.Field], Any], required: bool
 ) -> dict[str, Any]:
-    """Pydantic's fields, under aliases, so that no name of ours can meet a method of theirs."""
-    made = {}
+    """Fields as arguments of `create_model`."""
+    attributes = {}
     for field in fields:
         default = field.default if isinstance(field.default, bool | int | float | str) else None
         default = ... if required and field.required else default
-        made[f"field_{field.name}"] = (
+        # The prefix keeps a field from shadowing a method of BaseModel.
+        attributes[f"field_{field.name}"] = (
             form(field),
             Declared(default, alias=field.name, description=field.doc),
         )
-    return made
+    return attributes
 
 
 _STRICT = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
@@ -130,7 +134,8 @@ _STRICT = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
 
 @functools.lru_cache(maxsize=512)
 def _values(field: spec.Field) -> TypeAdapter[list[Any]]:
-    """What checks a list of values of a field. One a field: a file may give fields in very many orders."""
+    """The validator of a list of values of a field."""
+    # Cached by field, not by part: a file may give the fields of a part in any combination.
     values: Any = list.__class_getitem__(_scalar(field))
     return TypeAdapter(values, config=ConfigDict(strict=True))
 
@@ -147,13 +152,13 @@ _BOUNDS = {
 def _fault(field: spec.Field, error: Mapping[str, Any]) -> FieldError:
     name, index, value = field.name, error["loc"][0], error["input"]
     if error["type"] in _BOUNDS:
-        word, key = _BOUNDS[error["type"]]
+        relation, key = _BOUNDS[error["type"]]
         bound = f"{error['ctx'][key]:.12g}"
         return FieldError(
             name,
             index,
-            f"{show_value(value)} is not {word} {bound}",
-            f"Take a value {word} {bound}",
+            f"{show_value(value)} is not {relation} {bound}",
+            f"Take a value {relation} {bound}",
         )
     if error["type"] == "literal_error" and isinstance(value, str):
         return FieldError(
@@ -174,9 +179,15 @@ def _type_cure(field: spec.Field, value: Any) -> str:
     if value is None:
         return "Give a value or leave the field out"
     if isinstance(value, dict | list):
-        return "Write a scalar, a list of scalars, {log: [..]}, {lin: [..]}, {range: [..]} or '=expression'"
+        return (
+            "Write a scalar, a list of scalars, {log: [..]}, {lin: [..]}, {range: [..]} "
+            "or '=expression'"
+        )
     if isinstance(value, str) and value.startswith("="):
-        return "Let an expression stand alone, and write the part as a list of mappings where there are several"
+        return (
+            "Let an expression stand alone, and write the part as a list of mappings "
+            "where there are several"
+        )
     if isinstance(value, str) and field.type in (int, float):
         return "Write a number, without quotes"
     if field.choices:
@@ -185,37 +196,34 @@ def _type_cure(field: spec.Field, value: Any) -> str:
 
 
 def show_value(value: Any) -> str:
-    """A value of a grid file in a sentence."""
+    """A value of a grid file as it is quoted in messages."""
     if value is None:
         return "null"
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     if isinstance(value, str):
         return f"'{value if len(value) <= 40 else value[:37] + '...'}'"
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else f"{value:.12g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def closest_name(word: str, names: Iterable[str]) -> str:
-    """A cure for a word that is not known: the nearest one, and all there are."""
+def closest_name(name: str, names: Iterable[str]) -> str:
+    """Advice for an unknown name: the closest valid name, and all valid names."""
     candidates = list(names)
-    close = difflib.get_close_matches(word[:80], candidates, n=1)
-    return (
-        f"{f'Did you mean {close[0]}? ' if close else ''}There is {', '.join(candidates) or 'none'}"
-    )
+    # Cut, since the search is quadratic in the length and the file may hold a text of any length.
+    close = difflib.get_close_matches(name[:80], candidates, n=1)
+    suggestion = f"Did you mean {close[0]}? " if close else ""
+    return f"{suggestion}There is {', '.join(candidates) or 'none'}"
 
 
 def outside(field: spec.Field, numbers: np.ndarray) -> np.ndarray:
-    """Which values of a computed column are not allowed."""
+    """A mask of the computed values that are not valid for a field."""
     if field.type is str:
         return ~np.isin(numbers, field.choices) if field.choices else np.zeros(numbers.shape, bool)
     if field.type is bool:
         return np.zeros(numbers.shape, bool)
+    # Vectorized, unlike `check`: a computed column may have millions of values.
     bad = ~np.isfinite(numbers) | ((np.abs(numbers) >= WHOLE) if field.type is int else False)
     for bound, breaks in ((field.above, np.less_equal), (field.at_least, np.less)):
         bad |= breaks(numbers, bound) if bound is not None else False
@@ -225,7 +233,7 @@ def outside(field: spec.Field, numbers: np.ndarray) -> np.ndarray:
 
 
 def allowed(field: spec.Field) -> str:
-    """The bounds of a field in words."""
+    """The valid values of a field, as text for messages."""
     bounds = {
         "above": field.above,
         "at least": field.at_least,
@@ -266,7 +274,7 @@ Formula = Annotated[str, Declared(pattern="^=", description="computed from other
 
 
 def as_written(field: spec.Field) -> Any:
-    """All ways in which a grid may give a field."""
+    """The type of all forms in which a grid may give a field."""
     if field.role == "nested":
         return family_model(field.type)
     null = [Literal["full"], None] if field.null else [None] if field.optional else []
@@ -276,9 +284,16 @@ def as_written(field: spec.Field) -> Any:
 
 
 def part_model(family: str, kind: str, cls: type) -> type[BaseModel]:
-    """The model of one kind of a family, as a grid writes it."""
+    """The model of one kind of a family in a grid file.
+
+    Args:
+        family: The name of the family.
+        kind: The name of the kind.
+        cls: The class of the kind.
+    """
     settable = {field.field for field in spec.alternatives(cls)}
     fields = declared(cls).values()
+    # A required field may be left out of the file where an alternative sets it.
     relaxed = [
         dataclasses.replace(field, default=None)
         if field.required and field.name in settable
@@ -298,7 +313,7 @@ class Optax(BaseModel, extra="allow"):
 
 
 def family_model(family: str) -> Any:
-    """One part of a family, or a list of them as a union."""
+    """The type of a part of a family, or of a list of parts as a union."""
     kinds = trial.FAMILIES[family]
     models = [part_model(family, kind, cls) for kind, cls in kinds.items()]
     member: Any = Union[tuple(models)]  # noqa: UP007
@@ -306,6 +321,7 @@ def family_model(family: str) -> Any:
         member = Annotated[member, Declared(discriminator="kind")]
     if family == "optimizer":
         member = Union[member, Optax]  # noqa: UP007
+    # A kind without required fields may be written as its name alone.
     bare_kinds = tuple(
         kind
         for kind, cls in kinds.items()
@@ -317,5 +333,5 @@ def family_model(family: str) -> Any:
 
 
 def settings_model(name: str, fields: Iterable[spec.Field]) -> type[BaseModel]:
-    """A model of plain values, one a field."""
+    """A model of fields that each have a single plain value."""
     return create_model(name, __config__=_STRICT, **_attributes(fields, _scalar, required=False))

@@ -1,4 +1,7 @@
-"""Values as a grid file gives them to fields: scalars, lists, log, lin, range and expressions, typed and checked."""
+"""Values of fields in a grid file: scalars, lists, log, lin, range and expressions.
+
+They are converted to the types of their fields and checked.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,15 @@ from sweep.grid.syntax.expressions import Expression, ExpressionError, parse_exp
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 MAX_VALUES = 2**20
-"""Most values of one log, lin or range of floats."""
+"""The maximal number of values of a log, lin or range of floats."""
 
 FULL = "full"
-"""The word for a missing value that an expression stands for (`batch_size: full`)."""
+"""An alias of null for fields with a `null` expression (`batch_size: full`)."""
 
 
 @dataclass(frozen=True, eq=False)
 class GivenValues:
-    """Values that a file gives to a field, typed; `null` marks those that are left open."""
+    """Typed values that a file gives to a field; the mask `null` marks those that are null."""
 
     path: Path
     values: np.ndarray
@@ -39,7 +42,7 @@ class ComputedValues:
 
 
 Source = GivenValues | ComputedValues | None
-"""Where the values of a field come from; None where the file gives something that is not allowed."""
+"""Where the values of a field come from; None where the file is not valid."""
 
 DTYPES: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, str: object}
 
@@ -47,7 +50,14 @@ DTYPES: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, str
 def sources(
     document: Document, fields: Mapping[str, spec.Field], raw: Mapping[str, Any], path: Path
 ) -> dict[str, Source]:
-    """What a mapping of the file gives to fields, with complaints about what is not allowed."""
+    """The sources of the fields in a mapping of the file.
+
+    Args:
+        document: Collects the errors.
+        fields: Declarations by field name.
+        raw: The values of the file by field name.
+        path: The position of the mapping in the file.
+    """
     drafts = {
         name: _draft(document, fields[name], value, (*path, name)) for name, value in raw.items()
     }
@@ -63,7 +73,7 @@ def sources(
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
-    """Values of the file before they are checked: those that are not null, and which are."""
+    """Unchecked values of the file: those that are not null, and a mask of the null ones."""
 
     path: Path
     values: list[Any] | np.ndarray
@@ -71,19 +81,18 @@ class _Draft:
     listed: bool = False
 
     def checked_values(self) -> list[Any]:
-        """What stands for all values in a check: the ends of an ascending or descending array."""
-        return (
-            self.values
-            if isinstance(self.values, list)
-            else [self.values[0].item(), self.values[-1].item()]
-        )
+        """The values to be checked."""
+        if isinstance(self.values, list):
+            return self.values
+        # An array is monotonic, and bounds that hold at both ends hold in between.
+        return [self.values[0].item(), self.values[-1].item()]
 
     def value_path(self, index: int) -> Path:
-        """Where a tested value stands in the file."""
+        """The position in the file of a checked value."""
         return (*self.path, int(np.flatnonzero(~self.null)[index])) if self.listed else self.path
 
     def typed(self, field: spec.Field, valid: Mapping[str, list[Any]]) -> GivenValues | None:
-        """The values in the field's own type, or None where they were found to be wrong."""
+        """The values in the type of the field, or None where the check failed."""
         if field.name not in valid:
             return None
         values = np.zeros(self.null.shape, DTYPES[field.type])
@@ -113,11 +122,12 @@ def _draft(
     if isinstance(raw, str) and raw.startswith("="):
         return _computed(document, raw[1:], path)
     values = raw if isinstance(raw, list) else [raw]
-    null_words = (None, FULL) if field.null else (None,) if field.optional else ()
-    null = np.array([any(value == word for word in null_words) for value in values], bool)
+    nulls = _null_values(field)
+    null = np.array([any(value == alias for alias in nulls) for value in values], bool)
     if not values:
         document.add_error(path, "an empty list makes no trials", "Give at least one value")
     elif null.any() and not null.all() and not field.null:
+        # Null leaves a feature out of the program, so it cannot share a block with numbers.
         cure = "Write the part as a list of two mappings, one with null and one with the numbers"
         document.add_error(path, "null and values stand in one list", cure)
     else:
@@ -128,6 +138,12 @@ def _draft(
             isinstance(raw, list),
         )
     return None
+
+
+def _null_values(field: spec.Field) -> tuple[Any, ...]:
+    if field.null:
+        return (None, FULL)
+    return (None,) if field.optional else ()
 
 
 def _computed(document: Document, text: str, path: Path) -> ComputedValues | None:
@@ -173,10 +189,10 @@ def _spaced(
 def _numbers(document: Document, form: str, arguments: Any, integer: bool) -> np.ndarray:
     lengths = (2, 3) if form == "range" else (3,)
     if not isinstance(arguments, list) or len(arguments) not in lengths:
-        raise ValueError(
-            f"{form} takes a list of {' or '.join(map(str, lengths))} numbers, got {show_value(arguments)}"
-        )
+        counts = " or ".join(map(str, lengths))
+        raise ValueError(f"{form} takes a list of {counts} numbers, got {show_value(arguments)}")
     for value in arguments:
+        # A bool is an int in Python, but `true` is no number in a grid.
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise ValueError(f"expected a number, got {show_value(value)}")
     with np.errstate(all="ignore"):
@@ -213,6 +229,7 @@ def _range(document: Document, arguments: list[Any], integer: bool) -> np.ndarra
     exact = all(isinstance(value, int) for value in (low, high, step))
     if integer and not exact:
         raise ValueError("a range of whole numbers needs whole numbers")
+    # The ceiling of (high - low) / step, in exact integer arithmetic where that is possible.
     count = -((low - high) // step) if exact else np.ceil((high - low) / step)
     limit = MAX_TABLE if integer else MAX_VALUES
     if not 1 <= count <= limit:
@@ -224,4 +241,5 @@ def _range(document: Document, arguments: list[Any], integer: bool) -> np.ndarra
         values = low + step * np.arange(count, dtype=np.int64)
         return values if integer else values.astype(np.float64)
     values = canonical(low + step * np.arange(int(count)), document.charge)
+    # A rounding error in the count may have added a value that equals the excluded end.
     return values[values < high] if step > 0 else values[values > high]

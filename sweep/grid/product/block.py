@@ -114,7 +114,7 @@ class Block:
         return {field.name: field.table.values for field in fields if field.table}
 
     def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Values for the runs table by column name, and the kinds."""
+        """Values for the runs table by column name, kinds and coordinates included."""
         codes, combinations = self._statics
         coordinates = [statics["coordinates"] for statics in combinations]
         values = {
@@ -255,6 +255,7 @@ class Block:
 
 def _lane_array(name: str, column: np.ndarray) -> np.ndarray:
     """Values of a lane field in the type that programs compute with."""
+    # Seeds use all 32 bits, which int32 cannot hold.
     if name == "seed":
         return column.astype(np.uint32)
     if column.dtype.kind == "i" and column.max(initial=0) < 2**31:

@@ -1,8 +1,8 @@
 """Products of axes whose points are never listed.
 
-A row number's mixed-radix digits are the point. What depends on few axes (a field, an expression, a condition) is a
-small table over the product of these axes alone, read by digits; so counting, checking and numbering cost as much as
-the tables and not as much as the points.
+The mixed-radix digits of a row number are the point. A field, an expression or a condition depends
+on few axes and is a small table over these axes alone, indexed by digits; so the cost of counting,
+checking and numbering grows with the tables and not with the points.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Space:
         return math.prod(self.sizes[axis + 1 :])
 
     def index(self, axes: Axes, rows: np.ndarray) -> np.ndarray:
-        """Where the rows stand in a table over some axes."""
+        """The index of each row in a table over some axes."""
         index = np.zeros(rows.shape, np.int64)
         for first, last in _runs(axes):
             size, stride = math.prod(self.sizes[first : last + 1]), self.stride(last)
@@ -108,7 +108,10 @@ Mask = tuple[Axes, np.ndarray]
 
 
 class Selection:
-    """The points of a product at which all of some conditions hold."""
+    """The points of a product at which all conditions hold.
+
+    Conditions that share axes are joined into one group; groups are independent of each other.
+    """
 
     def __init__(self, space: Space, masks: Iterable[Mask] = ()) -> None:
         self.space = space
@@ -143,7 +146,8 @@ class Selection:
 
     @functools.cached_property
     def count(self) -> int:
-        """How many points are kept."""
+        """Number of kept points."""
+        # Exact integers throughout: products may exceed 64 bits.
         free = self.space.points
         for axes, _ in self.groups:
             free //= math.prod(self.space.sizes[axis] for axis in axes)
@@ -181,6 +185,7 @@ class Selection:
         """The axes in order, each bound axis on its own and free ones joined."""
         bound = {axis: group for group in self.groups for axis in group[0]}
         count = len(self.space.sizes)
+        # Joined free axes need no check, so a stage covers all their digits in one step.
         ends = [
             axis + 1
             for axis in range(count)
@@ -210,7 +215,7 @@ class Selection:
         )
 
     def _extend(self, prefixes: np.ndarray, depth: int, chunk: int) -> Iterator[np.ndarray]:
-        """Kept rows that begin with the given digits. No prefix is a dead end: each one begins some kept row."""
+        """Kept rows that begin with the given digits; each prefix begins at least one kept row."""
         if depth == len(self._stages):
             yield prefixes
             return
@@ -238,7 +243,11 @@ class Selection:
 
 
 class _Stage(NamedTuple):
-    """The next axes of a row number: digits that occur on them, and which digits so far on `axes` begin a kept row."""
+    """The next axes of a row number.
+
+    `digits` are those that occur on them (None: all), `viable` tells which digits on `axes` up to
+    here begin a kept row (None: all).
+    """
 
     end: int
     size: int
@@ -248,7 +257,7 @@ class _Stage(NamedTuple):
 
 
 def pieces(shape: tuple[int, ...], max_points: int = 1 << 18) -> Iterator[tuple[slice, ...]]:
-    """Boxes of at most so many places, which together are an array of a shape."""
+    """Disjoint boxes of at most `max_points` entries that cover an array of a shape."""
     full = tuple(slice(0, size) for size in shape)
     pending = [full]
     while pending:
@@ -268,11 +277,13 @@ _TENS = np.array([float(f"1e{power}") for power in range(23)])
 
 
 def canonical(values: np.ndarray, charge: Callable[[int], None] | None = None) -> np.ndarray:
-    """Floats rounded to 12 significant digits, so that nothing depends on the last bit of somebody's libm.
+    """Floats rounded to 12 significant digits: the float of "%.12g".
 
-    That is the float of "%.12g". Where the digits and the power of ten behind them are exact, their quotient or product
-    is the float nearest to it; what is left, ties and extreme powers, is written and read. `spend` is told of it.
+    So no result depends on the last bit of a platform's libm. `charge` is called with the estimated
+    cost in nanoseconds of values that are rounded by way of text.
     """
+    # Exact digits and an exact power of ten have a correctly rounded quotient or product; the
+    # remaining values, ties and extreme powers, are formatted and parsed.
     if values.dtype.kind != "f":
         return values
     result = (values + 0.0).ravel()
@@ -291,7 +302,7 @@ def canonical(values: np.ndarray, charge: Callable[[int], None] | None = None) -
 
 
 def _rounded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values rounded to 12 digits, and where that is surely right."""
+    """Values rounded to 12 digits, and a mask of those that are certainly correct."""
     with np.errstate(all="ignore"):
         finite_nonzero = np.isfinite(values) & (values != 0)
         exponent = 11 - np.floor(np.log10(np.abs(np.where(finite_nonzero, values, 1.0)))).astype(
@@ -306,12 +317,15 @@ def _rounded(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sorted_distinct(lines: np.ndarray) -> bool:
-    """True if numbers rise in every row, or fall in every row, by so much that no rounding makes two of them one."""
+    """True if all rows strictly rise, or all strictly fall, and stay distinct after rounding."""
     if lines.dtype.kind not in "if":
         return False
     with np.errstate(all="ignore"):
         before, after = lines[:, :-1], lines[:, 1:]
-        apart = True
+        # Steps above the rounding of `canonical`, which keeps 12 digits.
+        is_distinct: Any = True
         if lines.dtype.kind == "f":
-            apart = np.abs(after - before) > 1e-11 * np.maximum(np.abs(before), np.abs(after))
-        return bool(np.all((after > before) & apart)) or bool(np.all((after < before) & apart))
+            is_distinct = np.abs(after - before) > 1e-11 * np.maximum(np.abs(before), np.abs(after))
+        return bool(np.all((after > before) & is_distinct)) or bool(
+            np.all((after < before) & is_distinct)
+        )
