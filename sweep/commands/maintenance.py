@@ -73,7 +73,9 @@ def repair_command(folder: Folder, as_json: Json = False) -> None:
             f"These files were moved: {', '.join(moved)}." if moved else "No file had to be moved."
         )
         if moves:
-            lines.append("The same sweep command trains again what is missing now, and nothing else.")
+            lines.append(
+                "The same sweep command trains again what is missing now, and nothing else."
+            )
         if foreign:
             lines.append(
                 f"{', '.join(foreign)} stayed: these files are not the store's. Move them elsewhere."
