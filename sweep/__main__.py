@@ -33,7 +33,10 @@ COMMANDS = {
         "sweep.commands.queries:kinds", "List all kinds of parts, or the fields of one."
     ),
 }
-"""Commands of this package. Those of `analysis` are read from its own table by name, since nothing here imports it."""
+"""Commands of this package.
+
+Those of `analysis` are read from its own table by name, since nothing here imports it.
+"""
 
 
 class AllCommands(LazyGroup):
@@ -65,7 +68,8 @@ def main(
 ) -> None:
     """Grids of small neural-network trainings in compiled batches, from a YAML file to phase diagrams.
 
-    Exit codes: 0 done, 1 failed or something is broken, 2 bad grid, 3 the folder holds another sweep, 75 interrupted
+    Exit codes: 0 done, 1 failed or something is broken, 2 bad grid, 3 the folder holds another
+    sweep, 75 interrupted
     and resumable.
     """
 

@@ -23,7 +23,8 @@ class CommandSource(NamedTuple):
 class LazyGroup(TyperGroup):
     """A group of commands from a table, which a subclass gives as `sources`.
 
-    An error that a user can meet ends the command with its sentence on standard error and its exit code.
+    An error that a user can meet ends the command with its sentence on standard error and its exit
+    code.
     """
 
     sources: ClassVar[Mapping[str, CommandSource]] = {}
@@ -33,7 +34,10 @@ class LazyGroup(TyperGroup):
         return list(self.sources)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """What the help of the group shows of a command: its summary. Nothing is imported for it."""
+        """What the help of the group shows of a command: its summary.
+
+        Nothing is imported for it.
+        """
         source = self.sources.get(cmd_name)
         return source and TyperCommand(cmd_name, help=source.summary, short_help=source.summary)
 

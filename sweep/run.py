@@ -31,19 +31,24 @@ def sweep(
     """Train all trials of a grid that are not done yet and return the folder of the tables.
 
     Args:
-        grid: the grid: path of a YAML file, its text (of more than one line), or a dictionary of the same structure.
+        grid: the grid: path of a YAML file, its text (of more than one line), or a dictionary of
+            the same structure.
         out: folder of the store; `results/NAME` of the grid by default.
-        workers: processes that share the work, one a core or a gpu; by default one for every one where that pays. They
+        workers: processes that share the work, one a core or a gpu; by default one for every one
+            where that pays. They
             know parts of your own from `plugins` only.
         shard: (index, count), this process's share of the whole plan.
-        lanes: trials under one vmap; chosen by the size of the network by default. Part of the bits of a result.
+        lanes: trials under one vmap; chosen by the size of the network by default. Part of the bits
+            of a result.
         dtype: `float32` or `float64`; a store never holds both.
         plugins: modules to import first, which add their own parts to the registries.
         quiet: no progress on standard error.
-        checkpoint: seconds after which the state of trainings that are still running is kept, and again after as many.
+        checkpoint: seconds after which the state of trainings that are still running is kept, and
+            again after as many.
 
     Raises:
-        GridError: the file is wrong. StoreConflict: `out` holds another sweep. Interrupted: SIGTERM or Ctrl-C came.
+        GridError: the file is wrong. StoreConflict: `out` holds another sweep. Interrupted: SIGTERM
+            or Ctrl-C came.
     """
     from sweep.commands import train
 
@@ -116,7 +121,8 @@ def main(
 ) -> None:
     """Train every trial of GRID that is not done yet; rows stream into parquet tables.
 
-    Exit codes: 0 done, 1 failed, 2 bad grid, 3 the folder holds another sweep, 75 interrupted and resumable.
+    Exit codes: 0 done, 1 failed, 2 bad grid, 3 the folder holds another sweep, 75 interrupted and
+    resumable.
     """
     if dtype not in ("float32", "float64"):
         raise typer.BadParameter(f"--dtype {dtype} is neither float32 nor float64.")

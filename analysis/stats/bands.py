@@ -35,7 +35,8 @@ class Bands:
         """One row an observable, facet and step: `observable`, the facet, `step`, and the columns
         of Cells.
 
-        Raises SweepError where something other than the seed varies within a facet, or an observable
+        Raises SweepError where something other than the seed varies within a facet, or an
+        observable
         has no values.
         """
         require_columns(curves, ["trial", "step", "status", self.facet, *self.values])

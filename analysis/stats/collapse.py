@@ -65,7 +65,8 @@ class Collapse:
         size, facet, value, confidence.
 
         Raises:
-            SweepError: x or size is not positive, or something other than the seed varies within a cell.
+            SweepError: x or size is not positive, or something other than the seed varies within a
+                cell.
         """
         rows = []
         for name, cube in self._cubes(runs):

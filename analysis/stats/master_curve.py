@@ -171,7 +171,8 @@ class ScaledCurves:
             curves: (C, T or 1, N) curves.
 
         Returns:
-            The distances (C, T, N), 0 where there is no master curve, and how many points have one (T,), 0 where
+            The distances (C, T, N), 0 where there is no master curve, and how many points have one
+            (T,), 0 where
             sizes hardly overlap.
         """
         a, b, c = (theta[:, i, None] for i in range(3))

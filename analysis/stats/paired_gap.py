@@ -50,7 +50,8 @@ class PairedGap:
     first weights.
 
     Where an optimizer has several runs of a problem (step sizes, batch sizes), the one with the
-    least `tune` stands for it; columns in `by` are not chosen between but paired as well: the result
+    least `tune` stands for it; columns in `by` are not chosen between but paired as well: the
+    result
     has a row for each of their values. With one run each, this is `runs.pivot(index="problem",
     columns="optimizer", values="test_error")` and a difference.
     """

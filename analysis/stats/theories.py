@@ -17,7 +17,8 @@ class Theory:
     """A control parameter, and the claim that a boundary is where it is constant; or that no run
     exceeds a `bound`.
 
-    `index` computes the parameter, a positive column, from a table of runs. `columns` are what it and
+    `index` computes the parameter, a positive column, from a table of runs. `columns` are what it
+    and
     `scope` read, and `scope` is the pandas query that holds for the runs that the claim is about
     ("" for any). `title` says the claim in a few words, `source` who proved it where.
     """

@@ -33,7 +33,8 @@ def verify_command(
 ) -> None:
     """Read every part of DIR and name those that are broken, swapped or missing.
 
-    The exit code is 1 if there are any, and with --replay also if a row does not come out equal to the bit when it is
+    The exit code is 1 if there are any, and with --replay also if a row does not come out equal to
+    the bit when it is
     trained again, alone and beside other trials.
     """
     with json_errors(as_json):
@@ -90,7 +91,10 @@ def repair_command(folder: Folder, as_json: Json = False) -> None:
 
 
 def compact_command(folder: Folder, as_json: Json = False) -> None:
-    """Join the parts of DIR to a few large ones, which are read faster. Nobody may be at work in DIR."""
+    """Join the parts of DIR to a few large ones, which are read faster.
+
+    Nobody may be at work in DIR.
+    """
     with json_errors(as_json):
         compacted = store.compact(folder)
         before, after = dict(compacted.before), dict(compacted.after)

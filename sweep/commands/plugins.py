@@ -23,5 +23,6 @@ def load_plugins(names: Collection[str]) -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise SweepError(
-                f"The plugin {name} cannot be imported: {error}. Start the command in its folder, or put that on PYTHONPATH."
+                f"The plugin {name} cannot be imported: {error}. "
+                "Start the command in its folder, or put that on PYTHONPATH."
             ) from error

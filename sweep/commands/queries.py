@@ -23,7 +23,10 @@ def status(
     plugin: Plugin = None,
     as_json: Json = False,
 ) -> None:
-    """Say how many trials are done in DIR and how they ended, and who is at work there. Writes nothing."""
+    """Say how many trials are done in DIR and how they ended, and who is at work there.
+
+    Writes nothing.
+    """
     with json_errors(as_json):
         load_plugins(plugin or ())
         report = status_report.sweep_status(folder, grid)

@@ -54,8 +54,8 @@ class FeatureNoise(AbstractData):
         doc="how much of the feature is taken away in the noise patch",
         label="feature noise",
         symbol="α",
-        explanation="How much of the feature the noise patch cancels: it contains minus α times the "
-        "feature.",
+        explanation="How much of the feature the noise patch cancels: "
+        "it contains minus α times the feature.",
     )
     balanced: bool = static(True, doc="half of the points in each class instead of random labels")
 

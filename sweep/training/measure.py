@@ -1,4 +1,7 @@
-"""Measures a lane: losses, errors and the registered observables. The next step needs none of it."""
+"""Measures a lane: losses, errors and the registered observables.
+
+The next step needs none of it.
+"""
 
 from __future__ import annotations
 
