@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [NAME ...] [--rounds R] [--json FILE]`: the tables of the README, measured here."""
+"""`python -m tests.benchmarks [NAME ...] [--rounds R] [--json FILE]`: the tables of docs/performance.md, measured here."""
 
 from __future__ import annotations
 

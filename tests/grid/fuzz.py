@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz [--seconds S] [--corpus DIR]`: coverage-guided fuzzing of grid files.
+"""`python -m tests.grid.fuzz [--seconds S] [--corpus DIR]`: coverage-guided fuzzing of grid files.
 
 Atheris, libFuzzer for Python, counts the edges that an input takes through `sweep.grid` and PyYAML and keeps inputs
 that take new ones, beginning with the configs and a dictionary of the words of grids. It is no dependency of the

@@ -1,4 +1,4 @@
-"""`python -m tests.soak [--minutes M]`: a sweep whose processes are killed every few seconds, beside one left in peace.
+"""`python -m tests.workers.soak [--minutes M]`: a sweep whose processes are killed every few seconds, beside one left in peace.
 
 Prints kills, rows, duplicates, losses, bits and memory. Takes about twenty minutes on two cores. It kills only
 processes that it started itself and their children, by their numbers.
