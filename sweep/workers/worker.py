@@ -120,7 +120,7 @@ class Worker:
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
-                queue.give_back(driver.places if driver else np.zeros(0, np.int64))
+                queue.give_back(driver.unfinished_trials if driver else np.zeros(0, np.int64))
                 bucket, unfit = self._shrink(bucket, queue)
                 yield from ((bucket.block, trials) for trials in unfit)
             else:

@@ -47,7 +47,7 @@ SLOW = """
 import functools, os, sys, time
 from sweep.commands import train
 from sweep.run import app
-from sweep.writer import Writer
+from sweep.store import Writer
 
 class Telling(Writer):
     def add(self, bucket, lanes, runs, curves=None):
@@ -207,7 +207,7 @@ def test_what_has_ended_is_committed_before_the_end(
     assert answer.code == 75 and lost == set(), answer.err
     assert (
         number.name in answer.err
-        and "the same command goes on" in answer.err
+        and "the same command resumes" in answer.err
         and "Traceback" not in answer.err
     )
     found = rows(store)
