@@ -51,8 +51,8 @@ class AllCommands(LazyGroup):
 app = typer.Typer(cls=AllCommands, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"sweep {sweep.__version__}")
         raise typer.Exit
 
@@ -69,8 +69,7 @@ def main(
     """Grids of small neural-network trainings in compiled batches, from a YAML file to phase diagrams.
 
     Exit codes: 0 done, 1 failed or something is broken, 2 bad grid, 3 the folder holds another
-    sweep, 75 interrupted
-    and resumable.
+    sweep, 75 interrupted and resumable.
     """
 
 

@@ -45,9 +45,8 @@ class LazyGroup(TyperGroup):
         """The command that is called, imported now."""
         source = self.sources.get(args[0])
         if source is None:
-            self.commands = {
-                name: self.get_command(ctx, name) for name in self.sources
-            }  # for suggestions
+            # The group looks for similar names among its commands.
+            self.commands = {name: self.get_command(ctx, name) for name in self.sources}
             return super().resolve_command(ctx, args)
         return args[0], load_command(args[0], source), args[1:]
 

@@ -35,8 +35,7 @@ def sweep(
             the same structure.
         out: folder of the store; `results/NAME` of the grid by default.
         workers: processes that share the work, one a core or a gpu; by default one for every one
-            where that pays. They
-            know parts of your own from `plugins` only.
+            where that pays. They know parts of your own from `plugins` only.
         shard: (index, count), this process's share of the whole plan.
         lanes: trials under one vmap; chosen by the size of the network by default. Part of the bits
             of a result.
@@ -60,7 +59,10 @@ def sweep(
 
 @contextmanager
 def _grid_file(grid: str | Path | Mapping[str, Any]) -> Iterator[Path]:
-    """The file of a grid: workers are processes of their own and read it, so text and dictionaries need one."""
+    """The file of a grid, a temporary one for text and dictionaries.
+
+    Workers are processes of their own, and read it.
+    """
     if isinstance(grid, Path) or (isinstance(grid, str) and "\n" not in grid):
         yield Path(grid)
         return

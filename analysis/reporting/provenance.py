@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from analysis.tables.load import part_files, read_manifest
-from sweep.schema import RUNS
+from sweep.schema import GRID_FILE, GRID_FILES, RUNS
 
 DEFAULT_DTYPE = "float32"
 
@@ -22,7 +22,7 @@ def describe_store(folder: Path) -> dict[str, Any]:
     """Name, question, comment, grids and provenance of a store, as variables of the template."""
     grids = {path.name: path.read_text(encoding="utf-8") for path in _grid_files(folder)}
     # The other grids extend this one and have the same heading.
-    first = grids.get("grid.yaml", "")
+    first = grids.get(GRID_FILE, "")
     header = _grid_mapping(first)
     manifest = read_manifest(folder)
     return {
@@ -56,7 +56,7 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
 
 
 def _grid_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("grid*.yaml"))
+    return sorted(folder.glob(GRID_FILES))
 
 
 def _grid_mapping(grid: str) -> dict[str, Any]:

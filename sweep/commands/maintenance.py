@@ -34,8 +34,7 @@ def verify_command(
     """Read every part of DIR and name those that are broken, swapped or missing.
 
     The exit code is 1 if there are any, and with --replay also if a row does not come out equal to
-    the bit when it is
-    trained again, alone and beside other trials.
+    the bit when it is trained again, alone and beside other trials.
     """
     with json_errors(as_json):
         survey = store.survey(folder)
@@ -63,7 +62,10 @@ def verify_command(
 
 
 def repair_command(folder: Folder, as_json: Json = False) -> None:
-    """Move broken parts of DIR aside, so that the same sweep command trains their rows again and no others."""
+    """Move broken parts of DIR aside, so that the same sweep command trains their rows again.
+
+    No other rows are trained.
+    """
     with json_errors(as_json):
         repaired = store.repair(folder)
         moves = repaired.before.moves
@@ -118,6 +120,7 @@ def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[Any]:
 
 
 def print_report(lines: list[str], report: dict[str, Any], as_json: bool) -> None:
+    """Print the sentences of a command, or the same as one JSON object."""
     typer.echo(json.dumps(report, indent=2) if as_json else "\n".join(lines))
 
 

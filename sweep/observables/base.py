@@ -19,8 +19,9 @@ from sweep.trial import Trial
 class Snapshot(NamedTuple):
     """A lane at a recorded step, in evaluation mode, with the quantities that observables share.
 
-    `margins` are label times output of each training point, `patches` the responses of the
-    filters to its patches; `largest_weight` is None in coordinates that cannot compute it.
+    `margins` are label times output of each training point, `patches` the responses of the filters
+    to its patches. Padded points have no meaning in either: take extremes by `smallest`.
+    `largest_weight` is None in coordinates that cannot compute it.
     """
 
     trial: Trial

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sweep.errors import StoreConflict
+from sweep.errors import StoreConflict, StoreError
 from sweep.schema import CURVES, GRID_FILE, MANIFEST_FILE, RUNS
 from sweep.store.atomic_files import (
     is_abandoned,
@@ -137,7 +137,7 @@ class Store:
         if self.manifest == old:
             return
         if {**self.manifest, INFO: None} == {**old, INFO: None}:
-            replace_file(self.folder / MANIFEST_FILE, _to_json(self.manifest))
+            self._add_descriptions(new, claims)
             return
         with ExitStack() as stack:
             claims = claims or stack.enter_context(Claims(self.folder))
@@ -147,6 +147,19 @@ class Store:
             # Last: after a kill the old manifest makes the next command rewrite once more.
             replace_file(self.folder / MANIFEST_FILE, _to_json(self.manifest))
         self.log = CommitLog(self.folder)
+
+    def _add_descriptions(self, new: Mapping[str, Any], claims: Claims | None) -> None:
+        """Record descriptions that the manifest lacks, unless another process is at work.
+
+        They are for readers only, so no run has to wait for them. The manifest is read again once
+        access is exclusive: another process may have added columns in between.
+        """
+        with suppress(StoreError), ExitStack() as stack:
+            claims = claims or stack.enter_context(Claims(self.folder))
+            stack.enter_context(claims.exclusive("describe the columns"))
+            current = self.read_manifest()
+            described = {**current, INFO: merge_descriptions(current, new)}
+            replace_file(self.folder / MANIFEST_FILE, _to_json(described))
 
     def _copy_grid(self, text: bytes) -> None:
         first = self.folder / GRID_FILE

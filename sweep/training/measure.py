@@ -30,7 +30,7 @@ from sweep.trial import Trial
 
 
 class Measurement(NamedTuple):
-    """A lane at one step: points with margin <= 0, and the floating-point columns that its parts have."""
+    """A lane at one step: counts of errors, and the floating-point columns that its parts have."""
 
     step: Int[Array, ""]
     status: Int[Array, ""]

@@ -426,6 +426,49 @@ def test_a_column_of_another_type_and_a_changed_default_are_refused(tmp_path: Pa
     assert Store(tmp_path).read_manifest()["columns"] == NARROW["columns"]
 
 
+DESCRIBED = {
+    **MANIFEST,
+    "info": {
+        **MANIFEST["info"],
+        "meanings": {"n": {"label": "points"}},
+        "definitions": {"model cnn": "F"},
+    },
+}
+
+
+def test_a_store_without_descriptions_gains_them_and_its_parts_stay(tmp_path: Path) -> None:
+    """As a store of 0.2.0 does when its sweep is run again; what is there is never replaced."""
+    opened(tmp_path).commit(rows((1, 2)), points((1, 2)), OURS)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/part-*")}
+    Store(tmp_path).open(DESCRIBED, "name: test\n")
+    info = Store(tmp_path).read_manifest()["info"]
+    assert info["meanings"] == {"n": {"label": "points"}} and info["definitions"] == {
+        "model cnn": "F"
+    }
+    assert info["host"] == "here" and info["store"]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/part-*")} == before
+    later = {
+        **DESCRIBED,
+        "info": {"meanings": {"n": {"label": "other"}, "d": {"label": "dimension"}}},
+    }
+    Store(tmp_path).open(later, "name: test\n")
+    meanings = Store(tmp_path).read_manifest()["info"]["meanings"]
+    assert meanings == {"n": {"label": "points"}, "d": {"label": "dimension"}}
+
+
+def test_descriptions_wait_while_another_process_is_at_work(tmp_path: Path) -> None:
+    """Nobody is refused for them, and nothing is written over a manifest that may be growing."""
+    opened(tmp_path)
+    manifest = (tmp_path / "manifest.json").read_bytes()
+    sleeper = start_sleeper(tmp_path)
+    Store(tmp_path).open(DESCRIBED, "name: test\n")
+    assert (tmp_path / "manifest.json").read_bytes() == manifest
+    sleeper.kill()
+    sleeper.communicate()
+    Store(tmp_path).open(DESCRIBED, "name: test\n")
+    assert "meanings" in Store(tmp_path).read_manifest()["info"]
+
+
 @pytest.mark.promise(4)
 def test_nobody_may_be_at_work_while_a_store_gets_new_columns(tmp_path: Path) -> None:
     Store(tmp_path).open(NARROW, "")
