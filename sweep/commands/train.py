@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+import hashlib
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,17 +21,18 @@ from sweep.commands.backend import (
 )
 from sweep.commands.plugins import load_plugins
 from sweep.commands.run_info import new_manifest
-from sweep.errors import StoreConflict
+from sweep.errors import StoreConflict, StoreError, WorkerFailed
 from sweep.grid import Grid
 from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, Writer, owner
-from sweep.workers import launcher
+from sweep.workers import cores, launcher
+from sweep.workers.parent_link import ParentLink
 from sweep.workers.progress import Progress, SilentProgress
 from sweep.workers.progress_display import terminal_progress
-from sweep.workers.progress_pipe import PipeProgress, relay_line
 from sweep.workers.signals import StopSignals
+from sweep.workers.start_command import start_command
 from sweep.workers.worker import Worker
 
 __all__ = ["Request", "cache_folder", "configure", "load_plugins", "preview", "run"]
@@ -40,12 +42,28 @@ WORTH_A_WORKER = 12.0
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """What a parent process tells one of its workers.
+
+    Attributes:
+        turn: (number, count) of the worker.
+        place: what it has to itself, `cpu` (a core) or `gpu`.
+        report: descriptor of the socket for its reports.
+        digest: SHA-256 of the text of the grid that the parent has planned.
+    """
+
+    turn: tuple[int, int]
+    place: str
+    report: int
+    digest: str
+
+
+@dataclass(frozen=True)
 class Request:
     """What the user asked for; see `sweep.run.sweep` for most of it.
 
     Attributes:
-        turn: (number, count) of a worker of a parent process; None in the parent itself.
-        place: what a worker has to itself, `cpu` (a core) or `gpu`.
+        assignment: what a worker of a parent process has been told; None in the parent itself.
     """
 
     grid: Path
@@ -57,8 +75,7 @@ class Request:
     plugins: tuple[str, ...] = ()
     quiet: bool = False
     checkpoint: float = 300.0
-    turn: tuple[int, int] | None = None
-    place: str = "cpu"
+    assignment: Assignment | None = None
 
     def folder(self, grid: Grid) -> Path:
         """The folder of the store."""
@@ -71,37 +88,51 @@ def preview(request: Request) -> str:
     store = Store(request.folder(grid))
     platform = requested_platform()
     # Without a backend gpus cannot be counted.
-    slots = len(launcher.available_cores()) if platform == "cpu" else 1
+    slots = cores.count_cores() if platform == "cpu" else 1
     return plans.describe_plan(_plan(request, grid, store, _host(request, platform, slots)))
 
 
 def run(request: Request) -> Path:
     """Train what is missing and return the folder of the tables."""
-    gpu = None
-    if request.turn is not None:
-        number, _ = request.turn
-        launcher.bind_to_parent(number, pin=request.place == "cpu")
-        gpu = number if request.place == "gpu" else None
     with StopSignals() as signals:
+        progress, gpu = _settle(request)
         grid = _load(request)
         configure(request.dtype, gpu)
         store = Store(request.folder(grid))
         with Claims(store.folder) as claims:
             manifest = new_manifest(grid, request.dtype, active_platform())
             store.open(manifest, grid.text, claims)
-            _train(request, grid, store, claims, signals)
+            _train(request, grid, store, claims, signals, progress)
     return store.folder
 
 
+def _settle(request: Request) -> tuple[Progress, int | None]:
+    """Take the place of a worker: who receives its reports, and the number of its gpu if any."""
+    assignment = request.assignment
+    if assignment is None:
+        return (SilentProgress() if request.quiet else terminal_progress()), None
+    link = ParentLink.from_descriptor(assignment.report)
+    link.end_with_parent()
+    number, _ = assignment.turn
+    if assignment.place == "cpu":
+        cores.settle_on_core(number)
+    return link, number if assignment.place == "gpu" else None
+
+
 def _train(
-    request: Request, grid: Grid, store: Store, claims: Claims, signals: StopSignals
+    request: Request,
+    grid: Grid,
+    store: Store,
+    claims: Claims,
+    signals: StopSignals,
+    progress: Progress,
 ) -> None:
     """Train what is missing, in this process or in workers."""
     platform = active_platform()
     plan = _plan(request, grid, store, _host(request, platform, _worker_slots(platform)))
     stop = threading.Event()
     with (
-        _progress(request) as progress,
+        progress,
         _writer(request, store, grid) as writer,
         signals.stopping(stop),
     ):
@@ -109,32 +140,42 @@ def _train(
         if plan.host.workers > 1:
             _launch(plan, request, store, progress, stop)
         else:
-            turn = request.turn or (0, 1)
+            turn = request.assignment.turn if request.assignment else (0, 1)
             worker = Worker(plan, store, claims, writer, progress, turn, request.checkpoint)
             with count_compiles(progress):
                 worker.run(stop)
-        if request.turn is None and not stop.is_set():
+        if request.assignment is None and not stop.is_set():
             counts = f"{plan.left:,} trials trained, {plan.planned:,} rows"
             progress.say(f"{counts} in {store.folder}.")
 
 
 def _host(request: Request, platform: str, slots: int) -> Host:
     """The requested number of workers, by default one per slot; never two on an accelerator."""
-    workers = 1 if request.turn is not None else request.workers or slots
+    workers = 1 if request.assignment is not None else request.workers or slots
     return Host(platform, workers if platform == "cpu" else min(workers, slots))
 
 
 def _worker_slots(platform: str) -> int:
     """How many workers this machine has room for: cores or gpus."""
     if platform == "cpu":
-        return len(launcher.available_cores())
+        return cores.count_cores()
     # One process drives all local chips of a tpu.
     return jax.local_device_count() if platform == "gpu" else 1
 
 
 def _load(request: Request) -> Grid:
     load_plugins(request.plugins)
-    return grids.load_grid(request.grid)
+    grid = grids.load_grid(request.grid)
+    if request.assignment is not None and _digest(grid) != request.assignment.digest:
+        raise StoreError(
+            f"{request.grid} was changed while a sweep was using it. "
+            "Put it back or use another --out; what is committed stays."
+        )
+    return grid
+
+
+def _digest(grid: Grid) -> str:
+    return hashlib.sha256(grid.text.encode()).hexdigest()
 
 
 def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
@@ -165,20 +206,28 @@ def _worker_count(plan: Plan, request: Request) -> int:
 def _launch(
     plan: Plan, request: Request, store: Store, progress: Progress, stop: threading.Event
 ) -> None:
-    """Let workers train the plan."""
-    command = [*_worker_command(request), "--place", plan.host.platform]
+    """Let workers train the plan. Raises WorkerFailed if rows are missing at their end."""
+    command = _worker_command(plan, request, store)
     workers = launcher.LocalWorkers(command, plan.host.workers)
-    workers.run(lambda line: relay_line(line, progress), progress.say, stop, store.refresh)
+    workers.run(progress, stop, store.refresh)
+    if not stop.is_set() and (missing := plans.unfinished(plan, store.done()).left):
+        raise WorkerFailed(
+            f"{missing:,} of {plan.planned:,} trials are not in {store.folder}, though no worker "
+            "failed. Run the same command again; what is committed stays."
+        )
 
 
-def _worker_command(request: Request) -> list[str]:
-    """The command of a worker, without its turn and place."""
+def _worker_command(plan: Plan, request: Request, store: Store) -> list[str]:
+    """The command of a worker, without its turn and the descriptor for its reports."""
+    # Paths are absolute, so that none begins with the dash of an option.
     values = {
-        "--out": request.out,
+        "--out": store.folder.absolute(),
         "--lanes": request.lanes,
         "--dtype": request.dtype,
         "--shard": _shard_text(request),
         "--checkpoint": request.checkpoint,
+        "--place": plan.host.platform,
+        "--digest": _digest(plan.grid),
     }
     options: list[str] = []
     for name, value in values.items():
@@ -186,7 +235,20 @@ def _worker_command(request: Request) -> list[str]:
             options += [name, str(value)]
     for plugin in request.plugins:
         options += ["--plugin", plugin]
-    return [sys.executable, "-m", "sweep.run", str(request.grid), *options]
+    return start_command(str(_kept_grid(plan.grid, store).absolute()), *options)
+
+
+def _kept_grid(grid: Grid, store: Store) -> Path:
+    """The copy of a grid in its store: the file of the user may be a pipe, or be edited meanwhile."""
+    text = grid.text.encode()
+    for path in store.grids():
+        with suppress(OSError):
+            if path.read_bytes() == text:
+                return path
+    raise StoreError(
+        f"{store.folder} has no copy of the grid any more. Run the same command again, "
+        "while nothing else changes the folder; what is committed stays."
+    )
 
 
 def _writer(request: Request, store: Store, grid: Grid) -> Writer:
@@ -204,9 +266,3 @@ def _writer(request: Request, store: Store, grid: Grid) -> Writer:
 def _shard_text(request: Request) -> str:
     index, count = request.shard
     return f"{index}/{count}"
-
-
-def _progress(request: Request) -> Progress:
-    if request.turn is not None:
-        return PipeProgress(sys.stdout)
-    return SilentProgress() if request.quiet else terminal_progress()
