@@ -72,14 +72,17 @@ def settle_on_core(number: int) -> int | None:
     """Bind this process to a processor that no other process of this program is bound to.
 
     Processors are tried in turn, beginning with the one of the `number` of the worker, from 0.
-    Where none is free, or the system knows no affinity, the process may use all of them.
+    Where none is free, or the system knows no affinity, the process may use all of them; under a
+    quota as well, because other containers, which it cannot see, use the same ones.
 
     Returns:
         The processor, None for all.
     """
+    if not hasattr(os, "sched_setaffinity") or math.isfinite(cpu_quota()):
+        return None
     cores = available_cores()
     first = number % len(cores)
-    for core in [*cores[first:], *cores[:first]] if hasattr(os, "sched_setaffinity") else ():
+    for core in [*cores[first:], *cores[:first]]:
         if _take(core):
             os.sched_setaffinity(0, {core})
             return core

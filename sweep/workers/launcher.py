@@ -35,6 +35,7 @@ class LocalWorkers:
         ]
         self._lock = threading.Lock()
         self._next_look = 0.0
+        self._is_complete = False
 
     def run(
         self,
@@ -99,6 +100,7 @@ class LocalWorkers:
                     self._say(_farewell(worker, stop.is_set(), len(running)))
                 else:
                     # It has seen every row in the store, so the others have nothing left to do.
+                    self._is_complete = True
                     deadline = min(deadline, time.monotonic() + STOP_SECONDS)
             self._tell_of_silence(running)
         return failures
@@ -130,6 +132,8 @@ class LocalWorkers:
             if worker.running:
                 self._say(f"{worker} does not end and is killed; written rows are kept.")
                 worker.kill()
+            elif self._is_complete:
+                self._say(f"{worker} did not end by itself and was stopped; every row is written.")
             else:
                 self._say(_farewell(worker, stopping=True))
         for worker in self.workers:

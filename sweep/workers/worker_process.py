@@ -21,6 +21,8 @@ RESTARTS = 2
 """How often a worker ended by a signal is restarted while nothing is committed."""
 LINE_BYTES = 1 << 16
 """What is kept of a line; a library may print without ever ending one."""
+KILL_SECONDS = 2.0
+"""Time that a process needs to be gone after it was killed; one that waits for a disk needs more."""
 JOIN_SECONDS = 1.0
 """Time for the last output of a process that has ended; its own children may keep pipes open."""
 
@@ -125,10 +127,11 @@ class WorkerProcess:
             self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once, or leave it to the system if that has to wait for a disk."""
         if self.process is not None and self.running:
             self.process.kill()
-            self.process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(KILL_SECONDS)
 
     def close(self) -> None:
         """Read the last output of a process that has ended."""

@@ -20,6 +20,7 @@ from unittest import mock
 from sweep.workers import cores
 cores.CORE_NAME, numbers = "\0" + sys.argv[1], sys.argv[2:]
 cores.available_cores = lambda: list(range(4))
+cores.cpu_quota = lambda: float("inf")
 with mock.patch("os.sched_setaffinity") as bind:
     settled = [cores.settle_on_core(int(number)) for number in numbers]
     assert [call.args[1] for call in bind.call_args_list] == [{each} for each in settled if each is not None]
@@ -59,10 +60,17 @@ def test_a_worker_is_bound_to_its_core(monkeypatch: pytest.MonkeyPatch) -> None:
     bound: list[set[int]] = []
     monkeypatch.setattr(cores, "CORE_NAME", f"\0test-{uuid.uuid4().hex}-")
     monkeypatch.setattr(os, "sched_setaffinity", lambda _, found: bound.append(found))
+    monkeypatch.setattr(cores, "cpu_quota", lambda: math.inf)
     places = available_cores()
     assert settle_on_core(len(places)) == places[0]
     assert bound == [{places[0]}]
     cores._taken.pop().close()
+
+
+def test_under_a_quota_no_worker_is_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other containers would bind theirs to the same processors."""
+    monkeypatch.setattr(cores, "cpu_quota", lambda: 2.0)
+    assert settle_on_core(0) is None and cores._taken == []
 
 
 V2 = {"proc/self/cgroup": "0::/job/step\n"}

@@ -232,7 +232,7 @@ def test_nothing_that_a_worker_prints_or_leaves_behind_holds_the_sweep_up(
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        ("suspended", "stopped before it was done; the same command will continue its work"),
+        ("suspended", "did not end by itself and was stopped; every row is written"),
         ("deaf", "does not end and is killed; written rows are kept"),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_suspended_worker_is_told_of_and_does_not_hold_up_the_end(
     cure = f"because it is suspended. `kill -CONT {process.pid}` continues it."
     assert said[0] == f"Worker 2 of 2 (process {process.pid}) has not reported for 0 min, {cure}"
     assert 1 <= sum(cure in text for text in said) <= 3, "told again after twice the time only"
-    assert said[-1].startswith("Worker 2 of 2 stopped before it was done")
+    assert said[-1] == "Worker 2 of 2 did not end by itself and was stopped; every row is written."
 
 
 def test_a_process_that_cannot_be_started_is_a_sentence(
