@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from sweep.errors import StoreError
-from sweep.store.atomic_files import writing_errors
+from sweep.store.io_errors import writing_errors
 from sweep.store.layout import CLAIMS
 from sweep.store.owners import is_owner, owner, owner_is_gone
 
