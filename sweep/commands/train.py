@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -168,8 +167,8 @@ def _load(request: Request) -> Grid:
     grid = grids.load_grid(request.grid)
     if request.assignment is not None and _digest(grid) != request.assignment.digest:
         raise StoreError(
-            f"{request.grid} was changed while a sweep was using it. "
-            "Put it back or use another --out; what is committed stays."
+            f"{request.grid} is not the grid that this sweep has planned. "
+            "Delete it and run the same command again; what is committed stays."
         )
     return grid
 
@@ -235,20 +234,9 @@ def _worker_command(plan: Plan, request: Request, store: Store) -> list[str]:
             options += [name, str(value)]
     for plugin in request.plugins:
         options += ["--plugin", plugin]
-    return start_command(str(_kept_grid(plan.grid, store).absolute()), *options)
-
-
-def _kept_grid(grid: Grid, store: Store) -> Path:
-    """The copy of a grid in its store: the file of the user may be a pipe, or be edited meanwhile."""
-    text = grid.text.encode()
-    for path in store.grids():
-        with suppress(OSError):
-            if path.read_bytes() == text:
-                return path
-    raise StoreError(
-        f"{store.folder} has no copy of the grid any more. Run the same command again, "
-        "while nothing else changes the folder; what is committed stays."
-    )
+    # The file of the user may be a pipe, or be edited meanwhile.
+    grid = store.grid_copy or request.grid
+    return start_command(str(grid.absolute()), *options)
 
 
 def _writer(request: Request, store: Store, grid: Grid) -> Writer:

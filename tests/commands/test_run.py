@@ -448,8 +448,8 @@ def test_an_error_that_is_nobodys_would_be_seen(one: Path, half: Path) -> None:
 
 SLOWER_START = """
 import pathlib, sys
-from sweep.commands import train
 from sweep.run import app
+from sweep.store import Store
 from sweep.workers.launcher import LocalWorkers
 
 run, grid = LocalWorkers.run, pathlib.Path(sys.argv[1])
@@ -479,11 +479,11 @@ def test_workers_train_what_was_planned(one: Path, tmp_path: Path) -> None:
 def test_workers_that_read_the_file_of_the_user_would_be_seen(tmp_path: Path) -> None:
     """They know the digest of what was planned."""
     grid = write_grid(tmp_path, ONE)
-    fault = "train._kept_grid = lambda planned, store: grid"
+    fault = "Store.grid_copy = property(lambda store: grid, lambda store, path: None)"
     options = ("--out", tmp_path / "store", "--workers", "2", "--lanes", "1")
     answer = python("-c", SLOWER_START.format(fault=fault), grid, *options)
     assert answer.code == 1 and answer.out == ""
-    assert "grid.yaml was changed while a sweep was using it. Put it back" in answer.err
+    assert "grid.yaml is not the grid that this sweep has planned. Delete it" in answer.err
 
 
 @pytest.mark.promise(14)
