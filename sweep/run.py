@@ -1,6 +1,9 @@
 """Train a grid: `python -m sweep.run grid.yaml`. Running it again does only what is missing."""
 
-from __future__ import annotations
+from sweep.import_path import leave_working_directory
+
+if __name__ == "__main__":
+    leave_working_directory()
 
 import sys
 import tempfile

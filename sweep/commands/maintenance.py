@@ -112,11 +112,14 @@ def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[Any]:
     # Checking files needs no jax, whose import takes longer than most checks.
     from sweep.commands import replay as replays
     from sweep.commands.backend import configure
-    from sweep.commands.plugins import load_plugins
+    from sweep.commands.plugins import check_same_source, load_plugins, naming_plugins
 
-    load_plugins(plugin or ())
-    configure(store.Store(folder).read_manifest()["dtype"])
-    return list(replays.replay(folder, count))
+    plugins = load_plugins(plugin or ())
+    check_same_source(folder, plugins)
+    manifest = store.Store(folder).read_manifest()
+    configure(manifest["dtype"])
+    with naming_plugins(manifest, plugins):
+        return list(replays.replay(folder, count))
 
 
 def print_report(lines: list[str], report: dict[str, Any], as_json: bool) -> None:

@@ -28,8 +28,8 @@ def status(
     Writes nothing.
     """
     with json_errors(as_json):
-        load_plugins(plugin or ())
-        report = status_report.sweep_status(folder, grid)
+        plugins = load_plugins(plugin or ())
+        report = status_report.sweep_status(folder, grid, plugins)
         print_report([str(report)], report.json(), as_json)
 
 

@@ -18,7 +18,7 @@ from sweep.commands.backend import (
     count_compiles,
     requested_platform,
 )
-from sweep.commands.plugins import load_plugins
+from sweep.commands.plugins import check_same_source, load_plugins
 from sweep.commands.run_info import new_manifest
 from sweep.errors import StoreConflict
 from sweep.grid import Grid
@@ -67,7 +67,8 @@ class Request:
 
 def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
-    grid = _load(request)
+    load_plugins(request.plugins)
+    grid = grids.load_grid(request.grid)
     store = Store(request.folder(grid))
     platform = requested_platform()
     # Without a backend gpus cannot be counted.
@@ -83,11 +84,13 @@ def run(request: Request) -> Path:
         launcher.bind_to_parent(number, pin=request.place == "cpu")
         gpu = number if request.place == "gpu" else None
     with StopSignals() as signals:
-        grid = _load(request)
+        plugins = load_plugins(request.plugins)
+        grid = grids.load_grid(request.grid)
         configure(request.dtype, gpu)
         store = Store(request.folder(grid))
+        check_same_source(store.folder, plugins)
         with Claims(store.folder) as claims:
-            manifest = new_manifest(grid, request.dtype, active_platform())
+            manifest = new_manifest(grid, request.dtype, active_platform(), plugins)
             store.open(manifest, grid.text, claims)
             _train(request, grid, store, claims, signals)
     return store.folder
@@ -130,11 +133,6 @@ def _worker_slots(platform: str) -> int:
         return len(launcher.available_cores())
     # One process drives all local chips of a tpu.
     return jax.local_device_count() if platform == "gpu" else 1
-
-
-def _load(request: Request) -> Grid:
-    load_plugins(request.plugins)
-    return grids.load_grid(request.grid)
 
 
 def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
