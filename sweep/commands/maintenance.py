@@ -12,10 +12,15 @@ from typing import Annotated, Any
 import typer
 
 from sweep import store
+from sweep.cli import path_argument
 from sweep.errors import SweepError
+from sweep.terminal_text import echo
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder of the tables.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="DIR", help="Folder of the tables.", show_default=False, parser=path_argument
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no sentences.")]
 Plugin = Annotated[
@@ -124,7 +129,7 @@ def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[Any]:
 
 def print_report(lines: list[str], report: dict[str, Any], as_json: bool) -> None:
     """Print the sentences of a command, or the same as one JSON object."""
-    typer.echo(json.dumps(report, indent=2) if as_json else "\n".join(lines))
+    echo(json.dumps(report, indent=2) if as_json else "\n".join(lines))
 
 
 @contextmanager
@@ -134,5 +139,5 @@ def json_errors(as_json: bool) -> Iterator[None]:
         yield
     except SweepError as error:
         if as_json:
-            typer.echo(json.dumps({"error": str(error)}, indent=2))
+            echo(json.dumps({"error": str(error)}, indent=2))
         raise

@@ -14,6 +14,7 @@ from sweep import schema
 from sweep.commands.backend import (
     active_platform,
     cache_folder,
+    cache_warning,
     configure,
     count_compiles,
     requested_platform,
@@ -26,6 +27,8 @@ from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, Writer, owner
+from sweep.terminal_text import escape_controls
+from sweep.user_paths import require_folder
 from sweep.workers import launcher
 from sweep.workers.progress import Progress, SilentProgress
 from sweep.workers.progress_display import terminal_progress
@@ -61,8 +64,9 @@ class Request:
     place: str = "cpu"
 
     def folder(self, grid: Grid) -> Path:
-        """The folder of the store."""
-        return Path(self.out) if self.out is not None else Path("results") / grid.name
+        """The folder of the store. Raises SweepError if a file is in its way."""
+        out = Path(self.out) if self.out is not None else Path("results") / grid.name
+        return require_folder(out)
 
 
 def preview(request: Request) -> str:
@@ -109,6 +113,8 @@ def _train(
         signals.stopping(stop),
     ):
         progress.start(plan.planned, plan.planned - plan.left)
+        if request.turn is None and (warning := cache_warning()):
+            progress.say(warning)
         if plan.host.workers > 1:
             _launch(plan, request, store, progress, stop)
         else:
@@ -118,7 +124,7 @@ def _train(
                 worker.run(stop)
         if request.turn is None and not stop.is_set():
             counts = f"{plan.left:,} trials trained, {plan.planned:,} rows"
-            progress.say(f"{counts} in {store.folder}.")
+            progress.say(escape_controls(f"{counts} in {store.folder}."))
 
 
 def _host(request: Request, platform: str, slots: int) -> Host:
