@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,9 +20,12 @@ def report_command(
     where: Where = None,
     confidence: Confidence = 0.95,
     level: Level = 0.25,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report. Default: DIR/report.")
+    ] = None,
 ) -> None:
     """Write DIR/report/index.html with all figures, and the figures and tables as files."""
-    path = page.report(folder, x, y, where, confidence, level)
+    path = page.report(folder, x, y, where, confidence, level, out)
     typer.echo(f"Wrote {path} and the figures and tables in {path.parent / 'figures'}.")
 
 

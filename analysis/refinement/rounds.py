@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.files import write_file
 from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import Refinement
 from analysis.stats.boundary import Boundary
@@ -106,8 +107,7 @@ def _write(
     contents = f"{len(cells):,} cells{rows} at {len(seeds):,} new seeds"
     crossing = f"where {boundary.value} crosses {boundary.level:g} along {boundary.x}"
     reason = f"chosen from {len(runs):,} runs of {folder.name} to locate best {crossing}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"# {contents},\n# {reason}.\n{grid}", encoding="utf-8")
+    write_file(path, f"# {contents},\n# {reason}.\n{grid}".encode())
     return f"Wrote {path}: {contents}."
 
 
