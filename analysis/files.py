@@ -111,3 +111,17 @@ def _open_inside(folder: int, name: str, path: Path) -> int:
             "store. Remove the link, or give another place with --out."
         )
     return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The content of a regular file; a pipe, which would wait for ever, and a huge one are refused.
+
+    Raises OSError where it cannot be read, or is larger than `limit` bytes.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is not a regular file")
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(f"it has more than {limit:,} bytes")
+    return content

@@ -69,6 +69,11 @@ Out = Annotated[
     typer.Option(help="File to write: .pdf, .svg, .png for the figure, .csv for the table."),
 ]
 
+AllGrids = Annotated[
+    bool,
+    typer.Option("--all-grids", help="Include runs that only an earlier grid of the store has."),
+]
+
 MAX_ROWS = 20
 """Number of rows of a table that are printed."""
 
@@ -76,15 +81,18 @@ REDIRECTED_WIDTH = 200
 """Characters per line where the output is no terminal: rich would cut tables to 80."""
 
 
-def read_runs(folder: Path, more_folders: list[Path] | None, where: str | None) -> pd.DataFrame:
+def read_runs(
+    folder: Path, more_folders: list[Path] | None, where: str | None, all_grids: bool
+) -> pd.DataFrame:
     """The runs of one or several stores; prints whether they are complete.
 
     Args:
         folder: The first store.
         more_folders: Other stores whose runs are included.
         where: A pandas query that the runs must satisfy.
+        all_grids: Whether runs that only an earlier grid of a store has are included.
     """
-    runs = load(folder, *(more_folders or []))
+    runs = load(folder, *(more_folders or []), all_grids=all_grids)
     typer.echo(completeness_sentence(runs))
     return filter_rows(runs, where)
 

@@ -37,6 +37,7 @@ def report(
     confidence: float = DEFAULT_CONFIDENCE,
     level: float = DEFAULT_LEVEL,
     out: Folder | None = None,
+    all_grids: bool = False,
 ) -> Path:
     """Write the report of a store.
 
@@ -50,11 +51,12 @@ def report(
         confidence: Confidence of the intervals.
         level: The test error whose boundary is located.
         out: The folder of the report, DIR/report by default.
+        all_grids: Include runs that only an earlier grid of the store has.
 
     Returns the path of the page. Raises StoreError where the folder cannot be read, SweepError on
     an invalid condition, or where a file cannot be written.
     """
-    runs, folder = load(folder), user_path(folder)
+    runs, folder = load(folder, all_grids=all_grids), user_path(folder)
     view = make_view(filter_rows(runs, condition), x, y)
     sections = list(report_sections(folder, view, confidence, level))
     # No folder below these may be a link; they themselves may.
@@ -71,7 +73,7 @@ def report(
     # as typed by the user: defaults are left out of the command
     options["--confidence"] = None if confidence == DEFAULT_CONFIDENCE else confidence
     options["--level"] = None if level == DEFAULT_LEVEL else level
-    options["--out"] = out
+    options |= {"--out": out, "--all-grids": all_grids or None}
     text = _template().render(
         **describe_store(folder),
         state=completeness_sentence(runs),
