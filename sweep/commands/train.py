@@ -15,6 +15,7 @@ from sweep.commands.backend import (
     active_platform,
     cache_folder,
     configure,
+    configured,
     count_compiles,
     requested_platform,
 )
@@ -22,6 +23,7 @@ from sweep.commands.plugins import load_plugins
 from sweep.commands.run_info import new_manifest
 from sweep.errors import StoreConflict
 from sweep.grid import Grid
+from sweep.jax_settings import pinned_settings
 from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
@@ -67,12 +69,13 @@ class Request:
 
 def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
-    grid = _load(request)
-    store = Store(request.folder(grid))
-    platform = requested_platform()
-    # Without a backend gpus cannot be counted.
-    slots = len(launcher.available_cores()) if platform == "cpu" else 1
-    return plans.describe_plan(_plan(request, grid, store, _host(request, platform, slots)))
+    with pinned_settings(request.dtype):
+        grid = _load(request)
+        store = Store(request.folder(grid))
+        platform = requested_platform()
+        # Without a backend gpus cannot be counted.
+        slots = len(launcher.available_cores()) if platform == "cpu" else 1
+        return plans.describe_plan(_plan(request, grid, store, _host(request, platform, slots)))
 
 
 def run(request: Request) -> Path:
@@ -82,9 +85,8 @@ def run(request: Request) -> Path:
         number, _ = request.turn
         launcher.bind_to_parent(number, pin=request.place == "cpu")
         gpu = number if request.place == "gpu" else None
-    with StopSignals() as signals:
+    with StopSignals() as signals, configured(request.dtype, gpu):
         grid = _load(request)
-        configure(request.dtype, gpu)
         store = Store(request.folder(grid))
         with Claims(store.folder) as claims:
             manifest = new_manifest(grid, request.dtype, active_platform())

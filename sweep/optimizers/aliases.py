@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from sweep.jax_settings import pinned_settings
 from sweep.optimizers.base import AbstractOptimizer
 from sweep.optimizers.gradient import LR, SCHEDULE
 from sweep.optimizers.schedules import AbstractSchedule, Constant
@@ -52,7 +53,7 @@ def _can_train(cls: Any) -> bool:
         )
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), pinned_settings():
             warnings.simplefilter("error")
             jax.eval_shape(step, cls(lr=0.1), jax.ShapeDtypeStruct((3, 2), jnp.float32))
     except Exception:  # optax has no common error for this; a warning counts as one

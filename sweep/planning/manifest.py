@@ -8,6 +8,7 @@ from typing import Any
 
 from sweep import schema, spec
 from sweep.grid import Grid
+from sweep.jax_settings import foreign_settings
 from sweep.observables import observable_columns, plugin_columns
 from sweep.schema import ColumnInfo, Observable
 from sweep.trial import defaults, find_kind
@@ -27,7 +28,7 @@ def results_identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
         platform: The jax platform it runs on.
     """
     settings = grid.settings
-    return {
+    identity = {
         "name": grid.name,
         "schema": schema.VERSION,
         "columns": schema.columns_to_text(all_columns(grid)),
@@ -40,6 +41,9 @@ def results_identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
         "platform": platform,
         "versions": {name: _version(name) for name in VERSIONED},
     }
+    # Left out where there are none, as in manifests of older versions.
+    foreign = foreign_settings()
+    return {**identity, "settings": foreign} if foreign else identity
 
 
 def all_columns(grid: Grid) -> dict[str, type]:
