@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from typing import Any
 
 import jax
 from jax._src import compilation_cache as jax_cache
@@ -62,7 +63,7 @@ class CheckedCache(CacheInterface):
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _file(self, name: str):
+    def _file(self, name: str) -> Any:
         return self.files.path / f"{name}-cache"
 
 
