@@ -16,6 +16,7 @@ from sweep.commands.backend import (
     cache_folder,
     cache_warning,
     configure,
+    configured,
     count_compiles,
     requested_platform,
 )
@@ -23,6 +24,7 @@ from sweep.commands.plugins import check_same_source, load_plugins
 from sweep.commands.run_info import new_manifest
 from sweep.errors import StoreConflict
 from sweep.grid import Grid
+from sweep.jax_settings import pinned_settings
 from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
@@ -71,13 +73,14 @@ class Request:
 
 def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
-    load_plugins(request.plugins)
-    grid = grids.load_grid(request.grid)
-    store = Store(request.folder(grid))
-    platform = requested_platform()
-    # Without a backend gpus cannot be counted.
-    slots = len(launcher.available_cores()) if platform == "cpu" else 1
-    return plans.describe_plan(_plan(request, grid, store, _host(request, platform, slots)))
+    with pinned_settings(request.dtype):
+        load_plugins(request.plugins)
+        grid = grids.load_grid(request.grid)
+        store = Store(request.folder(grid))
+        platform = requested_platform()
+        # Without a backend gpus cannot be counted.
+        slots = len(launcher.available_cores()) if platform == "cpu" else 1
+        return plans.describe_plan(_plan(request, grid, store, _host(request, platform, slots)))
 
 
 def run(request: Request) -> Path:
@@ -87,10 +90,9 @@ def run(request: Request) -> Path:
         number, _ = request.turn
         launcher.bind_to_parent(number, pin=request.place == "cpu")
         gpu = number if request.place == "gpu" else None
-    with StopSignals() as signals:
+    with StopSignals() as signals, configured(request.dtype, gpu):
         plugins = load_plugins(request.plugins)
         grid = grids.load_grid(request.grid)
-        configure(request.dtype, gpu)
         store = Store(request.folder(grid))
         check_same_source(store.folder, plugins)
         with Claims(store.folder) as claims:

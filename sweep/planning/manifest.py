@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep import schema, spec
 from sweep.grid import Grid
+from sweep.jax_settings import foreign_settings
 from sweep.observables import observable_columns, plugin_columns
 from sweep.schema import ColumnInfo, Observable
 from sweep.trial import defaults, find_kind
@@ -44,8 +45,9 @@ def results_identity(
         "platform": platform,
         "versions": {name: _version(name) for name in VERSIONED},
     }
-    # Left out where there are none, as in the stores of versions that did not record them.
-    return {**identity, "plugins": dict(plugins)} if plugins else identity
+    # Left out where there are none, as in the manifests of versions that did not record them.
+    optional = {"settings": foreign_settings(), "plugins": dict(plugins or {})}
+    return {**identity, **{key: value for key, value in optional.items() if value}}
 
 
 def all_columns(grid: Grid) -> dict[str, type]:
