@@ -9,8 +9,10 @@ watched it for as long as a few of the touches that it should have had.
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 LEASE = 60.0
 """Seconds after which a process that has given no sign of life is taken for dead."""
@@ -48,3 +50,12 @@ class Watch:
             return False
         watched = self.clock() - since
         return True if watched > _WATCHED_TOUCHES * self.lease / TOUCHES else None
+
+
+def file_system_time(folder: Path) -> float:
+    """Time by the clock of the file system of a folder, in seconds.
+
+    Raises OSError if the folder cannot be written.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -63,21 +64,23 @@ def read_text(name: str, folder: int) -> tuple[str | None, os.stat_result]:
         os.close(file)
 
 
-def plain_states(path: Path) -> list[os.stat_result] | None:
-    """The states of a folder and all that is in it.
+def plain_states(path: Path) -> list[tuple[Path, os.stat_result]]:
+    """A folder and all that is in it, each with its state.
 
-    None if that is anything but a moderate number of plain files and folders.
+    Raises OSError if that is anything but a moderate number of plain files and folders.
     """
-    states, pending = [path.lstat()], [(path, 0)]
+    found, pending = [(path, path.lstat())], [(path, 0)]
     while pending:
         folder, depth = pending.pop()
-        for entry in os.scandir(folder):
-            state = entry.stat(follow_symlinks=False)
-            states.append(state)
-            if entry.is_dir(follow_symlinks=False):
-                pending.append((Path(entry.path), depth + 1))
+        with open_folder(folder) as descriptor:
+            names = os.listdir(descriptor)
+        if len(found) + len(names) > _ENTRIES or depth > _DEPTH:
+            raise OSError(errno.EMLINK, "Too many files or levels", str(path))
+        for name in names:
+            state = (folder / name).lstat()
+            found.append((folder / name, state))
+            if stat.S_ISDIR(state.st_mode):
+                pending.append((folder / name, depth + 1))
             elif not stat.S_ISREG(state.st_mode):
-                return None
-            if len(states) > _ENTRIES or depth > _DEPTH:
-                return None
-    return states
+                raise OSError(errno.EINVAL, "Not a plain file", str(folder / name))
+    return found
