@@ -70,7 +70,7 @@ def repair_command(folder: Folder, as_json: Json = False) -> None:
         repaired = store.repair(folder)
         moves = repaired.before.moves
         moved = [str(path) for path in repaired.moved]
-        foreign = [str(path) for path in repaired.before.foreign]
+        foreign = [str(finding.path) for finding in repaired.before.beside_parts]
         lines = [f"Part {move.number} {move.why}." for move in moves]
         lines.append(
             f"These files were moved: {', '.join(moved)}." if moved else "No file had to be moved."
@@ -79,10 +79,7 @@ def repair_command(folder: Folder, as_json: Json = False) -> None:
             lines.append(
                 "The same sweep command trains again what is missing now, and nothing else."
             )
-        if foreign:
-            lines.append(
-                f"{', '.join(foreign)} stayed: these files are not the store's. Move them elsewhere."
-            )
+        lines += [f"{finding} It stayed." for finding in repaired.before.beside_parts]
         report = {
             "folder": str(folder),
             "places": [{"number": move.number, "why": move.why} for move in moves],

@@ -101,7 +101,7 @@ def _stored_grids(folder: Path) -> list[Path]:
 
 def _rows(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Ids of the trials of a store, ascending, and the code of each one's status."""
-    tables = [read_rows(path, ["trial", "status"]) for path in list_parts(folder / RUNS)]
+    tables = [read_rows(path, ["trial", "status"]) for path in list_parts(folder, RUNS)]
     trial_columns = [table["trial"].to_numpy() for table in tables]
     code_columns = [_status_codes(table["status"]) for table in tables]
     # The empty arrays give a store without parts its types.

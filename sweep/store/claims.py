@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Self
 
 from sweep.errors import StoreError
-from sweep.store.atomic_files import writing_errors
 from sweep.store.claim_files import WORKER, ClaimFiles, worker_name
+from sweep.store.io_errors import writing_errors
 from sweep.store.layout import CLAIMS
 from sweep.store.leases import LEASE, TOUCHES, Watch
 from sweep.store.owners import owner_is_gone

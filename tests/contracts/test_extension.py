@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 import analysis
 from sweep import schema
 from sweep.run import app
-from sweep.store import Store
+from sweep.store import Store, list_parts
+from sweep.store.directory import Directory
 from tests.shell import (
     Answer,
     difference,
@@ -157,9 +158,9 @@ def test_a_careless_rewriting_would_be_seen(
 
     rewrite = module.rewrite_parts
 
-    def careless(folder: Path, columns: Any) -> int:
+    def careless(folder: Directory, columns: Any) -> int:
         count = rewrite(folder, columns)
-        for path in (folder / "runs").glob("part-*"):
+        for path in list_parts(folder.path, "runs"):
             table = pq.read_table(path)
             pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
         return count
