@@ -1,6 +1,9 @@
 """Train a grid: `python -m sweep.run grid.yaml`. Running it again does only what is missing."""
 
-from __future__ import annotations
+from sweep.import_path import leave_working_directory
+
+if __name__ == "__main__":
+    leave_working_directory()
 
 import sys
 import tempfile
@@ -11,6 +14,10 @@ from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
+from sweep.cli import path_argument
+from sweep.errors import SweepError
+from sweep.terminal_text import accept_all_characters, escape_controls
+from sweep.user_paths import user_path
 from sweep.workers.lenient_stream import (
     LenientStream,
     discard_unwritable,
@@ -57,9 +64,11 @@ def sweep(
     """
     from sweep.commands import train
 
+    folder = None if out is None else user_path(out)
+    names = (plugins,) if isinstance(plugins, str) else tuple(plugins)
     with _grid_file(grid) as path:
         return train.run(
-            train.Request(path, out, workers, shard, lanes, dtype, plugins, quiet, checkpoint)
+            train.Request(path, folder, workers, shard, lanes, dtype, names, quiet, checkpoint)
         )
 
 
@@ -67,7 +76,7 @@ def sweep(
 def _grid_file(grid: str | Path | Mapping[str, Any]) -> Iterator[Path]:
     """The file of a grid, a temporary one for text and dictionaries."""
     if isinstance(grid, Path) or (isinstance(grid, str) and "\n" not in grid):
-        yield Path(grid)
+        yield user_path(grid)
         return
     import yaml
 
@@ -93,9 +102,12 @@ def _workers(text: str) -> int | None:
 
 @app.command()
 def main(
-    grid: Annotated[Path, typer.Argument(help="The grid file (YAML).", show_default=False)],
+    grid: Annotated[
+        Path, typer.Argument(help="The grid file (YAML).", show_default=False, parser=path_argument)
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the tables. [default: results/NAME]")
+        Path | None,
+        typer.Option(help="Folder of the tables. [default: results/NAME]", parser=path_argument),
     ] = None,
     workers: Annotated[
         str, typer.Option(help="Processes, each on a core or gpu of its own: a number or auto.")
@@ -137,9 +149,9 @@ def main(
     """
     open_standard_descriptors()
     if dtype not in ("float32", "float64"):
-        raise typer.BadParameter(f"--dtype {dtype} is neither float32 nor float64.")
+        raise typer.BadParameter(f"--dtype {dtype!r} is neither float32 nor float64.")
+    accept_all_characters()
     from sweep.commands import train
-    from sweep.errors import SweepError
 
     share, plugins = _shard(shard), tuple(plugin or ())
     assignment = train.Assignment(_shard(turn), place, report, digest) if turn else None
@@ -162,7 +174,7 @@ def main(
 
 def _print(text: str, stream: TextIO | None) -> None:
     """Print a line if anybody can read it: the exit code tells what became of the sweep."""
-    print(text, file=LenientStream(stream), flush=True)
+    print(escape_controls(text), file=LenientStream(stream), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,18 +14,23 @@ from sweep import schema
 from sweep.commands.backend import (
     active_platform,
     cache_folder,
+    cache_warning,
     configure,
+    configured,
     count_compiles,
     requested_platform,
 )
-from sweep.commands.plugins import load_plugins
+from sweep.commands.plugins import check_same_source, load_plugins
 from sweep.commands.run_info import new_manifest
 from sweep.errors import StoreConflict, StoreError, WorkerFailed
 from sweep.grid import Grid
+from sweep.jax_settings import pinned_settings
 from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, Writer, owner
+from sweep.terminal_text import escape_controls
+from sweep.user_paths import require_folder
 from sweep.workers import cores, launcher
 from sweep.workers.parent_link import ParentLink
 from sweep.workers.progress import Progress, SilentProgress
@@ -56,6 +61,11 @@ class Assignment:
     report: int
     digest: str
 
+    @property
+    def gpu(self) -> int | None:
+        """The number of the only gpu that it may see; None where it has none."""
+        return self.turn[0] if self.place == "gpu" else None
+
 
 @dataclass(frozen=True)
 class Request:
@@ -77,45 +87,49 @@ class Request:
     assignment: Assignment | None = None
 
     def folder(self, grid: Grid) -> Path:
-        """The folder of the store."""
-        return Path(self.out) if self.out is not None else Path("results") / grid.name
+        """The folder of the store. Raises SweepError if a file is in its way."""
+        out = Path(self.out) if self.out is not None else Path("results") / grid.name
+        return require_folder(out)
 
 
 def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
-    grid = _load(request)
-    store = Store(request.folder(grid))
-    platform = requested_platform()
-    # Without a backend gpus cannot be counted.
-    slots = cores.count_cores() if platform == "cpu" else 1
-    return plans.describe_plan(_plan(request, grid, store, _host(request, platform, slots)))
+    with pinned_settings(request.dtype):
+        load_plugins(request.plugins)
+        grid = grids.load_grid(request.grid)
+        store = Store(request.folder(grid))
+        platform = requested_platform()
+        # Without a backend gpus cannot be counted.
+        slots = cores.count_cores() if platform == "cpu" else 1
+        return plans.describe_plan(_plan(request, grid, store, _host(request, platform, slots)))
 
 
 def run(request: Request) -> Path:
     """Train what is missing and return the folder of the tables."""
-    with StopSignals() as signals:
-        progress, gpu = _settle(request)
-        grid = _load(request)
-        configure(request.dtype, gpu)
+    gpu = request.assignment and request.assignment.gpu
+    with StopSignals() as signals, configured(request.dtype, gpu):
+        progress = _settle(request)
+        plugins = load_plugins(request.plugins)
+        grid = _load_grid(request)
         store = Store(request.folder(grid))
+        check_same_source(store.folder, plugins)
         with Claims(store.folder) as claims:
-            manifest = new_manifest(grid, request.dtype, active_platform())
+            manifest = new_manifest(grid, request.dtype, active_platform(), plugins)
             store.open(manifest, grid.text, claims)
             _train(request, grid, store, claims, signals, progress)
     return store.folder
 
 
-def _settle(request: Request) -> tuple[Progress, int | None]:
-    """Take the place of a worker: who receives its reports, and the number of its gpu if any."""
+def _settle(request: Request) -> Progress:
+    """Take the place of a worker if it is one; who receives the reports of this process."""
     assignment = request.assignment
     if assignment is None:
-        return (SilentProgress() if request.quiet else terminal_progress()), None
+        return SilentProgress() if request.quiet else terminal_progress()
     link = ParentLink.from_descriptor(assignment.report)
     link.end_with_parent()
-    number, _ = assignment.turn
     if assignment.place == "cpu":
-        cores.settle_on_core(number)
-    return link, number if assignment.place == "gpu" else None
+        cores.settle_on_core(assignment.turn[0])
+    return link
 
 
 def _train(
@@ -136,6 +150,8 @@ def _train(
         signals.stopping(stop),
     ):
         progress.start(plan.planned, plan.planned - plan.left)
+        if request.assignment is None and (warning := cache_warning()):
+            progress.say(warning)
         if plan.host.workers > 1:
             _launch(plan, request, store, progress, stop)
         else:
@@ -145,7 +161,7 @@ def _train(
                 worker.run(stop)
         if request.assignment is None and not stop.is_set():
             counts = f"{plan.left:,} trials trained, {plan.planned:,} rows"
-            progress.say(f"{counts} in {store.folder}.")
+            progress.say(escape_controls(f"{counts} in {store.folder}."))
 
 
 def _host(request: Request, platform: str, slots: int) -> Host:
@@ -162,8 +178,8 @@ def _worker_slots(platform: str) -> int:
     return jax.local_device_count() if platform == "gpu" else 1
 
 
-def _load(request: Request) -> Grid:
-    load_plugins(request.plugins)
+def _load_grid(request: Request) -> Grid:
+    """The grid; raises StoreError if it is not the one that a worker has been told of."""
     grid = grids.load_grid(request.grid)
     if request.assignment is not None and _digest(grid) != request.assignment.digest:
         raise StoreError(

@@ -30,10 +30,12 @@ class LenientStream:
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
-        """Write a text, with question marks for what the encoding lacks."""
+        """Write a text, if need be with question marks for what the encoding lacks."""
         with suppress(OSError, ValueError, AttributeError):
-            writable = text.encode(self.encoding, "replace").decode(self.encoding)
-            self._stream.write(writable)
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding))
         return len(text)
 
     def flush(self) -> None:
