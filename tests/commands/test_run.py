@@ -466,6 +466,7 @@ app()
 
 
 @pytest.mark.promise(14)
+@pytest.mark.promise(22)
 def test_workers_train_what_was_planned(one: Path, tmp_path: Path) -> None:
     grid = write_grid(tmp_path, ONE)
     options = ("--out", tmp_path / "store", "--workers", "2", "--lanes", "1")
@@ -475,7 +476,7 @@ def test_workers_train_what_was_planned(one: Path, tmp_path: Path) -> None:
     assert stores_differ(tmp_path / "store", one) == ""
 
 
-@pytest.mark.promise(14, mutant=True)
+@pytest.mark.promise(22, mutant=True)
 def test_workers_that_read_the_file_of_the_user_would_be_seen(tmp_path: Path) -> None:
     """They know the digest of what was planned."""
     grid = write_grid(tmp_path, ONE)

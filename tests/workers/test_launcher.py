@@ -229,6 +229,7 @@ def test_nothing_that_a_worker_prints_or_leaves_behind_holds_the_sweep_up(
 
 
 @pytest.mark.promise(13)
+@pytest.mark.promise(23)
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
@@ -248,6 +249,7 @@ def test_workers_that_do_not_answer_are_ended_too(
 
 
 @pytest.mark.promise(13, mutant=True)
+@pytest.mark.promise(23, mutant=True)
 def test_a_launcher_that_asks_only_once_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,7 +270,7 @@ def test_a_launcher_that_asks_only_once_would_be_seen(
     assert "Worker 2 of 2 does not end and is killed; written rows are kept." in said
 
 
-@pytest.mark.promise(14)
+@pytest.mark.promise(23)
 def test_a_suspended_worker_is_told_of_and_does_not_hold_up_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ def looks(quiet: Silence, minutes: float) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-@pytest.mark.promise(14)
+@pytest.mark.promise(23)
 @pytest.mark.parametrize(
     ("state", "words"),
     [
@@ -67,7 +67,7 @@ def test_it_is_told_again_after_twice_the_time(process: Process) -> None:
     ]
 
 
-@pytest.mark.promise(14)
+@pytest.mark.promise(23)
 def test_reports_and_processor_time_are_signs_of_life(process: Process) -> None:
     """Long compilations and trainings report nothing; the threads of one that hangs use next to nothing."""
     quiet = Silence(7)
