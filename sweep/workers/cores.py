@@ -22,8 +22,12 @@ def available_cores() -> list[int]:
 
 
 def count_cores() -> int:
-    """How many processors this process can keep busy: a container may grant time on fewer."""
-    return max(1, math.ceil(min(len(available_cores()), cpu_quota())))
+    """How many processors this process can keep busy: a container may grant time on fewer.
+
+    From Python 3.13 on, PYTHON_CPU_COUNT is a limit too.
+    """
+    known = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+    return max(1, math.ceil(min(len(available_cores()), known, cpu_quota())))
 
 
 def cpu_quota(root: Path = Path("/")) -> float:

@@ -20,6 +20,8 @@ STOP_SECONDS = 60.0
 GRACE_SECONDS = 20.0
 """The same after an error of the parent or a second signal."""
 
+_STOPPED = "{} stopped before it was done; the same command will continue its work."
+
 
 class LocalWorkers:
     """Runs workers that share a sweep in processes of this machine, each on its own core or gpu.
@@ -97,7 +99,7 @@ class LocalWorkers:
                 running.remove(worker)
                 if worker.exit_code:
                     failures.append(f"{worker.outcome()} {worker.error_text()}".strip())
-                    self._say(_farewell(worker, stop.is_set(), len(running)))
+                    self._say(_farewell(worker, len(running)))
                 else:
                     # It has seen every row in the store, so the others have nothing left to do.
                     self._is_complete = True
@@ -121,7 +123,7 @@ class LocalWorkers:
 
     def _end(self, seconds: float, gently: bool) -> None:
         """Ask the workers that are left to end, and kill those that take longer than that."""
-        left = [worker for worker in self.workers if worker.running]
+        left = [worker for worker in self.workers if worker.is_open]
         # All are asked first, so that they end at the same time.
         for worker in left:
             worker.stop(gently)
@@ -129,23 +131,29 @@ class LocalWorkers:
         while any(worker.running for worker in left) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         for worker in left:
-            if worker.running:
-                self._say(f"{worker} does not end and is killed; written rows are kept.")
-                worker.kill()
-            elif self._is_complete:
-                self._say(f"{worker} did not end by itself and was stopped; every row is written.")
-            else:
-                self._say(_farewell(worker, stopping=True))
-        for worker in self.workers:
+            is_late = worker.running
+            worker.kill()
             worker.close()
+            if is_late:
+                self._say(f"{worker} does not end and is killed; written rows are kept.")
+            elif worker.exit_code:
+                self._say(self._end_of(worker))
+
+    def _end_of(self, worker: WorkerProcess) -> str:
+        """The message about a worker that was asked to end."""
+        if not worker.ended_by_stop_signal:
+            return f"{worker.outcome()} {worker.error_text()}".strip()
+        if self._is_complete:
+            return f"{worker} did not end by itself and was stopped; every row is written."
+        return _STOPPED.format(worker)
 
     def _say(self, text: str) -> None:
         with self._lock:
             self._progress.say(text)
 
 
-def _farewell(worker: WorkerProcess, stopping: bool, running: int = 0) -> str:
-    """The message about a worker that ended early and is not restarted."""
-    if worker.interrupted or (stopping and worker.ended_by_stop_signal):
-        return f"{worker} stopped before it was done; the same command will continue its work."
+def _farewell(worker: WorkerProcess, running: int) -> str:
+    """The message about a worker that ended early by itself and is not restarted."""
+    if worker.interrupted:
+        return _STOPPED.format(worker)
     return f"{worker.outcome()} Workers still running: {running}."

@@ -108,6 +108,11 @@ class WorkerProcess:
             ) from error
 
     @property
+    def is_open(self) -> bool:
+        """Whether `close` is due: its process was started and may still run, or have output."""
+        return bool(self._threads)
+
+    @property
     def running(self) -> bool:
         """Whether its process was started and has not ended."""
         return self.process is not None and self.process.poll() is None

@@ -105,5 +105,6 @@ def test_a_container_bounds_the_number_of_workers(
     monkeypatch: pytest.MonkeyPatch, quota: float, count: int
 ) -> None:
     monkeypatch.setattr(cores, "available_cores", lambda: list(range(8)))
+    monkeypatch.setattr(os, "process_cpu_count", lambda: 16, raising=False)
     monkeypatch.setattr(cores, "cpu_quota", lambda: quota)
     assert count_cores() == count

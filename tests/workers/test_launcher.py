@@ -51,6 +51,7 @@ ENDS = {
     "interrupted_once": "if index == 1 and len(tries.read_text()) == 1: sys.exit(75)",
     "interrupted": "if index == 1: sys.exit(75)",
     "interruptible": "import signal; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75)); time.sleep(60)",
+    "fails_at_the_end": "import signal; signal.signal(signal.SIGUSR1, lambda *_: sys.exit('The disk is full.')); time.sleep(60)",
     "failed": "if index == 1: sys.exit('I have no memory')",
     "sleeps": "time.sleep(60)",
     "suspended": "if index == 1: import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
@@ -192,6 +193,15 @@ def test_workers_that_were_asked_to_stop_are_not_reported_as_failed(
     assert sorted(messages) == [
         f"Worker {number} of 2 stopped before it was done; the same command will continue its work."
         for number in (1, 2)
+    ]
+
+
+def test_a_worker_that_fails_while_it_stops_is_reported_with_its_words(tmp_path: Path) -> None:
+    stop = threading.Event()
+    threading.Timer(1.0, stop.set).start()
+    _, messages = run(workers(tmp_path, "fails_at_the_end"), stop)
+    assert sorted(messages) == [
+        f"Worker {number} of 2 failed with exit code 1. The disk is full." for number in (1, 2)
     ]
 
 
