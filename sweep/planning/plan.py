@@ -140,7 +140,9 @@ def _with_slices(bucket: Bucket, seconds: float, shard: tuple[int, int]) -> Buck
     """The bucket cut into slices whose trials of this share take about `seconds`."""
     index, count = shard
     trials = max(1.0, seconds / bucket.cost.seconds) * count
-    span = max(1, round(trials * bucket.source.points / bucket.planned))
+    points = bucket.source.points
+    # At most all rows, whose numbers are of a type that may hold no larger number.
+    span = min(points, max(1, round(trials * points / bucket.planned)))
     return replace(bucket, name=f"{bucket.name}-{index}of{count}", span=span)
 
 
