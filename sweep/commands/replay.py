@@ -194,7 +194,7 @@ def _train(
 
 def _row(store: Store, trial: int) -> tuple[dict[str, object], dict[str, int]]:
     """The stored row of a trial, and the blocks of its part's programs by bucket id."""
-    for path in list_parts(store.folder / RUNS):
+    for path in list_parts(store.folder, RUNS):
         part = read_part(path)
         if trial in part.trials:
             table = read_rows(path)

@@ -14,12 +14,13 @@ from sweep import schema
 from sweep.commands.backend import (
     active_platform,
     cache_folder,
+    cache_warning,
     configure,
     configured,
     count_compiles,
     requested_platform,
 )
-from sweep.commands.plugins import load_plugins
+from sweep.commands.plugins import check_same_source, load_plugins
 from sweep.commands.run_info import new_manifest
 from sweep.errors import StoreConflict
 from sweep.grid import Grid
@@ -28,6 +29,8 @@ from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, Writer, owner
+from sweep.terminal_text import escape_controls
+from sweep.user_paths import require_folder
 from sweep.workers import launcher
 from sweep.workers.progress import Progress, SilentProgress
 from sweep.workers.progress_display import terminal_progress
@@ -63,14 +66,16 @@ class Request:
     place: str = "cpu"
 
     def folder(self, grid: Grid) -> Path:
-        """The folder of the store."""
-        return Path(self.out) if self.out is not None else Path("results") / grid.name
+        """The folder of the store. Raises SweepError if a file is in its way."""
+        out = Path(self.out) if self.out is not None else Path("results") / grid.name
+        return require_folder(out)
 
 
 def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
     with pinned_settings(request.dtype):
-        grid = _load(request)
+        load_plugins(request.plugins)
+        grid = grids.load_grid(request.grid)
         store = Store(request.folder(grid))
         platform = requested_platform()
         # Without a backend gpus cannot be counted.
@@ -86,10 +91,12 @@ def run(request: Request) -> Path:
         launcher.bind_to_parent(number, pin=request.place == "cpu")
         gpu = number if request.place == "gpu" else None
     with StopSignals() as signals, configured(request.dtype, gpu):
-        grid = _load(request)
+        plugins = load_plugins(request.plugins)
+        grid = grids.load_grid(request.grid)
         store = Store(request.folder(grid))
+        check_same_source(store.folder, plugins)
         with Claims(store.folder) as claims:
-            manifest = new_manifest(grid, request.dtype, active_platform())
+            manifest = new_manifest(grid, request.dtype, active_platform(), plugins)
             store.open(manifest, grid.text, claims)
             _train(request, grid, store, claims, signals)
     return store.folder
@@ -108,6 +115,8 @@ def _train(
         signals.stopping(stop),
     ):
         progress.start(plan.planned, plan.planned - plan.left)
+        if request.turn is None and (warning := cache_warning()):
+            progress.say(warning)
         if plan.host.workers > 1:
             _launch(plan, request, store, progress, stop)
         else:
@@ -117,7 +126,7 @@ def _train(
                 worker.run(stop)
         if request.turn is None and not stop.is_set():
             counts = f"{plan.left:,} trials trained, {plan.planned:,} rows"
-            progress.say(f"{counts} in {store.folder}.")
+            progress.say(escape_controls(f"{counts} in {store.folder}."))
 
 
 def _host(request: Request, platform: str, slots: int) -> Host:
@@ -132,11 +141,6 @@ def _worker_slots(platform: str) -> int:
         return len(launcher.available_cores())
     # One process drives all local chips of a tpu.
     return jax.local_device_count() if platform == "gpu" else 1
-
-
-def _load(request: Request) -> Grid:
-    load_plugins(request.plugins)
-    return grids.load_grid(request.grid)
 
 
 def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:

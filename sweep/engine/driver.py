@@ -12,7 +12,12 @@ import numpy as np
 
 from sweep.engine import programs
 from sweep.engine.draw_cache import NoDrawCache, draw_cache_for
-from sweep.engine.lane_checkpoints import CheckpointStore, state_columns, states_from_columns
+from sweep.engine.lane_checkpoints import (
+    CheckpointStore,
+    fits,
+    state_columns,
+    states_from_columns,
+)
 from sweep.engine.lane_mapping import awaited_ends
 from sweep.engine.lane_table import LaneTable
 from sweep.engine.recorder import FinishedTrials, RecordedSteps, Recorder, RecordSchedule
@@ -165,7 +170,7 @@ class Driver:
             positions: Positions in `lanes` of the trials that have a checkpoint, shape (rows,).
             columns: Their checkpoint, one row per trial.
         """
-        if len(positions) == 0:
+        if len(positions) == 0 or not fits(self.lanes.states, columns):
             return
         lanes = lanes[positions]
         states = states_from_columns(self.lanes.states, lanes, columns)

@@ -32,6 +32,21 @@ def state_columns(states: State, lanes: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def fits(states: State, columns: dict[str, np.ndarray]) -> bool:
+    """Whether columns are those of a checkpoint of such states, by names, types and shapes."""
+    expected = state_columns(states, np.zeros(0, np.int64))
+    found = {name: values for name, values in columns.items() if name.startswith("state-")}
+    numbers = [columns.get(name) for name in ("step", "pointer", "over", "length")]
+    if found.keys() != expected.keys() or "steps" not in columns:
+        return False
+    has_states = all(
+        values.dtype == expected[name].dtype and values.shape[1:] == expected[name].shape[1:]
+        for name, values in found.items()
+    )
+    has_numbers = all(values is not None and values.ndim == 1 for values in numbers)
+    return has_states and has_numbers and columns["steps"].ndim == 2
+
+
 def states_from_columns(states: State, lanes: np.ndarray, columns: dict[str, np.ndarray]) -> State:
     """States that have the rows of a checkpoint in some lanes and zeros in all others.
 

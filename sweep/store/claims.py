@@ -3,14 +3,17 @@
 Claims only save time: a trial that was trained twice is still committed once (`commit_log`). Each
 process has one file that it touches every few seconds, and a claim is a hard link to it. Links are
 created atomically, and all claims of a process are as recent as its file. A claim expires when its
-process is gone from this host, or has not touched its file for the length of a lease, by the clock
-of the file system.
+process is gone from this machine, or has not touched its file for a lease (`leases`), here or
+elsewhere. A process that hangs stops touching its file. One that wakes up without its claims goes
+on: what others have committed meanwhile is left out of its commits.
+
+A rewrite of the store is another matter, since it would do harm beside a process that wakes up. A
+process that exists on this machine keeps rewrites out, and goes on with its own, however silent.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,29 +21,32 @@ from pathlib import Path
 from typing import Self
 
 from sweep.errors import StoreError
-from sweep.store.atomic_files import writing_errors
+from sweep.store.claim_files import WORKER, ClaimFiles, worker_name
+from sweep.store.io_errors import writing_errors
 from sweep.store.layout import CLAIMS
-from sweep.store.owners import is_owner, owner, owner_is_gone
+from sweep.store.leases import LEASE, TOUCHES, Watch
+from sweep.store.owners import owner_is_gone
+from sweep.store.plain_files import is_folder
+from sweep.store.registration import Registration
 
 _EXCLUSIVE = "alone"  # as in earlier versions, which may use the same store
-_WORKER = "worker-"
 
 
-def live_workers(folder: Path, lease: float = 60.0) -> list[str]:
+def live_workers(folder: Path, lease: float = LEASE) -> list[str]:
     """Live processes in a store, found without writing to it.
 
-    Processes of other hosts are judged by the clock of this host; `lease` is in seconds.
+    Those of other machines are judged by the clock of this one; `lease` is in seconds.
     """
-    workers = list[str]()
-    for path in (Path(folder) / CLAIMS).glob(f"{_WORKER}*"):
-        name = path.name.removeprefix(_WORKER)
-        with suppress(FileNotFoundError):
-            gone = owner_is_gone(name) if is_owner(name) else True
+    files, workers = ClaimFiles(Path(folder) / CLAIMS), list[str]()
+    with suppress(OSError):
+        for name in files.workers():
+            gone = owner_is_gone(worker_name(name))
             if gone is None:
-                gone = time.time() - path.stat().st_mtime > lease
+                file = files.find(name)
+                gone = file is None or time.time() - file.state.st_mtime > lease
             if not gone:
-                workers.append(name)
-    return sorted(workers)
+                workers.append(worker_name(name))
+    return workers
 
 
 class Claims:
@@ -48,66 +54,81 @@ class Claims:
 
     Args:
         folder: The folder of the store.
-        lease: Seconds after which a silent process of another host is taken for dead.
+        lease: Seconds after which a silent process is taken for dead.
     """
 
-    def __init__(self, folder: Path, lease: float = 60.0) -> None:
+    def __init__(self, folder: Path, lease: float = LEASE) -> None:
         self.folder, self.lease = Path(folder) / CLAIMS, lease
-        self.worker_file = self.folder / f"{_WORKER}{owner()}"
+        self._files = ClaimFiles(self.folder)
+        self._registration = Registration(self._files, lease)
+        self.worker_file = self.folder / self._registration.file
+        self._watch = Watch(lease)
         self._names: set[str] = set()
-        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
-        with writing_errors(self.folder):
-            self._register()
+        with self._errors():
+            self._registration.create()
             self._clear()
-        if holder := self._holder(_EXCLUSIVE):
-            self.worker_file.unlink(missing_ok=True)
+            holder = self._holder(_EXCLUSIVE)
+        if holder:
+            self._files.remove(self.worker_file.name)
             raise StoreError(
                 f"{self.folder.parent} is being rewritten by {holder}. "
                 "Run the same command again later."
             )
-        threading.Thread(target=self._keep_fresh, daemon=True).start()
+        self._registration.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closed.set()
+        self._registration.end()
         for name in list(self._names):
             self.release(name)
         with suppress(OSError):  # the folder is not empty while other processes use it
-            self.worker_file.unlink(missing_ok=True)
+            self._clear()
+            self._files.remove(self.worker_file.name)
             self.folder.rmdir()
 
     def take(self, name: str) -> bool:
-        """Claim `name`; False if another live process has claimed it."""
-        with writing_errors(self.folder):
+        """Claim `name`; False if another live process has claimed it.
+
+        Raises StoreError if the folder cannot be written, or what is no claim has the name.
+        """
+        with self._errors():
             # The second attempt follows the removal of an expired claim, or a new registration.
             for _ in range(2):
                 try:
-                    os.link(self.worker_file, self.folder / name)
+                    self._files.link(self.worker_file.name, name)
                 except FileExistsError:
-                    if not self._has_expired(self.folder / name):
+                    if not self._has_expired(name):
+                        self._require_claim(name)
                         return False
-                    (self.folder / name).unlink(missing_ok=True)
+                    self._files.remove(name)
                 except FileNotFoundError:  # another process took this one for dead
-                    self._register()
+                    self._registration.create()
                 else:
                     self._names.add(name)
                     return True
         return False
 
     def release(self, name: str) -> None:
-        """Release a claim."""
+        """Release a claim, unless others took this process for dead and hold it now."""
         self._names.discard(name)
         with suppress(OSError):
-            if (self.folder / name).samefile(self.worker_file):
-                (self.folder / name).unlink(missing_ok=True)
+            file = self._files.find(name)
+            if file and file.owner == self._registration.owner:
+                self._files.remove(name)
+
+    def note_progress(self) -> None:
+        """Tell that this process is not hung.
+
+        Once this was called, its claims expire unless it is called every few minutes.
+        """
+        self._registration.note_progress()
 
     def other_workers(self) -> list[str]:
-        """The other live processes in the store."""
-        paths = [path for path in self.folder.glob(f"{_WORKER}*") if path != self.worker_file]
-        alive = [path for path in paths if not self._has_expired(path)]
-        return sorted(path.name.removeprefix(_WORKER) for path in alive)
+        """The other processes in the store, without those that are dead or silent."""
+        names = [name for name in self._files.workers() if name != self.worker_file.name]
+        return [worker_name(name) for name in names if not self._has_expired(name)]
 
     @contextmanager
     def exclusive(self, purpose: str) -> Iterator[None]:
@@ -115,13 +136,18 @@ class Claims:
 
         Raises StoreError if any is at work in it; `purpose` completes "To ..." in its message.
         """
+        self._wait_for_verdict(_EXCLUSIVE)
         if not self.take(_EXCLUSIVE):
             holder = self._holder(_EXCLUSIVE)
             raise StoreError(
                 f"{self.folder.parent} is being rewritten by {holder}. Try again later."
             )
         try:
-            if workers := self.other_workers():
+            with self._errors():
+                for name in self._files.workers():
+                    self._wait_for_verdict(name)
+                workers = [self._describe(f"{WORKER}{name}") for name in self.other_workers()]
+            if workers:
                 raise StoreError(
                     f"To {purpose}, no other process may use {self.folder.parent}. "
                     f"In use by {', '.join(workers)}. Try again later."
@@ -130,41 +156,63 @@ class Claims:
         finally:
             self.release(_EXCLUSIVE)
 
-    def _register(self) -> None:
-        while not self.worker_file.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # A process that leaves last removes the folder, perhaps right now.
-            with suppress(FileNotFoundError):
-                self.worker_file.write_text(self.worker_file.name.removeprefix(_WORKER))
-
-    def _keep_fresh(self) -> None:
-        while not self._closed.wait(self.lease / 6):
-            with suppress(OSError):
-                os.utime(self.worker_file)
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Turn system errors into a StoreError that says what to do."""
+        if os.path.lexists(self.folder) and not is_folder(self.folder):
+            raise StoreError(
+                f"{self.folder} is a link or a file in place of a folder of the store. "
+                "Remove it, which loses no results, and run the same command again."
+            )
+        with writing_errors(self.folder):
+            yield
 
     def _clear(self) -> None:
         """Remove the claims and files of processes that are gone."""
-        for path in self.folder.iterdir():
-            if self._has_expired(path):
-                path.unlink(missing_ok=True)
+        for name in self._files.names():
+            with suppress(PermissionError):  # of another user, in a folder that protects them
+                if self._has_expired(name):
+                    self._files.remove(name)
+
+    def _require_claim(self, name: str) -> None:
+        """Raise StoreError if what has the name of a claim is none, so that it would never go."""
+        path = self.folder / name
+        if os.path.lexists(path) and self._files.find(name) is None:
+            raise StoreError(
+                f"{path} is in the way of a claim and is none. "
+                "Move it elsewhere and run the same command again."
+            )
 
     def _holder(self, name: str) -> str:
-        """The live process that holds a claim, "" if none does."""
-        path = self.folder / name
-        with suppress(OSError):
-            return "" if self._has_expired(path) else path.read_text()
-        return ""
+        """The live process that holds a claim, in words; "" if none does."""
+        return "" if self._wait_for_verdict(name) else self._describe(name)
 
-    def _has_expired(self, path: Path) -> bool:
-        """Whether a claim or worker file is of a process that is gone, or silent for a lease."""
-        with suppress(FileNotFoundError):
-            text, touched = path.read_text(errors="replace"), path.stat().st_mtime
-            if not is_owner(text):
-                return False
-            gone = owner_is_gone(text)
-            if gone is None:
-                # Touching our own file reads the clock of the file system, which all hosts share.
-                os.utime(self.worker_file)
-                gone = self.worker_file.stat().st_mtime - touched > self.lease
+    def _describe(self, name: str) -> str:
+        """The process of a file, and for how long it has been silent if that is strange."""
+        file = self._files.find(name)
+        if file is None:
+            return ""
+        seconds = self._registration.touch() - file.state.st_mtime
+        hint = f" (silent for {seconds:.0f} s: end it if it hangs)" if seconds > self.lease else ""
+        return file.owner + hint
+
+    def _wait_for_verdict(self, name: str) -> bool:
+        """Whether a file has expired; one that looks old is watched for some seconds."""
+        while (expired := self._has_expired(name)) is None:
+            time.sleep(self.lease / TOUCHES / 10)
+        return expired
+
+    def _has_expired(self, name: str) -> bool | None:
+        """Whether a claim or worker file is of a process that is gone or silent.
+
+        None if it looks silent but was not watched for long enough.
+        """
+        file = self._files.find(name)
+        if file is None:
+            return False
+        if file.owner == self._registration.owner:
+            return name not in self._names and not self._registration.is_current(file)
+        gone = owner_is_gone(file.owner)
+        if gone or (gone is False and (name == _EXCLUSIVE or worker_name(name))):
             return gone
-        return False
+        return self._watch.has_expired(name, file.state, self._registration.touch())

@@ -3,13 +3,17 @@
 Part k is committed at the moment its file name appears, and a name is used only once. A process
 that appends part k has read all earlier parts and omits the trials that they contain. So a trial is
 in the table at most once, however many processes train it.
+
+The folders of parts stay open from the first look at them to the last commit. A process that slept
+while a compaction replaced them therefore cannot add to the new folder what it decided by the old
+one, whose names of parts remain taken until the folder is gone.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from contextlib import suppress
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +21,13 @@ import pyarrow as pa
 
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
-from sweep.store.atomic_files import sync_folder, temporary_path, write_once
+from sweep.store.directory import Directory
+from sweep.store.io_errors import reading_errors
 from sweep.store.layout import TEMPORARY
 from sweep.store.parts import (
-    list_parts,
-    numbered_parts,
+    decode_part,
     part_name,
-    read_part,
+    part_numbers,
     read_part_metadata,
     to_parquet,
 )
@@ -36,20 +40,24 @@ class CommitLog:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ids, self.blocks, self.next_number = TrialIds(), dict[str, int](), 0
-        self._runs_inode: int | None = None
+        self._runs: Directory | None = None
+        self._curves: Directory | None = None
 
     def read(self) -> bool:
         """Read the parts appended since the last call; True if there were any.
 
-        Raises StoreError if one is broken.
+        Raises StoreError if one is broken, or if the store was compacted since.
         """
-        self._require_same_folder()
+        if not self._open():
+            return False
+        assert self._runs is not None
+        self._require_current()
         previous_number = self.next_number
         if not previous_number:  # a compacted store does not start at part 0
-            for number, path in numbered_parts(self.folder / RUNS).items():
-                self._add_part(number, path)
-        while (path := self.folder / RUNS / part_name(self.next_number)).exists():
-            self._add_part(self.next_number, path)
+            for number in part_numbers(self._runs):
+                self._add_part(self._runs, number)
+        while self._runs.status(part_name(self.next_number)):
+            self._add_part(self._runs, self.next_number)
         return self.next_number > previous_number
 
     def append(self, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> int:
@@ -65,6 +73,7 @@ class CommitLog:
 
         Raises:
             OSError: The part cannot be written.
+            StoreError: The store was compacted since it was first read.
         """
         while True:
             self.read()
@@ -76,6 +85,14 @@ class CommitLog:
             if self._publish(self.next_number, runs, new_curves, metadata):
                 return runs.num_rows
 
+    def _open(self) -> bool:
+        """Open the folders of parts once; False if the store has none yet."""
+        if self._runs is None:
+            with suppress(FileNotFoundError):
+                folder = Directory(self.folder)
+                self._runs, self._curves = folder.folder(RUNS), folder.folder(CURVES)
+        return self._runs is not None
+
     def _publish(
         self, number: int, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]
     ) -> bool:
@@ -84,56 +101,72 @@ class CommitLog:
         The curves are complete under a hidden name when the runs appear, and are renamed then. If a
         kill comes between the two, `publish_curves` renames them later.
         """
-        self._require_same_folder()
-        hidden, metadata = None, {**metadata, "first": str(number)}
-        if curves is not None and curves.num_rows:
-            hidden = temporary_path(self.folder / CURVES, to_parquet(curves, metadata))
-        target = self.folder / RUNS / part_name(number)
-        try:
-            metadata["curves"] = hidden.name if hidden else ""
-            published = write_once(target, to_parquet(runs, metadata))
-            if published and hidden:
-                os.rename(hidden, self.folder / CURVES / part_name(number))
-                sync_folder(self.folder / CURVES)
-        except BaseException:
-            # Committed runs name these curves: keep them for `publish_curves`.
-            if hidden and not target.exists():
-                hidden.unlink(missing_ok=True)
-            raise
-        if hidden and not published:
-            hidden.unlink()
+        self._open()
+        if self._runs is None or self._curves is None:
+            raise FileNotFoundError(errno.ENOENT, "the folders of parts are missing")
+        hidden, metadata = "", {**metadata, "first": str(number)}
+        name = part_name(number)
+        with self._compaction_is_an_error():
+            if curves is not None and curves.num_rows:
+                hidden = self._curves.write_temporary(to_parquet(curves, metadata))
+            try:
+                metadata["curves"] = hidden
+                published = self._runs.write_once(name, to_parquet(runs, metadata))
+                # A part that appeared in a folder that was being replaced may be lost with it.
+                self._require_current()
+                if published and hidden:
+                    self._curves.move(hidden, self._curves, name)
+                    self._curves.sync()
+            except BaseException:
+                # Committed runs name these curves: keep them for `publish_curves`.
+                if hidden and not self._runs.status(name):
+                    self._curves.remove(hidden)
+                raise
+            if hidden and not published:
+                self._curves.remove(hidden)
         return published
 
-    def _require_same_folder(self) -> None:
-        """Raise StoreError if the folder of parts was replaced, which renumbers the parts."""
-        with suppress(FileNotFoundError):
-            inode = (self.folder / RUNS).stat().st_ino
-            if self._runs_inode not in (None, inode):
+    @contextmanager
+    def _compaction_is_an_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ESTALE):
+                self._require_current()
+            raise
+
+    def _require_current(self) -> None:
+        """Raise StoreError if the folders of parts were replaced, which renumbers the parts."""
+        for folder in (self._runs, self._curves):
+            if folder is not None and not folder.is_current():
                 raise StoreError(
                     f"{self.folder} was compacted while this process was suspended. "
                     "Run the same command again."
                 )
-            self._runs_inode = inode
 
-    def _add_part(self, number: int, path: Path) -> None:
-        part = read_part(path)
+    def _add_part(self, folder: Directory, number: int) -> None:
+        name = part_name(number)
+        with reading_errors(folder.path / name), folder.open(name) as file:
+            part = decode_part(file)
         self.ids.add(part.trials)
         for bucket, block in part.blocks.items():
             self.blocks[bucket] = min(block, self.blocks.get(bucket, block))
         self.next_number = number + 1
 
 
-def publish_curves(folder: Path) -> None:
+def publish_curves(folder: Directory) -> None:
     """Rename hidden curves whose runs are committed, where a kill prevented it."""
-    if not list((folder / CURVES).glob(f"{TEMPORARY}*")):
+    curves = folder.folder(CURVES)
+    names = set(curves.names())
+    if not any(name.startswith(TEMPORARY) for name in names):
         return
-    for path in list_parts(folder / RUNS):
-        hidden = read_part_metadata(path).get("curves")
-        target = folder / CURVES / path.name
-        if hidden and not target.exists():
+    runs = folder.folder(RUNS)
+    for name in map(part_name, part_numbers(runs)):
+        hidden = read_part_metadata(runs.path / name).get("curves", "")
+        if hidden.startswith(TEMPORARY) and hidden in names and name not in names:
             with suppress(FileNotFoundError):  # another process may do the same
-                os.rename(folder / CURVES / Path(hidden).name, target)
-    sync_folder(folder / CURVES)
+                curves.move(hidden, curves, name)
+    curves.sync()
 
 
 def _select_trials(curves: pa.Table | None, trials: np.ndarray) -> pa.Table | None:

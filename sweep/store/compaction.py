@@ -1,14 +1,18 @@
 """Rewrites all parts of both tables into fewer, larger ones, in folders that replace the old ones.
 
-The new folders are complete when the file `_swap` appears. A kill before that leaves the old
-folders; after it, `finish_swap` completes the replacement. No other process may use the store
-meanwhile: `Claims.exclusive`.
+The new folders are complete when the file `_swap` appears, which states the last part number that
+they cover. A kill before that leaves the old folders; after it, `finish_swap` completes the
+replacement. No other process may use the store meanwhile (`Claims.exclusive`), but one that was
+taken for dead may wake up: what it commits to an old folder is carried over until the path leads to
+the new one, and from then on the process finds that its folder is not the store's any more.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,15 +20,18 @@ from pathlib import Path
 import pyarrow as pa
 
 from sweep import schema
+from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
-from sweep.store.atomic_files import is_abandoned, sync_folder, temporary_path, write_once
-from sweep.store.layout import SWAP, TABLES, is_being_compacted
+from sweep.store.directory import Directory
+from sweep.store.io_errors import reading_errors
+from sweep.store.layout import SWAP, TABLES, TEMPORARY
 from sweep.store.parts import (
     bucket_blocks,
     count_rows,
-    numbered_parts,
+    list_parts,
     part_name,
     part_number,
+    part_numbers,
     read_part_metadata,
     read_rows,
     to_parquet,
@@ -34,47 +41,97 @@ ROWS = 1 << 20
 """Largest number of rows, of both tables together, of a part that several were joined to."""
 
 
-def rewrite_parts(folder: Path, columns: Mapping[str, str]) -> int:
+def rewrite_parts(folder: Directory, columns: Mapping[str, str]) -> int:
     """Join parts into larger ones; returns the new number of parts of the runs.
 
     Args:
         folder: The folder of the store.
         columns: Types of the columns of the runs by name, as in the manifest; new ones become null.
     """
-    groups = list(parts_to_join(folder))
+    groups = list(parts_to_join(folder.path))
     schemas = schema.tables(columns) if columns else dict.fromkeys(TABLES)
     for kind in TABLES:
-        new_folder = folder / f"_new-{kind}"
-        new_folder.mkdir()
+        new_folder = folder.folder(_new(kind), create=True)
         for group in groups:
-            _join(folder / kind, new_folder, group, schemas[kind])
-        sync_folder(new_folder)
-    write_once(folder / SWAP, b"")
+            _join(folder.path / kind, new_folder, group, schemas[kind])
+        new_folder.sync()
+    last = groups[-1][-1] if groups else -1
+    folder.write_once(SWAP, str(last).encode())
     finish_swap(folder)
     return len(groups)
 
 
-def finish_swap(folder: Path) -> None:
-    """Complete or undo a rewrite that was interrupted."""
-    if is_being_compacted(folder):
+def finish_swap(folder: Directory) -> None:
+    """Complete or undo a rewrite that was interrupted.
+
+    Raises StoreError if one of its folders is a link or holds files that are not its own.
+    """
+    if folder.status(SWAP):
+        last = _last_number(folder)
         for kind in TABLES:
-            _swap(folder / kind, folder / f"_new-{kind}", folder / f"_old-{kind}")
-        (folder / SWAP).unlink()
-        sync_folder(folder)
+            _swap(folder, kind, last)
+        folder.remove(SWAP)
+        folder.sync()
     for kind in TABLES:
-        _remove(folder / f"_new-{kind}")
+        _discard(folder, _new(kind))
 
 
-def _swap(table: Path, new: Path, old: Path) -> None:
+def _new(kind: str) -> str:
+    return f"_new-{kind}"
+
+
+def _old(kind: str) -> str:
+    return f"_old-{kind}"
+
+
+def _last_number(folder: Directory) -> int | None:
+    """The last part number that the new folders cover, None if an earlier version wrote them."""
+    with reading_errors(folder.path / SWAP, "Move it away"), folder.open(SWAP) as file:
+        text = file.read(32).decode()
+    return int(text) if re.fullmatch(r"-1|\d{1,8}", text) else None
+
+
+def _swap(folder: Directory, kind: str, last: int | None) -> None:
     """Put the new folder in place of the table and remove the old one."""
-    if new.exists():
-        if table.exists():
-            os.rename(table, old)
-        os.rename(new, table)
-        sync_folder(table.parent)
-    if old.exists():
-        _move_foreign_files(old, table)
-        _remove(old)
+    if folder.status(_new(kind)):
+        new_folder = folder.folder(_new(kind))
+        if folder.status(kind):
+            folder.folder(kind)  # refuses a link
+            folder.move(kind, folder, _old(kind))
+        if folder.status(_old(kind)):
+            _carry_late_parts(folder.folder(_old(kind)), new_folder, last)
+        folder.move(_new(kind), folder, kind)
+        folder.sync()
+    if folder.status(_old(kind)):
+        _remove_old(folder, kind, last)
+
+
+def _carry_late_parts(old: Directory, new: Directory, last: int | None) -> None:
+    """Link the parts that a process committed after the rewrite had listed them."""
+    for number in part_numbers(old):
+        if last is not None and number > last:
+            old.link(part_name(number), new, part_name(number))
+
+
+def _remove_old(folder: Directory, kind: str, last: int | None) -> None:
+    """Remove the old folder of a table once nothing is in it but what the new one covers."""
+    old, table = folder.folder(_old(kind)), folder.folder(kind)
+    for _ in range(100):  # a process that wakes up may add a file between the two calls
+        _carry_late_parts(old, table, last)
+        for name in old.names():
+            if old.is_file(name) and part_number(name) is not None:
+                old.remove(name)
+            else:  # also hidden curves, which committed runs may name
+                with suppress(FileNotFoundError):
+                    old.move(name, table, name)
+        try:
+            return folder.remove_folder(_old(kind))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    raise StoreError(
+        f"{old.path} cannot be emptied: another process writes to it. Try again later."
+    )
 
 
 def parts_to_join(folder: Path) -> Iterator[list[int]]:
@@ -84,7 +141,8 @@ def parts_to_join(folder: Path) -> Iterator[list[int]]:
     states one block size for each bucket.
     """
     group, size, blocks = [], 0, dict[str, int]()
-    for number, path in numbered_parts(folder / RUNS).items():
+    for path in list_parts(folder, RUNS):
+        number = part_number(path.name)
         rows = sum(count_rows(folder / kind / path.name) for kind in (RUNS, CURVES))
         part_blocks = bucket_blocks(read_part_metadata(path))
         conflict = {**part_blocks, **blocks} != {**blocks, **part_blocks}
@@ -96,17 +154,17 @@ def parts_to_join(folder: Path) -> Iterator[list[int]]:
         yield group
 
 
-def _join(old: Path, new: Path, group: list[int], table_schema: pa.Schema | None) -> None:
+def _join(old: Path, new: Directory, group: list[int], table_schema: pa.Schema | None) -> None:
     """Write the parts of a group as a single one."""
     candidates = [old / part_name(number) for number in group]
-    paths = [path for path in candidates if path.exists()]
+    paths = [path for path in candidates if os.path.lexists(path)]
     if not paths:
         return
     metadata = _joint_metadata([read_part_metadata(path) for path in paths])
     metadata["last"] = str(group[-1])
     table = pa.concat_tables([read_rows(path) for path in paths], promote_options="permissive")
     content = to_parquet(widen_table(table, table_schema), metadata)
-    os.rename(temporary_path(new, content), new / part_name(group[-1]))
+    new.move(new.write_temporary(content), new, part_name(group[-1]))
 
 
 def widen_table(table: pa.Table, table_schema: pa.Schema | None) -> pa.Table:
@@ -145,17 +203,22 @@ def _joint_metadata(metadata_list: list[dict[str, str]]) -> dict[str, str]:
     return joint
 
 
-def _move_foreign_files(old: Path, folder: Path) -> None:
-    """Move files that are not the store's to the new folder."""
-    for path in old.iterdir():
-        if part_number(path) is None and not is_abandoned(path):
-            with suppress(FileNotFoundError):
-                os.rename(path, folder / path.name)
+def _discard(folder: Directory, name: str) -> None:
+    """Remove a folder that an interrupted rewrite left, if it exists."""
+    if not folder.status(name):
+        return
+    leftover = folder.folder(name)
+    foreign = [each for each in leftover.names() if not _is_of_rewrite(leftover, each)]
+    if foreign:
+        raise StoreError(
+            f"{leftover.path} holds {foreign[0]}, which is not of this program. Move it elsewhere."
+        )
+    for each in leftover.names():
+        leftover.remove(each)
+    with suppress(FileNotFoundError):  # another process may do the same
+        folder.remove_folder(name)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a folder created by `rewrite_parts`, if it exists."""
-    with suppress(FileNotFoundError):
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
+def _is_of_rewrite(folder: Directory, name: str) -> bool:
+    is_part = part_number(name) is not None or name.startswith(TEMPORARY)
+    return is_part and folder.is_file(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -33,4 +34,4 @@ def later_grid(folder: Path, digest: str) -> Path:
 
 def is_being_compacted(folder: Path) -> bool:
     """Whether a compaction is running in the store, or was interrupted."""
-    return (folder / SWAP).exists()
+    return os.path.lexists(folder / SWAP)

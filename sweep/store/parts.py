@@ -7,16 +7,20 @@ the last part that it contains, and states the first one in its metadata.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sweep.store.atomic_files import reading_errors
+from sweep.store.directory import Directory, open_file
+from sweep.store.io_errors import reading_errors
+from sweep.store.part_digest import DECLARATION, check_digest, insert_digest, is_parquet
 
 _PART_NAME = re.compile(r"part-(\d{8})\.parquet")
 
@@ -44,66 +48,118 @@ def part_name(number: int) -> str:
     return f"part-{number:08d}.parquet"
 
 
-def part_number(path: Path) -> int | None:
-    """The number of a part, None for any file that is not a part."""
-    match = _PART_NAME.fullmatch(path.name)
+def part_number(name: str) -> int | None:
+    """The number in the file name of a part, None for any other name."""
+    match = _PART_NAME.fullmatch(name)
     return int(match[1]) if match else None
 
 
-def numbered_parts(folder: Path) -> dict[int, Path]:
-    """The parts of a table by number, ascending."""
-    paths = {part_number(path): path for path in sorted(folder.glob("part-*.parquet"))}
-    return {number: path for number, path in paths.items() if number is not None}
+def part_numbers(folder: Directory) -> list[int]:
+    """The numbers of the parts in a folder, ascending."""
+    numbers = map(part_number, folder.names())
+    return [number for number in numbers if number is not None]
 
 
-def list_parts(folder: Path) -> list[Path]:
-    """The parts of a table, by ascending number."""
-    return list(numbered_parts(folder).values())
+def list_parts(folder: Path, table: str) -> list[Path]:
+    """The parts of a table of a store, by ascending number; none if it has no such table.
+
+    Raises StoreError if the folder of the table is a link.
+    """
+    try:
+        numbers = part_numbers(Directory(folder).folder(table))
+    except FileNotFoundError:
+        return []
+    return [folder / table / part_name(number) for number in numbers]
 
 
 def read_part(path: Path) -> Part:
     """Trials and metadata of a part of the runs. Raises StoreError if it is broken."""
-    table = read_rows(path, ["trial"])
+    with reading_errors(path), open_file(path) as file:
+        return decode_part(file)
+
+
+def decode_part(file: BinaryIO) -> Part:
+    """Trials and metadata of an open part of the runs. Raises ValueError if it is broken."""
+    table = _decode_rows(file, ["trial"])
     metadata = table.schema.metadata or {}
     text = {key.decode(): value.decode() for key, value in metadata.items()}
     return Part(table["trial"].to_numpy(), text)
 
 
-def read_rows(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """All rows of a part, all columns by default, with page checksums verified.
+def read_rows(
+    path: Path, columns: Sequence[str] | None = None, *, dictionaries: bool = False
+) -> pa.Table:
+    """All rows of a part, with its digest and the checksums of its pages verified.
 
-    Raises StoreError with the name of the part if it is broken.
+    Args:
+        path: The part.
+        columns: Names of the columns to read, all by default.
+        dictionaries: Whether columns of text are returned encoded as dictionaries, as stored.
+
+    Raises:
+        StoreError: The part is broken.
     """
-    with reading_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        table = file.read(columns=columns)
-        declared = (table.schema.metadata or {}).get(b"rows", b"")
-        # Checksums cover the content of pages, but not how many pages there are.
-        if declared.isdigit() and int(declared) != table.num_rows:
-            raise ValueError(f"it holds {table.num_rows} rows but declares {int(declared)}")
-        return table
+    with reading_errors(path), open_file(path) as file:
+        return _decode_rows(file, columns, dictionaries)
+
+
+def _decode_rows(
+    file: BinaryIO, columns: Sequence[str] | None = None, dictionaries: bool = False
+) -> pa.Table:
+    content = _read_whole(file)
+    has_digest = check_digest(content)
+    text = _text_columns(content) if dictionaries else None
+    source = pa.BufferReader(content)
+    with pq.ParquetFile(source, page_checksum_verification=True, read_dictionary=text) as part:
+        table = part.read(columns=columns)
+    metadata = table.schema.metadata or {}
+    if DECLARATION.encode() in metadata and not has_digest:
+        raise ValueError("it has lost its digest")
+    declared = metadata.get(b"rows", b"")
+    # Checksums cover the content of pages, but not how many pages there are.
+    if declared.isdigit() and int(declared) != table.num_rows:
+        raise ValueError(f"it holds {table.num_rows} rows but declares {int(declared)}")
+    return table
+
+
+def _read_whole(file: BinaryIO) -> bytes:
+    """The content of a parquet file, of which the ends are looked at first."""
+    start = file.read(8)
+    file.seek(max(file.seek(0, os.SEEK_END) - 8, 0))
+    if not is_parquet(start, file.read(8)):
+        raise ValueError("it is not a parquet file")
+    file.seek(0)
+    return file.read()
+
+
+def _text_columns(content: bytes) -> list[str]:
+    schema = pq.read_schema(pa.BufferReader(content))
+    return [field.name for field in schema if pa.types.is_string(field.type)]
 
 
 def read_part_metadata(path: Path) -> dict[str, str]:
     """The metadata of a part. Raises StoreError with its name if it is broken."""
-    with reading_errors(path):
-        metadata = pq.read_schema(path).metadata or {}
+    with reading_errors(path), open_file(path) as file:
+        metadata = pq.read_schema(file).metadata or {}
         return {key.decode(): value.decode() for key, value in metadata.items()}
 
 
 def count_rows(path: Path) -> int:
     """Rows in a part, 0 if it does not exist. Raises StoreError with its name if it is broken."""
-    with reading_errors(path):
-        return pq.read_metadata(path).num_rows if path.exists() else 0
+    if not os.path.lexists(path):
+        return 0
+    with reading_errors(path), open_file(path) as file:
+        return pq.read_metadata(file).num_rows
 
 
-def to_parquet(table: pa.Table, metadata: Mapping[str, str]) -> pa.Buffer:
-    """Rows sorted by trial and step, as a parquet file with a checksum on each page."""
+def to_parquet(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
+    """Rows sorted by trial and step, as a parquet file with checksums of its pages and a digest."""
     keys = [(key, "ascending") for key in ("trial", "step") if key in table.column_names]
-    metadata = {**metadata, "rows": str(table.num_rows)}
+    metadata = {**metadata, "rows": str(table.num_rows), DECLARATION: "blake2b"}
     ordered = table.combine_chunks().sort_by(keys).replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     # Statistics have no checksum, and readers skip rows by them: a flipped bit would hide rows.
     pq.write_table(
         ordered, sink, compression="zstd", write_page_checksum=True, write_statistics=False
     )
-    return sink.getvalue()
+    return insert_digest(sink.getvalue())

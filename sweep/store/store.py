@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -14,18 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from sweep.errors import StoreConflict, StoreError
-from sweep.schema import CURVES, GRID_FILE, MANIFEST_FILE, RUNS
-from sweep.store.atomic_files import (
-    is_abandoned,
-    reading_errors,
-    replace_file,
-    write_once,
-    writing_errors,
-)
 from sweep.store.claims import Claims
 from sweep.store.commit_log import CommitLog, publish_curves
 from sweep.store.compaction import finish_swap, rewrite_parts
-from sweep.store.layout import TEMPORARY, grid_files, later_grid
+from sweep.store.directory import Directory, is_abandoned
+from sweep.store.io_errors import writing_errors
+from sweep.store.kept_grids import grid_digest, keep_grid
+from sweep.store.layout import TABLES, grid_files
 from sweep.store.manifest_diff import (
     INFO,
     describe_changes,
@@ -33,6 +27,7 @@ from sweep.store.manifest_diff import (
     merge_growing,
     to_dict,
 )
+from sweep.store.manifest_file import GRID_DIGEST, create_manifest, read_manifest, replace_manifest
 
 
 class Store:
@@ -42,6 +37,8 @@ class Store:
         self.folder = Path(folder)
         self.log = CommitLog(self.folder)
         self.manifest: dict[str, Any] = {}
+        self.grid_copy: Path | None = None
+        """The copy of the grid that the store was opened with."""
 
     def open(
         self, manifest: Mapping[str, Any], grid_text: str, claims: Claims | None = None
@@ -60,14 +57,18 @@ class Store:
             StoreError: The folder cannot be read or written.
         """
         with writing_errors(self.folder):
-            finish_swap(self.folder)
-            for folder in (self.folder, self.folder / RUNS, self.folder / CURVES):
-                folder.mkdir(parents=True, exist_ok=True)
-            self._clean_up()
-            info = {**to_dict(manifest.get(INFO)), "store": uuid.uuid4().hex}
-            write_once(self.folder / MANIFEST_FILE, _to_json({**manifest, INFO: info}))
-            self._check_manifest(manifest, claims)
-            self._copy_grid(grid_text.encode())
+            self.folder.mkdir(parents=True, exist_ok=True)
+            folder = Directory(self.folder)
+            finish_swap(folder)
+            for kind in TABLES:
+                folder.folder(kind, create=True)
+            _clean_up(folder)
+            text = grid_text.encode()
+            ids = {"store": uuid.uuid4().hex, GRID_DIGEST: grid_digest(text)}
+            info = {**to_dict(manifest.get(INFO)), **ids}
+            create_manifest(folder, {**manifest, INFO: info})
+            self._check_manifest(folder, manifest, claims)
+            self.grid_copy = keep_grid(folder, text, self.manifest)
 
     def refresh(self) -> bool:
         """Read the parts that any process has committed since; True if there were any."""
@@ -108,9 +109,7 @@ class Store:
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest of the folder. Raises StoreError if it is broken or missing."""
-        path = self.folder / MANIFEST_FILE
-        with reading_errors(path, "Use another --out, or put the manifest of this sweep back"):
-            return dict(json.loads(path.read_bytes()))
+        return read_manifest(self.folder)
 
     def grids(self) -> list[Path]:
         """Grid files in the folder: the one that created it, and each later one."""
@@ -127,7 +126,9 @@ class Store:
         cure = "use another --out, or go back to the old grid or version"
         return f"{self.folder} holds the results of another sweep ({changes}): {cure}."
 
-    def _check_manifest(self, manifest: Mapping[str, Any], claims: Claims | None) -> None:
+    def _check_manifest(
+        self, folder: Directory, manifest: Mapping[str, Any], claims: Claims | None
+    ) -> None:
         """Compare with the manifest of the folder, and extend that where it may grow."""
         old, new = self.read_manifest(), json.loads(json.dumps(manifest))
         if conflict := self.conflict(new):
@@ -137,18 +138,20 @@ class Store:
         if self.manifest == old:
             return
         if {**self.manifest, INFO: None} == {**old, INFO: None}:
-            self._add_descriptions(new, claims)
+            self._add_descriptions(folder, new, claims)
             return
         with ExitStack() as stack:
             claims = claims or stack.enter_context(Claims(self.folder))
             stack.enter_context(claims.exclusive("add the columns of another grid"))
-            publish_curves(self.folder)
-            rewrite_parts(self.folder, growing.get("columns", {}))
+            publish_curves(folder)
+            rewrite_parts(folder, growing.get("columns", {}))
             # Last: after a kill the old manifest makes the next command rewrite once more.
-            replace_file(self.folder / MANIFEST_FILE, _to_json(self.manifest))
+            replace_manifest(folder, self.manifest)
         self.log = CommitLog(self.folder)
 
-    def _add_descriptions(self, new: Mapping[str, Any], claims: Claims | None) -> None:
+    def _add_descriptions(
+        self, folder: Directory, new: Mapping[str, Any], claims: Claims | None
+    ) -> None:
         """Record descriptions that the manifest lacks, unless another process is at work.
 
         They are for readers only, so no run has to wait for them. The manifest is read again once
@@ -158,28 +161,18 @@ class Store:
             claims = claims or stack.enter_context(Claims(self.folder))
             stack.enter_context(claims.exclusive("describe the columns"))
             current = self.read_manifest()
-            described = {**current, INFO: merge_descriptions(current, new)}
-            replace_file(self.folder / MANIFEST_FILE, _to_json(described))
-
-    def _copy_grid(self, text: bytes) -> None:
-        first = self.folder / GRID_FILE
-        if not write_once(first, text) and first.read_bytes() != text:
-            write_once(later_grid(self.folder, hashlib.sha256(text).hexdigest()), text)
-
-    def _clean_up(self) -> None:
-        """Remove temporary files of dead processes, once `publish_curves` has renamed the rest.
-
-        They are listed before it looks at the runs: a process that dies in between may have
-        committed runs whose curves are still hidden.
-        """
-        folders = (self.folder, self.folder / RUNS, self.folder / CURVES)
-        candidates = [path for folder in folders for path in folder.glob(f"{TEMPORARY}*")]
-        abandoned = [path for path in candidates if is_abandoned(path)]
-        publish_curves(self.folder)
-        for path in abandoned:
-            with suppress(FileNotFoundError):
-                path.unlink()
+            replace_manifest(folder, {**current, INFO: merge_descriptions(current, new)})
 
 
-def _to_json(manifest: Mapping[str, Any]) -> bytes:
-    return json.dumps(manifest, indent=2, allow_nan=False).encode()
+def _clean_up(folder: Directory) -> None:
+    """Remove temporary files of dead processes, once `publish_curves` has renamed the rest.
+
+    They are listed before it looks at the runs: a process that dies in between may have committed
+    runs whose curves are still hidden.
+    """
+    folders = (folder, *(folder.folder(kind) for kind in TABLES))
+    abandoned = [(each, name) for each in folders for name in each.names() if is_abandoned(name)]
+    publish_curves(folder)
+    for each, name in abandoned:
+        if each.is_file(name):
+            each.remove(name)

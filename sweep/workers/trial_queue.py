@@ -77,6 +77,8 @@ class TrialQueue:
 
     def claim(self, count: int) -> bool:
         """Claim slices until `count` trials are ready; False if none is, since no slice is free."""
+        # The driver asks after every chunk, and a worker that waits asks every few seconds.
+        self.claimed.claims.note_progress()
         while len(self._ready) < count:
             next_slice = next(self._slices, None)
             if next_slice is None:

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sweep.engine.driver import Driver
+from sweep.engine.lane_checkpoints import fits, state_columns
 from sweep.engine.recorder import FinishedTrials, Recorder, RecordSchedule
 from sweep.engine.trial_source import TrialList
-from sweep.store import Checkpoints, checkpoints, clear_checkpoints, owner
+from sweep.store import (
+    Checkpoints,
+    checkpoint_reading,
+    checkpoints,
+    clear_checkpoints,
+    count_checkpoints,
+    owner,
+)
+from sweep.store.checkpoint_reading import read_checkpoint
 from sweep.trial import Trial
 from tests.contracts.parts import batch, trial
 from tests.shell import command, finish, start, stores_differ, table, write_grid
@@ -270,7 +283,8 @@ def test_without_the_digest_a_flipped_bit_would_be_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a disk that lies may hand out: another number in a whole checkpoint."""
-    monkeypatch.setattr(checkpoints, "_digest", lambda found: np.zeros(16, np.uint8))
+    for module in (checkpoints, checkpoint_reading):
+        monkeypatch.setattr(module, "digest_of", lambda found: np.zeros(16, np.uint8))
     wrong = columns(1)
     wrong["state-0"] = wrong["state-0"] + 1
     Checkpoints(tmp_path, PROGRAM).save(wrong)
@@ -279,18 +293,205 @@ def test_without_the_digest_a_flipped_bit_would_be_trained_on(
     assert Checkpoints(tmp_path, PROGRAM).find(np.array([1])) == {}
 
 
+def stored(folder: Path, name: str, content: dict[str, np.ndarray] | None) -> Path:
+    """A checkpoint of some name, or the folder of one that is being written."""
+    path = folder / "checkpoints" / name
+    if content is None:
+        (path / "ocdbt.process_0" / "d").mkdir(parents=True)
+        (path / "ocdbt.process_0" / "d" / "0123").write_text("half")
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Checkpoints(folder / "made", PROGRAM).save(content)
+    (made,) = (folder / "made" / "checkpoints").iterdir()
+    made.rename(path)
+    shutil.rmtree(folder / "made")
+    return path
+
+
+def age(path: Path, seconds: float) -> None:
+    """Let a checkpoint have last changed some seconds ago."""
+    for each in [path, *path.rglob("*")]:
+        os.utime(each, (time.time() - seconds,) * 2)
+
+
+DEAD = owner().replace(f"-{os.getpid()}.", "-999999999.")
+OLD = "vm.4026531836-7.1"
+"""As version 0.2.0 called a process."""
+WRITING = "orbax-checkpoint-tmp"
+
+
+def left(folder: Path) -> set[str]:
+    """Which checkpoints stay when a worker starts: by owner, content, and seconds since a change."""
+    owners, contents = (
+        {"dead": DEAD, "mine": owner(), "away": "away-7.1", "old": OLD},
+        {
+            "done": columns(1, 3),
+            "open": columns(1, 2),
+            "half": None,
+        },
+    )
+    kinds = [(who, what, when) for who in owners for what in contents for when in (0, 700)]
+    for number, (who, what, when) in enumerate(kinds):
+        suffix = f".{WRITING}" if what == "half" else ""
+        name = f"{PROGRAM}_{owners[who]}_{number:08x}{suffix}"
+        age(stored(folder, name, contents[what]), when)
+    (folder / "checkpoints" / "mine").mkdir()
+    clear_checkpoints(folder, np.array([1, 3]))
+    return {
+        f"{who} {what} {when}"
+        for number, (who, what, when) in enumerate(kinds)
+        if list((folder / "checkpoints").glob(f"*_{number:08x}*"))
+    }
+
+
+@pytest.mark.promise(5)
 @pytest.mark.promise(15)
-def test_only_checkpoints_of_the_dead_whose_trials_are_done_are_removed(tmp_path: Path) -> None:
-    dead = owner().replace(f"-{os.getpid()}.", "-999999999.")
-    for trial_, who in ((1, dead), (2, dead), (3, owner())):
-        Checkpoints(tmp_path, PROGRAM).save(columns(trial_))
-        made = max((tmp_path / "checkpoints").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-        made.rename(made.with_name(f"{PROGRAM}_{who}_0000000{trial_}"))
-    (tmp_path / "checkpoints" / "mine").mkdir()
-    (tmp_path / "checkpoints" / f"{PROGRAM}_{dead}_00000004.orbax-checkpoint-tmp").mkdir()
-    clear_checkpoints(tmp_path, np.array([1, 3]))
-    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert left == sorted([f"{PROGRAM}_{dead}_00000002", f"{PROGRAM}_{owner()}_00000003", "mine"])
+def test_only_checkpoints_of_the_dead_that_are_of_no_use_are_removed(tmp_path: Path) -> None:
+    """Those of another machine count as of the dead once they have not changed for a while."""
+    mine = {f"mine {what} {when}" for what in ("done", "open", "half") for when in (0, 700)}
+    away = {f"{who} {what} 0" for who in ("away", "old") for what in ("done", "open", "half")}
+    use = {f"{who} open {when}" for who in ("dead", "away", "old") for when in (0, 700)}
+    assert left(tmp_path) == mine | away | use
+    assert (tmp_path / "checkpoints" / "mine").is_dir()
+
+
+@pytest.mark.promise(5, mutant=True)
+def test_one_who_removes_what_another_machine_is_writing_would_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        checkpoints, "_is_left", lambda path, who, _: checkpoints.owner_is_gone(who) is not False
+    )
+    assert "away half 0" not in left(tmp_path)
+
+
+# Saves that fail
+
+
+@pytest.mark.promise(7)
+def test_a_save_that_fails_says_why_in_a_line_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import orbax.checkpoint as ocp
+
+    def full(self: Any, path: Path, *_: Any) -> None:
+        path.with_name(f"{path.name}.{WRITING}").mkdir()
+        raise ValueError("RESOURCE_EXHAUSTED: No space left on device [source\n" * 300)
+
+    kept = Checkpoints(tmp_path, PROGRAM)
+    kept.save(columns(1, step=5))
+    before = list((tmp_path / "checkpoints").iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.StandardCheckpointer, "save", full)
+        with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device$"):
+            kept.save(columns(1, step=9))
+    assert list((tmp_path / "checkpoints").iterdir()) == before and kept.written
+    kept.save(columns(1, step=9))
+    assert Checkpoints(tmp_path, PROGRAM).find(np.array([1]))["step"] == [9]
+
+
+@pytest.mark.promise(15)
+@pytest.mark.parametrize("kind", ["link", "dangling", "file", "fifo"])
+def test_a_folder_of_checkpoints_that_is_none_is_neither_read_nor_written(
+    tmp_path: Path, kind: str
+) -> None:
+    store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
+    store.mkdir()
+    stored(elsewhere, f"{PROGRAM}_{DEAD}_00000000", columns(1))
+    stored(elsewhere, f"{PROGRAM}_{DEAD}_00000001.{WRITING}", None)
+    before = sorted(elsewhere.rglob("*"))
+    match kind:
+        case "link":
+            (store / "checkpoints").symlink_to(elsewhere / "checkpoints")
+        case "dangling":
+            (store / "checkpoints").symlink_to(elsewhere / "none")
+        case "file":
+            (store / "checkpoints").touch()
+        case _:
+            os.mkfifo(store / "checkpoints")
+    clear_checkpoints(store, np.array([1]))
+    kept = Checkpoints(store, PROGRAM)
+    assert count_checkpoints(store) == 0 and kept.find(np.array([1])) == {}
+    with pytest.raises(OSError, match=r"is a link or a file\. Remove it"):
+        kept.save(columns(1))
+    kept.clear()
+    assert sorted(elsewhere.rglob("*")) == before
+
+
+def absurd(path: Path, **zarr: Any) -> None:
+    """Let an array have another shape, type or size of pieces than it has."""
+    import tensorstore
+
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{path}/"}).result()
+    described = json.loads(store.read("state-0/.zarray").result().value)
+    store.write("state-0/.zarray", json.dumps({**described, **zarr})).result()
+
+
+def deep(path: Path) -> None:
+    """A folder in a folder, and so on."""
+    inner = os.open(path, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("e", dir_fd=inner)
+        inner, outer = os.open("e", os.O_RDONLY, dir_fd=inner), inner
+        os.close(outer)
+    os.close(inner)
+
+
+def linked(path: Path) -> None:
+    """Its arrays lie elsewhere."""
+    moved = path.parents[2] / "elsewhere"
+    shutil.move(path / "d", moved)
+    (path / "d").symlink_to(moved)
+
+
+HUGE = [10**6, 10**6]
+HOSTILE: dict[str, Callable[[Path], object]] = {
+    "shape": lambda path: absurd(path, shape=HUGE),
+    "pieces": lambda path: absurd(path, chunks=HUGE),
+    "both": lambda path: absurd(path, shape=HUGE, chunks=HUGE),
+    "objects": lambda path: absurd(path, dtype="|O"),
+    "fifo": lambda path: (path / "_METADATA").unlink() or os.mkfifo(path / "_METADATA"),
+    "large": lambda path: os.truncate(path / "manifest.ocdbt", 1 << 40),
+    "large array": lambda path: os.truncate(next(path.glob("d/*")), 1 << 43),
+    "text": lambda path: (path / "_METADATA").write_text("[" * 100_000),
+    "upwards": lambda path: (path / "_METADATA").write_text(
+        (path / "_METADATA").read_text().replace("state-0", "../../../elsewhere")
+    ),
+    "deep": deep,
+    "linked": linked,
+}
+
+
+@pytest.mark.promise(8)
+@pytest.mark.promise(15)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_strange_checkpoint_is_ignored(tmp_path: Path, kind: str) -> None:
+    """It neither ends the process nor is waited for, and nothing behind a link goes."""
+    store, precious = tmp_path / "store", tmp_path / "elsewhere"
+    path = stored(store, f"{PROGRAM}_{DEAD}_00000000", columns(1))
+    HOSTILE[kind](path)
+    began = time.monotonic()
+    assert Checkpoints(store, PROGRAM).find(np.array([1])) == {}
+    clear_checkpoints(store, np.array([1]))
+    assert time.monotonic() - began < 5
+    assert path.exists() == (kind in ("fifo", "deep", "linked"))
+    assert kind != "linked" or list(precious.iterdir())
+    gc.collect()
+
+
+def test_columns_of_another_shape_are_not_taken_for_a_state(tmp_path: Path) -> None:
+    """Whole by its digest, from a store that is not trusted: the trial then starts from the beginning."""
+    states: Any = {"weights": jnp.zeros((4, 2, 3)), "key": jax.random.split(jax.random.key(0), 4)}
+    kept = state_columns(states, np.arange(2))
+    kept |= {name: np.zeros(2, int) for name in ("step", "pointer", "over", "length")}
+    kept["steps"] = np.zeros((2, 5), int)
+    assert fits(states, kept)
+    for name, values in kept.items():
+        assert not fits(states, {each: kept[each] for each in kept if each != name}), name
+        assert not fits(states, {**kept, name: values[..., None]}), name
+    assert not fits(states, {**kept, "state-1": kept["state-1"].astype(np.float64)})
+    assert not fits(states, {**kept, "state-2": kept["state-1"]})
 
 
 # The command
@@ -342,7 +543,7 @@ def kept_at_a_signal(folder: Path, fault: str = "") -> dict[int, int]:
     process.send_signal(signal.SIGTERM)
     answer = finish(process)
     assert answer.code == 75 and "Traceback" not in answer.err, answer.err
-    found = [checkpoints._read(path) for path in (store / "checkpoints").glob("*")]
+    found = [read_checkpoint(path) for path in (store / "checkpoints").glob("*")]
     return {
         trial: step
         for each in found

@@ -35,7 +35,6 @@ from sweep.run import sweep
 from sweep.store import (
     Claims,
     Store,
-    atomic_files,
     compact,
     list_parts,
     live_workers,
@@ -45,6 +44,7 @@ from sweep.store import (
     repair,
     verify,
 )
+from sweep.store.directory import Directory
 from sweep.store.maintenance import part_scan
 from sweep.store.maintenance import repair as maintenance
 from sweep.store.parts import part_name, to_parquet
@@ -119,7 +119,7 @@ def whole(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def numbers(folder: Path) -> list[int]:
     """All numbers that the parts of the runs say they cover."""
-    said = [read_part_metadata(path) for path in list_parts(folder / "runs")]
+    said = [read_part_metadata(path) for path in list_parts(folder, "runs")]
     spans = [(int(each["first"]), int(each.get("last", each["first"]))) for each in said]
     return sorted(number for first, last in spans for number in range(first, last + 1))
 
@@ -212,7 +212,7 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]], list[int]]] = {
     ),
     "fewer rows": (
         lambda f: fewer_rows(part(f, "runs", 3)),
-        [("runs 3", "it holds 1 rows but declares 3")],
+        [("runs 3", "does not match its digest")],
         [6, 7, 8],
     ),
     "two names swapped": (
@@ -443,7 +443,7 @@ def test_foreign_files_are_named_and_stay(store: Path) -> None:
     assert sorted(each.path for each in verify(store)) == foreign
     flip(part(store, "runs", 1))
     code, out, _ = call("repair", store)
-    assert code == 0 and all(str(path) in out for path in foreign) and "Move them elsewhere" in out
+    assert code == 0 and all(str(path) in out for path in foreign) and "Move it elsewhere" in out
     assert compact(store).after["runs"] == 1
     assert [path for path in [*foreign, *hidden] if not path.exists()] == []
     assert sorted(each.path for each in verify(store)) == foreign
@@ -546,6 +546,7 @@ def test_compaction_keeps_all_rows_in_fewer_files(store: Path) -> None:
         "buckets",
         "trials",
         "rows",
+        "digest",
     }
     again = state(store)
     assert json.loads(call("compact", store, "--json")[1])["after"] == {"runs": 1, "curves": 1}
@@ -565,7 +566,7 @@ def test_compaction_refuses_what_is_broken(store: Path) -> None:
     assert state(store) == before
 
 
-@pytest.mark.parametrize("call_", ["write", "fsync", "mkdir", "rename"])
+@pytest.mark.parametrize("call_", ["write", "fsync", "mkdir", "replace"])
 def test_a_compaction_gives_the_room_back_where_the_disk_is_full(
     store: Path, monkeypatch: pytest.MonkeyPatch, call_: str
 ) -> None:
@@ -617,46 +618,45 @@ def test_a_compaction_that_was_cut_off_is_a_finding(store: Path) -> None:
 # Kills
 
 
-def runs_first(folder: Path, move: Any, said: Any) -> Iterator[Path]:
+def runs_first(store: Directory, move: Any, said: Any) -> Iterator[Path]:
     """A mutant of a repair: it takes the runs away before their curves."""
+    name = part_name(move.number)
     for kind in ("runs", "curves"):
-        if path := maintenance._link_aside(folder, part(folder, kind, move.number)):
-            part(folder, kind, move.number).unlink()
+        table = store.folder(kind)
+        if path := maintenance._link_aside(store, table, name):
+            table.remove(name)
             yield path
         if kind == "runs":
-            atomic_files.write_once(
-                part(folder, kind, move.number), maintenance._empty_part(move.span, move.why, said)
-            )
+            table.write_once(name, maintenance._empty_part(move.span, move.why, said))
 
 
-def without_empty_parts(path: Path, content: object) -> None:
+def without_empty_parts(store: Directory, move: Any, said: Any) -> Iterator[Path]:
     """A mutant of a repair: it leaves numbers without a part."""
-    path.unlink(missing_ok=True)
+    yield from carry_out(store, move, said)
+    store.folder("runs").remove(part_name(move.number))
 
 
-def in_place(folder: Path, columns: object) -> None:
+def in_place(store: Directory, columns: object) -> None:
     """A mutant of a compaction: large parts appear beside those that they hold."""
     for kind in ("curves", "runs"):
-        found = list_parts(folder / kind)
+        table, found = store.folder(kind), list_parts(store.path, kind)
         words = {**read_part_metadata(found[-1]), "first": "0", "last": "4"}
-        atomic_files.write_once(
-            part(folder, kind, 4), to_parquet(pa.concat_tables(map(read_rows, found)), words)
-        )
+        table.write_once(part_name(4), to_parquet(pa.concat_tables(map(read_rows, found)), words))
         for path in found:
-            path.unlink()
+            table.remove(path.name)
 
 
-def too_soon(folder: Path, columns: Any) -> None:
+def too_soon(store: Directory, columns: Any) -> None:
     """A mutant of a compaction: it says that all is written before it is."""
-    atomic_files.write_once(folder / "_swap", b"")
-    rewrite(folder, columns)
+    store.write_once("_swap", b"")
+    rewrite(store, columns)
 
 
-rewrite = maintenance.rewrite_parts
+rewrite, carry_out = maintenance.rewrite_parts, maintenance._carry_out
 COMMANDS: dict[str, Callable[[Path], object]] = {"repair": repair, "compact": compact}
 MUTANTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "runs first": ("_carry_out", runs_first),
-    "without empty parts": ("replace_file", without_empty_parts),
+    "without empty parts": ("_carry_out", without_empty_parts),
     "in place": ("rewrite_parts", in_place),
     "too soon": ("rewrite_parts", too_soon),
 }
@@ -871,6 +871,7 @@ def test_status_says_why_a_grid_would_be_refused(trained: Path, tmp_path: Path) 
     store = shutil.copytree(trained, tmp_path / "store")
     manifest = json.loads((store / "manifest.json").read_text())
     manifest["versions"]["optax"] = "0.1"
+    del manifest["info"]["digest"], manifest["info"]["grid"]
     (store / "manifest.json").write_text(json.dumps(manifest))
     other = shell.write_grid(
         tmp_path, LONGER.replace("test_points: 8", "test_points: 9"), "other.yaml"

@@ -58,7 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shares(store: Path) -> dict[str, int]:
     """How many trials each process committed."""
     found: dict[str, int] = {}
-    for path in list_parts(store / "runs"):
+    for path in list_parts(store, "runs"):
         worker = read_part_metadata(path)["worker"]
         found[worker] = found.get(worker, 0) + len(read_part(path).trials)
     return found

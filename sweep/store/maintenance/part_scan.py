@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from sweep.errors import StoreError
 from sweep.store.maintenance.findings import Span
-from sweep.store.parts import count_rows, numbered_parts, read_rows
+from sweep.store.parts import count_rows, list_parts, part_number, read_rows
 
 UNREADABLE = "cannot be read"
 
@@ -39,10 +40,14 @@ class PartScan:
         return not self.fault.startswith(UNREADABLE)
 
 
-def scan_parts(folder: Path, table_schema: pa.Schema) -> dict[int, PartScan]:
-    """Scan all parts of a table, by number."""
-    paths = numbered_parts(folder)
-    return {number: scan_part(path, table_schema) for number, path in paths.items()}
+def scan_parts(folder: Path, table: str, table_schema: pa.Schema) -> dict[int, PartScan]:
+    """Scan all parts of a table of a store, by number."""
+    scans = dict[int, PartScan]()
+    for path in list_parts(folder, table):
+        number = part_number(path.name)
+        assert number is not None
+        scans[number] = scan_part(path, table_schema)
+    return scans
 
 
 def scan_part(path: Path, table_schema: pa.Schema) -> PartScan:
@@ -50,7 +55,7 @@ def scan_part(path: Path, table_schema: pa.Schema) -> PartScan:
     try:
         table, count = read_rows(path), count_rows(path)
     except (StoreError, pa.ArrowException) as error:
-        if not path.exists():
+        if not os.path.lexists(path):
             raise StoreError(
                 f"{path} vanished while it was read. Run the same command again."
             ) from error

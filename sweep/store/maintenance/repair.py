@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from sweep import schema
 from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
-from sweep.store.atomic_files import replace_file, sync_folder, writing_errors
 from sweep.store.claims import Claims
 from sweep.store.commit_log import publish_curves
 from sweep.store.compaction import finish_swap, parts_to_join, rewrite_parts
+from sweep.store.directory import Directory
+from sweep.store.io_errors import writing_errors
 from sweep.store.layout import BROKEN
 from sweep.store.maintenance.findings import Finding, Move, Span
 from sweep.store.maintenance.scan import StoreHeader, Survey, read_header, survey
@@ -57,15 +57,16 @@ def repair(folder: Path) -> RepairReport:
     """
     folder = Path(folder)
     header = read_header(folder)
-    with _exclusive_access(folder, "repair the store"):
+    with _exclusive_access(folder, "repair the store") as store:
         before = survey(folder)
         for finding in before.findings:
             if finding.path == folder / MANIFEST_FILE:
                 raise StoreError(str(finding))
         # Not `publish_curves`, which stops at a broken part.
         for number, hidden in before.waiting.items():
-            os.rename(hidden, folder / CURVES / part_name(number))
-        moved = [path for move in before.moves for path in _carry_out(folder, move, header)]
+            curves = store.folder(CURVES)
+            curves.move(hidden.name, curves, part_name(number))
+        moved = [path for move in before.moves for path in _carry_out(store, move, header)]
     return RepairReport(before, tuple(moved))
 
 
@@ -78,51 +79,52 @@ def compact(folder: Path) -> CompactionReport:
     """
     folder = Path(folder)
     header = read_header(folder)
-    with _exclusive_access(folder, "compact the store"):
-        publish_curves(folder)
+    with _exclusive_access(folder, "compact the store") as store:
+        publish_curves(store)
         before = survey(folder)
         for finding in before.findings:
-            if finding.path not in before.foreign:
+            if finding not in before.beside_parts:
                 raise StoreError(str(finding))
         if len(list(parts_to_join(folder))) < before.parts[RUNS]:
-            rewrite_parts(folder, header.columns)
-        after = {kind: len(list_parts(folder / kind)) for kind in before.parts}
+            rewrite_parts(store, header.columns)
+        after = {kind: len(list_parts(folder, kind)) for kind in before.parts}
     return CompactionReport(before.parts, after)
 
 
 @contextmanager
-def _exclusive_access(folder: Path, purpose: str) -> Iterator[None]:
+def _exclusive_access(folder: Path, purpose: str) -> Iterator[Directory]:
     """Keep other processes out, and finish or undo rewrites, also after an error."""
     with Claims(folder) as claims, claims.exclusive(purpose), writing_errors(folder):
+        store = Directory(folder)
         try:
-            finish_swap(folder)
-            yield
+            finish_swap(store)
+            yield store
         finally:
-            finish_swap(folder)
+            finish_swap(store)
 
 
-def _carry_out(folder: Path, move: Move, header: StoreHeader) -> Iterator[Path]:
+def _carry_out(store: Directory, move: Move, header: StoreHeader) -> Iterator[Path]:
     """Carry out a move; yields the new paths.
 
     The curves go first: the next repair finds runs without their curves, while curves without their
     runs would be in the table twice as soon as the trials are trained again.
     """
     name = part_name(move.number)
-    if path := _link_aside(folder, folder / CURVES / name):
-        (folder / CURVES / name).unlink()
+    curves, runs = store.folder(CURVES, create=True), store.folder(RUNS, create=True)
+    if path := _link_aside(store, curves, name):
+        curves.remove(name)
         yield path
     if move.curves_only:
         return
-    if path := _link_aside(folder, folder / RUNS / name):
+    if path := _link_aside(store, runs, name):
         yield path
     if move.span is None:
-        (folder / RUNS / name).unlink(missing_ok=True)
+        runs.remove(name)
         return
-    (folder / RUNS).mkdir(exist_ok=True)
-    replace_file(folder / RUNS / name, _empty_part(move.span, move.why, header))
+    runs.replace(name, _empty_part(move.span, move.why, header))
 
 
-def _empty_part(span: Span, why: str, header: StoreHeader) -> pa.Buffer:
+def _empty_part(span: Span, why: str, header: StoreHeader) -> bytes:
     """A part of the runs without rows, but with all columns.
 
     Many readers take the columns of the first part for those of all.
@@ -133,22 +135,30 @@ def _empty_part(span: Span, why: str, header: StoreHeader) -> pa.Buffer:
     return to_parquet(runs_schema.empty_table(), metadata)
 
 
-def _link_aside(folder: Path, path: Path) -> Path | None:
-    """Link a part under an unused name in `broken`; None if there is no such part."""
-    if not path.exists():
+def _link_aside(store: Directory, table: Directory, name: str) -> Path | None:
+    """Link a part under an unused name in `broken`; None if there is no such part.
+
+    A folder under the name of a part cannot be linked, and is moved.
+    """
+    status = table.status(name)
+    if status is None:
         return None
-    broken = folder / BROKEN
-    broken.mkdir(exist_ok=True)
-    sync_folder(folder)
-    for number in itertools.count():
-        suffix = f"-{number}" if number else ""
-        target = broken / f"{path.parent.name}-{path.stem}{suffix}{path.suffix}"
-        try:
-            os.link(path, target)
-        except FileExistsError:
-            if target.samefile(path):  # an earlier repair was interrupted here
-                return target
-        else:
-            sync_folder(broken)
-            return target
+    broken = store.folder(BROKEN, create=True)
+    store.sync()
+    for target in _names_in_broken(f"{table.path.name}-{name}"):
+        present = broken.status(target)
+        if present is None:
+            put_aside = table.move if stat.S_ISDIR(status.st_mode) else table.link
+            put_aside(name, broken, target)
+            broken.sync()
+            return broken.path / target
+        if os.path.samestat(present, status):  # an earlier repair was interrupted here
+            return broken.path / target
     return None
+
+
+def _names_in_broken(name: str) -> Iterator[str]:
+    path = Path(name)
+    yield name
+    for number in itertools.count(1):
+        yield f"{path.stem}-{number}{path.suffix}"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweep import schema
 from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
-from sweep.store.atomic_files import reading_errors
+from sweep.store.directory import Directory
+from sweep.store.io_errors import reading_errors
+from sweep.store.kept_grids import damaged_grids
 from sweep.store.layout import is_being_compacted
 from sweep.store.maintenance.diagnosis import Diagnosis
 from sweep.store.maintenance.findings import Finding, Move
 from sweep.store.maintenance.part_scan import PartScan, scan_part, scan_parts
+from sweep.store.manifest_file import read_manifest
 from sweep.store.parts import part_name, part_number
 
 _RESTORE_MANIFEST = "Put the manifest of this sweep back, or use another --out"
@@ -36,7 +39,7 @@ class Survey:
     Attributes:
         findings: All faults.
         waiting: Curves that a kill left under a hidden name, by part number.
-        foreign: Files that are not parts.
+        beside_parts: Those of the faults that concern no part: damaged grids and foreign files.
         moves: What a repair would move aside.
         parts: Number of parts by table.
         rows: Number of rows by table.
@@ -44,7 +47,7 @@ class Survey:
 
     findings: tuple[Finding, ...]
     waiting: Mapping[int, Path] = field(default_factory=dict)
-    foreign: tuple[Path, ...] = ()
+    beside_parts: tuple[Finding, ...] = ()
     moves: tuple[Move, ...] = ()
     parts: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -68,10 +71,10 @@ def survey(folder: Path) -> Survey:
         cure = f"Wait for it if it is running; otherwise `{command}` finishes it"
         what = "is being compacted, or a compaction was interrupted"
         return Survey((Finding(folder, what, cure),))
-    inode_before = _runs_inode(folder)
+    runs = _open_runs(folder)
     result = _survey_parts(folder)
     # A compaction replaces the folder of parts: what was read is then a mixture.
-    if _runs_inode(folder) != inode_before:
+    if runs is not None and not runs.is_current():
         raise StoreError(f"{folder} was compacted while it was read. Run the same command again.")
     return result
 
@@ -84,24 +87,29 @@ def _survey_parts(folder: Path) -> Survey:
         findings = [Finding(folder / MANIFEST_FILE, what, _RESTORE_MANIFEST)]
         header = StoreHeader()
     diagnosis = Diagnosis(folder, tables[RUNS], tables[CURVES], header.store_id)
-    foreign = [path for kind in (RUNS, CURVES) for path in _foreign_files(folder / kind)]
     findings += diagnosis.findings
-    findings += [Finding(path, "is not a part of the store", _MOVE_FILE) for path in foreign]
+    beside_parts = [*_damaged_grids(folder), *_foreign_files(folder)]
+    findings += beside_parts
     part_counts = {kind: len(scans) for kind, scans in tables.items()}
     row_counts = {kind: sum(part.rows for part in scans.values()) for kind, scans in tables.items()}
     return Survey(
-        tuple(findings), waiting, tuple(foreign), tuple(diagnosis.moves), part_counts, row_counts
+        tuple(findings),
+        waiting,
+        tuple(beside_parts),
+        tuple(diagnosis.moves),
+        part_counts,
+        row_counts,
     )
 
 
 def read_header(folder: Path) -> StoreHeader:
     """Read the header from the manifest. Raises StoreError if that is broken or missing."""
+    manifest = read_manifest(folder)
     with reading_errors(folder / MANIFEST_FILE, _RESTORE_MANIFEST):
         try:
-            manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
             header = StoreHeader(dict(manifest["columns"]), str(manifest["info"]["store"]))
             schema.columns_from_text(header.columns)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise ValueError(
                 "it does not state the columns of the runs and the id of the store"
             ) from error
@@ -122,8 +130,8 @@ def _scan_tables(
     """All parts by table and number, and the curves among them that are still hidden."""
     # Curves first: the runs of a part appear before its curves, so the runs of all these exist.
     schemas = schema.tables(header.columns)
-    curves = scan_parts(folder / CURVES, schemas[CURVES])
-    runs = scan_parts(folder / RUNS, schemas[RUNS])
+    curves = scan_parts(folder, CURVES, schemas[CURVES])
+    runs = scan_parts(folder, RUNS, schemas[RUNS])
     waiting = dict[int, Path]()
     for number in runs.keys() - curves.keys():
         hidden = folder / CURVES / Path(runs[number].metadata.get("curves", "")).name
@@ -143,15 +151,28 @@ def _is_foreign_manifest(header: StoreHeader, scans: list[PartScan]) -> bool:
     return bool(header.store_id) and len(ids) > 1 and header.store_id not in ids
 
 
-def _foreign_files(folder: Path) -> Iterator[Path]:
+def _damaged_grids(folder: Path) -> Iterator[Finding]:
+    with suppress(StoreError):  # a broken manifest is a finding of its own
+        for path, what, cure in damaged_grids(folder, read_manifest(folder)):
+            yield Finding(path, what, cure)
+
+
+def _foreign_files(folder: Path) -> Iterator[Finding]:
     """Files that are not parts and that readers of a whole folder do not skip."""
-    for path in sorted(folder.rglob("*")):
-        names = path.relative_to(folder).parts
-        is_hidden = any(name.startswith(("_", ".")) for name in names)
-        is_part = len(names) == 1 and part_number(path) is not None
-        if path.is_file() and not is_hidden and not is_part:
-            yield path
+    for kind in (RUNS, CURVES):
+        for path in sorted((folder / kind).rglob("*")):
+            names = path.relative_to(folder / kind).parts
+            is_hidden = any(name.startswith(("_", ".")) for name in names)
+            is_part = len(names) == 1 and part_number(path.name) is not None
+            if not is_hidden and not is_part and not _is_folder(path):
+                yield Finding(path, "is not a part of the store", _MOVE_FILE)
 
 
-def _runs_inode(folder: Path) -> int:
-    return (folder / RUNS).stat().st_ino if (folder / RUNS).is_dir() else 0
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _open_runs(folder: Path) -> Directory | None:
+    with suppress(FileNotFoundError):
+        return Directory(folder).folder(RUNS)
+    return None

@@ -1,0 +1,64 @@
+"""The copies of grid files that a store keeps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import StoreError
+from sweep.schema import GRID_FILE
+from sweep.store.directory import Directory, read_file
+from sweep.store.io_errors import reading_errors
+from sweep.store.layout import grid_files, later_grid
+from sweep.store.manifest_diff import INFO, to_dict
+from sweep.store.manifest_file import GRID_DIGEST
+
+_CURE = "Delete it; the next run of this grid writes it again"
+
+
+def grid_digest(text: bytes) -> str:
+    """The SHA-256 of the text of a grid, in hexadecimal digits."""
+    return hashlib.sha256(text).hexdigest()
+
+
+def keep_grid(folder: Directory, text: bytes, manifest: Mapping[str, Any]) -> Path:
+    """Copy a grid into a store unless it is there; returns the path of the copy.
+
+    Raises OSError if it cannot be written, and StoreError if the first grid cannot be read.
+    """
+    first = folder.path / GRID_FILE
+    digest = grid_digest(text)
+    if _first_digest(manifest) in ("", digest):
+        folder.write_once(GRID_FILE, text)
+        if _read(first) == text:
+            return first
+    path = later_grid(folder.path, digest)
+    folder.write_once(path.name, text)
+    return path
+
+
+def damaged_grids(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[Path, str, str]]:
+    """Copies that differ from what was written: path, fault and cure."""
+    for path in grid_files(folder):
+        try:
+            digest = grid_digest(_read(path))
+        except StoreError as error:
+            yield path, f"cannot be read: {error.__cause__}", _CURE
+            continue
+        if path.name == GRID_FILE:
+            is_damaged = _first_digest(manifest) not in ("", digest)
+        else:
+            is_damaged = path != later_grid(folder, digest)
+        if is_damaged:
+            yield path, "is not the grid that was copied here", _CURE
+
+
+def _first_digest(manifest: Mapping[str, Any]) -> str:
+    return str(to_dict(manifest.get(INFO)).get(GRID_DIGEST, ""))
+
+
+def _read(path: Path) -> bytes:
+    with reading_errors(path, _CURE):
+        return read_file(path)
