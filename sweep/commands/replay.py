@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from sweep import grid as grids
+from sweep.commands.backend import active_platform
 from sweep.engine.driver import Driver
 from sweep.engine.programs import take_trials
 from sweep.engine.recorder import RecordSchedule
@@ -89,11 +90,13 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
 
     Raises:
         StoreError: there is no row to train again.
+        SweepError: jax finds no device.
         StoreConflict: jax has other settings than when the rows were trained.
     """
     store = Store(folder)
     manifest = store.read_manifest()
     _check_settings(folder, manifest.get("settings", {}))
+    active_platform()
     dtype = np.finfo(manifest["dtype"]).dtype.type
     rng = np.random.default_rng(seed)
     candidates = list(_candidates(store, Host(manifest["platform"], 1)))

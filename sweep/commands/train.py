@@ -20,6 +20,7 @@ from sweep.commands.backend import (
     count_compiles,
     requested_platform,
 )
+from sweep.commands.older_rows import describe_older_rows
 from sweep.commands.plugins import check_same_source, load_plugins
 from sweep.commands.run_info import new_manifest
 from sweep.errors import StoreConflict, StoreError, WorkerFailed
@@ -152,6 +153,8 @@ def _train(
         progress.start(plan.planned, plan.planned - plan.left)
         if request.assignment is None and (warning := cache_warning()):
             progress.say(warning)
+        if request.turn is None and (note := describe_older_rows(grid, store)):
+            progress.say(escape_controls(note))
         if plan.host.workers > 1:
             _launch(plan, request, store, progress, stop)
         else:
