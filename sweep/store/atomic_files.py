@@ -101,6 +101,7 @@ def reading_errors(path: Path, cure: str = "") -> Iterator[None]:
     """Turn any error while reading a file into a StoreError that says what to do."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    # A hostile file may nest values deeper than Python can follow.
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, pa.ArrowException) as error:
         cure = cure or "Move it aside with `python -m sweep repair DIR`; only its rows run again"
         raise StoreError(f"{path} cannot be read: {error}. {cure}.") from error

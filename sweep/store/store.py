@@ -110,7 +110,10 @@ class Store:
         """The manifest of the folder. Raises StoreError if it is broken or missing."""
         path = self.folder / MANIFEST_FILE
         with reading_errors(path, "Use another --out, or put the manifest of this sweep back"):
-            return dict(json.loads(path.read_bytes()))
+            manifest = json.loads(path.read_bytes())
+            if not isinstance(manifest, dict):
+                raise ValueError("it is not a JSON object")
+            return manifest
 
     def grids(self) -> list[Path]:
         """Grid files in the folder: the one that created it, and each later one."""
