@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from sweep.errors import StoreError
-from sweep.store import Claims, claims, live_workers, owner, owners, plain_files
+from sweep.store import Claims, claims, live_workers, owner, owners
 from sweep.store.leases import Watch
 from sweep.store.owners import is_owner, owner_is_gone
 from tests.shell import wait
@@ -414,7 +414,7 @@ def test_claims_that_are_no_folder_are_refused_with_a_cure(tmp_path: Path, kind:
         case _:
             os.mkfifo(target)
     assert live_workers(store) == []
-    with pytest.raises(StoreError, match=r"is a link or a file .* Remove it, which loses no"):
+    with pytest.raises(StoreError, match=r"is a symbolic link or a file, .* Move it away"):
         Claims(store).__enter__()
     assert names(elsewhere) == [file.name] and not (tmp_path / "none").exists()
 
@@ -430,7 +430,7 @@ def test_a_claim_that_cannot_be_read_is_in_the_way(
             raise PermissionError(errno.EACCES, "Permission denied")
         return open_file(path, *arguments, **more)
 
-    monkeypatch.setattr(plain_files.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with Claims(tmp_path) as mine, pytest.raises(StoreError, match="in the way of a claim"):
         mine.take("slice")
 
