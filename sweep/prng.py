@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from sweep.jax_settings import PRNG
 from sweep.padding import Size, actual_size, mask_padding, valid_mask
 from sweep.spec import Scalar
 
@@ -34,7 +35,8 @@ class Purpose(IntEnum):
 
 def stream(seed: Scalar, purpose: Purpose) -> Key[Array, ""]:
     """The key of one purpose of one seed (0 <= seed < 2^32)."""
-    return jax.random.fold_in(jax.random.key(jnp.asarray(seed, jnp.uint32)), purpose)
+    key = jax.random.key(jnp.asarray(seed, jnp.uint32), impl=PRNG)
+    return jax.random.fold_in(key, purpose)
 
 
 def each_row(

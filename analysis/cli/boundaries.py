@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from analysis.cli.shared import (
+    AllGrids,
     Confidence,
     Fit,
     Folder,
@@ -43,11 +44,12 @@ def boundary(
     fit: Fit = "monotone",
     tune: Tune = "train_loss",
     where: Where = None,
+    all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     out: Out = None,
 ) -> None:
     """Locate where a value crosses a level along x, for each y and optimizer; with its exponent."""
-    view = select_view(read_runs(folder, more, where), x, y, "optimizer", tune)
+    view = select_view(read_runs(folder, more, where, all_grids), x, y, "optimizer", tune)
     if fit not in FITS:
         raise SweepError(f"There is no fit {fit!r}. Choose {' or '.join(FITS)}.")
     axis = horizontal_axis(view)
@@ -74,11 +76,12 @@ def collapse(
     ] = False,
     tune: Tune = "train_loss",
     where: Where = None,
+    all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     out: Out = None,
 ) -> None:
     """Finite-size scaling: the exponent at which the curves of all sizes collapse."""
-    view = select_view(read_runs(folder, more, where), x, size, "optimizer", tune)
+    view = select_view(read_runs(folder, more, where, all_grids), x, size, "optimizer", tune)
     scaling = Collapse(horizontal_axis(view), size, value, "optimizer", width, confidence)
     fits = scaling(view.runs)
     formula = f"{value} = g({view.x} {size}^exponent)"
@@ -98,6 +101,7 @@ def refine_command(
     ] = 0,
     runs: Annotated[int, typer.Option(min=1, help="Maximum number of runs per round.")] = 1024,
     where: Where = None,
+    all_grids: AllGrids = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the new runs. Default: DIR-refined.")
     ] = None,
@@ -106,7 +110,7 @@ def refine_command(
 
     In Python, load(DIR, DIR-refined) reads both folders.
     """
-    view = select_view(read_runs(folder, None, where), x, y, "optimizer", "train_loss")
+    view = select_view(read_runs(folder, None, where, all_grids), x, y, "optimizer", "train_loss")
     # The refinement reads the runs again, and knows `where` but not the view's selection.
     if view.fixed:
         columns = ", ".join(view.fixed)
@@ -115,6 +119,8 @@ def refine_command(
             f"'{columns} == ...'."
         )
     target = Boundary(horizontal_axis(view), view.y, value, level, "optimizer")
-    sentences = refinement_rounds.refine(folder, Refinement(target, runs), rounds, out, where)
+    sentences = refinement_rounds.refine(
+        folder, Refinement(target, runs), rounds, out, where, all_grids
+    )
     for sentence in sentences:
         typer.echo(sentence)

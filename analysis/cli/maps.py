@@ -8,6 +8,7 @@ import pandas as pd
 import typer
 
 from analysis.cli.shared import (
+    AllGrids,
     Confidence,
     Folder,
     MoreFolders,
@@ -51,12 +52,13 @@ def gap(
     value: Value = "test_error",
     tune: Tune = "train_loss",
     where: Where = None,
+    all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     width: Width = None,
     out: Out = None,
 ) -> None:
     """Difference between two optimizers on the same problems, with intervals over seeds."""
-    runs = read_runs(folder, more, where)
+    runs = read_runs(folder, more, where, all_grids)
     a, b = _choose_pair(runs, a, b)
     # A third optimizer must not decide which axes vary.
     view = select_view(runs[runs["optimizer"].isin([a, b])], x, y, None, tune)
@@ -80,12 +82,13 @@ def phase(
     facet: Annotated[str, typer.Option(help="Column with one panel per value.")] = "optimizer",
     tune: Tune = "train_loss",
     where: Where = None,
+    all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     width: Width = None,
     out: Out = None,
 ) -> None:
     """Phase diagram: the mean over seeds in each cell of a plane, for each optimizer."""
-    view = select_view(read_runs(folder, more, where), x, y, facet, tune)
+    view = select_view(read_runs(folder, more, where, all_grids), x, y, facet, tune)
     cells = Cells(view.x, view.y, value, facet, confidence)(view.runs)
     # The sentences compare optimizers by their test error.
     sentences = []
@@ -102,12 +105,13 @@ def curves_command(
     ] = _DEFAULT_CURVES,
     tune: Tune = "train_loss",
     where: Where = None,
+    all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     width: Width = None,
     out: Out = None,
 ) -> None:
     """Observables over steps in the cell with the largest paired difference, with bands."""
-    view = select_view(read_runs(folder, None, where), None, None, None, tune)
+    view = select_view(read_runs(folder, None, where, all_grids), None, None, None, tune)
     cell, cell_phrase = most_informative_cell(view, confidence)
     records = load_curves(folder, trials=cell["trial"].tolist())
     # otherwise the bands would count as averaged over the hyperparameters

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.live import Live
 
-from analysis.cli.shared import Confidence, Folder, Level, Where, X, Y
+from analysis.cli.shared import AllGrids, Confidence, Folder, Level, Where, X, Y
 from analysis.reporting import page
 from analysis.reporting.terminal import watch_frames
 
@@ -17,11 +18,15 @@ def report_command(
     x: X = None,
     y: Y = None,
     where: Where = None,
+    all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     level: Level = 0.25,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report. Default: DIR/report.")
+    ] = None,
 ) -> None:
     """Write DIR/report/index.html with all figures, and the figures and tables as files."""
-    path = page.report(folder, x, y, where, confidence, level)
+    path = page.report(folder, x, y, where, confidence, level, out, all_grids)
     typer.echo(f"Wrote {path} and the figures and tables in {path.parent / 'figures'}.")
 
 
@@ -33,10 +38,11 @@ def watch(
         str, typer.Option(help="Column to show; `difference` for the paired difference.")
     ] = "test_error",
     where: Where = None,
+    all_grids: AllGrids = False,
     every: Annotated[float, typer.Option(min=0.1, help="Seconds between updates.")] = 2.0,
 ) -> None:
     """Show the phase diagram as the sweep fills it in; stops with the sweep or at Ctrl-C."""
     # Each frame is a new state of the store; in between there is nothing to redraw.
     with Live(auto_refresh=False) as live:
-        for frame in watch_frames(folder, x, y, value, where, every):
+        for frame in watch_frames(folder, x, y, value, where, every, all_grids):
             live.update(frame, refresh=True)

@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from analysis.figures.style import save
+from analysis.figures.style import figure_bytes
+from analysis.files import file_name, user_path, write_file
 from analysis.reporting.view import View, make_view
 from analysis.tables.axes import filter_rows
+from analysis.tables.csv_files import csv_bytes
 from analysis.tables.labels import completeness_sentence, format_number
 from analysis.tables.load import load
 from sweep.errors import SweepError
@@ -67,6 +69,11 @@ Out = Annotated[
     typer.Option(help="File to write: .pdf, .svg, .png for the figure, .csv for the table."),
 ]
 
+AllGrids = Annotated[
+    bool,
+    typer.Option("--all-grids", help="Include runs that only an earlier grid of the store has."),
+]
+
 MAX_ROWS = 20
 """Number of rows of a table that are printed."""
 
@@ -74,15 +81,18 @@ REDIRECTED_WIDTH = 200
 """Characters per line where the output is no terminal: rich would cut tables to 80."""
 
 
-def read_runs(folder: Path, more_folders: list[Path] | None, where: str | None) -> pd.DataFrame:
+def read_runs(
+    folder: Path, more_folders: list[Path] | None, where: str | None, all_grids: bool
+) -> pd.DataFrame:
     """The runs of one or several stores; prints whether they are complete.
 
     Args:
         folder: The first store.
         more_folders: Other stores whose runs are included.
         where: A pandas query that the runs must satisfy.
+        all_grids: Whether runs that only an earlier grid of a store has are included.
     """
-    runs = load(folder, *(more_folders or []))
+    runs = load(folder, *(more_folders or []), all_grids=all_grids)
     typer.echo(completeness_sentence(runs))
     return filter_rows(runs, where)
 
@@ -137,16 +147,17 @@ def write_result(
         figure: Their figure; without a figure and without `out` nothing is written.
         out: The file to write.
 
-    Raises SweepError where a figure is requested and there is none.
+    Raises SweepError where a figure is requested and there is none, or the file cannot be written.
     """
     if out is None and figure is None:
         return
-    path = out or folder / "report" / f"{name}.pdf"
+    within = None if out else user_path(folder)
+    path = user_path(out) if out else user_path(folder) / "report" / f"{file_name(name)}.pdf"
     if path.suffix == ".csv":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path, index=False)
+        content = csv_bytes(table)
     elif figure is None:
         raise SweepError("This result has no figure. Write its table with --out FILE.csv.")
     else:
-        save(figure, path)
+        content = figure_bytes(figure, path)
+    write_file(path, content, within)
     typer.echo(f"Wrote {path}.")

@@ -16,7 +16,9 @@ from analysis.figures.style import (
     count_sentence,
     finish_figure,
     in_style,
+    logarithmic_steps,
     new_figure,
+    set_formula,
     thin_ticks,
     value_label,
 )
@@ -82,14 +84,10 @@ def curves_figure(bands: pd.DataFrame, title: str = "", width: str | None = None
         part = bands[bands["observable"] == name]
         _draw_lines(ax, part, "step", facet, list(sorted_unique(bands, facet)), markers=False)
         ax.set_title(axis_label(name))
-        ax.set(xlabel="step", ylabel=column_info(name).formula or axis_label(name))
-        # Step 0 has no logarithm, but it is where the curves start.
-        if (part["step"] <= 0).any():
-            ax.set_xscale("symlog", linthresh=1, linscale=0.3)
-        else:
-            ax.set_xscale("log")
+        ax.set_xlabel("step")
+        set_formula(ax, column_info(name).formula or axis_label(name))
+        logarithmic_steps(ax, with_zero=bool((part["step"] <= 0).any()))
         ax.set_xlim(left=part["step"].min())
-        ax.minorticks_off()
     _add_legend(figure, axes[0], facet)
     return finish_figure(figure, title, _caption(bands))
 

@@ -15,6 +15,7 @@ from analysis.figures.color_scale import ColorScale, color_scale
 from analysis.figures.heatmap import MOSTLY_CENSORED, draw_heatmap
 from analysis.figures.style import (
     count_sentence,
+    drawable,
     finish_figure,
     in_style,
     new_figure,
@@ -66,7 +67,8 @@ def phase_diagram(
         if lines:
             _lower_texts(ax)
         draw_lines(ax, lines, panel, xs, ys)
-        ax.set_title("" if panel is None else str(panel))
+        # seaborn draws what is there of the figure with each further panel
+        ax.set_title("" if panel is None else drawable(str(panel)))
         _label_axes(ax, x, xs, y, ys)
     bar = {"label": value_label(cells), "pad": 0.02, "extend": _extend(cells, scale)}
     figure.colorbar(axes[0].collections[0], ax=axes, **bar)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Callable
 from functools import wraps
@@ -13,10 +14,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from analysis.files import user_path, write_file
 from analysis.tables.labels import axis_label, format_number
 from sweep.errors import SweepError
+from sweep.terminal_text import escape_controls
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -33,6 +38,9 @@ STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "savefig.dpi": 200,
+    # Words of a table are no formulas, whatever signs they have; `set_formula` is for those.
+    "text.parse_math": False,
+    "text.usetex": False,
 }
 """Sized for a column of a paper. Applied while a figure is drawn or saved, never globally."""
 
@@ -41,6 +49,14 @@ PANEL = (3.4, 3.0)
 
 WIDTHS = {"single": 3.4, "double": 7.0}
 """Width in inches of a figure that fills one column of a paper, or both."""
+
+MAX_PANELS = 100
+"""More panels than this are no figure."""
+
+MAX_TEXT = 200
+"""Characters after which a text in a figure is cut; the caption is longer, and ours."""
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # Without the date of creation, saving the same figure twice gives the same bytes.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -67,19 +83,29 @@ def save(figure: Figure, *paths: Path | str) -> tuple[Path, ...]:
     """Write a figure to files; the suffix of each selects the format: pdf, svg or png.
 
     The same figure always gives the same bytes. Returns the paths. Raises SweepError on any other
-    suffix.
+    suffix, and where a file cannot be written.
     """
-    files = tuple(Path(path) for path in paths)
-    for path in files:
-        if path.suffix not in _METADATA:
-            raise SweepError(
-                f"A figure cannot be written to {path.name}. Use one of the suffixes "
-                f"{', '.join(_METADATA)}."
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.stem}):
-            figure.savefig(path, metadata=_METADATA[path.suffix])
+    files = tuple(map(user_path, paths))
+    contents = [figure_bytes(figure, path) for path in files]
+    for path, content in zip(files, contents, strict=True):
+        write_file(path, content)
     return files
+
+
+def figure_bytes(figure: Figure, path: Path) -> bytes:
+    """The file of a figure; the suffix of its path selects the format.
+
+    Raises SweepError on a suffix that is none of pdf, svg and png.
+    """
+    if path.suffix not in _METADATA:
+        raise SweepError(
+            f"A figure cannot be written to {path.name}. Use one of the suffixes "
+            f"{', '.join(_METADATA)}."
+        )
+    file = io.BytesIO()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.stem}):
+        figure.savefig(file, format=path.suffix[1:], metadata=_METADATA[path.suffix])
+    return file.getvalue()
 
 
 def new_figure(
@@ -93,8 +119,13 @@ def new_figure(
         width: `single` or `double` fits the figure to that many columns of a paper; by default
             each panel is as wide as a column.
 
-    Raises SweepError on any other width.
+    Raises SweepError on any other width, and on too many panels.
     """
+    if panels > MAX_PANELS:
+        raise SweepError(
+            f"The figure would have {panels:,} panels, and {MAX_PANELS} is the most. Select fewer "
+            "with --where, or write the table with --out FILE.csv."
+        )
     if width not in (None, *WIDTHS):
         raise SweepError(f"There is no width {width!r}. Choose {' or '.join(WIDTHS)}.")
     columns = _panel_columns(panels, width)
@@ -125,12 +156,54 @@ def finish_figure(figure: Figure, title: str, caption: str) -> Figure:
         caption: Text below the panels; wrapped to the width of the figure.
     """
     figure.suptitle(title, fontsize="medium", x=0.01, ha="left")
+    for text in _texts(figure):
+        text.set_text(drawable(text.get_text()))
     lines = textwrap.wrap(caption, int(figure.get_figwidth() * 17))
     figure.supxlabel("\n".join(lines), fontsize="small", color="0.3")
     # Left to the backends, the layout would differ a little between file formats.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
+
+
+def _texts(figure: Figure) -> list[Text]:
+    return [artist for artist in figure.findobj(Text) if isinstance(artist, Text)]
+
+
+def drawable(text: str) -> str:
+    """A text without what no figure has room for, and no font has a sign for."""
+    short = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    return escape_controls(short)
+
+
+def set_formula(ax: Axes, formula: str) -> None:
+    """Label y with a text that may hold formulas in `$`; as it stands where it is not one."""
+    formula = formula[:MAX_TEXT]
+    try:
+        MathTextParser("path").parse(formula)
+    except (ValueError, RecursionError):
+        ax.set_ylabel(formula)
+    else:
+        ax.set_ylabel(formula, parse_math=True)
+
+
+def logarithmic_steps(ax: Axes, with_zero: bool) -> None:
+    """Make x logarithmic, with ticks at powers of ten and, if wanted, at 0."""
+    if with_zero:
+        # Linear below 1: step 0 has no logarithm, but it is where curves start.
+        ax.set_xscale("symlog", linthresh=1, linscale=0.3)
+    else:
+        ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(lambda value, _: _power_text(value))
+    ax.minorticks_off()
+
+
+def _power_text(value: float) -> str:
+    """`10³` for 1000."""
+    exponent = f"{value:e}".removeprefix("1.000000e")
+    if value <= 0 or len(exponent) > 4:
+        return format_number(value)
+    return f"10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
 def sparse_log_ticks(ax: Axes) -> None:

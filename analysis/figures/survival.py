@@ -10,7 +10,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import count_sentence, finish_figure, in_style, new_figure
+from analysis.figures.style import (
+    count_sentence,
+    finish_figure,
+    in_style,
+    logarithmic_steps,
+    new_figure,
+)
 from analysis.tables.axes import sorted_unique
 from analysis.tables.labels import axis_label, format_number
 from sweep.errors import SweepError
@@ -65,7 +71,5 @@ def _label_panel(ax: Axes, heading: str) -> None:
     ax.set(title=heading, xlabel="step", ylim=(-0.02, 1.02))
     first = ax.get_subplotspec().is_first_col()  # type: ignore[union-attr]
     ax.set_ylabel("share of runs that fit" if first else "")
-    # Linear below 1: a run may fit at step 0, which has no logarithm.
-    ax.set_xscale("symlog", linthresh=1, linscale=0.3)
+    logarithmic_steps(ax, with_zero=True)
     ax.set_xlim(left=0)
-    ax.minorticks_off()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -13,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.files import user_path, write_file
 from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import Refinement
 from analysis.stats.boundary import Boundary
 from analysis.tables.axes import filter_rows
+from analysis.tables.grids import grid_history, grid_text
 from analysis.tables.labels import format_number
-from analysis.tables.load import load, read_manifest
+from analysis.tables.load import latest_grid, load, read_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
-from sweep.schema import GRID_FILE, GRID_FILES, RUNS
+from sweep.schema import GRID_FILE, RUNS
 
 
 def refine(
@@ -29,6 +32,7 @@ def refine(
     rounds: int = 0,
     out: Path | str | None = None,
     where: str | None = None,
+    all_grids: bool = False,
 ) -> Iterator[str]:
     """Write the grid of the next points of a sweep and run it for some rounds.
 
@@ -42,6 +46,7 @@ def refine(
         rounds: how many rounds to run; 0 writes the grid of one round and runs nothing.
         out: the store of the new points, `folder` with the suffix "-refined" by default.
         where: a condition on the runs, which the new grid gets, too.
+        all_grids: whether runs that only an earlier grid of `folder` has count, too.
 
     Yields:
         A sentence on each step.
@@ -51,13 +56,13 @@ def refine(
         SweepError: the grid cannot be refined, or a round failed.
         Interrupted: a signal ended a round.
     """
-    folder = Path(folder)
-    out = folder.with_name(f"{folder.name}-refined") if out is None else Path(out)
+    folder = user_path(folder)
+    out = _refined_folder(folder) if out is None else user_path(out)
     # The store keeps a copy of each grid that was started in it.
-    started = len(list(out.glob(GRID_FILES)))
+    started = len(grid_history(out))
     if rounds and started:
         _run(folder, _round_path(out, started), out)
-    runs, budget = _load(folder, out, where), rounds * refinement.runs
+    runs, budget = _load(folder, out, where, all_grids), rounds * refinement.runs
     for turn in range(1, max(rounds, 1) + 1):
         batch = refinement
         if rounds:
@@ -73,14 +78,24 @@ def refine(
             return
         count_before = len(runs)
         _run(folder, path, out)
-        runs = _load(folder, out, where)
+        runs = _load(folder, out, where, all_grids)
         budget -= len(runs) - count_before
         yield f"{len(runs):,} runs: {_widths(batch.boundary(runs))}."
 
 
-def _load(folder: Path, out: Path, where: str | None) -> pd.DataFrame:
+def _refined_folder(folder: Path) -> Path:
+    # `.` and `..` have no name of their own.
+    absolute = Path(os.path.abspath(folder))
+    return (
+        folder.with_name(f"{folder.name}-refined")
+        if folder.name not in ("", "..")
+        else (absolute.with_name(f"{absolute.name}-refined"))
+    )
+
+
+def _load(folder: Path, out: Path, where: str | None, all_grids: bool) -> pd.DataFrame:
     folders = [folder, out] if (out / RUNS).is_dir() else [folder]
-    return filter_rows(load(*folders), where)
+    return filter_rows(load(*folders, all_grids=all_grids), where)
 
 
 def _round_path(out: Path, turn: int) -> Path:
@@ -106,20 +121,17 @@ def _write(
     contents = f"{len(cells):,} cells{rows} at {len(seeds):,} new seeds"
     crossing = f"where {boundary.value} crosses {boundary.level:g} along {boundary.x}"
     reason = f"chosen from {len(runs):,} runs of {folder.name} to locate best {crossing}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"# {contents},\n# {reason}.\n{grid}", encoding="utf-8")
+    write_file(path, f"# {contents},\n# {reason}.\n{grid}".encode())
     return f"Wrote {path}: {contents}."
 
 
 def _grid_text(folder: Path) -> str:
-    path = folder / GRID_FILE
+    path = latest_grid(folder) or folder / GRID_FILE
     try:
-        # Editors on Windows may begin a file with a byte order mark.
-        return path.read_text(encoding="utf-8-sig")
+        return grid_text(path)
     except OSError as error:
-        raise StoreError(
-            f"{path} cannot be read ({error.strerror}). Put the grid file there."
-        ) from error
+        reason = error.strerror or error
+        raise StoreError(f"{path} cannot be read ({reason}). Put the grid file there.") from error
 
 
 def _run(folder: Path, path: Path, out: Path) -> None:

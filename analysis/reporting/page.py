@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, Template
 
+from analysis.files import file_name, user_path, write_file
 from analysis.reporting.definitions import training_setting
 from analysis.reporting.glossary import glossary_terms
-from analysis.reporting.page_entries import page_entry
+from analysis.reporting.page_entries import FIGURES, page_entry
 from analysis.reporting.provenance import describe_store, reproduction_commands
+from analysis.reporting.section import Section
 from analysis.reporting.sections import report_sections
 from analysis.reporting.view import make_view
 from analysis.tables.axes import filter_rows, sorted_unique
@@ -33,8 +36,10 @@ def report(
     condition: str | None = None,
     confidence: float = DEFAULT_CONFIDENCE,
     level: float = DEFAULT_LEVEL,
+    out: Folder | None = None,
+    all_grids: bool = False,
 ) -> Path:
-    """Write the report of a store to DIR/report.
+    """Write the report of a store.
 
     index.html loads nothing from elsewhere; figures/ has each section as PDF, PNG, SVG and CSV.
 
@@ -45,19 +50,30 @@ def report(
         condition: A pandas query that the runs must satisfy.
         confidence: Confidence of the intervals.
         level: The test error whose boundary is located.
+        out: The folder of the report, DIR/report by default.
+        all_grids: Include runs that only an earlier grid of the store has.
 
     Returns the path of the page. Raises StoreError where the folder cannot be read, SweepError on
-    an invalid condition.
+    an invalid condition, or where a file cannot be written.
     """
-    runs, folder = load(folder), Path(folder)
+    runs, folder = load(folder, all_grids=all_grids), user_path(folder)
     view = make_view(filter_rows(runs, condition), x, y)
     sections = list(report_sections(folder, view, confidence, level))
-    page = folder / "report" / "index.html"
+    # No folder below these may be a link; they themselves may.
+    target, within = (
+        (folder / "report", folder) if out is None else (user_path(out), user_path(out))
+    )
+    page = target / "index.html"
+
+    def write(name: str, content: bytes) -> None:
+        write_file(target / FIGURES / name, content, within)
+
     headlines = [sentence for part in sections if part.headline for sentence in part.sentences]
     options: dict[str, Any] = {"--x": x, "--y": y, "--where": condition}
     # as typed by the user: defaults are left out of the command
     options["--confidence"] = None if confidence == DEFAULT_CONFIDENCE else confidence
     options["--level"] = None if level == DEFAULT_LEVEL else level
+    options |= {"--out": out, "--all-grids": all_grids or None}
     text = _template().render(
         **describe_store(folder),
         state=completeness_sentence(runs),
@@ -72,12 +88,23 @@ def report(
         glossary=glossary_terms(runs),
         status_counts=_status_counts(runs),
         status_meanings={status.label: status.sentence for status in FINAL_STATUSES},
-        sections=[page_entry(section, page.parent / "figures") for section in sections],
+        sections=[
+            page_entry(section, name, write)
+            for section, name in zip(sections, _file_names(sections), strict=True)
+        ],
         optimizers=list(sorted_unique(runs, "optimizer")),
         commands=reproduction_commands(folder, options),
     )
-    page.write_text(text, encoding="utf-8")
+    write_file(page, text.encode("utf-8", "replace"), within)
     return page
+
+
+def _file_names(sections: Iterable[Section]) -> list[str]:
+    """A file name for each section, no two alike."""
+    names: list[str] = []
+    for section in sections:
+        names.append(file_name(section.name, {name.lower() for name in names}))
+    return names
 
 
 def _template() -> Template:

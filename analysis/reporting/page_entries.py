@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
-from analysis.figures.style import save
+from analysis.figures.style import figure_bytes
 from analysis.reporting.section import Section
 from analysis.reporting.tooltips import tooltip_data
+from analysis.tables.csv_files import csv_bytes
 from analysis.tables.labels import format_number
+
+FileWriter = Callable[[str, bytes], None]
+"""Writes a file of the folder of figures, given its name and its content."""
+
+FIGURES = "figures"
+"""Folder of the figures and tables, beside the page."""
+
+KINDS = ("pdf", "png", "svg")
+"""Formats of each figure."""
 
 MAX_ROWS = 400
 """Longer tables are not shown on the page, only linked."""
@@ -21,33 +32,41 @@ MAX_INLINE = 200_000
 """Longer data URLs (in characters) are replaced by links to the file."""
 
 
-def page_entry(section: Section, folder: Path) -> dict[str, Any]:
-    """The variables of a section for the template; writes the section's files to `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / section.name
-    entry = {name: getattr(section, name) for name in ("name", "title", "caption", "wide")}
+def page_entry(section: Section, name: str, write: FileWriter) -> dict[str, Any]:
+    """The variables of a section for the template; writes the section's files.
+
+    Args:
+        section: The section.
+        name: Stem of the names of its files, and its anchor on the page.
+        write: Writes a file of the folder of figures.
+    """
+    entry = {key: getattr(section, key) for key in ("title", "caption", "wide")}
+    entry["name"] = name
     # The sentences of a headline are at the top of the page already.
     entry["sentences"] = [] if section.headline else section.sentences
-    entry["csv"] = _csv_link(section.table, Path(f"{stem}.csv"))
+    entry["csv"] = _csv_link(section.table, f"{name}.csv", write)
     entry["table"] = _table_texts(section.table)
     if section.figure is not None:
-        save(section.figure, f"{stem}.pdf", f"{stem}.png", f"{stem}.svg")
-        entry["image"] = _image_url(Path(f"{stem}.svg"))
+        files = {kind: figure_bytes(section.figure, Path(f"{name}.{kind}")) for kind in KINDS}
+        for kind, content in files.items():
+            write(f"{name}.{kind}", content)
+        entry["image"] = _image_url(files["svg"])
         entry["alt"] = section.alt
         entry["panels"] = tooltip_data(section.figure, section.plotted)
     return entry
 
 
-def _image_url(path: Path) -> str:
+def _image_url(svg: bytes) -> str:
     # As an <img>, its ids cannot clash with those of other figures, as with inline SVG.
-    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
 
-def _csv_link(table: pd.DataFrame, path: Path) -> str:
+def _csv_link(table: pd.DataFrame, name: str, write: FileWriter) -> str:
     """Write a table; returns a data URL if it is short, so that the link works without the file."""
-    table.to_csv(path, index=False)
-    data = f"data:text/csv;charset=utf-8,{quote(path.read_bytes(), safe=',')}"
-    return data if len(data) <= MAX_INLINE else f"{path.parent.name}/{path.name}"
+    content = csv_bytes(table)
+    write(name, content)
+    data = f"data:text/csv;charset=utf-8,{quote(content, safe=',')}"
+    return data if len(data) <= MAX_INLINE else f"{FIGURES}/{name}"
 
 
 def _table_texts(table: pd.DataFrame) -> dict[str, Any] | None:

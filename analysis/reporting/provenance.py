@@ -10,25 +10,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from analysis.tables.grids import grid_history, grid_text
 from analysis.tables.load import part_files, read_manifest
-from sweep.schema import GRID_FILE, GRID_FILES, RUNS
+from sweep.grid.syntax.yaml_reader import read_yaml
+from sweep.schema import GRID_FILE, RUNS
 
 DEFAULT_DTYPE = "float32"
 
 
 def describe_store(folder: Path) -> dict[str, Any]:
     """Name, question, comment, grids and provenance of a store, as variables of the template."""
-    grids = {path.name: path.read_text(encoding="utf-8") for path in _grid_files(folder)}
-    # The other grids extend this one and have the same heading.
-    first = grids.get(GRID_FILE, "")
-    header = _grid_mapping(first)
+    grids = {path.name: _grid_text(path) for path in grid_history(folder)}
+    # The heading is that of the grid that was run last.
+    last = list(grids.values())[-1] if grids else ""
+    header = _grid_mapping(last)
     manifest = read_manifest(folder)
     return {
         "name": str(header.get("name") or folder.resolve().name),
         "question": str(header.get("description") or ""),
-        "comment": _opening_comment(first),
+        "comment": _opening_comment(last),
         "grids": grids,
         "provenance": _provenance(folder, manifest),
         "manifest": json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else "",
@@ -45,9 +45,12 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
     manifest = read_manifest(folder)
     dtype = manifest.get("dtype", DEFAULT_DTYPE)
     precision = [] if dtype == DEFAULT_DTYPE else ["--dtype", dtype]
-    commands = [["sweep.run", path, "--out", folder, *precision] for path in _grid_files(folder)]
+    commands = [["sweep.run", path, "--out", folder, *precision] for path in grid_history(folder)]
     chosen = {option: value for option, value in options.items() if value is not None}
-    report_options = [argument for option in chosen.items() for argument in option]
+    # An option without a value is True.
+    report_options = [
+        argument for option in chosen.items() for argument in option if argument is not True
+    ]
     commands.append(["analysis", "report", folder, *report_options])
     lines = [shlex.join(["python", "-m", *map(str, command)]) for command in commands]
     info = manifest.get("info")
@@ -55,17 +58,17 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
     return [f"# code at commit {commit}", *lines] if commit else lines
 
 
-def _grid_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(GRID_FILES))
+def _grid_text(path: Path) -> str:
+    # A report must not fail because of its heading.
+    try:
+        return grid_text(path)
+    except OSError as error:
+        return f"# {path.name} cannot be read: {error}"
 
 
 def _grid_mapping(grid: str) -> dict[str, Any]:
     """The top level of a grid file, empty where it is no YAML mapping."""
-    # A report must not fail because of its heading.
-    try:
-        content = yaml.safe_load(grid)
-    except yaml.YAMLError:
-        return {}
+    content = read_yaml(grid, GRID_FILE).value
     return content if isinstance(content, dict) else {}
 
 

@@ -18,7 +18,7 @@ class Section:
     """A table of the report with its figure, if it has one, and what they show in sentences.
 
     Attributes:
-        name: Stem of the names of its files, and its anchor on the page.
+        name: What the names of its files, and its anchor on the page, are made of.
         title: Heading.
         caption: Text below the figure.
         table: The numbers.

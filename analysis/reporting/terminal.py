@@ -21,6 +21,7 @@ def watch_frames(
     value: str = "test_error",
     where: str | None = None,
     every: float = 2.0,
+    all_grids: bool = False,
 ) -> Iterator[RenderableType]:
     """The picture of a store now and after each commit, until all trials of its grid are there.
 
@@ -33,6 +34,7 @@ def watch_frames(
         value: Column to show; `difference` is the paired one of the first pair of optimizers.
         where: A pandas query that the runs must satisfy.
         every: Seconds between two looks at the store.
+        all_grids: Include runs that only an earlier grid of the store has.
 
     Raises SweepError where the folder cannot be read.
     """
@@ -45,7 +47,7 @@ def watch_frames(
             if not names:
                 yield f"{folder} has no runs yet."
             else:
-                runs = load(folder)
+                runs = load(folder, all_grids=all_grids)
                 yield picture(filter_rows(runs, where), x, y, value)
                 if runs.attrs["complete"]:
                     return

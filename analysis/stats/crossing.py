@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.stats.firth import firth_fit
+
 Floats = NDArray[np.float64]
+
+STEEP = 4.0
+"""Change of the logit between the two points next to a step, in the curve a fit begins with."""
 
 
 def monotone_crossing(x: Floats, sums: Floats, counts: Floats, level: float) -> Floats:
@@ -40,55 +45,42 @@ def monotone_crossing(x: Floats, sums: Floats, counts: Floats, level: float) -> 
     return np.where(counts.sum(axis=-1) > 0, crossing, np.nan)
 
 
-def logistic_crossing(
-    x: Floats, sums: Floats, counts: Floats, level: float, steps: int = 50
-) -> Floats:
+def logistic_crossing(x: Floats, sums: Floats, counts: Floats, level: float) -> Floats:
     """Where a logistic curve through the shares is at `level`, by Firth's penalised likelihood.
-
-    Jeffreys' prior as a penalty (Firth, Biometrika 80 (1993), 27-38) keeps the fit finite where all
-    successes lie on one side (Heinze and Schemper, Statistics in Medicine 21 (2002), 2409-2419).
 
     Args:
         x: (X,) positions, ascending or descending.
-        sums: (..., X) numbers of successes at each position.
-        counts: (..., X) numbers of runs at each position.
+        sums: (R, X) numbers of successes at each position.
+        counts: (R, X) numbers of runs at each position.
         level: The share to cross.
-        steps: The most Newton steps.
 
     Returns:
-        The crossings (...), -inf or inf (by the direction of x) where they lie outside of the
-        points, NaN where a row has no runs.
+        The crossings (R,), -inf or inf (by the direction of x) where they lie outside of the
+        points, NaN where a row has no runs or its fit did not converge.
     """
     scale = np.ptp(x) or 1.0
-    beta = _firth_fit((x - x.mean()) / scale, sums, counts, steps)
+    intercept, slope = logistic_fit((x - x.mean()) / scale, sums, counts, level).T
     logit = np.log(level / (1 - level))
-    slope = np.where(beta[..., 1] == 0, -1e-12, beta[..., 1])
-    crossing = (logit - beta[..., 0]) / slope * scale + x.mean()
+    # Of rows in which only one position has runs there is no curve.
+    lone = (counts > 0).sum(axis=-1) == 1
+    level_curve = lone | (slope == 0)
+    position = (logit - intercept) / np.where(level_curve, 1.0, slope) * scale + x.mean()
+    inside = ~level_curve & (position >= x.min()) & (position <= x.max())
     end = _far_end(x)
-    inside = (crossing >= x.min()) & (crossing <= x.max())
-    mostly_above = sums.sum(-1) > level * counts.sum(-1)
-    crossing = np.where(inside, crossing, np.where(mostly_above, end, -end))
-    return np.where(counts.sum(axis=-1) > 0, crossing, np.nan)
+    mostly_above = sums.sum(axis=-1) > level * counts.sum(axis=-1)
+    crossing = np.where(inside, position, np.where(mostly_above, end, -end))
+    return np.where(lone | np.isfinite(intercept), crossing, np.nan)
 
 
-def _firth_fit(z: Floats, sums: Floats, counts: Floats, steps: int) -> Floats:
-    """Intercept and slope (..., 2) of the penalised fit, by Newton's method for all rows at once."""
-    beta = np.zeros((*sums.shape[:-1], 2))
-    for _ in range(steps):
-        p = 1 / (1 + np.exp(-np.clip(beta[..., :1] + beta[..., 1:] * z, -30, 30)))
-        w = counts * p * (1 - p)
-        a, b, c = w.sum(-1), (w * z).sum(-1), (w * z * z).sum(-1)
-        determinant = np.maximum(a * c - b * b, 1e-12)
-        curvature = c[..., None] - 2 * b[..., None] * z + a[..., None] * z * z
-        leverage = w * curvature / determinant[..., None]
-        score = sums - counts * p + leverage * (0.5 - p)
-        u, v = score.sum(-1), (score * z).sum(-1)
-        step = np.stack([c * u - b * v, a * v - b * u], axis=-1) / determinant[..., None]
-        # Steps are limited to 1, since Newton's method overshoots far from the optimum.
-        beta += step / np.maximum(1.0, np.abs(step).max(axis=-1, keepdims=True))
-        if np.abs(step).max() < 1e-8:
-            break
-    return beta
+def logistic_fit(z: Floats, sums: Floats, counts: Floats, level: float) -> Floats:
+    """Intercept and slope (R, 2) of the curve of each row, for positions z (X,) of range 1."""
+    # The likelihood may have a second maximum, at a steep curve near the best step function.
+    step = np.nan_to_num(monotone_crossing(z, sums, counts, level))[:, None]
+    left = np.where((counts > 0) & (z <= step), z, -1.0).max(axis=1)
+    right = np.where((counts > 0) & (z > step), z, 1.0).min(axis=1)
+    slope = STEEP / (right - left) * np.sign(z[0] - z[-1])
+    steep = np.stack([-slope * (left + right) / 2, slope], axis=1)
+    return firth_fit(z, sums, counts, steep)
 
 
 def _partial_sums(values: Floats) -> Floats:

@@ -161,6 +161,7 @@ def _points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
 
     from sweep.data import Separable
     from sweep.data.base import feature_directions, training_points
+    from sweep.jax_settings import pinned_settings
 
     @jax.jit
     def draw(data: Separable, seed: Any) -> Any:
@@ -169,7 +170,7 @@ def _points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
 
     names = [field.name for field in dataclasses.fields(Separable)]
     require_columns(rows, names)
-    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
+    with pinned_settings(dtype):
         for row in rows.to_dict("records"):
             data = Separable(**{name: row[name] for name in names})
             yield np.asarray(draw(data, row["seed"]), float)

@@ -89,7 +89,14 @@ def cell_sentence(cell: pd.Series, keys: list[str]) -> str:
 
 
 def completeness_sentence(runs: pd.DataFrame) -> str:
-    """How many of the trials have finished; begins with INCOMPLETE where some are missing."""
+    """How many of the trials have finished; begins with INCOMPLETE where some are missing.
+
+    Then what `load` left out, if anything.
+    """
+    return f"{_completeness(runs)} {runs.attrs.get('note', '')}".strip()
+
+
+def _completeness(runs: pd.DataFrame) -> str:
     count, expected = len(runs), runs.attrs.get("trials")
     if runs.attrs.get("complete") is False and expected is not None:
         missing = f"{expected - count:,} of {expected:,} trials are missing"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +15,71 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.files import read_file, user_path
 from analysis.tables.axes import swept
 from analysis.tables.columns import read_descriptions
+from analysis.tables.grids import CurrentRows, current_grid, current_rows
 from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
 
 Folder = Path | str
 
+MAX_DIGITS = 19
+"""Numbers of trials have fewer digits."""
 
-def load(*folders: Folder) -> pd.DataFrame:
+MAX_MANIFEST = 1 << 26
+"""Most bytes of a manifest that are read."""
+
+
+def load(*folders: Folder, all_grids: bool = False) -> pd.DataFrame:
     """All runs of one or several stores, one row a trial, sorted by trial.
 
-    A trial in two stores counts once. `attrs` of the frame are `trials` (how many the grids have,
-    None if unknown), `complete` (True, False, or None if unknown) and `folder`.
+    A trial in two stores counts once. Of a store in which several grids were run, the rows of the
+    last one are taken.
 
-    Raises StoreError where a folder is missing, has no runs, or holds a broken part.
+    Args:
+        *folders: The folders of the stores.
+        all_grids: Take the rows of all grids.
+
+    Returns:
+        The runs. Their `attrs` are `trials` (how many the grids have, None if unknown), `complete`
+        (True, False, or None if unknown), `folder`, and where rows were left out a `note`.
+
+    Raises:
+        StoreError: A folder is missing, has no runs, or holds a broken part.
     """
     _require_folders(folders)
-    tables = [_read_table(Path(folder), RUNS) for folder in folders]
-    counts = [expected_trials(folder) for folder in folders]
-    runs = _first_by_trial(tables).to_pandas()
-    for folder in folders:
-        read_descriptions(read_manifest(folder))
+    paths = [user_path(folder) for folder in folders]
+    current = [_current_rows(path, all_grids) for path in paths]
+    # The current grid knows how many trials it has; otherwise the store may.
+    counts = [
+        expected_trials(path) if part.trials is None else part.trials
+        for path, part in zip(paths, current, strict=True)
+    ]
+    runs = _first_by_trial([part.rows for part in current]).to_pandas()
+    for path in paths:
+        read_descriptions(read_manifest(path))
     runs.attrs = {
         "folder": ", ".join(map(str, folders)),
         "trials": None if None in counts else sum(filter(None, counts)),
-        "complete": _completeness([table.num_rows for table in tables], counts),
+        "complete": _completeness([part.rows.num_rows for part in current], counts),
     }
+    if note := " ".join(part.note for part in current if part.note):
+        runs.attrs["note"] = note
     return runs
 
 
-def load_curves(*folders: Folder, trials: Collection[int] | None = None) -> pd.DataFrame:
+def load_curves(
+    *folders: Folder, trials: Collection[int] | None = None, all_grids: bool = False
+) -> pd.DataFrame:
     """Observables over steps, one row a trial and recorded step, joined with the swept columns.
 
     Curves of trials without a run, which a crash may leave behind, are dropped.
 
     Args:
         *folders: the folders of the stores.
-        trials: the trials whose curves are read, None for all.
+        trials: the trials whose curves are read, None for all of the runs.
+        all_grids: take the curves of all grids, as in `load`.
 
     Returns:
         The curves, sorted by trial and step, with the `attrs` that `load` sets.
@@ -59,9 +87,12 @@ def load_curves(*folders: Folder, trials: Collection[int] | None = None) -> pd.D
     Raises:
         StoreError: as in `load`, and where the sweep recorded no curves.
     """
-    runs = load(*folders)
+    # Whoever names the trials has chosen between the grids.
+    runs = load(*folders, all_grids=all_grids or trials is not None)
     labels = runs[["trial", "problem", "optimizer", "status", "seed", *swept(runs)]]
-    tables = [_read_table(Path(folder), CURVES, trials) for folder in folders]
+    tables = [
+        table for folder in folders for table in _read_parts(user_path(folder), CURVES, trials)
+    ]
     # A crash between the two commits of a part may also leave the curves of a trial twice.
     curves = _concatenated(tables).to_pandas().drop_duplicates(["trial", "step"])
     joined = labels.merge(curves, on="trial").sort_values(["trial", "step"], ignore_index=True)
@@ -71,12 +102,12 @@ def load_curves(*folders: Folder, trials: Collection[int] | None = None) -> pd.D
 
 def read_manifest(folder: Folder) -> dict[str, Any]:
     """The manifest of a store, empty where there is none. Raises StoreError where it is broken."""
-    path = Path(folder) / MANIFEST_FILE
+    path = user_path(folder) / MANIFEST_FILE
     try:
-        return dict(json.loads(path.read_bytes()))
+        return dict(json.loads(read_file(path, MAX_MANIFEST)))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise StoreError(
             f"{path} cannot be read: {error}. Start the sweep again or restore the file."
         ) from error
@@ -89,14 +120,21 @@ def expected_trials(folder: Folder) -> int | None:
     # The manifest dates from the first start; a part knows the grid that it was written under,
     # which may have been extended since.
     for path in part_files(folder, RUNS):
-        text = (pq.read_schema(path).metadata or {}).get(b"trials", b"")
-        counts.append(int(text) if text.isdigit() else None)
+        with _opened_part(path) as file:
+            text = (file.schema_arrow.metadata or {}).get(b"trials", b"")
+        counts.append(int(text) if text.isdigit() and len(text) < MAX_DIGITS else None)
     return max((count for count in counts if isinstance(count, int)), default=None)
+
+
+def latest_grid(folder: Path) -> Path | None:
+    """The grid that was run last in a store, None where the store keeps none."""
+    paths = part_files(folder, RUNS)
+    return current_grid(folder, _read_part(paths[-1], None)) if paths else None
 
 
 def part_files(folder: Folder, table: str) -> list[Path]:
     """The committed parquet parts of one table of a store, sorted by name."""
-    paths = (Path(folder) / table).glob("*.parquet")
+    paths = (user_path(folder) / table).glob("*.parquet")
     # Names of parts that are still being written begin with an underscore.
     return sorted(path for path in paths if not path.name.startswith(("_", ".")))
 
@@ -108,8 +146,14 @@ def _require_folders(folders: Sequence[Folder]) -> None:
         )
 
 
-def _read_table(folder: Path, name: str, trials: Collection[int] | None = None) -> pa.Table:
-    """All parts of one table of a store, in the order of their names."""
+def _current_rows(folder: Path, all_grids: bool) -> CurrentRows:
+    parts = _read_parts(folder, RUNS)
+    rows = _concatenated(parts)
+    return CurrentRows(rows) if all_grids else current_rows(folder, parts, rows)
+
+
+def _read_parts(folder: Path, name: str, trials: Collection[int] | None = None) -> list[pa.Table]:
+    """The parts of one table of a store, in the order of their names."""
     if not folder.is_dir():
         raise StoreError(
             f"{folder} is not a folder. Run `python -m sweep.run GRID --out {folder}` first."
@@ -120,21 +164,34 @@ def _read_table(folder: Path, name: str, trials: Collection[int] | None = None) 
         if name != RUNS:
             cure = f"{cure}, or set `record: {{points: 32}}` in its grid"
         raise StoreError(f"{folder} holds no {name}. {cure}.")
-    return _concatenated([_read_part(path, trials) for path in paths])
+    return [_read_part(path, trials) for path in paths]
 
 
 def _read_part(path: Path, trials: Collection[int] | None) -> pa.Table:
-    try:
-        # Text columns are read as dictionaries, which halves the time to sort a million rows.
-        names = [field.name for field in pq.read_schema(path) if pa.types.is_string(field.type)]
-        with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=names) as file:
-            table = file.read()
+    with _opened_part(path) as file:
+        table = file.read()
         return table if trials is None else table.filter(pc.field("trial").isin(list(trials)))
+
+
+@contextmanager
+def _opened_part(path: Path) -> Iterator[pq.ParquetFile]:
+    """A part, with page checksums; errors of reading it are sentences."""
+    try:
+        if not path.is_file():
+            raise FileNotFoundError
+        # An open file, because pyarrow gives a name that begins with `~` a meaning of its own.
+        with pa.OSFile(str(path)) as source:
+            # Text columns are read as dictionaries, which halves the time to sort a million rows.
+            fields = pq.read_schema(source)
+            names = [field.name for field in fields if pa.types.is_string(field.type)]
+            options = {"page_checksum_verification": True, "read_dictionary": names}
+            with pq.ParquetFile(source, **options) as file:
+                yield file
     except FileNotFoundError as error:
         raise StoreError(
             f"{path} disappeared while it was being read. Run the same command again."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, NotImplementedError) as error:
         command = f"python -m sweep repair {path.parent.parent}"
         cure = f"Move it aside with `{command}`; only its rows are computed again"
         raise StoreError(f"{path} cannot be read: {error}. {cure}.") from error

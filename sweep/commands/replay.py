@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from sweep.engine.driver import Driver
 from sweep.engine.programs import take_trials
 from sweep.engine.recorder import RecordSchedule
 from sweep.engine.trial_source import TrialList
-from sweep.errors import StoreError
+from sweep.errors import StoreConflict, StoreError
 from sweep.grid import Grid
+from sweep.jax_settings import foreign_settings
 from sweep.observables import observable_columns
 from sweep.planning import plan as plans
 from sweep.planning.bucket import Bucket
@@ -23,6 +24,7 @@ from sweep.planning.plan import Host
 from sweep.schema import RUNS
 from sweep.status import Status
 from sweep.store import Store, list_parts, read_part, read_rows
+from sweep.store.manifest_diff import describe_changes
 
 OUTCOME = ("status", "steps", "fit_step")
 """Columns that must be equal; other differences are infinite distances."""
@@ -87,9 +89,11 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
 
     Raises:
         StoreError: there is no row to train again.
+        StoreConflict: jax has other settings than when the rows were trained.
     """
     store = Store(folder)
     manifest = store.read_manifest()
+    _check_settings(folder, manifest.get("settings", {}))
     dtype = np.finfo(manifest["dtype"]).dtype.type
     rng = np.random.default_rng(seed)
     candidates = list(_candidates(store, Host(manifest["platform"], 1)))
@@ -117,6 +121,16 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
         raise StoreError(
             f"{folder} holds no rows that can be trained again. "
             "Let the sweep run until it has some."
+        )
+
+
+def _check_settings(folder: Path, trained: Mapping[str, str]) -> None:
+    current = foreign_settings()
+    if current != trained:
+        changes = describe_changes({"settings": trained}, {"settings": current})
+        raise StoreConflict(
+            f"{folder} was trained under other settings of jax ({changes}). "
+            "Replay it under those of the sweep."
         )
 
 

@@ -13,9 +13,10 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from sweep.jax_settings import pinned_settings
 from sweep.optimizers.base import AbstractOptimizer
 from sweep.optimizers.gradient import LR, SCHEDULE
-from sweep.optimizers.schedules import AbstractSchedule, Constant
+from sweep.optimizers.schedules import AbstractSchedule, Constant, Warmup
 from sweep.spec import Scalar, lane, nested, part, static
 
 PREFIX = "optax."
@@ -38,11 +39,15 @@ def from_optax(kind: str) -> type[AbstractOptimizer] | None:
         if field is not None:
             declared[name] = field
     declared["schedule"] = (AbstractSchedule, nested("schedule", Constant(), doc=SCHEDULE))
-    optimizer = _part(kind, make, declared)
-    return optimizer if _can_train(optimizer) else None
+    optimizer: Any = _part(kind, make, declared)
+    if not _can_train(optimizer(lr=0.1)):
+        return None
+    # Some rules of optax calculate with the step size itself, which a function does not allow.
+    optimizer.scheduled = _can_train(optimizer(lr=0.1, schedule=Warmup(warmup=1)))
+    return optimizer
 
 
-def _can_train(cls: Any) -> bool:
+def _can_train(optimizer: AbstractOptimizer) -> bool:
     """True for a rule that needs gradients, weights and the loss alone, not a function or a key."""
 
     def step(optimizer: AbstractOptimizer, weights: jax.Array) -> Any:
@@ -52,9 +57,9 @@ def _can_train(cls: Any) -> bool:
         )
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), pinned_settings():
             warnings.simplefilter("error")
-            jax.eval_shape(step, cls(lr=0.1), jax.ShapeDtypeStruct((3, 2), jnp.float32))
+            jax.eval_shape(step, optimizer, jax.ShapeDtypeStruct((3, 2), jnp.float32))
     except Exception:  # optax has no common error for this; a warning counts as one
         return False
     return True

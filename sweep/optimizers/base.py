@@ -11,7 +11,8 @@ import optax
 class AbstractOptimizer(ABC):
     """A rule that turns gradients into updates; its kind is compiled in, its numbers are lanes.
 
-    Two declarations say in which coordinates it may train with fewer numbers than W has.
+    Two declarations say in which coordinates it may train with fewer numbers than W has, a third
+    whether its step size may change.
     """
 
     linear: ClassVar[bool] = False
@@ -19,6 +20,9 @@ class AbstractOptimizer(ABC):
 
     elementwise: ClassVar[bool] = False
     """True where each weight moves by its own gradients alone: support coordinates."""
+
+    scheduled: ClassVar[bool] = True
+    """False where the step size is one number for the whole training."""
 
     def resting(self) -> Any:
         """True where a zero weight without gradient stays zero, so that padding may be added.

@@ -11,6 +11,7 @@ import numpy as np
 
 from sweep.engine import programs
 from sweep.grid import Block, Grid, Settings
+from sweep.jax_settings import pinned_settings
 from sweep.planning import cost_model, packing
 from sweep.planning.bucket import Bucket
 
@@ -74,6 +75,16 @@ def make_plan(
         blocks: the block of some buckets by bucket id. A block is part of the bits of a result, so
             a store with results of a bucket fixes it.
     """
+    # Shapes are found by tracing, which some settings of a caller would hinder.
+    with pinned_settings():
+        shares = _shares(grid, host, shard, blocks or {})
+    return unfinished(Plan(grid, host, tuple(bucket for bucket in shares if bucket.planned)), done)
+
+
+def _shares(
+    grid: Grid, host: Host, shard: tuple[int, int], blocks: Mapping[str, int]
+) -> list[Bucket]:
+    """This share of every bucket of a grid; the arguments are those of `make_plan`."""
     buckets = [
         bucket
         for number, source in enumerate(grid.blocks)
@@ -86,10 +97,10 @@ def make_plan(
     shares = []
     for bucket in buckets:
         sliced = _with_slices(bucket, slice_seconds, shard)
-        block = (blocks or {}).get(bucket.id)
+        block = blocks.get(bucket.id)
         sized = _with_lanes(sliced, host, program_sizes[bucket.id], block)
         shares.append(share(sized, *shard))
-    return unfinished(Plan(grid, host, tuple(bucket for bucket in shares if bucket.planned)), done)
+    return shares
 
 
 def unfinished(plan: Plan, done: np.ndarray | None) -> Plan:

@@ -673,6 +673,46 @@ BAD = [
     (text_of() + "a: \x07\n", 5, 4, "", "the character 0x0007", "Remove it"),
     (text_of(seed="[" * 50 + "]" * 50), 5, 30, "", "levels deep", "flatter"),
     (text_of(seed="&s [*s]"), 5, 7, "", "levels deep", "flatter"),
+    # Numbers that no device counts to, or that no memory holds.
+    (
+        data("d: 10000000000000"),
+        2,
+        32,
+        "data.d",
+        "10000000000000 is not at most 2147483647",
+        "Take",
+    ),
+    (data("n: 2147483648"), 2, 32, "data.n", "not at most 2147483647", "at most 2147483647"),
+    (data("d: '=n**9'"), 2, 32, "data.d", "d = n**9 is", "at least 2 and at most 2147483647"),
+    (model("width: 1.0e+13"), 3, 27, "model.width", "not at most 2147483647", "Take"),
+    (model(f"power: {10**18}"), 3, 27, "model.power", "not at most 2147483647", "Take"),
+    (text_of(train="{steps: 4294967306}"), 5, 16, "train.steps", "not at most 2147483647", "Take"),
+    (text_of(record="{points: 100000000000}"), 5, 18, "record.points", "at most 1000000", "Take"),
+    (
+        optimizer(f"{{kind: optax.contrib.muon, lr: 0.1, ns_steps: -{10**18}}}"),
+        4,
+        58,
+        "optimizer.ns_steps",
+        "not at least -2147483647",
+        "Take",
+    ),
+    # Rules that calculate with one step size.
+    (
+        optimizer("{kind: optax.sm3, lr: 0.1, schedule: {kind: cosine, decay_steps: 9}}"),
+        4,
+        49,
+        "optimizer.schedule",
+        "optax.sm3 takes no schedule",
+        "Leave schedule out",
+    ),
+    (
+        optimizer("[{kind: optax.rprop, lr: 0.1, schedule: [constant, power]}, {kind: gd, lr: 1}]"),
+        4,
+        63,
+        "optimizer[0].schedule[1]",
+        "optax.rprop takes no schedule",
+        "Leave schedule out",
+    ),
 ]
 
 

@@ -424,3 +424,23 @@ class TestAliases:
     def test_the_class_of_a_name_is_one(self) -> None:
         """jax compiles once for a type: another class of the same name would be another program."""
         assert from_optax("optax.nadam") is from_optax("optax.nadam")
+
+    @pytest.mark.parametrize("name", [name for name in names if from_optax(name)])
+    def test_it_takes_every_schedule_or_says_that_it_takes_none(self, name: str) -> None:
+        """The grid refuses what is said to take none; a rule that takes only some schedules would end a sweep."""
+        cls: Any = from_optax(name)
+        for example in of("schedule"):
+            part = cls(lr=0.1, schedule=example.part())
+            if cls.scheduled or example.kind == "constant":
+                _takes_a_step(part)
+            else:
+                with pytest.raises(TypeError):
+                    _takes_a_step(part)
+
+    def test_two_rules_of_optax_take_no_schedule(self) -> None:
+        """Counted by hand; a newer optax may mend one of them, and then the grid takes it."""
+        classes = {name: from_optax(name) for name in self.names}
+        assert {name for name, cls in classes.items() if cls and not cls.scheduled} == {
+            "optax.rprop",
+            "optax.sm3",
+        }

@@ -76,9 +76,7 @@ def _report_invalid(block: BlockBuilder, invalid: InvalidValues, position: int) 
     location = f" at {inputs}" if inputs else ""
     value = canonical_text(invalid.values[position])
     what = f"{field.name} = {invalid.expression.text} is {value}{location}"
-    too_large = field.type is int and validation.WHOLE <= abs(invalid.values[position]) < np.inf
-    allowed = f"{validation.allowed(field)}{', of 64 bits' if too_large else ''}"
-    cure = f"Make it {allowed}, or keep only points where it is by means of where"
+    cure = f"Make it {validation.allowed(field)}, or keep only points where it is by means of where"
     block.document.add_error(invalid.symbol.path, what, cure)
 
 

@@ -95,6 +95,8 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
     values = sources(document, fields, scalars, path)
     _check_conflicts(document, cls, values, path)
     choices = [_nested(document, field, raw_fields, path) for field in nested.values()]
+    if "schedule" in nested and not getattr(cls, "scheduled", True):
+        _check_unscheduled(document, kind, nested["schedule"], itertools.chain(*choices))
     order = tuple(name for name in raw_fields if name in fields)
     for name, field in fields.items():
         if (
@@ -177,6 +179,17 @@ def _check_conflicts(document: Document, cls: type, values: dict[str, Source], p
             )
             # Neither is used, so that one mistake is not reported again by later checks.
             values[alternative.name] = values[alternative.field] = None
+
+
+def _check_unscheduled(
+    document: Document, kind: str, field: spec.Field, members: Iterable[PartSpec]
+) -> None:
+    constant = kind_of(field)
+    for member in members:
+        if member.family == field.type and member.kind != constant:
+            what = f"{kind} takes no schedule: its step size is one number"
+            cure = "Leave schedule out, or write another optimizer"
+            document.add_error(member.path, what, cure)
 
 
 def _nested(

@@ -20,7 +20,14 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """A pattern for names of grids; they name folders, hence no slash and no leading dot."""
 
 POINTS = spec.Field(
-    "points", "static", int, "points of the recorded curves", default=32, at_least=0
+    "points",
+    "static",
+    int,
+    "points of the recorded curves",
+    default=32,
+    at_least=0,
+    # The records of a single lane then fit into the memory of any machine.
+    at_most=1_000_000,
 )
 TEST = spec.Field("test", "static", bool, "record test observables too", default=True)
 TEST_POINTS = spec.Field(

@@ -25,8 +25,8 @@ from pydantic import Field as Declared
 
 from sweep import spec, trial
 
-WHOLE = 2.0**63
-"""The exclusive bound on the magnitude of integers, which are stored in 64 bits."""
+LARGEST = 2**31 - 1
+"""The largest integer of a field that has no bound of its own: devices count in 32 bits."""
 
 
 def seed_field() -> spec.Field:
@@ -91,6 +91,18 @@ def integral(value: Any) -> Any:
     )
 
 
+def _bounds(field: spec.Field) -> dict[str, float | None]:
+    """The bounds of a field by relation; those of integers are closed on both sides."""
+    largest = LARGEST if field.type is int and field.below is None else None
+    smallest = -LARGEST if field.type is int and field.above is None else None
+    return {
+        "above": field.above,
+        "at least": smallest if field.at_least is None else field.at_least,
+        "below": field.below,
+        "at most": largest if field.at_most is None else field.at_most,
+    }
+
+
 def _scalar(field: spec.Field) -> Any:
     """The type of one value, with its bounds."""
     if field.type is str and field.choices:
@@ -99,13 +111,15 @@ def _scalar(field: spec.Field) -> Any:
         return field.type
     # Pydantic rejects `allow_inf_nan` for integers.
     finite = None if field.type is int else False
-    bounds: dict[str, Any] = {
-        "gt": field.above,
-        "ge": field.at_least,
-        "lt": field.below,
-        "le": field.at_most,
-    }
-    limits = Declared(strict=True, allow_inf_nan=finite, **bounds)
+    bounds = _bounds(field)
+    limits = Declared(
+        strict=True,
+        allow_inf_nan=finite,
+        gt=bounds["above"],
+        ge=bounds["at least"],
+        lt=bounds["below"],
+        le=bounds["at most"],
+    )
     return (
         Annotated[int, BeforeValidator(integral), limits]
         if field.type is int
@@ -217,6 +231,15 @@ def closest_name(name: str, names: Iterable[str]) -> str:
     return f"{suggestion}There is {', '.join(candidates) or 'none'}"
 
 
+_BREAKS = {
+    "above": np.less_equal,
+    "at least": np.less,
+    "below": np.greater_equal,
+    "at most": np.greater,
+}
+"""What a number is to a bound that it does not keep."""
+
+
 def outside(field: spec.Field, numbers: np.ndarray) -> np.ndarray:
     """A mask of the computed values that are not valid for a field."""
     if field.type is str:
@@ -224,24 +247,19 @@ def outside(field: spec.Field, numbers: np.ndarray) -> np.ndarray:
     if field.type is bool:
         return np.zeros(numbers.shape, bool)
     # Vectorized, unlike `check`: a computed column may have millions of values.
-    bad = ~np.isfinite(numbers) | ((np.abs(numbers) >= WHOLE) if field.type is int else False)
-    for bound, breaks in ((field.above, np.less_equal), (field.at_least, np.less)):
-        bad |= breaks(numbers, bound) if bound is not None else False
-    for bound, breaks in ((field.below, np.greater_equal), (field.at_most, np.greater)):
-        bad |= breaks(numbers, bound) if bound is not None else False
+    bad = ~np.isfinite(numbers)
+    for relation, bound in _bounds(field).items():
+        if bound is not None:
+            bad |= _BREAKS[relation](numbers, bound)
     return bad
 
 
 def allowed(field: spec.Field) -> str:
     """The valid values of a field, as text for messages."""
-    bounds = {
-        "above": field.above,
-        "at least": field.at_least,
-        "below": field.below,
-        "at most": field.at_most,
-    }
     limits = " and ".join(
-        f"{relation} {bound:.12g}" for relation, bound in bounds.items() if bound is not None
+        f"{relation} {bound:.12g}"
+        for relation, bound in _bounds(field).items()
+        if bound is not None
     )
     return (
         f"{EXPECTED[field.type]} {limits}".strip()
