@@ -104,11 +104,13 @@ def hung(folder: Path, lease: float = 0.5) -> tuple[bool, bool]:
 
 
 @pytest.mark.promise(14)
+@pytest.mark.promise(23)
 def test_claims_of_a_process_that_hangs_fall_to_others(tmp_path: Path) -> None:
     assert hung(tmp_path) == (True, True)
 
 
 @pytest.mark.promise(14, mutant=True)
+@pytest.mark.promise(23, mutant=True)
 def test_a_process_that_hangs_and_is_believed_for_ever_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_rewrite_waits_for_a_process_that_hangs_and_says_so(tmp_path: Path) ->
         sleeper.communicate()
 
 
+@pytest.mark.promise(23)
 def test_a_file_is_touched_only_as_long_as_there_is_progress(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +163,7 @@ def test_a_process_that_others_took_for_dead_claims_on(tmp_path: Path) -> None:
         assert mine.take("slice") and not mine.take("slice")
 
 
+@pytest.mark.promise(19)
 def test_a_process_that_lost_its_file_keeps_and_releases_its_claims(tmp_path: Path) -> None:
     """Its claims that nobody took are links to the lost file, and those that others took are theirs."""
     with Claims(tmp_path, lease=0.24) as mine:
@@ -364,6 +368,7 @@ KINDS = ["folder", "fifo", "socket", "device", "link", "large", "escape", "text"
 
 
 @pytest.mark.promise(15)
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_claim_stays_and_is_named_where_it_is_in_the_way(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -392,7 +397,7 @@ def test_what_is_no_claim_stays_and_is_named_where_it_is_in_the_way(
         assert (tmp_path / "precious").read_text() == AWAY
 
 
-@pytest.mark.promise(15)
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("kind", ["link", "loop", "file", "fifo", "dangling"])
 def test_claims_that_are_no_folder_are_refused_with_a_cure(tmp_path: Path, kind: str) -> None:
     store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
