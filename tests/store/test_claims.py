@@ -302,6 +302,18 @@ def test_a_process_that_the_system_hides_is_not_taken_for_dead(
     assert owner_is_gone(re.sub(r"-\d+\.", "-999999999.", owner())) is None
 
 
+def test_without_a_proc_nobody_is_known_and_claims_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> float:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(psutil, "boot_time", missing)
+    assert owner().endswith(f"-{os.getpid()}.0") and owner_is_gone(owner()) is None
+    with Claims(tmp_path) as mine:
+        assert mine.take("slice") and not mine.take("slice")
+
+
 # Full disks
 
 
