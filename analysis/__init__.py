@@ -13,11 +13,10 @@ There are three kinds of functions, and each kind is usable without the next: `l
 Names are imported on first use, so `import analysis` is cheap; nothing here needs jax.
 """
 
-from __future__ import annotations
-
+# Nothing is imported that Python has not imported itself: see `sweep.import_path`.
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 # Type checkers cannot follow `__getattr__`, so for them the names are imported as usual.
 if TYPE_CHECKING:
     from analysis.figures.collapse import collapse_figure

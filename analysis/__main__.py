@@ -1,6 +1,9 @@
 """The command `python -m analysis`: tables and figures of a sweep's results."""
 
-from __future__ import annotations
+from sweep.import_path import leave_working_directory
+
+if __name__ == "__main__":
+    leave_working_directory()
 
 from collections.abc import Mapping
 from typing import ClassVar

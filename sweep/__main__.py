@@ -1,6 +1,9 @@
 """The command `sweep`: train a grid, look after its tables, and analyse them."""
 
-from __future__ import annotations
+from sweep.import_path import leave_working_directory
+
+if __name__ == "__main__":
+    leave_working_directory()
 
 import importlib
 from collections.abc import Mapping

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from sweep.errors import SweepError
+from sweep.terminal_text import accept_all_characters, echo, escape_controls
+from sweep.user_paths import user_path
 
 
 class CommandSource(NamedTuple):
@@ -50,13 +53,26 @@ class LazyGroup(TyperGroup):
             return super().resolve_command(ctx, args)
         return args[0], load_command(args[0], source), args[1:]
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line, on a terminal of any encoding."""
+        accept_all_characters()
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a SweepError is a sentence and an exit code."""
         try:
             return super().invoke(ctx)
         except SweepError as error:
-            typer.echo(str(error), err=True)
+            echo(str(error), err=True)
             sys.exit(error.exit_code)
+
+
+def path_argument(text: str) -> Path:
+    """The `parser` of arguments and options that are paths: `~` is the home, "" is an error."""
+    try:
+        return user_path(text)
+    except SweepError as error:
+        raise typer.BadParameter(escape_controls(str(error))) from error
 
 
 def load_command(name: str, source: CommandSource) -> Any:

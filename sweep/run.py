@@ -1,6 +1,9 @@
 """Train a grid: `python -m sweep.run grid.yaml`. Running it again does only what is missing."""
 
-from __future__ import annotations
+from sweep.import_path import leave_working_directory
+
+if __name__ == "__main__":
+    leave_working_directory()
 
 import sys
 import tempfile
@@ -10,6 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from sweep.cli import path_argument
+from sweep.errors import SweepError
+from sweep.terminal_text import accept_all_characters, echo
+from sweep.user_paths import user_path
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -51,9 +59,11 @@ def sweep(
     """
     from sweep.commands import train
 
+    folder = None if out is None else user_path(out)
+    names = (plugins,) if isinstance(plugins, str) else tuple(plugins)
     with _grid_file(grid) as path:
         return train.run(
-            train.Request(path, out, workers, shard, lanes, dtype, plugins, quiet, checkpoint)
+            train.Request(path, folder, workers, shard, lanes, dtype, names, quiet, checkpoint)
         )
 
 
@@ -64,7 +74,7 @@ def _grid_file(grid: str | Path | Mapping[str, Any]) -> Iterator[Path]:
     Workers are processes of their own, and read it.
     """
     if isinstance(grid, Path) or (isinstance(grid, str) and "\n" not in grid):
-        yield Path(grid)
+        yield user_path(grid)
         return
     import yaml
 
@@ -90,9 +100,12 @@ def _workers(text: str) -> int | None:
 
 @app.command()
 def main(
-    grid: Annotated[Path, typer.Argument(help="The grid file (YAML).", show_default=False)],
+    grid: Annotated[
+        Path, typer.Argument(help="The grid file (YAML).", show_default=False, parser=path_argument)
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the tables. [default: results/NAME]")
+        Path | None,
+        typer.Option(help="Folder of the tables. [default: results/NAME]", parser=path_argument),
     ] = None,
     workers: Annotated[
         str, typer.Option(help="Processes, each on a core or gpu of its own: a number or auto.")
@@ -127,9 +140,9 @@ def main(
     resumable.
     """
     if dtype not in ("float32", "float64"):
-        raise typer.BadParameter(f"--dtype {dtype} is neither float32 nor float64.")
+        raise typer.BadParameter(f"--dtype {dtype!r} is neither float32 nor float64.")
+    accept_all_characters()
     from sweep.commands import train
-    from sweep.errors import SweepError
 
     share, plugins = _shard(shard), tuple(plugin or ())
     number = _shard(turn) if turn else None
@@ -138,13 +151,13 @@ def main(
     )
     try:
         if dry_run:
-            typer.echo(train.preview(request))
+            echo(train.preview(request))
             return
         folder = train.run(request)
         if turn is None:
-            typer.echo(f"All rows are in {folder / 'runs'}")
+            echo(f"All rows are in {folder / 'runs'}")
     except SweepError as error:
-        typer.echo(str(error), err=True)
+        echo(str(error), err=True)
         sys.exit(error.exit_code)
 
 

@@ -14,8 +14,9 @@ import sweep
 from analysis.cli import COMMANDS as ANALYSIS
 from sweep.__main__ import COMMANDS, app
 from sweep.cli import load_command
+from sweep.errors import SweepError
 from sweep.run import sweep as run_sweep
-from tests.shell import PLUGINS, python, write_grid
+from tests.shell import PLUGINS, jax_as_it_was, python, write_grid
 
 GRID = """
 name: tiny
@@ -106,3 +107,132 @@ def test_plugins_of_the_current_folder_are_found(tmp_path: Path, spelling: str) 
     answer = python(*words, "kinds", "blobs", "--plugin", "own", cwd=PLUGINS)
     assert answer.code == 0, answer.err
     assert "distance of the centres" in answer.out
+
+
+# Started inside a folder that came from someone else.
+
+FOREIGN = "import sys; sys.stderr.write(f'FOREIGN {__name__}\\n'); sys.exit(9)\n"
+NAMES = [
+    *("argparse", "click", "difflib", "email", "flax", "inspect", "jax", "jax_plugins", "jaxlib"),
+    *("json", "matplotlib", "numpy", "optax", "pandas", "pathlib", "pyarrow", "pydantic", "rich"),
+    *("scipy", "seaborn", "socket", "subprocess", "tempfile", "typer", "typing", "xarray", "yaml"),
+]
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A folder with a file for each module that a command imports; each would end it."""
+    for name in NAMES:
+        (tmp_path / f"{name}.py").write_text(FOREIGN)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("sweep", ("kinds", "adamw")),
+        ("sweep", ("kinds", "blobs", "--plugin", "plugin")),
+        ("sweep.run", ("grid.yaml", "--dry-run")),
+        ("analysis", ("phase", "nowhere")),
+    ],
+)
+def test_no_file_of_the_working_directory_is_run(
+    foreign: Path, module: str, words: tuple[str, ...]
+) -> None:
+    """A plugin that lies there is imported, but hides nothing: the modules that it asks for are the installed ones."""
+    write_grid(foreign, GRID)
+    (foreign / "plugin.py").write_text((PLUGINS / "own.py").read_text())
+    answer = python("-m", module, *words, cwd=foreign)
+    assert "FOREIGN" not in answer.err and "Traceback" not in answer.err
+    assert answer.code == (1 if module == "analysis" else 0)
+
+
+def test_a_working_directory_that_was_removed_is_none(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nos.chdir(sys.argv[1])\nos.rmdir(sys.argv[1])\n"
+        "from sweep.import_path import add_working_directory, leave_working_directory\n"
+        "before = list(sys.path)\nadd_working_directory()\nassert sys.path == before\n"
+        "leave_working_directory()\nassert '' not in sys.path[:1]"
+    )
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    assert python("-c", code, folder).code == 0
+
+
+# Paths.
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("status", ""), ("verify", ""), ("repair", ""), ("compact", ""), ("run", "")),
+        *(("run", "grid.yaml", "--out", ""), ("status", ".", "--grid", "")),
+        ("run", "grid.yaml", "--out", "~no such user\x1b/x"),
+    ],
+)
+def test_a_path_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_grid(tmp_path, GRID)
+    answer = CliRunner(env={"COLUMNS": "200"}).invoke(app, words)
+    said = "names no home folder here" if "~" in words[-1] else "The path is empty. Give one"
+    assert answer.exit_code == 2 and said in answer.stderr and "\x1b/" not in answer.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
+
+
+@pytest.mark.parametrize("out", ["taken", "taken/below/it", "nowhere/link"])
+def test_a_file_in_the_way_of_a_folder_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_grid(tmp_path, GRID)
+    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "nowhere").symlink_to("missing")
+    answer = CliRunner().invoke(app, ["run", "grid.yaml", "--out", out])
+    said = f"{out} cannot be a folder: {out.partition('/')[0]} is a file. Use another --out.\n"
+    assert (answer.exit_code, answer.stderr) == (1, said)
+
+
+def test_a_tilde_is_the_home_folder_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    write_grid(tmp_path / "home", GRID)
+    store = tmp_path / "home" / "store"
+    with jax_as_it_was():
+        assert run_sweep("~/grid.yaml", "~/store", workers=1, quiet=True) == store
+        for words in (
+            ("run", "~/grid.yaml", "--out", "~/store", "--workers", "1"),
+            ("status", "~/store", "--grid", "~/grid.yaml"),
+            *(("verify", "~/store"), ("repair", "~/store"), ("compact", "~/store")),
+        ):
+            answer = CliRunner().invoke(app, words)
+            assert answer.exit_code == 0, answer.output
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "~no such user/x"])
+def test_a_path_from_python_is_checked_too(tmp_path: Path, path: str) -> None:
+    grid = write_grid(tmp_path, GRID)
+    for arguments in ((grid, path), (path, tmp_path / "store")):
+        with pytest.raises(SweepError, match=r"path|home"):
+            run_sweep(*arguments, workers=1, quiet=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["grid.yaml"]
+
+
+# Terminals.
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("kinds", "größe→"), "no kind 'gr\\xf6\\xdfe->'"),
+        (("status", "σ"), "sigma is no folder"),
+        (("--help",), "Usage"),
+    ],
+)
+def test_a_terminal_without_a_character_gets_another(words: tuple[str, ...], said: str) -> None:
+    answer = python("-m", "sweep", *words, PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+    assert "Traceback" not in answer.err and said in answer.out + answer.err

@@ -36,19 +36,36 @@ def configure(dtype: str, gpu: int | None = None) -> None:
     jax.config.update("jax_enable_x64", dtype == "float64")
     jax.config.update("jax_default_matmul_precision", "highest")
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+        folder = cache_folder()
+        jax.config.update("jax_compilation_cache_dir", str(folder) if folder else None)
     # By default jax leaves small programs out; all workers need all of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def cache_folder() -> Path:
-    """The folder of compiled programs: in the user's cache, one for each kind of processor."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def cache_folder() -> Path | None:
+    """The folder of compiled programs: in the user's cache, one for each kind of processor.
+
+    None for a user without a home, as in some containers.
+    """
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
     # Homes are often shared by machines, and a program compiled for one crashes on another.
     processor = f"{platform.machine()} {_processor_flags()}"
     kind = hashlib.blake2b(processor.encode(), digest_size=6).hexdigest()
     return base / "jax-sweep" / kind
+
+
+def cache_warning() -> str:
+    """A sentence where compiled programs are not kept, otherwise ""."""
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") or cache_folder():
+        return ""
+    return (
+        "There is no home folder, so compiled programs are not kept for the next run. "
+        "Set JAX_COMPILATION_CACHE_DIR to a folder to keep them."
+    )
 
 
 def _processor_flags() -> str:

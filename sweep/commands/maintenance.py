@@ -12,10 +12,15 @@ from typing import Annotated, Any
 import typer
 
 from sweep import store
+from sweep.cli import path_argument
 from sweep.errors import SweepError
+from sweep.terminal_text import echo
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder of the tables.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="DIR", help="Folder of the tables.", show_default=False, parser=path_argument
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no sentences.")]
 Plugin = Annotated[
@@ -112,16 +117,19 @@ def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[Any]:
     # Checking files needs no jax, whose import takes longer than most checks.
     from sweep.commands import replay as replays
     from sweep.commands.backend import configure
-    from sweep.commands.plugins import load_plugins
+    from sweep.commands.plugins import check_same_source, load_plugins, naming_plugins
 
-    load_plugins(plugin or ())
-    configure(store.Store(folder).read_manifest()["dtype"])
-    return list(replays.replay(folder, count))
+    plugins = load_plugins(plugin or ())
+    check_same_source(folder, plugins)
+    manifest = store.Store(folder).read_manifest()
+    configure(manifest["dtype"])
+    with naming_plugins(manifest, plugins):
+        return list(replays.replay(folder, count))
 
 
 def print_report(lines: list[str], report: dict[str, Any], as_json: bool) -> None:
     """Print the sentences of a command, or the same as one JSON object."""
-    typer.echo(json.dumps(report, indent=2) if as_json else "\n".join(lines))
+    echo(json.dumps(report, indent=2) if as_json else "\n".join(lines))
 
 
 @contextmanager
@@ -131,5 +139,5 @@ def json_errors(as_json: bool) -> Iterator[None]:
         yield
     except SweepError as error:
         if as_json:
-            typer.echo(json.dumps({"error": str(error)}, indent=2))
+            echo(json.dumps({"error": str(error)}, indent=2))
         raise

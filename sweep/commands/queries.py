@@ -8,17 +8,20 @@ from typing import Annotated
 
 import typer
 
+from sweep.cli import path_argument
 from sweep.commands import status_report
 from sweep.commands.kinds import describe_kind, list_kinds
 from sweep.commands.maintenance import Folder, Json, Plugin, json_errors, print_report
 from sweep.commands.plugins import load_plugins
 from sweep.grid import json_schema
+from sweep.terminal_text import echo
 
 
 def status(
     folder: Folder,
     grid: Annotated[
-        Path | None, typer.Option(help="Grid file. [default: the largest that DIR keeps]")
+        Path | None,
+        typer.Option(help="Grid file. [default: the largest that DIR keeps]", parser=path_argument),
     ] = None,
     plugin: Plugin = None,
     as_json: Json = False,
@@ -28,15 +31,15 @@ def status(
     Writes nothing.
     """
     with json_errors(as_json):
-        load_plugins(plugin or ())
-        report = status_report.sweep_status(folder, grid)
+        plugins = load_plugins(plugin or ())
+        report = status_report.sweep_status(folder, grid, plugins)
         print_report([str(report)], report.json(), as_json)
 
 
 def schema(plugin: Plugin = None) -> None:
     """Print the JSON Schema of grid files, for the completion and checks of an editor."""
     load_plugins(plugin or ())
-    typer.echo(json.dumps(json_schema(), indent=2))
+    echo(json.dumps(json_schema(), indent=2))
 
 
 def kinds(
@@ -48,4 +51,4 @@ def kinds(
 ) -> None:
     """List the kinds of all parts, or describe the fields of one."""
     load_plugins(plugin or ())
-    typer.echo(describe_kind(kind) if kind else list_kinds())
+    echo(describe_kind(kind) if kind else list_kinds())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from sweep.grid import Grid
 from sweep.planning.manifest import descriptions, results_identity
 
 
-def new_manifest(grid: Grid, dtype: str, backend: str) -> dict[str, Any]:
+def new_manifest(
+    grid: Grid, dtype: str, backend: str, plugins: Mapping[str, list[str]]
+) -> dict[str, Any]:
     """The manifest of a new store.
 
     Args:
         grid: the grid.
         dtype: `float32` or `float64`.
         backend: the jax platform.
+        plugins: the digests of the files of each plugin.
 
     Returns:
         What results depend on, and under `info` what they don't; plain JSON values.
@@ -35,11 +39,19 @@ def new_manifest(grid: Grid, dtype: str, backend: str) -> dict[str, Any]:
         "processor": platform.machine(),
         "device": str(jax.devices()[0].device_kind),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "plugins": list(plugins),
     }
     commit = _commit()
     if commit:
         info["commit"] = commit
-    return {**results_identity(grid, dtype, backend), "info": info}
+    return {**results_identity(grid, dtype, backend, plugins), "info": info}
+
+
+def recorded_plugins(manifest: Mapping[str, Any]) -> list[str]:
+    """The modules of the plugins that a store was trained with, in whatever way they were given."""
+    info = manifest.get("info")
+    plugins = info.get("plugins") if isinstance(info, dict) else None
+    return [str(name) for name in plugins] if isinstance(plugins, list) else []
 
 
 def _commit() -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sweep import grid as grids
+from sweep.commands.plugins import naming_plugins, plugin_changes
 from sweep.commands.sweep_status import FINAL_STATUSES, SweepStatus, TrialCounts
 from sweep.errors import StoreError
 from sweep.grid import Grid
@@ -32,12 +33,15 @@ from sweep.store import (
 _UNKNOWN_STATUS = -1
 
 
-def sweep_status(folder: Path, file: Path | None = None) -> SweepStatus:
+def sweep_status(
+    folder: Path, file: Path | None = None, plugins: Mapping[str, list[str]] | None = None
+) -> SweepStatus:
     """How far the sweep in `folder` has come with a grid.
 
     Args:
         folder: the folder of the store.
         file: the grid file; by default the largest grid that the store holds.
+        plugins: what `load_plugins` returned.
 
     Raises:
         GridError: the grid is wrong.
@@ -45,7 +49,8 @@ def sweep_status(folder: Path, file: Path | None = None) -> SweepStatus:
     """
     manifest = _manifest(folder)
     files = [file] if file else _stored_grids(folder)
-    loaded = {path: grids.load_grid(path) for path in files}
+    with naming_plugins(manifest, plugins or ()):
+        loaded = {path: grids.load_grid(path) for path in files}
     # Of equally large grids, the one that was used last.
     largest = max(loaded, key=lambda path: (loaded[path].size, path.stat().st_mtime_ns))
     grid = loaded[largest]
@@ -53,7 +58,7 @@ def sweep_status(folder: Path, file: Path | None = None) -> SweepStatus:
     in_grid = np.zeros(len(trials), bool)
     plan = plans.make_plan(grid, Host(str(manifest.get("platform", "cpu")), 1))
     buckets = tuple(_count(bucket, trials, status_codes, in_grid) for bucket in plan.buckets)
-    conflict = Store(folder).conflict(_identity(grid, manifest)) if file else ""
+    conflict = _conflict(folder, grid, manifest, plugins or {}) if file else ""
     return SweepStatus(
         folder,
         largest,
@@ -66,8 +71,10 @@ def sweep_status(folder: Path, file: Path | None = None) -> SweepStatus:
     )
 
 
-def _identity(grid: Grid, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The identity that the grid would have in this environment.
+def _conflict(
+    folder: Path, grid: Grid, manifest: Mapping[str, Any], plugins: Mapping[str, list[str]]
+) -> str:
+    """Why the store would refuse the grid in this environment, "" if it would not.
 
     The platform is that of the store unless the environment names one.
     """
@@ -75,7 +82,8 @@ def _identity(grid: Grid, manifest: Mapping[str, Any]) -> dict[str, Any]:
     # jax names gpus by vendor in the environment, but reports the platform `gpu`.
     aliases = {"": manifest.get("platform", "cpu"), "cuda": "gpu", "rocm": "gpu"}
     platform = aliases.get(name, name)
-    return results_identity(grid, manifest.get("dtype", "float32"), platform)
+    identity = results_identity(grid, manifest.get("dtype", "float32"), platform, plugins)
+    return plugin_changes(manifest, plugins) or Store(folder).conflict(identity)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -143,10 +151,3 @@ def _count(
         for code, status in enumerate(FINAL_STATUSES)
     }
     return TrialCounts(bucket.id, bucket.title, bucket.planned, len(rows), by_status)
-
-
-def _checkpoints(folder: Path) -> int:
-    """Number of complete checkpoints in a folder."""
-    checkpoints = folder / "checkpoints"
-    paths = checkpoints.iterdir() if checkpoints.is_dir() else ()
-    return sum(path.is_dir() and "orbax-checkpoint-tmp" not in path.name for path in paths)

@@ -14,11 +14,12 @@ from sweep import schema
 from sweep.commands.backend import (
     active_platform,
     cache_folder,
+    cache_warning,
     configure,
     count_compiles,
     requested_platform,
 )
-from sweep.commands.plugins import load_plugins
+from sweep.commands.plugins import check_same_source, load_plugins
 from sweep.commands.run_info import new_manifest
 from sweep.errors import StoreConflict
 from sweep.grid import Grid
@@ -26,6 +27,8 @@ from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, Writer, owner
+from sweep.terminal_text import escape_controls
+from sweep.user_paths import require_folder
 from sweep.workers import launcher
 from sweep.workers.progress import Progress, SilentProgress
 from sweep.workers.progress_display import terminal_progress
@@ -61,13 +64,15 @@ class Request:
     place: str = "cpu"
 
     def folder(self, grid: Grid) -> Path:
-        """The folder of the store."""
-        return Path(self.out) if self.out is not None else Path("results") / grid.name
+        """The folder of the store. Raises SweepError if a file is in its way."""
+        out = Path(self.out) if self.out is not None else Path("results") / grid.name
+        return require_folder(out)
 
 
 def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
-    grid = _load(request)
+    load_plugins(request.plugins)
+    grid = grids.load_grid(request.grid)
     store = Store(request.folder(grid))
     platform = requested_platform()
     # Without a backend gpus cannot be counted.
@@ -83,11 +88,13 @@ def run(request: Request) -> Path:
         launcher.bind_to_parent(number, pin=request.place == "cpu")
         gpu = number if request.place == "gpu" else None
     with StopSignals() as signals:
-        grid = _load(request)
+        plugins = load_plugins(request.plugins)
+        grid = grids.load_grid(request.grid)
         configure(request.dtype, gpu)
         store = Store(request.folder(grid))
+        check_same_source(store.folder, plugins)
         with Claims(store.folder) as claims:
-            manifest = new_manifest(grid, request.dtype, active_platform())
+            manifest = new_manifest(grid, request.dtype, active_platform(), plugins)
             store.open(manifest, grid.text, claims)
             _train(request, grid, store, claims, signals)
     return store.folder
@@ -106,6 +113,8 @@ def _train(
         signals.stopping(stop),
     ):
         progress.start(plan.planned, plan.planned - plan.left)
+        if request.turn is None and (warning := cache_warning()):
+            progress.say(warning)
         if plan.host.workers > 1:
             _launch(plan, request, store, progress, stop)
         else:
@@ -115,7 +124,7 @@ def _train(
                 worker.run(stop)
         if request.turn is None and not stop.is_set():
             counts = f"{plan.left:,} trials trained, {plan.planned:,} rows"
-            progress.say(f"{counts} in {store.folder}.")
+            progress.say(escape_controls(f"{counts} in {store.folder}."))
 
 
 def _host(request: Request, platform: str, slots: int) -> Host:
@@ -130,11 +139,6 @@ def _worker_slots(platform: str) -> int:
         return len(launcher.available_cores())
     # One process drives all local chips of a tpu.
     return jax.local_device_count() if platform == "gpu" else 1
-
-
-def _load(request: Request) -> Grid:
-    load_plugins(request.plugins)
-    return grids.load_grid(request.grid)
 
 
 def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:

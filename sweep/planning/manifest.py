@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Mapping
 from typing import Any
 
 from sweep import schema, spec
@@ -16,7 +17,9 @@ VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
 """Packages whose version may change the bits of a result."""
 
 
-def results_identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
+def results_identity(
+    grid: Grid, dtype: str, platform: str, plugins: Mapping[str, list[str]] | None = None
+) -> dict[str, Any]:
     """The manifest of a store of the grid, except the key `info`, in plain JSON values.
 
     A store accepts another grid or run only where this is equal.
@@ -25,9 +28,10 @@ def results_identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
         grid: The grid.
         dtype: The name of the floating-point type of the training.
         platform: The jax platform it runs on.
+        plugins: The digests of the files of each plugin, by its module.
     """
     settings = grid.settings
-    return {
+    identity = {
         "name": grid.name,
         "schema": schema.VERSION,
         "columns": schema.columns_to_text(all_columns(grid)),
@@ -40,6 +44,8 @@ def results_identity(grid: Grid, dtype: str, platform: str) -> dict[str, Any]:
         "platform": platform,
         "versions": {name: _version(name) for name in VERSIONED},
     }
+    # Left out where there are none, as in the stores of versions that did not record them.
+    return {**identity, "plugins": dict(plugins)} if plugins else identity
 
 
 def all_columns(grid: Grid) -> dict[str, type]:

@@ -8,8 +8,11 @@ from typing import Any
 
 INFO = "info"
 """Values under this key of a manifest are recorded and never compared."""
-GROWING = ("columns", "defaults")
+GROWING = ("columns", "defaults", "plugins")
 """Keys of a manifest that may gain entries: an extended grid may use parts with other columns."""
+
+PLUGINS = "plugins"
+"""Entry of `info`: the list of all plugins that rows of the store were trained with."""
 
 DESCRIPTIONS = ("meanings", "definitions")
 """Entries of `info` that grow with the columns: what these and the kinds of parts mean."""
@@ -38,13 +41,23 @@ def merge_descriptions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[s
     """The recorded information of an old manifest, with descriptions that only the new one has."""
     old_info, new_info = to_dict(old.get(INFO)), to_dict(new.get(INFO))
     keys = [key for key in DESCRIPTIONS if key in new_info]
-    added = {key: {**to_dict(new_info[key]), **to_dict(old_info.get(key))} for key in keys}
+    added: dict[str, Any] = {
+        key: {**to_dict(new_info[key]), **to_dict(old_info.get(key))} for key in keys
+    }
+    plugins = [*to_list(old_info.get(PLUGINS)), *to_list(new_info.get(PLUGINS))]
+    if plugins:
+        added[PLUGINS] = list(dict.fromkeys(map(str, plugins)))
     return {**old_info, **added}
 
 
 def to_dict(value: Any) -> dict[str, Any]:
     """A mapping as a dict, anything else as an empty one."""
     return dict(value) if isinstance(value, Mapping) else {}
+
+
+def to_list(value: Any) -> list[Any]:
+    """A list as it is, anything else as an empty one."""
+    return value if isinstance(value, list) else []
 
 
 def _flatten(value: Any, path: str = "") -> dict[str, Any]:

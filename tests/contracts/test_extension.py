@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sweep import schema
 from sweep.run import app
 from sweep.store import Store
 from tests.shell import (
+    PLUGINS,
     Answer,
     difference,
     environment,
@@ -270,3 +272,127 @@ def test_a_store_that_does_not_compare_would_be_seen(
     change.patch(monkeypatch)
     answer = run(change.text, copy, *change.options)
     assert accepted(answer, copy, before, change.said).startswith("exit code 0")
+
+
+# Plugins.
+
+LAB = (PLUGINS / "own.py").read_text() + "\nimport helper\nDATA_FILES = ['table.csv']\n"
+LAB_GRID = """
+name: lab
+seed: [0]
+data: {kind: blobs, n: 8, separation: 2}
+model: {kind: linear}
+optimizer: {kind: gd, lr: 0.2}
+train: {steps: 5}
+test_points: 16
+record: {points: 0}
+"""
+TWO_PLUGINS = LAB_GRID.replace(
+    "{kind: blobs, n: 8, separation: 2}", "[{kind: blobs, n: 8, separation: 2}, {kind: ring, n: 8}]"
+)
+BLIND = """
+from sweep.commands import train
+from sweep.run import app
+from sweep.store import Store
+
+train.check_same_source = lambda folder, plugins: None
+Store.conflict = lambda store, manifest: ""
+app()
+"""
+"""The command without a look at the source of plugins."""
+
+
+def run_in(
+    folder: Path, text: str, *options: str, program: tuple[str, str] | None = None
+) -> Answer:
+    """The command in a process of its own, started in a folder with plugins and a store."""
+    grid = write_grid(folder, text)
+    arguments = ("--out", "store", "--workers", "1", "--quiet", *options)
+    return python(*(program or ("-m", "sweep.run")), grid.name, *arguments, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a plugin, a module and a table that it reads, and a store. Read only."""
+    folder = tmp_path_factory.mktemp("lab")
+    for name, text in {"lab.py": LAB, "helper.py": "", "table.csv": "1"}.items():
+        (folder / name).write_text(text)
+    answer = run_in(folder, LAB_GRID, "--plugin=lab")
+    assert answer.code == 0, answer.err
+    return folder
+
+
+def edited(lab: Path, copy: Path, file: str) -> Path:
+    """A copy of the folder in which a file has another line."""
+    shutil.copytree(lab, copy)
+    (copy / file).write_text((copy / file).read_text() + "\n")
+    return copy
+
+
+def mixed(answer: Answer, folder: Path, before: dict[str, Any], file: str) -> str:
+    """What is wrong with how a command ended that the edit of a plugin should have stopped."""
+    said = (
+        "store: The rows of this folder were trained with another source of the plugin lab: "
+        f"{file} differ. Use another --out, or put the old source back.\n"
+    )
+    if (answer.code, answer.err) != (3, said):
+        return f"exit code {answer.code}: {answer.err}"
+    return "" if files(folder / "store") == before else "something was written"
+
+
+SEEDS_OF_LAB = LAB_GRID.replace("[0]", "[0, 1]")
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize("file", ["lab.py", "helper.py", "table.csv"])
+def test_an_edited_plugin_is_refused(lab: Path, tmp_path: Path, file: str) -> None:
+    folder = edited(lab, tmp_path / "lab", file)
+    before = files(folder / "store")
+    answer = run_in(folder, SEEDS_OF_LAB, "--plugin", "lab")
+    assert mixed(answer, folder, before, file) == ""
+
+
+@pytest.mark.promise(4, mutant=True)
+def test_a_plugin_that_nobody_compares_would_be_seen(lab: Path, tmp_path: Path) -> None:
+    folder = edited(lab, tmp_path / "lab", "helper.py")
+    before = files(folder / "store")
+    answer = run_in(folder, SEEDS_OF_LAB, "--plugin", "lab", program=("-c", BLIND))
+    assert mixed(answer, folder, before, "helper.py").startswith("exit code 0")
+
+
+def plugins_of(folder: Path) -> tuple[list[str], list[str]]:
+    """The plugins that a manifest lists, and those whose source it has."""
+    manifest = json.loads((folder / "store" / "manifest.json").read_bytes())
+    return manifest["info"].get("plugins", []), sorted(manifest.get("plugins", {}))
+
+
+def test_a_second_plugin_joins(lab: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(lab, tmp_path / "lab")
+    assert plugins_of(folder) == (["lab"], ["lab"])
+    old = rows(folder / "store")
+    answer = run_in(folder, TWO_PLUGINS, "--plugin", "ring", "--plugin", "lab")
+    assert answer.code == 0, answer.err
+    assert plugins_of(folder) == (["lab", "ring"], ["lab", "ring"])
+    both = rows(folder / "store")
+    assert both.num_rows == 2
+    assert difference(of_trials(both, old["trial"]).select(old.column_names), old) == ""
+
+
+def test_a_store_of_an_earlier_version_opens_and_records_its_plugins(
+    lab: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(lab, tmp_path / "lab")
+    path = folder / "store" / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    del manifest["plugins"], manifest["info"]["plugins"]
+    path.write_text(json.dumps(manifest))
+    assert run_in(folder, LAB_GRID, "--plugin", "lab").code == 0
+    assert plugins_of(folder) == (["lab"], ["lab"])
+
+
+def test_a_store_whose_plugin_is_not_loaded_says_so(lab: Path) -> None:
+    answer = python("-m", "sweep", "status", "store", cwd=lab)
+    assert answer.code == 2 and "Traceback" not in answer.err
+    assert "trained with plugins that are not loaded. Add --plugin lab." in answer.err
+    answer = python("-m", "sweep", "verify", "store", "--replay", "1", "--plugin", "lab", cwd=lab)
+    assert answer.code == 0, answer.err
