@@ -153,7 +153,7 @@ def _train(
         progress.start(plan.planned, plan.planned - plan.left)
         if request.assignment is None and (warning := cache_warning()):
             progress.say(warning)
-        if request.turn is None and (note := describe_older_rows(grid, store)):
+        if request.assignment is None and (note := describe_older_rows(grid, store)):
             progress.say(escape_controls(note))
         if plan.host.workers > 1:
             _launch(plan, request, store, progress, stop)
