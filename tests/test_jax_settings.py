@@ -147,7 +147,7 @@ def test_a_block_around_the_call_that_sets_another_value_is_refused() -> None:
     assert dict(jax.config.values) == before
 
 
-@pytest.mark.promise(4)
+@pytest.mark.promise(21)
 @pytest.mark.usefixtures("_foreign")
 def test_settings_of_the_caller_change_no_bit_and_stay_his(whole: Path, tmp_path: Path) -> None:
     outside = jax_settings.global_settings()
@@ -157,7 +157,7 @@ def test_settings_of_the_caller_change_no_bit_and_stay_his(whole: Path, tmp_path
     assert "eigen" in os.environ["XLA_FLAGS"]
 
 
-@pytest.mark.promise(4, mutant=True)
+@pytest.mark.promise(21, mutant=True)
 @pytest.mark.parametrize("name", ["jax_threefry_partitionable", "jax_random_seed_offset"])
 def test_a_forgotten_pin_would_be_seen(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -175,7 +175,7 @@ def test_a_forgotten_pin_would_be_seen(
     assert stores_differ(store, whole) != ""
 
 
-@pytest.mark.promise(4)
+@pytest.mark.promise(21)
 def test_a_store_refuses_settings_under_which_it_was_not_trained(
     whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +191,7 @@ def test_a_store_refuses_settings_under_which_it_was_not_trained(
     assert "settings" not in json.loads(next(whole.glob("*.json")).read_bytes())
 
 
-@pytest.mark.promise(4, mutant=True)
+@pytest.mark.promise(21, mutant=True)
 def test_a_manifest_without_settings_would_be_seen(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +201,7 @@ def test_a_manifest_without_settings_would_be_seen(
 
 
 @pytest.mark.thorough
-@pytest.mark.promise(4)
+@pytest.mark.promise(21)
 def test_variables_of_the_environment_change_no_bit(whole: Path, tmp_path: Path) -> None:
     names = {
         name.upper(): str(value) for name, value in FOREIGN.items() if name != "jax_no_tracing"

@@ -20,8 +20,9 @@ from sweep.commands.backend import (
     count_compiles,
     requested_platform,
 )
+from sweep.commands.older_rows import describe_older_rows
 from sweep.commands.plugins import check_same_source, load_plugins
-from sweep.commands.run_info import new_manifest
+from sweep.commands.run_info import new_manifest, stored_columns
 from sweep.errors import StoreConflict, StoreError, WorkerFailed
 from sweep.grid import Grid
 from sweep.jax_settings import pinned_settings
@@ -152,6 +153,8 @@ def _train(
         progress.start(plan.planned, plan.planned - plan.left)
         if request.assignment is None and (warning := cache_warning()):
             progress.say(warning)
+        if request.assignment is None and (note := describe_older_rows(grid, store)):
+            progress.say(escape_controls(note))
         if plan.host.workers > 1:
             _launch(plan, request, store, progress, stop)
         else:
@@ -263,7 +266,7 @@ def _writer(request: Request, store: Store, grid: Grid) -> Writer:
         "worker": owner(),
     }
     # A store that grew has columns of earlier grids, which are null in new rows.
-    columns = all_columns(grid) | schema.columns_from_text(store.manifest["columns"])
+    columns = all_columns(grid) | stored_columns(store.folder, store.manifest)
     return Writer(store, schema.runs(columns), schema.curves(columns), metadata)
 
 

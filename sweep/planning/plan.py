@@ -14,6 +14,7 @@ from sweep.grid import Block, Grid, Settings
 from sweep.jax_settings import pinned_settings
 from sweep.planning import cost_model, packing
 from sweep.planning.bucket import Bucket
+from sweep.planning.check_outputs import check_outputs
 
 LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 1024, 4 << 30
 """Work that the lanes of a CPU hold, limit of their number, memory assumed on an accelerator."""
@@ -90,6 +91,7 @@ def _shares(
         for number, source in enumerate(grid.blocks)
         for bucket in _buckets(source, grid.settings, number)
     ]
+    check_outputs(buckets)
     program_sizes: Counter[str] = Counter()
     for bucket in buckets:
         program_sizes[bucket.id] += bucket.planned
@@ -140,7 +142,9 @@ def _with_slices(bucket: Bucket, seconds: float, shard: tuple[int, int]) -> Buck
     """The bucket cut into slices whose trials of this share take about `seconds`."""
     index, count = shard
     trials = max(1.0, seconds / bucket.cost.seconds) * count
-    span = max(1, round(trials * bucket.source.points / bucket.planned))
+    points = bucket.source.points
+    # At most all rows, whose numbers are of a type that may hold no larger number.
+    span = min(points, max(1, round(trials * points / bucket.planned)))
     return replace(bucket, name=f"{bucket.name}-{index}of{count}", span=span)
 
 

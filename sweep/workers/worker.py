@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
 from sweep.engine.driver import Driver
+from sweep.engine.memory import is_out_of_memory
 from sweep.engine.recorder import FinishedTrials, RecordSchedule
 from sweep.planning import plan as plans
 from sweep.planning.bucket import Bucket
@@ -120,8 +120,8 @@ class Worker:
                 )
                 for finished in driver:
                     yield bucket.block, finished
-            except (jax.errors.JaxRuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
                     raise
                 queue.give_back(driver.unfinished_trials if driver else np.zeros(0, np.int64))
                 bucket, unfit = self._shrink(bucket, queue)
@@ -165,10 +165,6 @@ def _curves_by_trial(
     positions = order[np.searchsorted(index[order], curves["index"])]
     columns = {name: values for name, values in curves.items() if name != "index"}
     return {"trial": trial[positions], **columns}
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _out_of_memory_row(index: np.ndarray) -> FinishedTrials:
