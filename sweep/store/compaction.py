@@ -144,7 +144,8 @@ def parts_to_join(folder: Path) -> Iterator[list[int]]:
     for path in list_parts(folder, RUNS):
         number = part_number(path.name)
         rows = sum(count_rows(folder / kind / path.name) for kind in (RUNS, CURVES))
-        part_blocks = bucket_blocks(read_part_metadata(path))
+        with reading_errors(path):
+            part_blocks = bucket_blocks(read_part_metadata(path))
         conflict = {**part_blocks, **blocks} != {**blocks, **part_blocks}
         if group and (size + rows > ROWS or conflict):
             yield group
@@ -162,8 +163,10 @@ def _join(old: Path, new: Directory, group: list[int], table_schema: pa.Schema |
         return
     metadata = _joint_metadata([read_part_metadata(path) for path in paths])
     metadata["last"] = str(group[-1])
-    table = pa.concat_tables([read_rows(path) for path in paths], promote_options="permissive")
-    content = to_parquet(widen_table(table, table_schema), metadata)
+    tables = [read_rows(path) for path in paths]
+    with reading_errors(paths[0]):
+        table = pa.concat_tables(tables, promote_options="permissive")
+        content = to_parquet(widen_table(table, table_schema), metadata)
     new.move(new.write_temporary(content), new, part_name(group[-1]))
 
 

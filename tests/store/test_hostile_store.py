@@ -60,7 +60,7 @@ def call(folder: Path, command: str) -> Any:
     grid, store = str(folder / "grid.yaml"), str(folder / "store")
     arguments = {
         "run": [grid, "--out", store, "--workers", "1"],
-        "gap": [store, "--csv", str(folder / "gap.csv")],
+        "gap": [store, "--out", str(folder / "gap.png")],
     }
     return CliRunner().invoke(app, [command, *arguments.get(command, [store])])
 
@@ -174,7 +174,8 @@ def part(name: str, change: Callable[[pa.Table], pa.Table], **metadata: str) -> 
     def prepare(store: Path, outside: Path) -> None:
         table = pq.read_table(store / name)
         kept = {k: v for k, v in table.schema.metadata.items() if k not in (b"digest", b"rows")}
-        described = change(table).replace_schema_metadata({**kept, **metadata})
+        changed = {key.encode(): text.encode() for key, text in metadata.items()}
+        described = change(table).replace_schema_metadata({**kept, **changed})
         pq.write_table(described, store / name)
 
     return prepare
