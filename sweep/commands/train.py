@@ -108,7 +108,8 @@ def preview(request: Request) -> str:
 def run(request: Request) -> Path:
     """Train what is missing and return the folder of the tables."""
     gpu = request.assignment and request.assignment.gpu
-    with StopSignals() as signals, configured(request.dtype, gpu):
+    signals = StopSignals(is_worker=request.assignment is not None)
+    with signals, configured(request.dtype, gpu):
         progress = _settle(request)
         plugins = load_plugins(request.plugins)
         grid = _load_grid(request)

@@ -33,7 +33,7 @@ class Progress(ABC):
         """Report a sentence that must not be lost."""
 
     def tick(self) -> None:
-        """Note that the process is at work though there is nothing to report; nothing by default."""
+        """Note that the process is at work though it has nothing to report; by default nothing."""
         return
 
     @abstractmethod

@@ -28,9 +28,13 @@ class StopSignals:
 
     Those of systems do so only where they would end the process otherwise: `nohup` and programs
     that call this one may have other uses for them.
+
+    Args:
+        is_worker: whether a parent may send GENTLE_STOP, which is then never ignored.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_worker: bool = False) -> None:
+        self._always = (*SENT_BY_PEOPLE, GENTLE_STOP) if is_worker else SENT_BY_PEOPLE
         self._stop: threading.Event | None = None
         self._pending: Interrupted | None = None
         self._previous_handlers: dict[signal.Signals, Any] = {}
@@ -40,7 +44,7 @@ class StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in STOP_SIGNALS:
                 handler = signal.getsignal(number)
-                if number in SENT_BY_PEOPLE or handler is signal.SIG_DFL:
+                if number in self._always or handler is signal.SIG_DFL:
                     self._previous_handlers[number] = handler
                     signal.signal(number, self._handle)
         return self

@@ -25,7 +25,7 @@ A folder `sweep` in the working directory is another one.
 
 
 def start_command(*arguments: str) -> list[str]:
-    """The command line of `sweep.run` with these arguments, in a Python that looks for modules here.
+    """The command line of `sweep.run` with these arguments, run by the code of this process.
 
     The working directory is on its search path only where it is on that of this process.
     """

@@ -22,7 +22,7 @@ RESTARTS = 2
 LINE_BYTES = 1 << 16
 """What is kept of a line; a library may print without ever ending one."""
 KILL_SECONDS = 2.0
-"""Time that a process needs to be gone after it was killed; one that waits for a disk needs more."""
+"""Time to be gone after a kill; a process that waits for a disk needs more."""
 JOIN_SECONDS = 1.0
 """Time for the last output of a process that has ended; its own children may keep pipes open."""
 
@@ -119,7 +119,7 @@ class WorkerProcess:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the process that has ended; the negative number of a signal that ended it."""
+        """Exit code of the process that has ended; minus the number of a signal that ended it."""
         return (self.process and self.process.returncode) or 0
 
     def stop(self, gently: bool = True) -> None:
@@ -177,7 +177,7 @@ class WorkerProcess:
 
 
 def _read_lines(stream: RawIOBase, on_line: OnLine) -> None:
-    """Call `on_line` with each line of a stream, whatever its bytes are, and close it at its end."""
+    """Call `on_line` with each line of a stream, whatever its bytes, and close it at its end."""
     unfinished = b""
     with suppress(OSError), stream:
         while chunk := stream.read(LINE_BYTES):

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from sweep.errors import Interrupted
-from sweep.workers.signals import SENT_BY_PEOPLE, SENT_BY_SYSTEMS, STOP_SIGNALS, StopSignals
+from sweep.workers.signals import (
+    GENTLE_STOP,
+    SENT_BY_PEOPLE,
+    SENT_BY_SYSTEMS,
+    STOP_SIGNALS,
+    StopSignals,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +94,14 @@ def test_what_is_ignored_or_in_use_stays_so() -> None:
         send(signal.SIGHUP)
         send(signal.SIGUSR1)
     assert heard == [signal.SIGUSR1] and not stop.is_set()
+
+
+def test_a_worker_always_listens_to_its_parent() -> None:
+    """Whatever its parent was told to ignore is ignored by its children too."""
+    signal.signal(GENTLE_STOP, signal.SIG_IGN)
+    with StopSignals(is_worker=True) as signals, pytest.raises(Interrupted):
+        work(signals, GENTLE_STOP)
+    assert signal.getsignal(GENTLE_STOP) == signal.SIG_IGN
 
 
 def test_outside_of_the_main_thread_signals_are_left_alone() -> None:
