@@ -196,6 +196,7 @@ def _worker_command(request: Request) -> list[str]:
 
 
 def _writer(request: Request, store: Store, grid: Grid) -> Writer:
+    """The writer of this worker's parts of the store."""
     metadata = {
         "shard": _shard_text(request),
         "trials": str(grid.size),
@@ -208,11 +209,13 @@ def _writer(request: Request, store: Store, grid: Grid) -> Writer:
 
 
 def _shard_text(request: Request) -> str:
+    """The shard as it is recorded in parts, such as `0/4`."""
     index, count = request.shard
     return f"{index}/{count}"
 
 
 def _progress(request: Request) -> Progress:
+    """How to show progress: to the parent process, not at all, or on this terminal."""
     if request.turn is not None:
         return PipeProgress(sys.stdout)
     return SilentProgress() if request.quiet else terminal_progress()
