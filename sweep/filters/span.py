@@ -69,7 +69,7 @@ class Span(AbstractFilters):
     def projector(
         self, source: Source, context: SpanContext
     ) -> Callable[[Vectors], Float[Array, "*rows units"]]:
-        """A function from vectors to their inner products with the present weights W."""
+        """A function from vectors to their inner products with the current weights W."""
         weights = self.weights(context)
         return lambda vectors: vectors.project(weights)
 
