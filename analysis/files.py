@@ -40,7 +40,7 @@ def file_name(words: str, taken: Collection[str] = ()) -> str:
 
 
 def write_file(path: Path, content: bytes, within: Path | None = None) -> None:
-    """Write a file in place of whatever has its name; a link there is replaced, not followed.
+    """Write a file, replacing one of the same name; a link there is replaced, not followed.
 
     Folders that are missing are made.
 
@@ -93,6 +93,7 @@ def _opened_folder(path: Path, within: Path | None) -> Iterator[int]:
 
 
 def _open_inside(folder: int, name: str, path: Path) -> int:
+    """A descriptor of the folder `name`, made if missing, in an open folder; refuses a link."""
     with suppress(FileExistsError):
         os.mkdir(name, dir_fd=folder)
     if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):

@@ -50,7 +50,10 @@ def boundary(
     confidence: Confidence = 0.95,
     out: Out = None,
 ) -> None:
-    """Locate where a value crosses a level along x, for each y and optimizer; with its exponent."""
+    """Locate where a value crosses a level along x, and the power of y that the crossings follow.
+
+    Each optimizer has a boundary of its own.
+    """
     view = select_view(read_runs(folder, more, where, all_grids), x, y, "optimizer", tune)
     if fit not in FITS:
         raise SweepError(f"There is no fit {fit!r}. Choose {' or '.join(FITS)}.")
@@ -109,7 +112,7 @@ def refine_command(
         typer.Option(parser=path_argument, help="Folder of the new runs. Default: DIR-refined."),
     ] = None,
 ) -> None:
-    """Write, or run, a grid of the points that narrow a boundary most.
+    """Write, or run, a grid of new points that narrow the intervals of a boundary most.
 
     In Python, load(DIR, DIR-refined) reads both folders.
     """

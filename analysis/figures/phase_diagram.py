@@ -99,6 +99,7 @@ def _lower_texts(ax: Axes) -> None:
 
 
 def _label_axes(ax: Axes, x: str, xs: list[Any], y: str, ys: list[Any]) -> None:
+    """Label the axes and a few of the rows and columns."""
     columns, rows = thin_ticks(len(xs), 8), thin_ticks(len(ys), 12)
     first_column = ax.get_subplotspec().is_first_col()  # type: ignore[union-attr]
     y_labels = ticks([ys[i] for i in rows]) if first_column else []
@@ -110,6 +111,7 @@ def _label_axes(ax: Axes, x: str, xs: list[Any], y: str, ys: list[Any]) -> None:
 
 
 def _scale_note(values: list[Any]) -> str:
+    """What to add to the label of an axis with these values."""
     return " (log scale)" if is_geometric(values) else ""
 
 
@@ -119,6 +121,7 @@ def _is_difference(cells: pd.DataFrame) -> bool:
 
 
 def _caption(cells: pd.DataFrame, lines: Sequence[pd.DataFrame]) -> str:
+    """What the marks and the lines of the figure mean."""
     parts = [count_sentence(cells)]
     if _is_difference(cells):
         level = f"{100 * cells.attrs['level']:g} %"

@@ -92,11 +92,13 @@ def _refined_folder(folder: Path) -> Path:
 
 
 def _load(folder: Path, out: Path, where: str | None, all_grids: bool) -> pd.DataFrame:
+    """The runs of the sweep, and those of earlier rounds if there are any."""
     folders = [folder, out] if (out / RUNS).is_dir() else [folder]
     return filter_rows(load(*folders, all_grids=all_grids), where)
 
 
 def _round_path(out: Path, turn: int) -> Path:
+    """The path of the grid of a round, counted from 1."""
     return out / f"round-{turn}.yaml"
 
 
@@ -124,6 +126,7 @@ def _write(
 
 
 def _grid_text(folder: Path) -> str:
+    """The text of the grid that a store ran last. Raises StoreError if it cannot be read."""
     path = latest_grid(folder) or folder / GRID_FILE
     try:
         return grid_text(path)

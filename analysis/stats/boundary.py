@@ -100,10 +100,12 @@ class Boundary:
         return pd.DataFrame(rows)
 
     def _keys(self, facet: object, y: float) -> dict[str, object]:
+        """The values that identify a row of the table, by column."""
         keys = {self.facet: facet, self.y: y}
         return {column: value for column, value in keys.items() if column is not None}
 
     def _cubes(self, runs: pd.DataFrame) -> list[tuple[object, SeedCube]]:
+        """The values over seeds, y and x, for each facet."""
         keys = [key for key in (self.facet, self.y, self.x) if key is not None]
         table = runs_with_values(runs, keys, self.value)
         return cubes_by_facet(table, self.x, self.y, self.facet)
@@ -135,7 +137,7 @@ class Boundary:
         return crossings[0], crossings[1:]
 
     def _targets(self, cube: SeedCube) -> tuple[Floats, float]:
-        """What is fitted (S, Y, X), 0 where there is no run, and the level that it crosses."""
+        """What to fit (seeds, y, x), 0 where there is no run, and the level that it crosses."""
         if self.fit == "logistic":
             return np.where(cube.present, cube.values > self.level, 0.0), 0.5
         return np.where(cube.present, cube.values, 0.0), self.level

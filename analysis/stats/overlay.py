@@ -133,6 +133,7 @@ class Overlay:
         return table
 
     def _applicable(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The runs that the theory is about. Raises SweepError where it is a bound."""
         if self.theory.bound is not None:
             raise SweepError(
                 f"{self.theory.title} is a bound, not a boundary. "
@@ -203,7 +204,7 @@ def _facet_column(table: pd.DataFrame) -> pd.Series:
 
 
 def _join(left: pd.DataFrame, right: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Columns of `right` beside the rows of `left`."""
+    """Left join on `keys`; without keys, every row of `left` with every row of `right`."""
     if keys:
         joined = left.merge(right, on=keys, how="left")
     else:

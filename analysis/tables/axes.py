@@ -193,6 +193,7 @@ def require_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
 
 
 def _varies(column: pd.Series) -> bool:
+    """Whether a column has more than one value, null included."""
     return bool(len(column)) and column.nunique(dropna=False) > 1
 
 
@@ -204,6 +205,7 @@ def _ordered(names: Sequence[str]) -> list[str]:
 
 
 def _numeric(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Those of the columns that hold numbers."""
     return [name for name in names if runs[name].dtype.kind in "iuf"]
 
 

@@ -64,8 +64,8 @@ def grid_text(path: Path) -> str:
 def current_grid(folder: Path, newest: pa.Table) -> Path | None:
     """The grid that was run last, None where a store has no grid.
 
-    Copying a store may lose the times of its files, so a grid has to have the rows of the newest
-    part, if there is such a grid.
+    The grid with the latest file among those that contain all rows of the newest part, or among all
+    if there is none of those: copying a store may lose the times of its files.
 
     Args:
         folder: The store.
@@ -125,6 +125,7 @@ def trial_ids(path: Path) -> np.ndarray | None:
 
 @functools.lru_cache(maxsize=8)
 def _ids_of_text(text: str) -> np.ndarray | None:
+    """As `trial_ids`, from the text of the grid."""
     # Imported here because it needs jax, which takes a second: few stores have several grids.
     from sweep.grid import parse_grid
 
@@ -152,5 +153,6 @@ def _differing_columns(kept: pa.Table, older: pa.Table) -> list[str]:
 
 
 def _has_other_values(column: pa.ChunkedArray, known: pa.ChunkedArray) -> bool:
+    """Whether a column has a value that is not among the known ones."""
     values, others = (part.unique().to_pandas() for part in (column, known))
     return not values.isin(others).all()

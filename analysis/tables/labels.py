@@ -119,6 +119,7 @@ def completeness_sentence(runs: pd.DataFrame) -> str:
 
 
 def _completeness(runs: pd.DataFrame) -> str:
+    """How many trials have finished, and of how many."""
     count, expected = len(runs), runs.attrs.get("trials")
     if runs.attrs.get("complete") is False and expected is not None:
         missing = f"{expected - count:,} of {expected:,} trials are missing"
@@ -218,7 +219,7 @@ def fit_sentence(runs: pd.DataFrame, keys: list[str]) -> str:
 
 
 def range_sentence(table: pd.DataFrame) -> str:
-    """The range of the means of a table of Cells or Bands, by facet; "" for other tables."""
+    """Lowest and highest mean of each facet, for a table of Cells or Bands; "" for any other."""
     if "mean" not in table:
         return ""
     groups = [name for name in ("observable", table.attrs.get("facet")) if name and name in table]
@@ -232,10 +233,12 @@ def range_sentence(table: pd.DataFrame) -> str:
 
 
 def _axis_keys(cells: pd.DataFrame) -> list[str]:
+    """The columns that identify a cell."""
     return [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
 
 
 def _count(number: int, noun: str) -> str:
+    """A number with its noun: `1 cell`, `2 cells`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -267,6 +270,7 @@ def _listed(cells: pd.DataFrame, keys: list[str]) -> str:
 
 
 def _caveats(cells: pd.DataFrame) -> list[str]:
+    """What is missing in the cells, as one sentence; none where nothing is."""
     incomplete, nonfinite = int(cells["incomplete"].sum()), int((cells["nonfinite"] > 0).sum())
     unpaired = cells.attrs.get("unpaired", 0)
     caveats = []

@@ -142,6 +142,7 @@ def part_files(folder: Folder, table: str) -> list[Path]:
 
 
 def _require_folders(folders: Sequence[Folder]) -> None:
+    """Raise StoreError if no folder was given."""
     if not folders:
         raise StoreError(
             "No folder was given. Pass the folder of a sweep, such as results/quickstart."
@@ -149,6 +150,7 @@ def _require_folders(folders: Sequence[Folder]) -> None:
 
 
 def _current_rows(folder: Path, all_grids: bool) -> CurrentRows:
+    """The rows of a store that belong to its current grid, or all of them."""
     parts = _read_parts(folder, RUNS)
     rows = _concatenated(parts)
     if not rows.num_rows:
@@ -175,6 +177,7 @@ def _read_parts(folder: Path, name: str, trials: Collection[int] | None = None) 
 
 
 def _read_part(path: Path, trials: Collection[int] | None) -> pa.Table:
+    """The rows of a part, or those of some trials."""
     with _opened_part(path) as file:
         table = file.read()
     if trials is None or "trial" not in table.column_names:
@@ -226,6 +229,7 @@ def _first_by_trial(tables: list[pa.Table]) -> pa.Table:
 
 
 def _concatenated(tables: list[pa.Table]) -> pa.Table:
+    """The rows of all tables, with the columns of any, null where a table lacks them."""
     # Stores of different optimizers have different columns.
     return pa.concat_tables(tables, promote_options="permissive")
 

@@ -60,7 +60,7 @@ def verify_command(
             "rows": dict(survey.rows),
             "findings": findings,
             "waiting": waiting,
-            "replayed": [result.json() for result in results],
+            "replayed": [result.to_json() for result in results],
         }
         print_report(lines, report, as_json)
         sys.exit(1 if findings or not all(result.equal for result in results) else 0)

@@ -63,7 +63,7 @@ class ReplayResult:
         block = f"in blocks of another size {_units(self.block)}"
         return f"Trial {self.trial} of {self.bucket}: {distances}; {block}."
 
-    def json(self) -> dict[str, int | str | float | None]:
+    def to_json(self) -> dict[str, int | str | float | None]:
         """The result as plain values, null for an infinite distance."""
         distances = {"alone": self.alone, "beside": self.beside, "block": self.block}
         finite = {name: value if np.isfinite(value) else None for name, value in distances.items()}
@@ -134,10 +134,11 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
         )
 
 
-def _check_settings(folder: Path, trained: Mapping[str, str]) -> None:
+def _check_settings(folder: Path, stored_settings: Mapping[str, str]) -> None:
+    """Raise StoreConflict unless jax has the settings under which the rows were trained."""
     current = foreign_settings()
-    if current != trained:
-        changes = describe_changes({"settings": trained}, {"settings": current})
+    if current != stored_settings:
+        changes = describe_changes({"settings": stored_settings}, {"settings": current})
         raise StoreConflict(
             f"{folder} was trained under other settings of jax ({changes}). "
             "Replay it under those of the sweep."
@@ -145,6 +146,7 @@ def _check_settings(folder: Path, trained: Mapping[str, str]) -> None:
 
 
 def _units(distance: float) -> str:
+    """A distance in units in the last place, in words."""
     if distance == 0:
         return "equal to the bit"
     if not np.isfinite(distance):
@@ -153,6 +155,7 @@ def _units(distance: float) -> str:
 
 
 def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
+    """The buckets of all grids that the store keeps."""
     for path in store.grids():
         grid = grids.load_grid(path)
         for bucket in plans.make_plan(grid, host).buckets:
@@ -160,6 +163,7 @@ def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
 
 
 def _one_per_program(candidates: list[Candidate]) -> list[Candidate]:
+    """One of the candidates of each bucket id, that is, of each compiled program."""
     return list({candidate.bucket.id: candidate for candidate in candidates}.values())
 
 

@@ -260,6 +260,7 @@ def _worker_command(plan: Plan, request: Request, store: Store) -> list[str]:
 
 
 def _writer(request: Request, store: Store, grid: Grid) -> Writer:
+    """The writer of this worker's parts of the store."""
     metadata = {
         "shard": _shard_text(request),
         "trials": str(grid.size),
@@ -272,5 +273,6 @@ def _writer(request: Request, store: Store, grid: Grid) -> Writer:
 
 
 def _shard_text(request: Request) -> str:
+    """The shard as it is recorded in parts, such as `0/4`."""
     index, count = request.shard
     return f"{index}/{count}"

@@ -125,6 +125,7 @@ def remove_finished(bucket: Bucket, done: np.ndarray | None) -> Bucket:
 
 
 def _buckets(source: Block, settings: Settings, number: int) -> Iterable[Bucket]:
+    """The buckets of a block; `number` is that of the block in the grid."""
     for group in packing.packed_groups(source, settings):
         bucket = Bucket(
             source,
@@ -139,7 +140,7 @@ def _buckets(source: Block, settings: Settings, number: int) -> Iterable[Bucket]
 
 
 def _with_slices(bucket: Bucket, seconds: float, shard: tuple[int, int]) -> Bucket:
-    """The bucket cut into slices whose trials of this share take about `seconds`."""
+    """The bucket in slices, in each of which this shard trains for about `seconds`."""
     index, count = shard
     trials = max(1.0, seconds / bucket.cost.seconds) * count
     points = bucket.source.points
@@ -210,6 +211,7 @@ def describe_plan(plan: Plan) -> str:
 
 
 def _bucket_line(bucket: Bucket) -> str:
+    """A line of `describe_plan` on a bucket."""
     memory = bucket.lanes * bucket.bytes / 2**20
     padding = f", {bucket.waste:.0%} of the work is padding" if bucket.sizes else ""
     return (
@@ -219,6 +221,7 @@ def _bucket_line(bucket: Bucket) -> str:
 
 
 def _duration_text(seconds: float) -> str:
+    """A duration in words, in the largest unit of which it has two."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -77,10 +77,12 @@ def finish_swap(folder: Directory) -> None:
 
 
 def _new(kind: str) -> str:
+    """The name of the folder in which a rewrite collects the joined parts of a table."""
     return f"_new-{kind}"
 
 
 def _old(kind: str) -> str:
+    """The name that the replaced folder of a table has until it is removed."""
     return f"_old-{kind}"
 
 
@@ -223,5 +225,6 @@ def _discard(folder: Directory, name: str) -> None:
 
 
 def _is_of_rewrite(folder: Directory, name: str) -> bool:
+    """Whether a name is that of a part or of a temporary file, which may be deleted."""
     is_part = part_number(name) is not None or name.startswith(TEMPORARY)
     return is_part and folder.is_file(name)

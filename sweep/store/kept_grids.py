@@ -26,7 +26,7 @@ def grid_digest(text: bytes) -> str:
 def keep_grid(folder: Directory, text: bytes, manifest: Mapping[str, Any]) -> Path:
     """Copy a grid into a store unless it is there; returns the path of the copy.
 
-    Raises OSError if it cannot be written, and StoreError if the first grid cannot be read.
+    Raises OSError if it cannot be written, and StoreError if the store's first grid cannot be read.
     """
     first = folder.path / GRID_FILE
     digest = grid_digest(text)
@@ -56,9 +56,11 @@ def damaged_grids(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[P
 
 
 def _first_digest(manifest: Mapping[str, Any]) -> str:
+    """The digest of the first grid by the manifest, "" if that does not state it."""
     return str(to_dict(manifest.get(INFO)).get(GRID_DIGEST, ""))
 
 
 def _read(path: Path) -> bytes:
+    """The content of a grid of the store. Raises StoreError where it cannot be read."""
     with reading_errors(path, _CURE):
         return read_file(path)

@@ -105,7 +105,7 @@ def driven(trials: Trial, lanes: int, keeper: Any = None) -> list[FinishedTrials
     drive = Driver(
         TrialList(trials), lanes, 1, RECORDS, checkpoints=keeper, checkpoint_seconds=-1.0
     )
-    drive.chunk_steps, drive._pace = 7, lambda seconds: None
+    drive.chunk_steps, drive._adapt_chunk_length = 7, lambda seconds: None
     found = list[FinishedTrials]()
     with suppress(Killed):
         found.extend(drive)

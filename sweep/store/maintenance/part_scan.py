@@ -71,6 +71,7 @@ def scan_part(path: Path, table_schema: pa.Schema) -> PartScan:
 
 
 def _decode(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The metadata of a part as text."""
     # Damaged text must not stop the scan; it then differs from what is expected.
     pairs = metadata.items()
     return {key.decode(errors="replace"): text.decode(errors="replace") for key, text in pairs}
