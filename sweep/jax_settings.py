@@ -7,7 +7,7 @@ not. Every setting is therefore pinned, compared with the manifest of a store, o
 from __future__ import annotations
 
 import os
-import shlex
+import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -218,9 +218,12 @@ def pinned_xla_flags(text: str) -> str:
 
     Args:
         text: the value that the user gave: flags, or the name of a file of flags.
+
+    Raises:
+        SweepError: the file cannot be read.
     """
-    flags = {**_xla_flags(text), SINGLE_THREAD: "false"}
-    return " ".join(shlex.quote(f"--{name}={value}") for name, value in flags.items())
+    words = [word for word in _words(text) if _name_and_value(word)[0] != SINGLE_THREAD]
+    return " ".join([*words, f"--{SINGLE_THREAD}=false"])
 
 
 def foreign_settings() -> dict[str, str]:
@@ -236,20 +239,26 @@ def foreign_settings() -> dict[str, str]:
         for name, value in settings.items()
         if name not in COMPARED or value != COMPARED[name]
     }
-    flags = _xla_flags(os.environ.get("XLA_FLAGS", ""))
+    # Of several flags of one name the last counts, as it does for XLA.
+    flags = dict(map(_name_and_value, _words(os.environ.get("XLA_FLAGS", ""))))
     for name, value in flags.items():
         if name != SINGLE_THREAD and not name.startswith(HARMLESS_FLAGS):
             found[f"XLA_FLAGS --{name}"] = value
     return found | {name: os.environ[name] for name in COMPARED_VARIABLES if os.environ.get(name)}
 
 
-def _xla_flags(text: str) -> dict[str, str]:
-    """The flags of XLA_FLAGS by name; of several of one name the last counts, as it does for XLA."""
+def _words(text: str) -> list[str]:
+    """The flags of XLA_FLAGS as they are written, of the file that it names if it names one."""
     text = text.strip()
     if text and not text.startswith("-"):
         text = _file_text(text)
-    words = (word.lstrip("-").partition("=") for word in shlex.split(text))
-    return {name: value if equals else "true" for name, equals, value in words}
+    # Words end at spaces, except within quotes.
+    return re.findall(r"""(?:"[^"]*"|'[^']*'|\S)+""", text)
+
+
+def _name_and_value(word: str) -> tuple[str, str]:
+    name, equals, value = word.lstrip("-").partition("=")
+    return name, value.strip("\"'") if equals else "true"
 
 
 def _file_text(path: str) -> str:
