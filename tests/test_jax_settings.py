@@ -19,6 +19,7 @@ from sweep.errors import StoreConflict, SweepError
 from sweep.jax_settings import COMPARED, HARMLESS, PINNED, foreign_settings, pinned_settings
 from sweep.planning import manifest as manifests
 from sweep.run import sweep
+from sweep.xla_flags import pinned_xla_flags
 from tests.shell import command, files, jax_as_it_was, rows, stores_differ, write_grid
 
 GRID = """
@@ -111,7 +112,7 @@ def test_flags_of_xla_that_may_change_results_are_found(
 ) -> None:
     monkeypatch.setenv("XLA_FLAGS", flags)
     assert foreign_settings() == found
-    pinned = jax_settings.pinned_xla_flags(flags)
+    pinned = pinned_xla_flags(flags)
     written = "" if "eigen" in flags else flags.strip()
     assert pinned == f"{written} --xla_cpu_multi_thread_eigen=false".strip()
     monkeypatch.setenv("XLA_FLAGS", pinned)
@@ -122,7 +123,7 @@ def test_flags_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """XLA reads a file where the variable does not begin with a dash; what we add must not hide its name."""
     file = tmp_path / "flags"
     file.write_text(f"{FAST_MATH}\n--xla_b=2", encoding="utf-8")
-    pinned = jax_settings.pinned_xla_flags(str(file))
+    pinned = pinned_xla_flags(str(file))
     assert pinned.split() == [FAST_MATH, "--xla_b=2", "--xla_cpu_multi_thread_eigen=false"]
     monkeypatch.setenv("XLA_FLAGS", str(tmp_path / "none"))
     with pytest.raises(SweepError, match=r"XLA_FLAGS names the file .*none, which cannot be read"):
