@@ -20,16 +20,6 @@ MAX_NAME = 100
 """Most characters of a file name that is made of words of a table."""
 
 
-def user_path(path: Path | str) -> Path:
-    """A path as a person gives it: `~` is the home folder. Raises SweepError where it has none."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise SweepError(
-            f"{path} begins with a home folder that cannot be determined. Write the path out."
-        ) from error
-
-
 def file_name(words: str, taken: Collection[str] = ()) -> str:
     """Words of a table as a name that leads nowhere else, and that no other words have.
 

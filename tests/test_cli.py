@@ -142,6 +142,10 @@ def test_no_file_of_the_working_directory_is_run(
     """A plugin that lies there is imported, but hides nothing: the modules that it asks for are the installed ones."""
     write_grid(foreign, GRID)
     (foreign / "plugin.py").write_text((PLUGINS / "own.py").read_text())
+    if module == "analysis":
+        # Of two packages of one name, python -m takes that of the working directory itself.
+        (foreign / "sweep").mkdir()
+        (foreign / "sweep" / "__init__.py").write_text(FOREIGN)
     answer = python("-m", module, *words, cwd=foreign)
     assert "FOREIGN" not in answer.err and "Traceback" not in answer.err
     assert answer.code == (1 if module == "analysis" else 0)

@@ -31,7 +31,9 @@ from analysis.refinement import rounds as refinement_rounds
 from analysis.refinement.proposal import Refinement
 from analysis.stats.boundary import FITS, Boundary
 from analysis.stats.collapse import Collapse
+from sweep.cli import path_argument
 from sweep.errors import SweepError
+from sweep.terminal_text import echo
 
 
 def boundary(
@@ -103,7 +105,8 @@ def refine_command(
     where: Where = None,
     all_grids: AllGrids = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the new runs. Default: DIR-refined.")
+        Path | None,
+        typer.Option(parser=path_argument, help="Folder of the new runs. Default: DIR-refined."),
     ] = None,
 ) -> None:
     """Write, or run, a grid of the points that narrow a boundary most.
@@ -123,4 +126,4 @@ def refine_command(
         folder, Refinement(target, runs), rounds, out, where, all_grids
     )
     for sentence in sentences:
-        typer.echo(sentence)
+        echo(sentence)

@@ -49,7 +49,7 @@ def phase_diagram(
         lines: Tables of Boundary or Overlay over the same axes, drawn on top.
         width: `single` or `double` column of a paper; by default one column per panel.
 
-    Raises SweepError on a table without two axes, or a line that does not belong on it.
+    Raises SweepError on a table without two axes and values on them, or a line that does not belong on it.
     """
     x, y, facet = (cells.attrs.get(key) for key in ("x", "y", "facet"))
     if x is None or y is None:
@@ -58,6 +58,9 @@ def phase_diagram(
         )
     check_lines(cells, lines)
     xs, ys = list(sorted_unique(cells, x)), list(sorted_unique(cells, y))
+    for name, values in ((x, xs), (y, ys)):
+        if not values:
+            raise SweepError(f"No run has a value of {name}. Take another axis.")
     panels = list(sorted_unique(cells, facet)) if facet else [None]
     figure, axes = new_figure(len(panels), width=width)
     scale = color_scale(cells)

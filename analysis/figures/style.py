@@ -18,10 +18,11 @@ from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.files import user_path, write_file
+from analysis.files import write_file
 from analysis.tables.labels import axis_label, format_number
 from sweep.errors import SweepError
 from sweep.terminal_text import escape_controls
+from sweep.user_paths import user_path
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,

@@ -61,7 +61,7 @@ class Refinement:
         if rows and not chosen:
             needed = MIN_SEEDS * runs_per_point * min(len(row.cells) for row in rows)
             raise SweepError(
-                f"{self.runs} runs are too few for a single row and {MIN_SEEDS} seeds. "
+                f"{self.runs} run{'s are' if self.runs > 1 else ' is'} too few for a single row and {MIN_SEEDS} seeds. "
                 f"Give at least {needed}."
             )
         first = int(runs["seed"].max()) + 1
@@ -206,9 +206,11 @@ def _choose_rows(rows: list[_Row], budget: int) -> tuple[list[_Row], int]:
     for count, row in enumerate(rows, 1):
         cells += len(row.cells)
         seeds = budget // cells
+        if seeds < MIN_SEEDS:
+            break
         if mostly_gaps:
-            seeds = min(seeds, MIN_SEEDS)
+            seeds = MIN_SEEDS
         gain = sum(chosen.gain(seeds) for chosen in rows[:count])
-        if seeds >= MIN_SEEDS and gain > best_gain:
+        if gain > best_gain:
             best_gain, best = gain, (count, seeds)
     return rows[: best[0]], best[1]

@@ -166,7 +166,9 @@ class Overlay:
         for names, part in groups:
             xs, index = part[x].to_numpy(float), part["index"].to_numpy(float)
             lines.append((*names, *log_line(self.theory, x, np.log(xs), np.log(index)), xs))
-        return pd.DataFrame(lines, columns=[*self._row_keys, "_start", "_power", "_xs"])
+        table = pd.DataFrame(lines, columns=[*self._row_keys, "_start", "_power", "_xs"])
+        # Without lines the columns would have no type.
+        return table.astype({"_start": float, "_power": float})
 
     def _rises(self, cells: pd.DataFrame) -> bool:
         """Whether the mean of one facet rises along x, on the whole."""

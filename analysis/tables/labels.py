@@ -23,6 +23,9 @@ NEAR_BEST = 0.05
 ZERO_WIDTH = 1e-6
 """Half the width below which an interval has none in six digits."""
 
+MAX_TICK = 16
+"""Most characters of a label in a terminal."""
+
 MAX_NAMED_CELLS = 3
 """Up to this number, cells are listed by name; more are only counted."""
 
@@ -55,6 +58,25 @@ def ticks(values: list[Any]) -> list[str]:
     candidates = [[format_number(value, digits) for value in values] for digits in range(2, 8)]
     distinct = (labels for labels in candidates if len(set(labels)) == len(values))
     return next(distinct, candidates[-1])
+
+
+def narrow_ticks(values: list[Any]) -> list[str]:
+    """Labels as `ticks` gives them, in whichever notation is shorter: `1.5e-4`, not `0.00015`.
+
+    Words are cut where there is no room.
+    """
+    labels = [_narrow(label) for label in ticks(values)]
+    return [label if len(label) <= MAX_TICK else f"{label[: MAX_TICK - 1]}…" for label in labels]
+
+
+def _narrow(label: str) -> str:
+    """A small number with an exponent, if that is shorter."""
+    match = re.fullmatch(r"(-?)0\.(0+)([1-9]\d*)", label)
+    if match is None:
+        return label
+    sign, zeros, digits = match.groups()
+    mantissa = f"{digits[0]}.{digits[1:]}" if digits[1:] else digits
+    return min(label, f"{sign}{mantissa}e-{len(zeros) + 1}", key=len)
 
 
 def format_interval(mean: Any, low: Any, high: Any, sign: str = "") -> str:

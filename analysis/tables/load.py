@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.files import read_file, user_path
+from analysis.files import read_file
 from analysis.tables.axes import swept
 from analysis.tables.columns import read_descriptions
 from analysis.tables.grids import CurrentRows, current_grid, current_rows
+from analysis.tables.row_types import check_types, with_all_columns
 from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
+from sweep.user_paths import user_path
 
 Folder = Path | str
 
@@ -149,6 +151,8 @@ def _require_folders(folders: Sequence[Folder]) -> None:
 def _current_rows(folder: Path, all_grids: bool) -> CurrentRows:
     parts = _read_parts(folder, RUNS)
     rows = _concatenated(parts)
+    if not rows.num_rows:
+        raise StoreError(f"{folder} holds no runs. Let the sweep run until it commits some.")
     return CurrentRows(rows) if all_grids else current_rows(folder, parts, rows)
 
 
@@ -164,13 +168,18 @@ def _read_parts(folder: Path, name: str, trials: Collection[int] | None = None) 
         if name != RUNS:
             cure = f"{cure}, or set `record: {{points: 32}}` in its grid"
         raise StoreError(f"{folder} holds no {name}. {cure}.")
-    return [_read_part(path, trials) for path in paths]
+    parts = [_read_part(path, trials) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        check_types(part, name, path)
+    return [with_all_columns(part, name) for part in parts]
 
 
 def _read_part(path: Path, trials: Collection[int] | None) -> pa.Table:
     with _opened_part(path) as file:
         table = file.read()
-        return table if trials is None else table.filter(pc.field("trial").isin(list(trials)))
+    if trials is None or "trial" not in table.column_names:
+        return table
+    return table.filter(pc.field("trial").isin(list(trials)))
 
 
 @contextmanager

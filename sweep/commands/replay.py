@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from sweep import grid as grids
 from sweep.commands.backend import active_platform
+from sweep.commands.run_info import training_setup
 from sweep.engine.driver import Driver
 from sweep.engine.programs import take_trials
 from sweep.engine.recorder import RecordSchedule
@@ -89,17 +90,23 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
         seed: seed of the choice of rows.
 
     Raises:
-        StoreError: there is no row to train again.
+        StoreError: there is no row or no grid to train one again.
         SweepError: jax finds no device.
         StoreConflict: jax has other settings than when the rows were trained.
     """
     store = Store(folder)
     manifest = store.read_manifest()
+    dtype_name, platform = training_setup(folder, manifest)
     _check_settings(folder, manifest.get("settings", {}))
     active_platform()
-    dtype = np.finfo(manifest["dtype"]).dtype.type
+    if not store.grids():
+        raise StoreError(
+            f"{folder} holds no grid.yaml, which says how its rows were trained. "
+            "Put the grid file of this sweep back."
+        )
+    dtype = np.finfo(dtype_name).dtype.type
     rng = np.random.default_rng(seed)
-    candidates = list(_candidates(store, Host(manifest["platform"], 1)))
+    candidates = list(_candidates(store, Host(platform, 1)))
     replayed = 0
     for trial in rng.permutation(store.done()).tolist():
         row, blocks = _row(store, trial)
@@ -122,7 +129,7 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
             return
     if not replayed:
         raise StoreError(
-            f"{folder} holds no rows that can be trained again. "
+            f"{folder} holds no rows that can be trained again by a grid that it keeps. "
             "Let the sweep run until it has some."
         )
 

@@ -17,7 +17,8 @@ from sweep.planning.plan import Plan
 from sweep.status import Status
 from sweep.store import Checkpoints, Claims, Store, Writer, clear_checkpoints
 from sweep.workers.progress import Progress
-from sweep.workers.trial_queue import ClaimedSlices, TrialCheckpoints, TrialQueue
+from sweep.workers.trial_checkpoints import TrialCheckpoints
+from sweep.workers.trial_queue import ClaimedSlices, TrialQueue
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.1, 5.0
 """Seconds between two looks at the store while other processes train the last trials."""
@@ -64,6 +65,7 @@ class Worker:
             if not any(trained):
                 if wait == SHORTEST_WAIT:
                     self._report_waiting(remaining.left)
+                self.progress.tick()
                 stop.wait(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
 
@@ -109,7 +111,8 @@ class Worker:
         while queue.claim(1) and not stop.is_set():
             # The states of a program fit no other: its id and block are part of the name.
             name = f"{bucket.id}-{bucket.block}"
-            stored = TrialCheckpoints(queue, Checkpoints(self.store.folder, name))
+            checkpoints = Checkpoints(self.store.folder, name)
+            stored = TrialCheckpoints(queue, checkpoints, self.progress.say)
             driver: Driver | None = None
             try:
                 driver = Driver(
