@@ -137,7 +137,7 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
 def _check_settings(folder: Path, trained: Mapping[str, str]) -> None:
     current = foreign_settings()
     if current != trained:
-        changes = describe_changes({"settings": trained}, {"settings": current})
+        changes = describe_changes(trained, current)
         raise StoreConflict(
             f"{folder} was trained under other settings of jax ({changes}). "
             "Replay it under those of the sweep."
