@@ -20,6 +20,9 @@ from sweep.errors import SweepError
 
 Floats = NDArray[np.float64]
 
+MAX_DRAWS, MIN_RESAMPLES = 10_000_000, 50
+"""Most seeds drawn in all resamples together, as long as there are enough resamples."""
+
 FITS = {"monotone": monotone_crossing, "logistic": logistic_crossing}
 
 
@@ -114,7 +117,9 @@ class Boundary:
         """The crossing of each row (Y,), and of each resample of the seeds (resamples, Y)."""
         random = np.random.default_rng(0)
         shares = np.full(cube.seeds, 1 / cube.seeds)
-        draws = random.multinomial(cube.seeds, shares, self.resamples)
+        # Of very many seeds fewer resamples fit into memory, and their intervals are narrow.
+        resamples = min(self.resamples, max(MIN_RESAMPLES, MAX_DRAWS // cube.seeds))
+        draws = random.multinomial(cube.seeds, shares, resamples)
         weights = np.concatenate([np.ones((1, cube.seeds)), draws])
         values, level = self._targets(cube)
         present: Floats = cube.present.astype(float)

@@ -9,6 +9,9 @@ import pyarrow as pa
 from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS, curves, runs
 
+MAX_TEXT = 1_000
+"""Most characters of a text in a table; a name of more fills pages and figures."""
+
 REQUIRED = {
     RUNS: ("trial", "problem", "optimizer", "seed", "status", "steps"),
     CURVES: ("trial", "step"),
@@ -31,6 +34,11 @@ def check_types(table: pa.Table, name: str, path: Path) -> None:
             raise _foreign(
                 path, f"the column {field.name[:100]!r} holds {field.type}, not {expected}"
             )
+        if _has_long_texts(table[field.name]):
+            what = (
+                f"the column {field.name[:100]!r} holds a text of more than {MAX_TEXT} characters"
+            )
+            raise _foreign(path, what)
     if len(set(table.column_names)) < len(table.column_names):
         raise _foreign(path, "two of its columns have one name")
     for column in REQUIRED[name]:
@@ -62,6 +70,12 @@ def _fits(field: pa.Field, known: pa.Schema) -> bool:
     if pa.types.is_string(expected):
         return is_text
     return pa.types.is_integer(kind) if pa.types.is_integer(expected) else is_number
+
+
+def _has_long_texts(column: pa.ChunkedArray) -> bool:
+    chunks = [chunk for chunk in column.chunks if isinstance(chunk, pa.DictionaryArray)]
+    words = [word for chunk in chunks for word in chunk.dictionary.to_pylist()]
+    return any(len(word) > MAX_TEXT for word in words if word is not None)
 
 
 def _foreign(path: Path, what: str) -> StoreError:
