@@ -69,11 +69,11 @@ def test_many(): ...
 @pytest.mark.promise(4)
 def helper(): ...
 """
-    assert set(marks(code)) == {(1, False), (1, True), (2, True), (3, False), (18, False)}
+    assert set(marks(code)) == {(1, False), (1, True), (2, True), (3, False), (25, False)}
     told = missing(marks(code))
     assert told[:3] == [
         "There is no promise 25.",
         "Promise 2 has no test.",
         "Promise 4 has no test.",
     ]
-    assert len(told) == 1 + 15 + 15
+    assert len(told) == 1 + 22 + 22
