@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from sweep.errors import SweepError
-from sweep.filters import network
+from sweep.filters import initial_network
 from sweep.filters.first_layer import patch_count
 from sweep.models.base import AbstractFiltered
 from sweep.planning.bucket import Bucket
@@ -60,4 +60,4 @@ def _outputs(trial: Trial, points: int) -> Any:
     model, data = trial.model, trial.data
     units = model.units() if isinstance(model, AbstractFiltered) else data.d
     shape = (points, patch_count(data), int(units))
-    return network(trial.source, trial.coordinates).head(jnp.zeros(shape))
+    return initial_network(trial.source, trial.coordinates).head(jnp.zeros(shape))
