@@ -138,7 +138,7 @@ def _check_settings(folder: Path, stored_settings: Mapping[str, str]) -> None:
     """Raise StoreConflict unless jax has the settings under which the rows were trained."""
     current = foreign_settings()
     if current != stored_settings:
-        changes = describe_changes({"settings": stored_settings}, {"settings": current})
+        changes = describe_changes(stored_settings, current)
         raise StoreConflict(
             f"{folder} was trained under other settings of jax ({changes}). "
             "Replay it under those of the sweep."

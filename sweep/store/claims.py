@@ -82,8 +82,9 @@ class Claims:
         self._registration.end()
         for name in list(self._names):
             self.release(name)
-        with suppress(OSError, StoreError):  # the folder is not empty while other processes use it
+        with suppress(OSError, StoreError):
             self._clear()
+        with suppress(OSError, StoreError):  # the folder is not empty while other processes use it
             self._files.remove(self.worker_file.name)
             self.folder.rmdir()
 
@@ -134,9 +135,10 @@ class Claims:
 
         Raises StoreError if any is at work in it; `purpose` completes "To ..." in its message.
         """
-        self._wait_for_verdict(_EXCLUSIVE)
-        if not self.take(_EXCLUSIVE):
-            holder = self._holder(_EXCLUSIVE)
+        with writing_errors(self.folder):
+            self._wait_for_verdict(_EXCLUSIVE)
+            holder = "" if self.take(_EXCLUSIVE) else self._holder(_EXCLUSIVE) or "another process"
+        if holder:
             raise StoreError(
                 f"{self.folder.parent} is being rewritten by {holder}. Try again later."
             )
