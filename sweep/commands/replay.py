@@ -203,7 +203,7 @@ def _train(
     raise AssertionError("a driver finishes all its trials")
 
 
-def _row(store: Store, trial: int) -> tuple[dict[str, object], dict[str, int]]:
+def _row(store: Store, trial: int) -> tuple[dict[str, object], Mapping[str, int]]:
     """The stored row of a trial, and the blocks of its part's programs by bucket id."""
     for path in list_parts(store.folder, RUNS):
         part = read_part(path)
