@@ -45,7 +45,7 @@ class Exponential(AbstractObjective):
 class Square(AbstractObjective):
     """(1 - z)^2 / 2 = (f(x) - y)^2 / 2 for labels of +-1."""
 
-    definition: ClassVar[str] = "The loss of a point is (y F(x) - 1)²."
+    definition: ClassVar[str] = "The loss of a point is (y F(x) - 1)² / 2."
 
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 

@@ -96,7 +96,12 @@ class Directory:
 
     def replace(self, name: str, content: Any) -> None:
         """Publish a complete file in place of the present one."""
-        self.move(self.write_temporary(content), self, name)
+        temporary = self.write_temporary(content)
+        try:
+            self.move(temporary, self, name)
+        except BaseException:
+            self.remove(temporary)
+            raise
         self.sync()
 
     def write_temporary(self, content: Any) -> str:

@@ -32,7 +32,7 @@ def keep_grid(folder: Directory, text: bytes, manifest: Mapping[str, Any]) -> Pa
     digest = grid_digest(text)
     if _first_digest(manifest) in ("", digest):
         folder.write_once(GRID_FILE, text)
-        if _read(first) == text:
+        if read_grid(first) == text:
             return first
     path = later_grid(folder.path, digest)
     folder.write_once(path.name, text)
@@ -43,7 +43,7 @@ def damaged_grids(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[P
     """Copies that differ from what was written: path, fault and cure."""
     for path in grid_files(folder):
         try:
-            digest = grid_digest(_read(path))
+            digest = grid_digest(read_grid(path))
         except StoreError as error:
             yield path, f"cannot be read: {error.__cause__}", _CURE
             continue
@@ -60,7 +60,8 @@ def _first_digest(manifest: Mapping[str, Any]) -> str:
     return str(to_dict(manifest.get(INFO)).get(GRID_DIGEST, ""))
 
 
-def _read(path: Path) -> bytes:
+def read_grid(path: Path) -> bytes:
+    """The text of a kept grid. Raises StoreError if it cannot be read."""
     """The content of a grid of the store. Raises StoreError where it cannot be read."""
     with reading_errors(path, _CURE):
         return read_file(path)

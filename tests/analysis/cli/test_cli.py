@@ -210,9 +210,12 @@ def test_a_whole_report_needs_no_jax(store: Path, tmp_path: Path):
 
 
 def test_of_sweep_only_names_are_known():
-    allowed = {"sweep.schema", "sweep.status", "sweep.errors", "sweep.cli"}
+    allowed = {"sweep.schema", "sweep.status", "sweep.errors", "sweep.cli", "sweep.store", "sweep"}
     # draws the points of a sweep again, computes the ids of a grid
-    drawn = {"margins.py": {"sweep.data", "sweep.data.base"}, "grids.py": {"sweep.grid"}}
+    drawn = {
+        "margins.py": {"sweep.data", "sweep.data.base", "sweep.jax_settings"},
+        "grids.py": {"sweep.grid"},
+    }
     allowed |= {"sweep.terminal_text", "sweep.user_paths", "sweep.import_path"}
     drawn["provenance.py"] = {"sweep.grid.syntax.yaml_reader"}
     for path in Path(analysis.__file__).parent.rglob("*.py"):
