@@ -63,7 +63,9 @@ def report(progress: Progress) -> None:
 
 
 @pytest.mark.parametrize(
-    "stream", [lambda: None, object, closed, broken_pipe, BrokenTerminal, Full], ids=str
+    "stream",
+    [lambda: None, object, closed, broken_pipe, BrokenTerminal, Full],
+    ids=["none", "object", "closed", "broken pipe", "broken terminal", "full"],
 )
 def test_progress_goes_on_without_a_stream(
     stream: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
