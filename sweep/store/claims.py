@@ -22,6 +22,7 @@ from typing import Self
 
 from sweep.errors import StoreError
 from sweep.store.claim_files import WORKER, ClaimFiles, worker_name
+from sweep.store.directory import is_abandoned
 from sweep.store.io_errors import writing_errors
 from sweep.store.layout import CLAIMS
 from sweep.store.leases import LEASE, TOUCHES, Watch
@@ -157,10 +158,10 @@ class Claims:
             self.release(_EXCLUSIVE)
 
     def _clear(self) -> None:
-        """Remove the claims and files of processes that are gone."""
+        """Remove the claims and files of processes that are gone, half-written ones as well."""
         for name in self._files.names():
             with suppress(PermissionError):  # of another user, in a folder that protects them
-                if self._has_expired(name):
+                if is_abandoned(name) or self._has_expired(name):
                     self._files.remove(name)
 
     def _require_claim(self, name: str) -> None:
