@@ -1,9 +1,14 @@
 """The command `python -m analysis`: tables and figures of a sweep's results."""
 
-from sweep.import_path import leave_working_directory
+import os
+import sys
 
-if __name__ == "__main__":
-    leave_working_directory()
+# As `sweep.import_path` does, which cannot be imported yet: a folder `sweep/` in the working
+# directory would be taken for it.
+if __name__ == "__main__" and not sys.flags.safe_path:
+    package_home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if sys.path[0] in ("", os.getcwd()) and package_home != os.getcwd():
+        del sys.path[0]
 
 from collections.abc import Mapping
 from typing import ClassVar

@@ -33,7 +33,7 @@ class LazyGroup(TyperGroup):
     sources: ClassVar[Mapping[str, CommandSource]] = {}
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the order of the table."""
+        """The names of the commands, in the order of `sources`."""
         return list(self.sources)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:

@@ -7,16 +7,15 @@ not. Every setting is therefore pinned, compared with the manifest of a store, o
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from sweep.errors import SweepError
+from sweep.xla_flags import foreign_flags
 
 PRNG = "threefry2x32"
 """The implementation of all random numbers."""
@@ -137,12 +136,6 @@ jax_tracer_error_num_traceback_frames
 HARMLESS = frozenset(_HARMLESS_NAMES.split())
 """Logs, caches, checks and links to other hosts. The platform has its own place in a manifest."""
 
-SINGLE_THREAD = "xla_cpu_multi_thread_eigen"
-"""The flag of XLA that is pinned: workers share the cores already, and threads would compete."""
-
-HARMLESS_FLAGS = ("xla_dump_", "xla_force_host_platform_device_count", "xla_gpu_cuda_data_dir")
-"""Beginnings of names of flags of XLA that change no number."""
-
 COMPARED_VARIABLES = (
     "CUBLAS_WORKSPACE_CONFIG",
     "DNNL_DEFAULT_FPMATH_MODE",
@@ -213,16 +206,6 @@ def restore_settings(before: Mapping[str, Any]) -> None:
             jax.config.update(name, value)
 
 
-def pinned_xla_flags(text: str) -> str:
-    """The value of XLA_FLAGS with what has to be set before the first array: a single thread.
-
-    Args:
-        text: the value that the user gave: flags, or the name of a file of flags.
-    """
-    flags = {**_xla_flags(text), SINGLE_THREAD: "false"}
-    return " ".join(shlex.quote(f"--{name}={value}") for name, value in flags.items())
-
-
 def foreign_settings() -> dict[str, str]:
     """Settings that may change results and are not at their default, as text by name.
 
@@ -236,27 +219,6 @@ def foreign_settings() -> dict[str, str]:
         for name, value in settings.items()
         if name not in COMPARED or value != COMPARED[name]
     }
-    flags = _xla_flags(os.environ.get("XLA_FLAGS", ""))
-    for name, value in flags.items():
-        if name != SINGLE_THREAD and not name.startswith(HARMLESS_FLAGS):
-            found[f"XLA_FLAGS --{name}"] = value
+    flags = foreign_flags(os.environ.get("XLA_FLAGS", ""))
+    found |= {f"XLA_FLAGS --{name}": value for name, value in flags.items()}
     return found | {name: os.environ[name] for name in COMPARED_VARIABLES if os.environ.get(name)}
-
-
-def _xla_flags(text: str) -> dict[str, str]:
-    """The flags of XLA_FLAGS by name; of several of one name the last counts, as it does for XLA."""
-    text = text.strip()
-    if text and not text.startswith("-"):
-        text = _file_text(text)
-    words = (word.lstrip("-").partition("=") for word in shlex.split(text))
-    return {name: value if equals else "true" for name, equals, value in words}
-
-
-def _file_text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise SweepError(
-            f"XLA_FLAGS names the file {path}, which cannot be read: {error}. "
-            "Flags begin with --; unset XLA_FLAGS or correct it."
-        ) from error

@@ -10,14 +10,19 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
 from sweep.cli import path_argument
 from sweep.errors import SweepError
-from sweep.terminal_text import accept_all_characters, echo
+from sweep.terminal_text import accept_all_characters, escape_controls
 from sweep.user_paths import user_path
+from sweep.workers.lenient_stream import (
+    LenientStream,
+    discard_unwritable,
+    open_standard_descriptors,
+)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -69,10 +74,7 @@ def sweep(
 
 @contextmanager
 def _grid_file(grid: str | Path | Mapping[str, Any]) -> Iterator[Path]:
-    """The file of a grid, a temporary one for text and dictionaries.
-
-    Workers are processes of their own, and read it.
-    """
+    """The file of a grid, a temporary one for text and dictionaries."""
     if isinstance(grid, Path) or (isinstance(grid, str) and "\n" not in grid):
         yield user_path(grid)
         return
@@ -133,32 +135,46 @@ def main(
     place: Annotated[
         str, typer.Option(hidden=True, help="What a worker has to itself: cpu (a core) or gpu.")
     ] = "cpu",
+    report: Annotated[
+        int, typer.Option(hidden=True, help="Descriptor of the socket for reports of a worker.")
+    ] = -1,
+    digest: Annotated[
+        str, typer.Option(hidden=True, help="SHA-256 of the grid that a worker has to train.")
+    ] = "",
 ) -> None:
     """Train every trial of GRID that is not done yet; rows stream into parquet tables.
 
     Exit codes: 0 done, 1 failed, 2 bad grid, 3 the folder holds another sweep, 75 interrupted and
     resumable.
     """
+    open_standard_descriptors()
     if dtype not in ("float32", "float64"):
         raise typer.BadParameter(f"--dtype {dtype!r} is neither float32 nor float64.")
     accept_all_characters()
     from sweep.commands import train
 
     share, plugins = _shard(shard), tuple(plugin or ())
-    number = _shard(turn) if turn else None
+    assignment = train.Assignment(_shard(turn), place, report, digest) if turn else None
     request = train.Request(
-        grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint, number, place
+        grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint, assignment
     )
     try:
         if dry_run:
-            echo(train.preview(request))
+            _print(train.preview(request), sys.stdout)
             return
         folder = train.run(request)
         if turn is None:
-            echo(f"All rows are in {folder / 'runs'}")
+            _print(f"All rows are in {folder / 'runs'}", sys.stdout)
     except SweepError as error:
-        echo(str(error), err=True)
+        _print(str(error), sys.stderr)
         sys.exit(error.exit_code)
+    finally:
+        discard_unwritable()
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    """Print a line if anybody can read it: the exit code tells what became of the sweep."""
+    print(escape_controls(text), file=LenientStream(stream), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import sys
 import unicodedata
+from contextlib import suppress
+from typing import TextIO
+
+from sweep.errors import SweepError
 
 _SUBSTITUTES = (
     {"→": "->", "←": "<-", "↑": "^", "↓": "v", "∞": "inf", "√": "sqrt", "∈": "in", "‖": "||"}
@@ -33,11 +38,27 @@ def escape_controls(text: str) -> str:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a text and a line break by `escape_controls`, to standard error if `err`."""
+    """Print a text and a line break by `escape_controls`, to standard error if `err`.
+
+    Raises SweepError if standard output takes none. What standard error does not take is lost, so
+    that the exit code still says what happened.
+    """
     stream = sys.stderr if err else sys.stdout
     # A process may be started without the stream: then nobody listens.
-    if stream is not None:
+    if stream is None:
+        return
+    try:
         print(escape_controls(text), file=stream, flush=True)
+    except OSError as error:
+        _discard(stream)
+        # The end of a pipe such as `| head` is no fault: the command ends without a word.
+        if isinstance(error, BrokenPipeError) and not err:
+            raise
+        if not err:
+            raise SweepError(
+                f"Standard output cannot be written: {error.strerror or error}. "
+                "Write it to another place."
+            ) from error
 
 
 def accept_all_characters() -> None:
@@ -48,6 +69,12 @@ def accept_all_characters() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ENCODING_ERRORS)
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what a stream still holds nowhere: Python would try again at its end, and fail."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _escape_character(character: str) -> str:

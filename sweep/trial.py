@@ -70,7 +70,7 @@ class Trial:
 
     @property
     def source(self) -> Source:
-        """What its data and first weights are drawn from."""
+        """What its data and initial weights are drawn from: data model, network and seed."""
         return Source(self.data, self.model, self.seed)
 
 
@@ -103,6 +103,7 @@ def defaults(kinds: Iterable[Mapping[str, str]]) -> dict[str, dict[str, Any]]:
 
 
 def _defaults(cls: type) -> dict[str, Any]:
+    """The default of each field of a kind that has one, by field name."""
     return {
         name: field.default
         for name, field in fields(cls).items()
@@ -132,6 +133,7 @@ def build_trial(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
 
 
 def _build_part(family: str, kinds: Mapping[str, str], values: Mapping[str, Any]) -> Any:
+    """The part of a family, with those nested in it."""
     cls = find_kind(family, kinds.get(family, family))
     assert cls is not None, f"{family} has no kind {kinds.get(family)!r}"
     arguments = {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +18,7 @@ from sweep.__main__ import COMMANDS, app
 from sweep.cli import load_command
 from sweep.errors import SweepError
 from sweep.run import sweep as run_sweep
-from tests.shell import PLUGINS, jax_as_it_was, python, write_grid
+from tests.shell import PLUGINS, environment, jax_as_it_was, python, write_grid
 
 GRID = """
 name: tiny
@@ -142,6 +144,10 @@ def test_no_file_of_the_working_directory_is_run(
     """A plugin that lies there is imported, but hides nothing: the modules that it asks for are the installed ones."""
     write_grid(foreign, GRID)
     (foreign / "plugin.py").write_text((PLUGINS / "own.py").read_text())
+    if module == "analysis":
+        # Of two packages of one name, python -m takes that of the working directory itself.
+        (foreign / "sweep").mkdir()
+        (foreign / "sweep" / "__init__.py").write_text(FOREIGN)
     answer = python("-m", module, *words, cwd=foreign)
     assert "FOREIGN" not in answer.err and "Traceback" not in answer.err
     assert answer.code == (1 if module == "analysis" else 0)
@@ -157,6 +163,31 @@ def test_a_working_directory_that_was_removed_is_none(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
     assert python("-c", code, folder).code == 0
+
+
+# Streams.
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize(
+    ("words", "redirection", "code", "said"),
+    [
+        ("schema", "> /dev/full", 1, "Standard output cannot be written: No space left on device."),
+        ("run missing.yaml", "2> /dev/full", 2, ""),
+        ("run missing.yaml", "2>&-", 2, ""),
+        ("schema", "| true", 1, ""),
+    ],
+)
+def test_a_stream_that_takes_nothing_leaves_the_exit_code(
+    tmp_path: Path, words: str, redirection: str, code: int, said: str
+) -> None:
+    line = f"set -o pipefail; {sys.executable} -m sweep {words} {redirection}"
+    answer = subprocess.run(
+        ["bash", "-c", line], env=environment(), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert answer.returncode == code
+    assert "Traceback" not in answer.stderr
+    assert answer.stderr.startswith(said) if said else answer.stderr == ""
 
 
 # Paths.

@@ -31,7 +31,9 @@ from analysis.refinement import rounds as refinement_rounds
 from analysis.refinement.proposal import Refinement
 from analysis.stats.boundary import FITS, Boundary
 from analysis.stats.collapse import Collapse
+from sweep.cli import path_argument
 from sweep.errors import SweepError
+from sweep.terminal_text import echo
 
 
 def boundary(
@@ -48,7 +50,10 @@ def boundary(
     confidence: Confidence = 0.95,
     out: Out = None,
 ) -> None:
-    """Locate where a value crosses a level along x, for each y and optimizer; with its exponent."""
+    """Locate where a value crosses a level along x, and the power of y that the crossings follow.
+
+    Each optimizer has a boundary of its own.
+    """
     view = select_view(read_runs(folder, more, where, all_grids), x, y, "optimizer", tune)
     if fit not in FITS:
         raise SweepError(f"There is no fit {fit!r}. Choose {' or '.join(FITS)}.")
@@ -103,10 +108,11 @@ def refine_command(
     where: Where = None,
     all_grids: AllGrids = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the new runs. Default: DIR-refined.")
+        Path | None,
+        typer.Option(parser=path_argument, help="Folder of the new runs. Default: DIR-refined."),
     ] = None,
 ) -> None:
-    """Write, or run, a grid of the points that narrow a boundary most.
+    """Write, or run, a grid of new points that narrow the intervals of a boundary most.
 
     In Python, load(DIR, DIR-refined) reads both folders.
     """
@@ -123,4 +129,4 @@ def refine_command(
         folder, Refinement(target, runs), rounds, out, where, all_grids
     )
     for sentence in sentences:
-        typer.echo(sentence)
+        echo(sentence)

@@ -11,6 +11,8 @@ from rich.live import Live
 from analysis.cli.shared import AllGrids, Confidence, Folder, Level, Where, X, Y
 from analysis.reporting import page
 from analysis.reporting.terminal import watch_frames
+from sweep.cli import path_argument
+from sweep.terminal_text import echo
 
 
 def report_command(
@@ -22,12 +24,13 @@ def report_command(
     confidence: Confidence = 0.95,
     level: Level = 0.25,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the report. Default: DIR/report.")
+        Path | None,
+        typer.Option(parser=path_argument, help="Folder of the report. Default: DIR/report."),
     ] = None,
 ) -> None:
     """Write DIR/report/index.html with all figures, and the figures and tables as files."""
     path = page.report(folder, x, y, where, confidence, level, out, all_grids)
-    typer.echo(f"Wrote {path} and the figures and tables in {path.parent / 'figures'}.")
+    echo(f"Wrote {path} and the figures and tables in {path.parent / 'figures'}.")
 
 
 def watch(

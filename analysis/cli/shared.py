@@ -13,20 +13,33 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.figures.style import figure_bytes
-from analysis.files import file_name, user_path, write_file
+from analysis.files import file_name, write_file
+from analysis.reporting.picture import plain_text
 from analysis.reporting.view import View, make_view
 from analysis.tables.axes import filter_rows
 from analysis.tables.csv_files import csv_bytes
 from analysis.tables.labels import completeness_sentence, format_number
 from analysis.tables.load import load
+from sweep.cli import path_argument
 from sweep.errors import SweepError
+from sweep.terminal_text import echo
+from sweep.user_paths import user_path
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Folder of a sweep, such as results/quickstart.")
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        parser=path_argument,
+        help="Folder of a sweep, such as results/quickstart.",
+    ),
 ]
 MoreFolders = Annotated[
     list[Path] | None,
-    typer.Option("--with", help="Another folder whose runs are included; may be repeated."),
+    typer.Option(
+        "--with",
+        parser=path_argument,
+        help="Another folder whose runs are included; may be repeated.",
+    ),
 ]
 X = Annotated[
     str | None,
@@ -66,7 +79,10 @@ Width = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(help="File to write: .pdf, .svg, .png for the figure, .csv for the table."),
+    typer.Option(
+        parser=path_argument,
+        help="File to write: .pdf, .svg, .png for the figure, .csv for the table.",
+    ),
 ]
 
 AllGrids = Annotated[
@@ -93,7 +109,7 @@ def read_runs(
         all_grids: Whether runs that only an earlier grid of a store has are included.
     """
     runs = load(folder, *(more_folders or []), all_grids=all_grids)
-    typer.echo(completeness_sentence(runs))
+    echo(completeness_sentence(runs))
     return filter_rows(runs, where)
 
 
@@ -111,7 +127,7 @@ def select_view(
     """
     view = make_view(runs, x, y, facet, tune)
     for note in view.notes:
-        typer.echo(note)
+        echo(note)
     return view
 
 
@@ -125,14 +141,16 @@ def horizontal_axis(view: View) -> str:
 def print_table(table: pd.DataFrame, sentences: list[str]) -> None:
     """Print sentences and the first rows of a table."""
     for sentence in sentences:
-        typer.echo(sentence)
+        echo(sentence)
     # without borders, so that columns can be copied
-    grid = Table(*map(str, table.columns), box=None, header_style="bold")
+    grid = Table(box=None, header_style="bold")
+    for name in table:
+        grid.add_column(plain_text(str(name)))
     for row in table.head(MAX_ROWS).itertuples(index=False):
-        grid.add_row(*(format_number(value, 4) for value in row))
+        grid.add_row(*(plain_text(format_number(value, 4)) for value in row))
     Console(width=None if sys.stdout.isatty() else REDIRECTED_WIDTH).print(grid)
     if len(table) > MAX_ROWS:
-        typer.echo(f"First {MAX_ROWS} of {len(table)} rows; --out FILE.csv writes all of them.")
+        echo(f"First {MAX_ROWS} of {len(table)} rows; --out FILE.csv writes all of them.")
 
 
 def write_result(
@@ -160,4 +178,4 @@ def write_result(
     else:
         content = figure_bytes(figure, path)
     write_file(path, content, within)
-    typer.echo(f"Wrote {path}.")
+    echo(f"Wrote {path}.")

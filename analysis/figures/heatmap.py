@@ -48,6 +48,7 @@ def draw_heatmap(ax: Axes, cell: dict[str, np.ndarray], scale: ColorScale, trian
 
 
 def _draw_colors(ax: Axes, means: np.ndarray, scale: ColorScale, text: bool, raster: bool) -> None:
+    """Colour the cells by their means, and write the means into them if `text`."""
     numbers = [["" if np.isnan(mean) else scale.format_mean(mean) for mean in row] for row in means]
     sns.heatmap(
         means,
@@ -90,6 +91,7 @@ def _hatch(ax: Axes, mask: np.ndarray, pattern: str, dark: np.ndarray) -> None:
 def _draw_triangles(
     ax: Axes, mask: np.ndarray, marker: str, dark: np.ndarray, raised: bool, raster: bool
 ) -> None:
+    """Mark the cells of a mask, above their number if `raised`."""
     rows, columns = np.nonzero(mask)
     colors = list(np.where(dark[rows, columns], "white", "black"))
     # 0.4 of a cell, in points of 1/72 inch

@@ -49,7 +49,7 @@ def phase_diagram(
         lines: Tables of Boundary or Overlay over the same axes, drawn on top.
         width: `single` or `double` column of a paper; by default one column per panel.
 
-    Raises SweepError on a table without two axes, or a line that does not belong on it.
+    Raises SweepError on a table without two axes and values on them, or a line that does not belong on it.
     """
     x, y, facet = (cells.attrs.get(key) for key in ("x", "y", "facet"))
     if x is None or y is None:
@@ -58,6 +58,9 @@ def phase_diagram(
         )
     check_lines(cells, lines)
     xs, ys = list(sorted_unique(cells, x)), list(sorted_unique(cells, y))
+    for name, values in ((x, xs), (y, ys)):
+        if not values:
+            raise SweepError(f"No run has a value of {name}. Take another axis.")
     panels = list(sorted_unique(cells, facet)) if facet else [None]
     figure, axes = new_figure(len(panels), width=width)
     scale = color_scale(cells)
@@ -96,6 +99,7 @@ def _lower_texts(ax: Axes) -> None:
 
 
 def _label_axes(ax: Axes, x: str, xs: list[Any], y: str, ys: list[Any]) -> None:
+    """Label the axes and a few of the rows and columns."""
     columns, rows = thin_ticks(len(xs), 8), thin_ticks(len(ys), 12)
     first_column = ax.get_subplotspec().is_first_col()  # type: ignore[union-attr]
     y_labels = ticks([ys[i] for i in rows]) if first_column else []
@@ -107,6 +111,7 @@ def _label_axes(ax: Axes, x: str, xs: list[Any], y: str, ys: list[Any]) -> None:
 
 
 def _scale_note(values: list[Any]) -> str:
+    """What to add to the label of an axis with these values."""
     return " (log scale)" if is_geometric(values) else ""
 
 
@@ -116,6 +121,7 @@ def _is_difference(cells: pd.DataFrame) -> bool:
 
 
 def _caption(cells: pd.DataFrame, lines: Sequence[pd.DataFrame]) -> str:
+    """What the marks and the lines of the figure mean."""
     parts = [count_sentence(cells)]
     if _is_difference(cells):
         level = f"{100 * cells.attrs['level']:g} %"

@@ -18,10 +18,11 @@ from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.files import user_path, write_file
+from analysis.files import write_file
 from analysis.tables.labels import axis_label, format_number
 from sweep.errors import SweepError
 from sweep.terminal_text import escape_controls
+from sweep.user_paths import user_path
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -142,6 +143,7 @@ def new_figure(
 
 
 def _panel_columns(panels: int, width: str | None) -> int:
+    """Number of panels side by side."""
     if width == "single":
         return 1
     return 2 if panels == 4 else min(panels, 3)
@@ -167,11 +169,12 @@ def finish_figure(figure: Figure, title: str, caption: str) -> Figure:
 
 
 def _texts(figure: Figure) -> list[Text]:
+    """All texts of a figure."""
     return [artist for artist in figure.findobj(Text) if isinstance(artist, Text)]
 
 
 def drawable(text: str) -> str:
-    """A text without what no figure has room for, and no font has a sign for."""
+    """The text cut after MAX_TEXT characters, with control characters written as escapes."""
     short = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
     return escape_controls(short)
 
@@ -199,7 +202,7 @@ def logarithmic_steps(ax: Axes, with_zero: bool) -> None:
 
 
 def _power_text(value: float) -> str:
-    """`10³` for 1000."""
+    """A power of ten such as `10³`; any other number as `format_number` writes it."""
     exponent = f"{value:e}".removeprefix("1.000000e")
     if value <= 0 or len(exponent) > 4:
         return format_number(value)

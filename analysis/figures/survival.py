@@ -53,6 +53,7 @@ def survival_figure(shares: pd.DataFrame, title: str = "") -> Figure:
 
 
 def _draw_facets(ax: Axes, panel: pd.DataFrame, facet: str | None, names: list[Any]) -> None:
+    """Draw each facet in a colour and a line style of its own."""
     colours = sns.color_palette("colorblind", len(names))
     for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
         rows = panel if name is None else panel[panel[facet] == name]
@@ -61,6 +62,7 @@ def _draw_facets(ax: Axes, panel: pd.DataFrame, facet: str | None, names: list[A
 
 
 def _draw_stairs(ax: Axes, rows: pd.DataFrame, style: dict[str, Any]) -> None:
+    """Draw the share of runs over steps as a step function, with its band."""
     step, share = np.append(0.0, rows["step"]), np.append(0.0, rows["share"])
     ax.step(step, share, where="post", **style)
     band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
@@ -68,6 +70,7 @@ def _draw_stairs(ax: Axes, rows: pd.DataFrame, style: dict[str, Any]) -> None:
 
 
 def _label_panel(ax: Axes, heading: str) -> None:
+    """Set the heading, the labels and the limits of a panel."""
     ax.set(title=heading, xlabel="step", ylim=(-0.02, 1.02))
     first = ax.get_subplotspec().is_first_col()  # type: ignore[union-attr]
     ax.set_ylabel("share of runs that fit" if first else "")

@@ -122,6 +122,7 @@ def _members(node: Node | None) -> list[Node]:
 
 
 def _get_node(mapping: Node, key: str) -> Node | None:
+    """The value of a key, None if there is none or the node is no mapping."""
     pairs = mapping.value if isinstance(mapping, MappingNode) else []
     return next((value for name, value in pairs if name.value == key), None)
 
@@ -137,14 +138,17 @@ def _set_node(mapping: MappingNode, key: str, node: Node) -> None:
 
 
 def _scalars(values: Iterable[Any]) -> SequenceNode:
+    """A list of values."""
     # Twelve digits are those of the engine's own axes: the same cell gives the same trial id.
     texts = [f"{value:.12g}" if isinstance(value, float) else str(value) for value in values]
     return _sequence([_scalar(text) for text in texts])
 
 
 def _sequence(nodes: Sequence[Node]) -> SequenceNode:
+    """A list in brackets, on one line."""
     return SequenceNode("tag:yaml.org,2002:seq", list(nodes), flow_style=True)
 
 
 def _scalar(text: str) -> ScalarNode:
+    """A plain value, whose type follows from its text."""
     return ScalarNode("tag:yaml.org,2002:str", text)

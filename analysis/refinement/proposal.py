@@ -61,7 +61,7 @@ class Refinement:
         if rows and not chosen:
             needed = MIN_SEEDS * runs_per_point * min(len(row.cells) for row in rows)
             raise SweepError(
-                f"{self.runs} runs are too few for a single row and {MIN_SEEDS} seeds. "
+                f"{self.runs} run{'s are' if self.runs > 1 else ' is'} too few for a single row and {MIN_SEEDS} seeds. "
                 f"Give at least {needed}."
             )
         first = int(runs["seed"].max()) + 1
@@ -93,7 +93,7 @@ class Refinement:
             row_cells = cells
             for name in names:
                 row_cells = row_cells[row_cells[name] == estimate[name]]
-            crossing = axis.crossing(estimate, row_cells)
+            crossing = axis.plan_crossing(estimate, row_cells)
             if crossing is not None:
                 crossings.setdefault(estimate.get(boundary.y), []).append(crossing)
         return crossings
@@ -127,6 +127,7 @@ class _Row:
 
     @classmethod
     def of(cls, y: Any, crossings: list[_Crossing]) -> _Row:
+        """The row that has the cells of all these crossings."""
         cells = {x for crossing in crossings for x in crossing.cells}
         return cls(y, tuple(sorted(cells)), crossings)
 
@@ -148,10 +149,11 @@ class _Axis:
 
     @classmethod
     def of(cls, runs: pd.DataFrame, x: str) -> _Axis:
+        """The axis of a column of the runs."""
         return cls(x, bool((runs[x] > 0).all()), runs[x].dtype.kind in "iu")
 
-    def crossing(self, estimate: Mapping[Any, Any], cells: pd.DataFrame) -> _Crossing | None:
-        """What to run for a crossing, None if nothing is left to gain.
+    def plan_crossing(self, estimate: Mapping[Any, Any], cells: pd.DataFrame) -> _Crossing | None:
+        """The cells to run for a crossing, None if nothing is left to gain.
 
         Args:
             estimate: where the row crosses the level, with its interval: `at`, `low`, `high`.
@@ -173,10 +175,11 @@ class _Axis:
         return _Crossing(tuple(xs[neighbours].tolist()), seeds, square)
 
     def _squared_width(self, ends: Any) -> float:
+        """The squared distance of two positions, in log x on a logarithmic axis."""
         return float(np.diff(np.log(ends) if self.logarithmic else ends).item() ** 2)
 
     def _thirds(self, low: Any, high: Any) -> tuple[Any, ...]:
-        """The cells that divide a gap in three, fewer where rounding leaves no number between."""
+        """The cells that divide a gap in three: two, or fewer where rounding leaves no room."""
         spaced = np.geomspace if self.logarithmic else np.linspace
         inner = spaced(low, high, 4)[1:3].tolist()
         rounded = {round(x) if self.whole else float(f"{x:.12g}") for x in inner}
@@ -206,9 +209,11 @@ def _choose_rows(rows: list[_Row], budget: int) -> tuple[list[_Row], int]:
     for count, row in enumerate(rows, 1):
         cells += len(row.cells)
         seeds = budget // cells
+        if seeds < MIN_SEEDS:
+            break
         if mostly_gaps:
-            seeds = min(seeds, MIN_SEEDS)
+            seeds = MIN_SEEDS
         gain = sum(chosen.gain(seeds) for chosen in rows[:count])
-        if seeds >= MIN_SEEDS and gain > best_gain:
+        if gain > best_gain:
             best_gain, best = gain, (count, seeds)
     return rows[: best[0]], best[1]

@@ -6,15 +6,16 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.files import user_path, write_file
+from analysis.files import write_file
 from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import Refinement
 from analysis.stats.boundary import Boundary
@@ -24,6 +25,7 @@ from analysis.tables.labels import format_number
 from analysis.tables.load import latest_grid, load, read_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
 from sweep.schema import GRID_FILE, RUNS
+from sweep.user_paths import user_path
 
 
 def refine(
@@ -84,21 +86,19 @@ def refine(
 
 
 def _refined_folder(folder: Path) -> Path:
-    # `.` and `..` have no name of their own.
-    absolute = Path(os.path.abspath(folder))
-    return (
-        folder.with_name(f"{folder.name}-refined")
-        if folder.name not in ("", "..")
-        else (absolute.with_name(f"{absolute.name}-refined"))
-    )
+    """The folder beside a store; `.` and `..` have no name of their own."""
+    named = Path(os.path.abspath(folder)) if folder.name in ("", "..") else folder
+    return named.with_name(f"{named.name}-refined")
 
 
 def _load(folder: Path, out: Path, where: str | None, all_grids: bool) -> pd.DataFrame:
+    """The runs of the sweep, and those of earlier rounds if there are any."""
     folders = [folder, out] if (out / RUNS).is_dir() else [folder]
     return filter_rows(load(*folders, all_grids=all_grids), where)
 
 
 def _round_path(out: Path, turn: int) -> Path:
+    """The path of the grid of a round, counted from 1."""
     return out / f"round-{turn}.yaml"
 
 
@@ -126,6 +126,7 @@ def _write(
 
 
 def _grid_text(folder: Path) -> str:
+    """The text of the grid that a store ran last. Raises StoreError if it cannot be read."""
     path = latest_grid(folder) or folder / GRID_FILE
     try:
         return grid_text(path)
@@ -153,11 +154,22 @@ def _run(folder: Path, path: Path, out: Path) -> None:
 def _command(folder: Path, path: Path, out: Path) -> list[str]:
     """The arguments of a round, with the options of the sweep on which its results depend."""
     manifest = read_manifest(folder)
-    arguments = list(map(str, manifest.get("info", {}).get("command", [])))
-    options = [pair for pair in pairwise(arguments) if pair[0] == "--plugin"]
-    plugins = [argument for option in options for argument in option]
+    plugins = [argument for name in _plugins(manifest) for argument in ("--plugin", name)]
     dtype = str(manifest.get("dtype", "float32"))
     return ["-m", "sweep.run", str(path), "--out", str(out), "--dtype", dtype, *plugins]
+
+
+def _plugins(manifest: Mapping[str, Any]) -> list[str]:
+    """The plugins of a sweep, from its recorded command where the manifest does not list them."""
+    info = manifest.get("info")
+    info = info if isinstance(info, Mapping) else {}
+    if isinstance(info.get("plugins"), list):
+        return list(map(str, info["plugins"]))
+    command = info.get("command")
+    arguments = list(map(str, command)) if isinstance(command, list) else []
+    apart = [name for option, name in pairwise(arguments) if option == "--plugin"]
+    joined = [each.partition("=")[2] for each in arguments if each.startswith("--plugin=")]
+    return [*apart, *joined]
 
 
 def _widths(estimates: pd.DataFrame) -> str:

@@ -51,6 +51,7 @@ def collapse_sections(view: View, confidence: float) -> Iterator[Section]:
 
 
 def _caption(resolution: float) -> str:
+    """The caption; `resolution` is that of exponents on this grid."""
     step = format_number(resolution)
     return (
         "Curves of several sizes, over the original and the scaled axis. The quality is the mean "
@@ -82,6 +83,6 @@ def _quality_sentence(row: Mapping[Any, Any], x: str, y: str) -> str:
 
 
 def _exponent_resolution(runs: pd.DataFrame, x: str, y: str) -> float:
-    """The exponent that shifts the largest size by one step of x against the smallest."""
+    """The change of exponent that shifts the largest y by one step of x against the smallest."""
     log_xs, log_sizes = (np.log(np.sort(runs[name].unique().astype(float))) for name in (x, y))
     return float(np.median(np.diff(log_xs)) / np.ptp(log_sizes))

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, Template
 
-from analysis.files import file_name, user_path, write_file
+from analysis.files import file_name, write_file
 from analysis.reporting.definitions import training_setting
 from analysis.reporting.glossary import glossary_terms
 from analysis.reporting.page_entries import FIGURES, page_entry
@@ -22,6 +22,7 @@ from analysis.tables.axes import filter_rows, sorted_unique
 from analysis.tables.labels import completeness_sentence, fit_sentence
 from analysis.tables.load import Folder, load
 from sweep.status import Status
+from sweep.user_paths import user_path
 
 FINAL_STATUSES = [status for status in Status if status is not Status.RUNNING]
 """The ways in which a trial can end."""

@@ -57,6 +57,7 @@ def page_entry(section: Section, name: str, write: FileWriter) -> dict[str, Any]
 
 
 def _image_url(svg: bytes) -> str:
+    """An SVG file as a data URL."""
     # As an <img>, its ids cannot clash with those of other figures, as with inline SVG.
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 

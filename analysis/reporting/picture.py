@@ -23,14 +23,15 @@ from analysis.reporting.view import View, make_view
 from analysis.stats.cells import Cells
 from analysis.stats.paired_gap import PairedGap, pairs
 from analysis.tables.axes import sorted_unique
-from analysis.tables.labels import axis_label, completeness_sentence, ticks
+from analysis.tables.labels import axis_label, completeness_sentence, narrow_ticks
 from sweep.errors import SweepError
+from sweep.terminal_text import escape_controls
 
 MAX_COLUMNS, MAX_ROWS = 24, 24
 """Largest picture in cells; of a larger plane every second, third, ... value is shown."""
 
 CELL_WIDTH = 7
-"""Characters per cell."""
+"""Fewest characters per cell; labels that need more get them."""
 
 NOTEBOOK_WIDTH = 160
 """Characters per line in a notebook: room for two panels of 10 columns side by side."""
@@ -97,7 +98,13 @@ def picture(
         cells = Cells(view.x, view.y, value, "optimizer")(view.runs)
         names = list(sorted_unique(cells, "optimizer"))
     panels = Columns([_panel(cells, name) for name in names], padding=(1, 4))
-    return Picture(Group(completeness_sentence(runs), *view.notes, panels))
+    sentences = [plain_text(text) for text in (completeness_sentence(runs), *view.notes)]
+    return Picture(Group(*sentences, panels))
+
+
+def plain_text(words: str, style: str = "") -> Text:
+    """Words as they stand: rich would take `[red]` for a colour, a terminal an escape sequence."""
+    return Text(escape_controls(words), style)
 
 
 def _difference_cells(view: View) -> pd.DataFrame:
@@ -116,17 +123,20 @@ def _panel(cells: pd.DataFrame, name: object) -> RenderableType:
     xs, ys = _thinned_values(cells, x, MAX_COLUMNS), _thinned_values(cells, y, MAX_ROWS)
     part = cells if name is None else cells[cells["optimizer"] == name]
     scale = color_scale(cells)
-    texts = {(row.get(y), row.get(x)): _cell_text(row, scale) for row in part.to_dict("records")}
-    blank = Text(" " * CELL_WIDTH)
     # The first row of a table is its top, the first y belongs at the bottom.
-    x_labels, y_labels = ticks(xs) if x else [""], ticks(ys) if y else [""]
+    x_labels, y_labels = (narrow_ticks(xs) if x else [""]), (narrow_ticks(ys) if y else [""])
+    width = max(CELL_WIDTH, *(len(label) + 1 for label in x_labels))
+    texts = {
+        (row.get(y), row.get(x)): _cell_text(row, scale, width) for row in part.to_dict("records")
+    }
+    blank = Text(" " * width)
     table = Table(box=None, padding=0, show_header=False)
     for row, label in reversed(list(zip(ys, y_labels, strict=True))):
-        table.add_row(Text(f"{label} "), *(texts.get((row, column), blank) for column in xs))
-    footer = [Text(label[: CELL_WIDTH - 1].center(CELL_WIDTH), "dim") for label in x_labels]
+        table.add_row(plain_text(f"{label} "), *(texts.get((row, column), blank) for column in xs))
+    footer = [plain_text(label.center(width), "dim") for label in x_labels]
     table.add_row("", *footer)
     title = value_label(cells) if name is None else f"{value_label(cells)}, {name}"
-    return Group(Text(title, "bold"), table, Text(_axes_line(x, y), "dim"))
+    return Group(plain_text(title, "bold"), table, plain_text(_axes_line(x, y), "dim"))
 
 
 def _thinned_values(cells: pd.DataFrame, key: str | None, limit: int) -> list[object]:
@@ -134,17 +144,17 @@ def _thinned_values(cells: pd.DataFrame, key: str | None, limit: int) -> list[ob
     return [values[i] for i in thin_ticks(len(values), limit)]
 
 
-def _cell_text(row: dict[Hashable, Any], scale: ColorScale) -> Text:
+def _cell_text(row: dict[Hashable, Any], scale: ColorScale, width: int) -> Text:
     """The mean of a cell on its colour, underlined while runs are missing."""
     mean = np.array([row["mean"]])
     if np.isnan(mean).any():
-        return Text("×".center(CELL_WIDTH), "dim")
+        return Text("×".center(width), "dim")
     fraction = (mean - scale.low) / (scale.high - scale.low)
     (rgb,) = colormaps[scale.cmap](fraction, bytes=True)[:, :3]
     background = Color.from_rgb(*map(float, rgb))
     foreground = "white" if scale.dark(mean).any() else "black"
     style = Style(color=foreground, bgcolor=background, underline=row["incomplete"])
-    return Text(scale.format_mean(row["mean"]).center(CELL_WIDTH), style)
+    return Text(scale.format_mean(row["mean"]).center(width), style)
 
 
 def _axes_line(x: str | None, y: str | None) -> str:

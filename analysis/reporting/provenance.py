@@ -59,6 +59,7 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
 
 
 def _grid_text(path: Path) -> str:
+    """The text of a grid file, or a comment that says why it cannot be read."""
     # A report must not fail because of its heading.
     try:
         return grid_text(path)

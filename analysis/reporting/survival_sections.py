@@ -96,7 +96,7 @@ def sign_flip_sections(
 
 
 def _flip_sentence(table: pd.DataFrame, cell_phrase: str) -> str:
-    """For all optimizers in one sentence, which says for which cell."""
+    """How many runs of each optimizer flip, and when, in one sentence; names the cell if given."""
     clauses = []
     for row in table.to_dict("records"):
         share = format_interval(row["share"], row["share_low"], row["share_high"])

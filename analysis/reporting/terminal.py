@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from analysis.reporting.picture import picture
+from analysis.reporting.picture import picture, plain_text
 from analysis.tables.axes import filter_rows
 from analysis.tables.load import load, part_files
 from sweep.schema import RUNS
@@ -45,7 +45,7 @@ def watch_frames(
         if names != last_names:
             last_names = names
             if not names:
-                yield f"{folder} has no runs yet."
+                yield plain_text(f"{folder} has no runs yet.")
             else:
                 runs = load(folder, all_grids=all_grids)
                 yield picture(filter_rows(runs, where), x, y, value)

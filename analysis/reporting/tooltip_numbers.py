@@ -35,6 +35,7 @@ def tooltip_numbers(matrices: dict[str, Floats]) -> dict[str, Any]:
 
 
 def _collapse_constant(values: list[Any]) -> Any:
+    """The value that all of them equal, else all of them: the page is shorter."""
     return values[0] if len(set(values)) == 1 else values
 
 
@@ -67,4 +68,5 @@ def json_numbers(values: Floats) -> list[Any]:
 
 
 def _shortest(value: float) -> int | float:
+    """A whole number as an integer, which JSON writes without `.0`."""
     return int(value) if value.is_integer() else value

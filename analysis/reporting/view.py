@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.stats.paired_gap import tuned
+from analysis.stats.paired_gap import check_optimizers, tuned
 from analysis.tables.axes import (
     is_determined_by,
     plane,
@@ -90,8 +90,9 @@ def make_view(
         facet: Another column that may vary.
         tune: The column that the best run minimizes.
 
-    Raises SweepError on a name that is no column.
+    Raises SweepError on a name that is no column, and on more optimizers than can be compared.
     """
+    check_optimizers(runs)
     notes: list[str] = []
     fixed: dict[str, Any] = {}
     kinds = [name for name in KINDS if name != "optimizer"]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.stats.cells import Cells
-from analysis.tables.axes import require_columns
+from analysis.tables.axes import numbers, require_columns
 from sweep.errors import SweepError
 from sweep.status import Status
 
@@ -52,7 +52,7 @@ class Bands:
         return table
 
     def _band(self, curves: pd.DataFrame, value: str) -> pd.DataFrame:
-        records = curves[np.isfinite(curves[value])]
+        records = curves[np.isfinite(numbers(curves, value))]
         if records.empty:
             raise SweepError(
                 f"The curves have no values of {value!r}. Choose an observable that this sweep has."

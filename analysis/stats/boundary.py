@@ -20,6 +20,9 @@ from sweep.errors import SweepError
 
 Floats = NDArray[np.float64]
 
+MAX_DRAWS, MIN_RESAMPLES = 10_000_000, 50
+"""Most seeds drawn in all resamples together, as long as there are enough resamples."""
+
 FITS = {"monotone": monotone_crossing, "logistic": logistic_crossing}
 
 
@@ -100,10 +103,12 @@ class Boundary:
         return pd.DataFrame(rows)
 
     def _keys(self, facet: object, y: float) -> dict[str, object]:
+        """The values that identify a row of the table, by column."""
         keys = {self.facet: facet, self.y: y}
         return {column: value for column, value in keys.items() if column is not None}
 
     def _cubes(self, runs: pd.DataFrame) -> list[tuple[object, SeedCube]]:
+        """The values over seeds, y and x, for each facet."""
         keys = [key for key in (self.facet, self.y, self.x) if key is not None]
         table = runs_with_values(runs, keys, self.value)
         return cubes_by_facet(table, self.x, self.y, self.facet)
@@ -112,7 +117,9 @@ class Boundary:
         """The crossing of each row (Y,), and of each resample of the seeds (resamples, Y)."""
         random = np.random.default_rng(0)
         shares = np.full(cube.seeds, 1 / cube.seeds)
-        draws = random.multinomial(cube.seeds, shares, self.resamples)
+        # Of very many seeds fewer resamples fit into memory, and their intervals are narrow.
+        resamples = min(self.resamples, max(MIN_RESAMPLES, MAX_DRAWS // cube.seeds))
+        draws = random.multinomial(cube.seeds, shares, resamples)
         weights = np.concatenate([np.ones((1, cube.seeds)), draws])
         values, level = self._targets(cube)
         present: Floats = cube.present.astype(float)
@@ -135,7 +142,7 @@ class Boundary:
         return crossings[0], crossings[1:]
 
     def _targets(self, cube: SeedCube) -> tuple[Floats, float]:
-        """What is fitted (S, Y, X), 0 where there is no run, and the level that it crosses."""
+        """What to fit (seeds, y, x), 0 where there is no run, and the level that it crosses."""
         if self.fit == "logistic":
             return np.where(cube.present, cube.values > self.level, 0.0), 0.5
         return np.where(cube.present, cube.values, 0.0), self.level

@@ -17,6 +17,9 @@ from sweep.errors import SweepError
 
 Floats = NDArray[np.float64]
 
+MAX_SEEDS = 2_000
+"""Most seeds of a collapse, whose memory grows with their square."""
+
 
 @dataclass(frozen=True)
 class Collapse:
@@ -65,8 +68,8 @@ class Collapse:
         size, facet, value, confidence.
 
         Raises:
-            SweepError: x or size is not positive, or something other than the seed varies within a
-                cell.
+            SweepError: x or size is not positive, something other than the seed varies within a
+                cell, or there are more than MAX_SEEDS seeds.
         """
         rows = []
         for name, cube in self._cubes(runs):
@@ -116,6 +119,11 @@ class Collapse:
                 raise SweepError(
                     f"A collapse requires {name} above 0. Select such runs with a condition, or take another axis."
                 )
+        if table["seed"].nunique() > MAX_SEEDS:
+            raise SweepError(
+                f"A collapse takes at most {MAX_SEEDS:,} seeds, because it compares each with each. "
+                "Select some with --where, such as 'seed < 100'."
+            )
         return cubes_by_facet(table, self.x, self.size, self.facet)
 
     def _row(self, points: ScaledCurves) -> dict[str, float]:

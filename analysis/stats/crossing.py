@@ -73,7 +73,14 @@ def logistic_crossing(x: Floats, sums: Floats, counts: Floats, level: float) -> 
 
 
 def logistic_fit(z: Floats, sums: Floats, counts: Floats, level: float) -> Floats:
-    """Intercept and slope (R, 2) of the curve of each row, for positions z (X,) of range 1."""
+    """Intercept and slope (R, 2) of the logistic curve of each row, NaN where `firth_fit` fails.
+
+    Args:
+        z: (X,) positions of range 1.
+        sums: (R, X) numbers of successes at each position.
+        counts: (R, X) numbers of runs at each position.
+        level: The share whose crossing by a step function gives one of the initial curves.
+    """
     # The likelihood may have a second maximum, at a steep curve near the best step function.
     step = np.nan_to_num(monotone_crossing(z, sums, counts, level))[:, None]
     left = np.where((counts > 0) & (z <= step), z, -1.0).max(axis=1)

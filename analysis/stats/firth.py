@@ -47,7 +47,7 @@ def firth_fit(z: Floats, successes: Floats, counts: Floats, *starts: Floats) -> 
         z: (X,) positions, of about unit range.
         successes: (R, X) numbers of successes.
         counts: (R, X) numbers of runs.
-        *starts: (R, 2) parameters to begin with, besides a level curve.
+        *starts: (R, 2) initial parameters of further fits; the first begins with a flat curve.
 
     Returns:
         The parameters, NaN where a row has fewer than two positions with runs, or where no fit
@@ -79,6 +79,7 @@ def _fit_from(beta: Floats, z: Floats, successes: Floats, counts: Floats) -> Flo
 
 
 def _point(z: Floats, successes: Floats, counts: Floats, beta: Floats) -> _Point:
+    """The likelihood and the curve at these parameters (R, 2)."""
     logit = beta[:, :1] + beta[:, 1:] * z
     share = expit(logit)
     weight = counts * share * expit(-logit)

@@ -95,7 +95,7 @@ def best_margins(runs: pd.DataFrame, dtype: str | None = None) -> pd.DataFrame:
         what = "In gram coordinates only inner products of the points were drawn, so there are no points to separate"
         raise SweepError(f"{what}. Keep the rest with where=\"coordinates != 'gram'\".")
     rows = []
-    points = _points(separable, dtype or _sweep_dtype(runs))
+    points = _signed_points(separable, dtype or _sweep_dtype(runs))
     for row, z in zip(separable.to_dict("records"), points, strict=True):
         best = [_margin_or_nan(solve, z) for solve in (max_margin_l2, max_margin_linf)]
         rows.append((row["problem"], row["seed"], *best))
@@ -154,8 +154,8 @@ class Margins:
         return table
 
 
-def _points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
-    """Label times point (n, d) of the training set of each row."""
+def _signed_points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
+    """For each row, its training points times their labels (n, d), drawn as the sweep drew them."""
     # Imported here, since nothing else in analysis needs jax, which takes seconds to import.
     import jax
 
@@ -189,6 +189,7 @@ def _sweep_dtype(runs: pd.DataFrame) -> str:
 
 
 def _margin_or_nan(solve: Any, z: Floats) -> float:
+    """The maximum margin that `solve` finds, NaN where the points are not separable."""
     try:
         return solve(z).value
     except NotSeparable:

@@ -133,6 +133,7 @@ class Overlay:
         return table
 
     def _applicable(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The runs that the theory is about. Raises SweepError where it is a bound."""
         if self.theory.bound is not None:
             raise SweepError(
                 f"{self.theory.title} is a bound, not a boundary. "
@@ -166,7 +167,9 @@ class Overlay:
         for names, part in groups:
             xs, index = part[x].to_numpy(float), part["index"].to_numpy(float)
             lines.append((*names, *log_line(self.theory, x, np.log(xs), np.log(index)), xs))
-        return pd.DataFrame(lines, columns=[*self._row_keys, "_start", "_power", "_xs"])
+        table = pd.DataFrame(lines, columns=[*self._row_keys, "_start", "_power", "_xs"])
+        # Without lines the columns would have no type.
+        return table.astype({"_start": float, "_power": float})
 
     def _rises(self, cells: pd.DataFrame) -> bool:
         """Whether the mean of one facet rises along x, on the whole."""
@@ -201,7 +204,7 @@ def _facet_column(table: pd.DataFrame) -> pd.Series:
 
 
 def _join(left: pd.DataFrame, right: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Columns of `right` beside the rows of `left`."""
+    """Left join on `keys`; without keys, every row of `left` with every row of `right`."""
     if keys:
         joined = left.merge(right, on=keys, how="left")
     else:

@@ -15,6 +15,9 @@ TUNING_COLUMNS = ("train_loss", "train_error", "grad_norm", "fit_step", "steps")
 """Columns by which a hyperparameter may be chosen: all that a learner sees who has no test data.
 Less is better."""
 
+MAX_OPTIMIZERS = 50
+"""Most optimizers to compare: each has a panel, and each pair a section of the report."""
+
 BASELINES = ("gd", "sgd", "momentum", "nesterov")
 """Optimizers that serve as the baseline, in order of preference."""
 
@@ -41,6 +44,16 @@ def check_tune(tune: str) -> None:
         what = f"A hyperparameter must not be chosen by {tune!r}, which a learner does not see before the test"
         raise SweepError(
             f"{what}. Choose by {', '.join(TUNING_COLUMNS[:-1])} or {TUNING_COLUMNS[-1]}."
+        )
+
+
+def check_optimizers(runs: pd.DataFrame) -> None:
+    """Raises SweepError where there are more optimizers than can be compared."""
+    count = runs["optimizer"].nunique()
+    if count > MAX_OPTIMIZERS:
+        raise SweepError(
+            f"The runs have {count:,} optimizers, and at most {MAX_OPTIMIZERS} can be compared. "
+            "Select some with --where, such as \"optimizer in ['adam', 'gd']\"."
         )
 
 
@@ -106,7 +119,8 @@ class PairedGap:
 
 def pairs(runs: pd.DataFrame) -> list[tuple[str, str]]:
     """The pairs of optimizers (a, b) to compare: each with the first of BASELINES that ran, or all
-    where neither ran."""
+    where neither ran. Raises SweepError on more than MAX_OPTIMIZERS."""
+    check_optimizers(runs)
     names = sorted(runs["optimizer"].dropna().unique())
     baseline = next((name for name in BASELINES if name in names), None)
     if baseline is None:

@@ -18,7 +18,7 @@ from analysis.stats.kaplan_meier import (
     product_limit,
     wilson_interval,
 )
-from analysis.tables.axes import require_columns, require_one_run_per_seed
+from analysis.tables.axes import numbers, require_columns, require_one_run_per_seed
 from sweep.errors import SweepError
 from sweep.status import Status
 
@@ -115,7 +115,7 @@ class FitTime:
         require_columns(runs, ["fit_step", "steps", "status"])
         cells = self._cells(runs)
         cells.attrs["column"] = "median"
-        fit_step = runs["fit_step"].astype(float)
+        fit_step = numbers(runs, "fit_step")
         times = event_times(fit_step, runs["steps"], runs["status"])
         times = times.assign(cell=_cell_numbers(runs, self._cells.keys))
         return cells, times[~times["status"].isin(UNFINISHED)]
@@ -170,7 +170,7 @@ class SignFlips:
     def _records(self, curves: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         """The records with a finite value, by trial and step."""
         require_columns(curves, ["trial", "step", "status", self.value, *keys])
-        records = curves[np.isfinite(curves[self.value].astype(float))]
+        records = curves[np.isfinite(numbers(curves, self.value))]
         if records.empty:
             raise SweepError(
                 f"The curves have no values of {self.value!r}. "

@@ -107,13 +107,27 @@ def is_determined_by(table: pd.DataFrame, column: str, by: Sequence[str]) -> boo
 
 def finite_values(runs: pd.DataFrame, value: str) -> pd.Series:
     """The column `value` as float, NaN where it is infinite or the run ended `nonfinite`."""
-    require_columns(runs, [value])
-    values = runs[value].astype(float)
+    values = numbers(runs, value)
     values = values.where(values.abs() != float("inf"))
     if "status" not in runs:
         return values
     # A diverged run has NaN margins, of which none is <= 0: its recorded error of 0 is meaningless.
     return values.where(runs["status"] != Status.NONFINITE.label)
+
+
+def numbers(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column as float. Raises SweepError where it is missing, or holds anything but numbers."""
+    require_columns(table, [name])
+    if table[name].dtype.kind in "Mm":
+        raise _not_numeric(name)
+    try:
+        return table[name].astype(float)
+    except (TypeError, ValueError) as error:
+        raise _not_numeric(name) from error
+
+
+def _not_numeric(name: str) -> SweepError:
+    return SweepError(f"{name} does not hold numbers. Choose a column that does, like test_error.")
 
 
 def largest_cell(cells: pd.DataFrame) -> pd.Series:
@@ -136,6 +150,8 @@ def filter_rows(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
         raise SweepError(
             f"The condition {where!r} cannot be evaluated ({reason}). Use columns of the runs."
         ) from error
+    if not isinstance(rows, pd.DataFrame):
+        raise SweepError(f"{where!r} is not a condition. Compare columns, such as 'n == 200'.")
     if rows.empty:
         cure = "Compare floating-point columns with a tolerance or by < and >"
         raise SweepError(f"No row satisfies {where!r}. {cure}.")
@@ -177,6 +193,7 @@ def require_columns(table: pd.DataFrame, names: Iterable[str]) -> None:
 
 
 def _varies(column: pd.Series) -> bool:
+    """Whether a column has more than one value, null included."""
     return bool(len(column)) and column.nunique(dropna=False) > 1
 
 
@@ -188,6 +205,7 @@ def _ordered(names: Sequence[str]) -> list[str]:
 
 
 def _numeric(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Those of the columns that hold numbers."""
     return [name for name in names if runs[name].dtype.kind in "iuf"]
 
 

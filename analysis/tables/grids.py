@@ -7,7 +7,6 @@ have differ from it in a value that was edited, so that a map of both would mix 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,21 +14,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from analysis.files import read_file
 from analysis.tables.columns import observable_names
+from sweep import store
 from sweep.errors import SweepError
-from sweep.schema import FIXED, GRID_FILES, KINDS
-
-MAX_BYTES = 1 << 20
-"""Largest size of a grid file."""
+from sweep.schema import FIXED, KINDS
 
 MAX_TRIALS = 10_000_000
 """Most trials of a grid whose ids are computed, which takes about half a second a million."""
 
 ROUND_FILES = "round-*.yaml"
 """Grids of rounds of refinement, beside the store's own copies of them."""
-
-_GRID_NAME = re.compile(r"grid(-[0-9a-f]{8})?\.yaml")
 
 
 @dataclass(frozen=True)
@@ -50,22 +44,20 @@ class CurrentRows:
 def grid_history(folder: Path) -> list[Path]:
     """The grid files of a store by the time of their first start, the latest last."""
     # A link is none of the copies that a store makes, and may lead to any file of the reader.
-    paths = [path for path in folder.glob(GRID_FILES) if _GRID_NAME.fullmatch(path.name)]
-    own = [path for path in paths if path.is_file() and not path.is_symlink()]
+    own = [path for path in store.grid_files(folder) if path.is_file() and not path.is_symlink()]
     return sorted(own, key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
 def grid_text(path: Path) -> str:
-    """The text of a grid file. Raises OSError where it cannot be read."""
-    # Editors on Windows may begin a file with a byte order mark.
-    return read_file(path, MAX_BYTES).decode("utf-8-sig", "replace")
+    """The text of a grid file. Raises StoreError if it cannot be read."""
+    return store.read_grid(path).decode("utf-8-sig", "replace")  # Windows adds a byte order mark
 
 
 def current_grid(folder: Path, newest: pa.Table) -> Path | None:
     """The grid that was run last, None where a store has no grid.
 
-    Copying a store may lose the times of its files, so a grid has to have the rows of the newest
-    part, if there is such a grid.
+    The grid with the latest file among those that contain all rows of the newest part, or among all
+    if there is none of those: copying a store may lose the times of its files.
 
     Args:
         folder: The store.
@@ -125,6 +117,7 @@ def trial_ids(path: Path) -> np.ndarray | None:
 
 @functools.lru_cache(maxsize=8)
 def _ids_of_text(text: str) -> np.ndarray | None:
+    """As `trial_ids`, from the text of the grid."""
     # Imported here because it needs jax, which takes a second: few stores have several grids.
     from sweep.grid import parse_grid
 
@@ -152,5 +145,6 @@ def _differing_columns(kept: pa.Table, older: pa.Table) -> list[str]:
 
 
 def _has_other_values(column: pa.ChunkedArray, known: pa.ChunkedArray) -> bool:
+    """Whether a column has a value that is not among the known ones."""
     values, others = (part.unique().to_pandas() for part in (column, known))
     return not values.isin(others).all()

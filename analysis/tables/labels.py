@@ -23,6 +23,9 @@ NEAR_BEST = 0.05
 ZERO_WIDTH = 1e-6
 """Half the width below which an interval has none in six digits."""
 
+MAX_TICK = 16
+"""Most characters of a label in a terminal."""
+
 MAX_NAMED_CELLS = 3
 """Up to this number, cells are listed by name; more are only counted."""
 
@@ -55,6 +58,25 @@ def ticks(values: list[Any]) -> list[str]:
     candidates = [[format_number(value, digits) for value in values] for digits in range(2, 8)]
     distinct = (labels for labels in candidates if len(set(labels)) == len(values))
     return next(distinct, candidates[-1])
+
+
+def narrow_ticks(values: list[Any]) -> list[str]:
+    """Labels as `ticks` gives them, in whichever notation is shorter: `1.5e-4`, not `0.00015`.
+
+    Words are cut where there is no room.
+    """
+    labels = [_narrow(label) for label in ticks(values)]
+    return [label if len(label) <= MAX_TICK else f"{label[: MAX_TICK - 1]}…" for label in labels]
+
+
+def _narrow(label: str) -> str:
+    """A small number with an exponent, if that is shorter."""
+    match = re.fullmatch(r"(-?)0\.(0+)([1-9]\d*)", label)
+    if match is None:
+        return label
+    sign, zeros, digits = match.groups()
+    mantissa = f"{digits[0]}.{digits[1:]}" if digits[1:] else digits
+    return min(label, f"{sign}{mantissa}e-{len(zeros) + 1}", key=len)
 
 
 def format_interval(mean: Any, low: Any, high: Any, sign: str = "") -> str:
@@ -97,6 +119,7 @@ def completeness_sentence(runs: pd.DataFrame) -> str:
 
 
 def _completeness(runs: pd.DataFrame) -> str:
+    """How many trials have finished, and of how many."""
     count, expected = len(runs), runs.attrs.get("trials")
     if runs.attrs.get("complete") is False and expected is not None:
         missing = f"{expected - count:,} of {expected:,} trials are missing"
@@ -196,7 +219,7 @@ def fit_sentence(runs: pd.DataFrame, keys: list[str]) -> str:
 
 
 def range_sentence(table: pd.DataFrame) -> str:
-    """The range of the means of a table of Cells or Bands, by facet; "" for other tables."""
+    """Lowest and highest mean of each facet, for a table of Cells or Bands; "" for any other."""
     if "mean" not in table:
         return ""
     groups = [name for name in ("observable", table.attrs.get("facet")) if name and name in table]
@@ -210,10 +233,12 @@ def range_sentence(table: pd.DataFrame) -> str:
 
 
 def _axis_keys(cells: pd.DataFrame) -> list[str]:
+    """The columns that identify a cell."""
     return [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
 
 
 def _count(number: int, noun: str) -> str:
+    """A number with its noun: `1 cell`, `2 cells`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -245,6 +270,7 @@ def _listed(cells: pd.DataFrame, keys: list[str]) -> str:
 
 
 def _caveats(cells: pd.DataFrame) -> list[str]:
+    """What is missing in the cells, as one sentence; none where nothing is."""
     incomplete, nonfinite = int(cells["incomplete"].sum()), int((cells["nonfinite"] > 0).sum())
     unpaired = cells.attrs.get("unpaired", 0)
     caveats = []

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Sequence
+import os
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from analysis.files import read_file, user_path
 from analysis.tables.axes import swept
 from analysis.tables.columns import read_descriptions
 from analysis.tables.grids import CurrentRows, current_grid, current_rows
+from analysis.tables.row_types import check_types, with_all_columns
+from sweep import store
 from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
+from sweep.user_paths import user_path
 
 Folder = Path | str
 
 MAX_DIGITS = 19
 """Numbers of trials have fewer digits."""
-
-MAX_MANIFEST = 1 << 26
-"""Most bytes of a manifest that are read."""
 
 
 def load(*folders: Folder, all_grids: bool = False) -> pd.DataFrame:
@@ -102,15 +99,8 @@ def load_curves(
 
 def read_manifest(folder: Folder) -> dict[str, Any]:
     """The manifest of a store, empty where there is none. Raises StoreError where it is broken."""
-    path = user_path(folder) / MANIFEST_FILE
-    try:
-        return dict(json.loads(read_file(path, MAX_MANIFEST)))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise StoreError(
-            f"{path} cannot be read: {error}. Start the sweep again or restore the file."
-        ) from error
+    path = user_path(folder)
+    return store.read_manifest(path) if os.path.lexists(path / MANIFEST_FILE) else {}
 
 
 def expected_trials(folder: Folder) -> int | None:
@@ -120,8 +110,7 @@ def expected_trials(folder: Folder) -> int | None:
     # The manifest dates from the first start; a part knows the grid that it was written under,
     # which may have been extended since.
     for path in part_files(folder, RUNS):
-        with _opened_part(path) as file:
-            text = (file.schema_arrow.metadata or {}).get(b"trials", b"")
+        text = store.read_part_metadata(path).get("trials", "")
         counts.append(int(text) if text.isdigit() and len(text) < MAX_DIGITS else None)
     return max((count for count in counts if isinstance(count, int)), default=None)
 
@@ -140,6 +129,7 @@ def part_files(folder: Folder, table: str) -> list[Path]:
 
 
 def _require_folders(folders: Sequence[Folder]) -> None:
+    """Raise StoreError if no folder was given."""
     if not folders:
         raise StoreError(
             "No folder was given. Pass the folder of a sweep, such as results/quickstart."
@@ -147,8 +137,11 @@ def _require_folders(folders: Sequence[Folder]) -> None:
 
 
 def _current_rows(folder: Path, all_grids: bool) -> CurrentRows:
+    """The rows of a store that belong to its current grid, or all of them."""
     parts = _read_parts(folder, RUNS)
     rows = _concatenated(parts)
+    if not rows.num_rows:
+        raise StoreError(f"{folder} holds no runs. Let the sweep run until it commits some.")
     return CurrentRows(rows) if all_grids else current_rows(folder, parts, rows)
 
 
@@ -164,37 +157,25 @@ def _read_parts(folder: Path, name: str, trials: Collection[int] | None = None) 
         if name != RUNS:
             cure = f"{cure}, or set `record: {{points: 32}}` in its grid"
         raise StoreError(f"{folder} holds no {name}. {cure}.")
-    return [_read_part(path, trials) for path in paths]
+    parts = [_read_part(path, trials) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        check_types(part, name, path)
+    return [with_all_columns(part, name) for part in parts]
 
 
 def _read_part(path: Path, trials: Collection[int] | None) -> pa.Table:
-    with _opened_part(path) as file:
-        table = file.read()
-        return table if trials is None else table.filter(pc.field("trial").isin(list(trials)))
-
-
-@contextmanager
-def _opened_part(path: Path) -> Iterator[pq.ParquetFile]:
-    """A part, with page checksums; errors of reading it are sentences."""
     try:
-        if not path.is_file():
-            raise FileNotFoundError
-        # An open file, because pyarrow gives a name that begins with `~` a meaning of its own.
-        with pa.OSFile(str(path)) as source:
-            # Text columns are read as dictionaries, which halves the time to sort a million rows.
-            fields = pq.read_schema(source)
-            names = [field.name for field in fields if pa.types.is_string(field.type)]
-            options = {"page_checksum_verification": True, "read_dictionary": names}
-            with pq.ParquetFile(source, **options) as file:
-                yield file
-    except FileNotFoundError as error:
+        # Text columns are read as dictionaries, which halves the time to sort a million rows.
+        table = store.read_rows(path, dictionaries=True)
+    except StoreError as error:
+        if os.path.lexists(path):
+            raise
         raise StoreError(
             f"{path} disappeared while it was being read. Run the same command again."
         ) from error
-    except (OSError, ValueError, NotImplementedError) as error:
-        command = f"python -m sweep repair {path.parent.parent}"
-        cure = f"Move it aside with `{command}`; only its rows are computed again"
-        raise StoreError(f"{path} cannot be read: {error}. {cure}.") from error
+    if trials is None or "trial" not in table.column_names:
+        return table
+    return table.filter(pc.field("trial").isin(list(trials)))
 
 
 def _first_by_trial(tables: list[pa.Table]) -> pa.Table:
@@ -217,6 +198,7 @@ def _first_by_trial(tables: list[pa.Table]) -> pa.Table:
 
 
 def _concatenated(tables: list[pa.Table]) -> pa.Table:
+    """The rows of all tables, with the columns of any, null where a table lacks them."""
     # Stores of different optimizers have different columns.
     return pa.concat_tables(tables, promote_options="permissive")
 

@@ -13,8 +13,9 @@ import jax
 
 from sweep.commands import program_cache
 from sweep.errors import SweepError
-from sweep.jax_settings import global_settings, pin_settings, pinned_xla_flags, restore_settings
+from sweep.jax_settings import global_settings, pin_settings, restore_settings
 from sweep.workers.progress import Progress
+from sweep.xla_flags import pinned_xla_flags
 
 VARIABLES = ("XLA_FLAGS", "XLA_PYTHON_CLIENT_PREALLOCATE")
 """Variables of the environment that are set for this process and its workers."""

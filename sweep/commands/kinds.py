@@ -82,6 +82,7 @@ def _summary(cls: type) -> str:
 
 
 def _describe_field(field: spec.Field) -> str:
+    """A line on a field: name, properties and meaning."""
     properties = ", ".join(_properties(field))
     return f"- `{field.name}` ({properties}): {field.doc}"
 
@@ -109,6 +110,7 @@ def _properties(field: spec.Field) -> Iterator[str]:
 
 
 def _default(field: spec.Field) -> str:
+    """The default of a field in words, or that it has none."""
     if field.required:
         return "required"
     if field.role == "nested":
@@ -126,16 +128,19 @@ def _kind_of(field: spec.Field) -> str:
 
 
 def _describe_alternative(alternative: spec.Alternative) -> str:
+    """A line on a name that a grid may set instead of a field, and the formula between the two."""
     names = f"`{alternative.name}` instead of `{alternative.field}`"
     formula = f"`{alternative.field} = {alternative.to_field}`"
     return f"- {names}: {alternative.doc}; sets {formula}"
 
 
 def _describe_check(check: spec.Check) -> str:
+    """A line on a condition that the fields have to satisfy."""
     return f"- Must hold: `{check.holds}`. Otherwise {check.what}."
 
 
 def _suggestion(name: str) -> str:
+    """The kind with the most similar name, if there is one, and where all are listed."""
     kinds = [kind for registry in trial.FAMILIES.values() for kind in registry]
     matches = difflib.get_close_matches(name, kinds, n=1)
     hint = f"Did you mean {matches[0]}? " if matches else ""

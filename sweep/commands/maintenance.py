@@ -60,7 +60,7 @@ def verify_command(
             "rows": dict(survey.rows),
             "findings": findings,
             "waiting": waiting,
-            "replayed": [result.json() for result in results],
+            "replayed": [result.to_json() for result in results],
         }
         print_report(lines, report, as_json)
         sys.exit(1 if findings or not all(result.equal for result in results) else 0)
@@ -115,11 +115,12 @@ def _replay(folder: Path, count: int, plugin: list[str] | None) -> list[Any]:
     from sweep.commands import replay as replays
     from sweep.commands.backend import configure
     from sweep.commands.plugins import check_same_source, load_plugins, naming_plugins
+    from sweep.commands.run_info import training_setup
 
     plugins = load_plugins(plugin or ())
     check_same_source(folder, plugins)
     manifest = store.Store(folder).read_manifest()
-    configure(manifest["dtype"])
+    configure(training_setup(folder, manifest)[0])
     with naming_plugins(manifest, plugins):
         return list(replays.replay(folder, count))
 

@@ -33,7 +33,7 @@ def status(
     with json_errors(as_json):
         plugins = load_plugins(plugin or ())
         report = status_report.sweep_status(folder, grid, plugins)
-        print_report([str(report)], report.json(), as_json)
+        print_report([str(report)], report.to_json(), as_json)
 
 
 def schema(plugin: Plugin = None) -> None:

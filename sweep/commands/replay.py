@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from sweep import grid as grids
+from sweep.commands.backend import active_platform
+from sweep.commands.run_info import training_setup
 from sweep.engine.driver import Driver
 from sweep.engine.programs import take_trials
 from sweep.engine.recorder import RecordSchedule
@@ -61,7 +63,7 @@ class ReplayResult:
         block = f"in blocks of another size {_units(self.block)}"
         return f"Trial {self.trial} of {self.bucket}: {distances}; {block}."
 
-    def json(self) -> dict[str, int | str | float | None]:
+    def to_json(self) -> dict[str, int | str | float | None]:
         """The result as plain values, null for an infinite distance."""
         distances = {"alone": self.alone, "beside": self.beside, "block": self.block}
         finite = {name: value if np.isfinite(value) else None for name, value in distances.items()}
@@ -88,15 +90,23 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
         seed: seed of the choice of rows.
 
     Raises:
-        StoreError: there is no row to train again.
+        StoreError: there is no row or no grid to train one again.
+        SweepError: jax finds no device.
         StoreConflict: jax has other settings than when the rows were trained.
     """
     store = Store(folder)
     manifest = store.read_manifest()
+    dtype_name, platform = training_setup(folder, manifest)
     _check_settings(folder, manifest.get("settings", {}))
-    dtype = np.finfo(manifest["dtype"]).dtype.type
+    active_platform()
+    if not store.grids():
+        raise StoreError(
+            f"{folder} holds no grid.yaml, which says how its rows were trained. "
+            "Put the grid file of this sweep back."
+        )
+    dtype = np.finfo(dtype_name).dtype.type
     rng = np.random.default_rng(seed)
-    candidates = list(_candidates(store, Host(manifest["platform"], 1)))
+    candidates = list(_candidates(store, Host(platform, 1)))
     replayed = 0
     for trial in rng.permutation(store.done()).tolist():
         row, blocks = _row(store, trial)
@@ -119,15 +129,16 @@ def replay(folder: Path, count: int, seed: int = 0) -> Iterator[ReplayResult]:
             return
     if not replayed:
         raise StoreError(
-            f"{folder} holds no rows that can be trained again. "
+            f"{folder} holds no rows that can be trained again by a grid that it keeps. "
             "Let the sweep run until it has some."
         )
 
 
-def _check_settings(folder: Path, trained: Mapping[str, str]) -> None:
+def _check_settings(folder: Path, stored_settings: Mapping[str, str]) -> None:
+    """Raise StoreConflict unless jax has the settings under which the rows were trained."""
     current = foreign_settings()
-    if current != trained:
-        changes = describe_changes({"settings": trained}, {"settings": current})
+    if current != stored_settings:
+        changes = describe_changes(stored_settings, current)
         raise StoreConflict(
             f"{folder} was trained under other settings of jax ({changes}). "
             "Replay it under those of the sweep."
@@ -135,6 +146,7 @@ def _check_settings(folder: Path, trained: Mapping[str, str]) -> None:
 
 
 def _units(distance: float) -> str:
+    """A distance in units in the last place, in words."""
     if distance == 0:
         return "equal to the bit"
     if not np.isfinite(distance):
@@ -143,6 +155,7 @@ def _units(distance: float) -> str:
 
 
 def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
+    """The buckets of all grids that the store keeps."""
     for path in store.grids():
         grid = grids.load_grid(path)
         for bucket in plans.make_plan(grid, host).buckets:
@@ -150,6 +163,7 @@ def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
 
 
 def _one_per_program(candidates: list[Candidate]) -> list[Candidate]:
+    """One of the candidates of each bucket id, that is, of each compiled program."""
     return list({candidate.bucket.id: candidate for candidate in candidates}.values())
 
 
@@ -189,7 +203,7 @@ def _train(
     raise AssertionError("a driver finishes all its trials")
 
 
-def _row(store: Store, trial: int) -> tuple[dict[str, object], dict[str, int]]:
+def _row(store: Store, trial: int) -> tuple[dict[str, object], Mapping[str, int]]:
     """The stored row of a trial, and the blocks of its part's programs by bucket id."""
     for path in list_parts(store.folder, RUNS):
         part = read_part(path)

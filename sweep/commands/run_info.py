@@ -12,8 +12,11 @@ from typing import Any
 
 import jax
 
+from sweep import schema
+from sweep.errors import StoreError
 from sweep.grid import Grid
 from sweep.planning.manifest import descriptions, results_identity
+from sweep.schema import MANIFEST_FILE
 
 
 def new_manifest(
@@ -45,6 +48,31 @@ def new_manifest(
     if commit:
         info["commit"] = commit
     return {**results_identity(grid, dtype, backend, plugins), "info": info}
+
+
+def training_setup(folder: Path, manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """The dtype and the jax platform that the rows of a store were trained with.
+
+    Raises StoreError if its manifest does not say so.
+    """
+    dtype, backend = manifest.get("dtype"), manifest.get("platform")
+    if dtype not in ("float32", "float64") or not isinstance(backend, str):
+        raise StoreError(
+            f"{folder / MANIFEST_FILE} does not say with which dtype and platform its rows were "
+            "trained. Put the manifest of this sweep back."
+        )
+    return dtype, backend
+
+
+def stored_columns(folder: Path, manifest: Mapping[str, Any]) -> dict[str, type]:
+    """The columns of a store. Raises StoreError if its manifest names none, or unknown types."""
+    try:
+        return schema.columns_from_text(manifest["columns"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{folder / MANIFEST_FILE} does not state the types of the columns of this version. "
+            "Put the manifest of this sweep back, or use another --out."
+        ) from error
 
 
 def recorded_plugins(manifest: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ class TrialCounts:
         """Trials that are not done yet."""
         return self.trials - self.done
 
-    def json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The counts as plain values."""
         by_label = {status.label: count for status, count in self.by_status.items()}
         counts = {"trials": self.trials, "done": self.done, "left": self.left}
@@ -75,17 +75,17 @@ class SweepStatus:
         }
         return TrialCounts("", "all", trials, done, by_status)
 
-    def json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The status as plain values."""
         buckets = [
-            {"bucket": counts.bucket, "title": counts.title, **counts.json()}
+            {"bucket": counts.bucket, "title": counts.title, **counts.to_json()}
             for counts in self.buckets
         ]
         return {
             "folder": str(self.folder),
             "grid": str(self.file),
             "grids": dict(self.grids),
-            **self.total.json(),
+            **self.total.to_json(),
             "buckets": buckets,
             "rows_of_other_grids": self.unrelated,
             "at_work": list(self.workers),

@@ -92,7 +92,7 @@ class AbstractData(ABC):
 
     @abstractmethod
     def point(self, draws: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
-        """The point that random numbers make.
+        """Build one point from its random numbers.
 
         Args:
             draws: the random numbers of `draw`.
@@ -215,17 +215,18 @@ class AbstractGaussian(AbstractData):
         on_features: Float[Array, "K units"],
         root: Float[Array, "units units"],
     ) -> tuple[Float[Array, "rows N units"], Float[Array, " rows"], Float[Array, " rows"]]:
-        """Responses of filters to the noise of fresh points, drawn from their law.
+        """Responses of filters to the noise vectors of fresh points, drawn from their Gaussian law.
 
         Args:
             draws: random numbers of `draw_responses`.
             rows: numbers of the points (rows,).
-            on_features: F W (K, units), for weights W (d, units).
+            on_features: F W (K, units), for weights W (d, units) and feature directions F (K, d).
             root: a root of the covariance orthogonal to the features: root^T root = W^T W -
                 (F W)^T F W.
 
         Returns:
-            Responses (rows, N, units), true labels and observed labels (rows,).
+            Responses to the N noise vectors of each point (rows, N, units), true labels and
+            observed labels (rows,).
         """
         K = on_features.shape[0]
         g = draws.gaussian
@@ -275,7 +276,7 @@ def test_draws(data: AbstractData, seed: Scalar, rows: Int[Array, " r"]) -> Any:
 def test_points(
     data: AbstractData, draws: Any, features: Vectors, rows: Int[Array, " r"]
 ) -> Points:
-    """The fresh points that random numbers make.
+    """Build fresh points from their random numbers.
 
     Args:
         data: the data model.

@@ -104,6 +104,6 @@ class FeatureNoise(AbstractData):
         on_noise: Float[Array, "points 1 units"],
         true_labels: Float[Array, " points"],
     ) -> Float[Array, "points 2 units"]:
-        """[y v, xi]: patch 1 is the noise patch with its feature noise."""
+        """Responses to patch 0, the feature y v, and to patch 1, the noise minus alpha y v."""
         feature = outer_product(true_labels, on_features[0])
         return jnp.stack([feature, on_noise[:, 0] - self.feature_noise * feature], axis=1)

@@ -77,10 +77,12 @@ def outer_product(
 
 
 def _outer_forward(rows: Array, columns: Array) -> tuple[Array, Array]:
+    """The product, and the rows for its gradient."""
     return outer_product(rows, columns), rows
 
 
 def _outer_backward(rows: Array, cotangent: Array) -> tuple[None, Array]:
+    """No gradient in `rows`, which are labels, and that in `columns`."""
     return None, rows @ cotangent
 
 

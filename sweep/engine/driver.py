@@ -94,7 +94,7 @@ class Driver:
         while (running or self.unread) and not self.stop.is_set():
             started_at = time.perf_counter()
             yield from self._read(leave=1 if running and not self.ends_chunks_early else 0)
-            self._pace(time.perf_counter() - started_at)
+            self._adapt_chunk_length(time.perf_counter() - started_at)
             if self._unsaved_seconds() > self.checkpoint_seconds:
                 yield from self._save()
             running = self._start_chunk()
@@ -108,6 +108,7 @@ class Driver:
         return np.flatnonzero(self.in_progress)
 
     def _check_memory(self, lanes: int) -> None:
+        """Raise MemoryError if the device reports less memory than the lanes need."""
         limit = programs.memory_limit()
         if limit is None:
             return
@@ -116,6 +117,7 @@ class Driver:
             raise MemoryError(f"{lanes} lanes need {needed:,} bytes; the device has {limit:,}.")
 
     def _empty_lanes(self, lanes: int) -> programs.Lanes:
+        """Lanes on the devices, none of them running."""
         trials = programs.take_trials(self.queue.trials, np.zeros(lanes, np.int64))
         return jax.device_put(self.programs.empty(trials), programs.placement(lanes))
 
@@ -127,7 +129,7 @@ class Driver:
         return running
 
     def _prepare_lanes(self) -> bool:
-        """Refill and measure until no lane is due; False if all lanes stay free."""
+        """Refill free lanes and measure due ones until none is due; False if no trial is left."""
         while True:
             self._refill()
             table = self.table
@@ -142,6 +144,7 @@ class Driver:
             table.release(is_final)
 
     def _next_steps(self) -> np.ndarray:
+        """The step at which each lane is due for a measurement (lanes,)."""
         return self.recorded_steps.next_steps(self.table.trial_index, self.table.next_record)
 
     def _refill(self) -> None:
@@ -211,6 +214,7 @@ class Driver:
                     self.recorder.restore(lanes, columns)
 
     def _update_table(self, trial_index: np.ndarray, status: programs.LaneStatus) -> None:
+        """Note which trials a chunk ended, and how far the others have come."""
         current = self.table.current(trial_index)
         self.table.finished |= (np.asarray(status.status) != Status.RUNNING) & current
         # Lanes of a chunk that ended early have made fewer steps than were launched.
@@ -218,6 +222,7 @@ class Driver:
             self.table.step = np.where(current, status.step, self.table.step)
 
     def _record(self, unread: UnreadMeasurement) -> Iterator[FinishedTrials]:
+        """Add a measurement to the records, and yield the trials that have ended."""
         # A lane may have been measured once more before the host noticed that its trial had ended.
         lanes = unread.lanes[self.in_progress[unread.trial_index[unread.lanes]]]
         trial_indices = unread.trial_index[lanes]
@@ -251,7 +256,7 @@ class Driver:
             self.checkpoints.save(self.table.trial_index[lanes], columns)
             self.table.start_clock(lanes)
 
-    def _pace(self, seconds: float) -> None:
+    def _adapt_chunk_length(self, seconds: float) -> None:
         """Adapt the length of chunks to CHUNK_SECONDS. No result depends on it."""
         if seconds < CHUNK_SECONDS / 2:
             self.chunk_steps *= 2

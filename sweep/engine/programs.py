@@ -82,20 +82,23 @@ def compiled_programs(block: int, test_points: int) -> Programs:
 
 @dataclass(frozen=True)
 class _LaneFunctions:
-    """The functions behind `Programs`, before compilation."""
+    """The functions behind `Programs`, which lists their arguments, before compilation."""
 
     block: int
     test_points: int
 
     def empty(self, trials: Trial) -> Lanes:
+        """Lanes for such trials, one each, none of them running."""
         lanes = _zeros_like_result(jax.vmap(begin_lanes), trials)
         status = jnp.full_like(lanes.states.status, np.int32(Status.OUT_OF_STEPS))
         return lanes._replace(states=lanes.states._replace(status=status))
 
     def fill(self, lanes: Lanes, trials: Trial, lane_mask: jax.Array) -> Lanes:
+        """The lanes, those of the mask at the start of the trial given for them."""
         return map_selected(begin_lanes, lane_mask, trials, lanes)
 
     def advance(self, lanes: Lanes, steps: jax.Array) -> tuple[Lanes, LaneStatus]:
+        """The lanes after at most `steps` updates each, and the status of every lane."""
         advance_block = functools.partial(
             _advance_block,
             steps=steps,
@@ -107,15 +110,19 @@ class _LaneFunctions:
         return lanes._replace(states=states), LaneStatus(states.step + 0, states.status + 0)
 
     def draw_table(self, trial: Trial) -> Any:
+        """The random numbers of the trial's fresh points."""
         return evaluation.draw_table(trial, self.test_points)
 
     def store_draws(self, tables: Any, slot: jax.Array, trial: Trial) -> Any:
+        """The tables, with the random numbers of the trial's fresh points in one slot."""
         table = self.draw_table(trial)
         return jax.tree.map(lambda stored, new: stored.at[slot].set(new), tables, table)
 
     def measure(
         self, lanes: Lanes, lane_mask: jax.Array, tables: Any, slots: jax.Array
     ) -> Measurement:
+        """Measurements of the lanes of the mask, zeros for the others."""
+
         def measure_slot(lane_and_slot: tuple[Lanes, jax.Array]) -> Measurement:
             lane, slot = lane_and_slot
             draws = None if tables is None else evaluation.CachedDraws(tables, slot)
@@ -126,6 +133,7 @@ class _LaneFunctions:
         return map_selected(measure_slot, lane_mask, args, blank)
 
     def restore(self, lanes: Lanes, states: step.State, lane_mask: jax.Array) -> Lanes:
+        """The lanes with `states`, as read from a checkpoint, in those of the mask."""
         select = jax.vmap(jnp.where)
         restored = jax.tree.map(lambda new, old: select(lane_mask, new, old), states, lanes.states)
         return lanes._replace(states=restored)
@@ -187,6 +195,7 @@ def memory_needed(programs: Programs, trials: Trial, lanes: int) -> int:
 
 
 def _total_bytes(analysis: Any) -> int:
+    """Bytes that a program holds at a time, from the compiler's analysis of its memory."""
     sizes = (
         analysis.argument_size_in_bytes,
         analysis.output_size_in_bytes,

@@ -70,7 +70,7 @@ class RecordedSteps(NamedTuple):
         return self.schedules[self.schedule_index[trial_index], next_record]
 
     def counts(self, trial_index: np.ndarray) -> np.ndarray:
-        """How many records each lane's trial has at most."""
+        """Length of the schedule of each lane's trial (lanes,), which may end before."""
         return (self.schedules < NEVER).sum(axis=1)[self.schedule_index[trial_index]]
 
 
@@ -153,6 +153,7 @@ class Recorder:
         return finished
 
     def _runs(self, lanes: np.ndarray, is_recorded: np.ndarray, status: Any) -> dict[str, Any]:
+        """The outcome of each trial, and the last record of every observable."""
         is_fitted = is_recorded & (self.values["train_error"][lanes] == 0)
         first_fitted = self.steps[lanes, is_fitted.argmax(axis=1)]
         last = self.length[lanes] - 1
@@ -166,6 +167,7 @@ class Recorder:
     def _curves(
         self, lanes: np.ndarray, is_recorded: np.ndarray, trial_indices: np.ndarray
     ) -> dict[str, np.ndarray]:
+        """All records of the trials, one after another."""
         rows, positions = np.nonzero(is_recorded)
         columns = {"index": trial_indices[rows], "step": self.steps[lanes[rows], positions]}
         names = self.measured_names

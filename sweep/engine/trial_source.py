@@ -17,7 +17,7 @@ class TrialSource(Protocol):
 
     @property
     def trials(self) -> Trial:
-        """All trials of the bucket as one batch: leaves have shape (count,)."""
+        """All trials of the bucket in one `Trial`, whose leaves have shape (count,)."""
         ...
 
     def take(self, limit: int, /) -> np.ndarray:

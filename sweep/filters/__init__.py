@@ -13,7 +13,7 @@ from sweep.filters.first_layer import (
     Network,
     default_coordinates,
     incompatibility,
-    network,
+    initial_network,
     training_inputs,
 )
 
@@ -25,7 +25,7 @@ __all__ = [
     "TrainingInputs",
     "default_coordinates",
     "incompatibility",
-    "network",
+    "initial_network",
     "on_transposed_filters",
     "training_inputs",
 ]

@@ -44,11 +44,13 @@ def ambient_responses(
 
 
 def _forward(weights: Array, tokens: DenseTokens) -> tuple[Array, DenseTokens]:
+    """The responses, and the tokens for the backward pass."""
     columns = tokens.rows.T if tokens.columns is None else tokens.columns
     return jax.lax.optimization_barrier(weights @ columns).T, tokens
 
 
 def _backward(tokens: DenseTokens, cotangent: Array) -> tuple[Array, None]:
+    """The gradient of the weights; the tokens have none."""
     return jax.lax.optimization_barrier(cotangent.T) @ tokens.rows, None
 
 
@@ -67,16 +69,20 @@ class Ambient(AbstractFilters):
     def projector(
         self, source: Source, context: None
     ) -> Callable[[Vectors], Float[Array, "*rows units"]]:
+        """A function from vectors to their inner products with the current weights W."""
         weights = self.weights[...].T
         return lambda vectors: vectors.project(weights)
 
     def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
+        """W^T W (units, units)."""
         return self.weights[...] @ self.weights[...].T
 
     def squared_norm(self, inputs: TrainingInputs) -> Scalar:
+        """||W||^2."""
         return jnp.sum(self.weights[...] ** 2)
 
     def largest(self, inputs: TrainingInputs) -> Scalar:
+        """The largest absolute weight."""
         return jnp.max(jnp.abs(self.weights[...]))
 
 

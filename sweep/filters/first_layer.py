@@ -88,7 +88,7 @@ class Patches(nnx.Module):
     def projector(
         self, source: Source, context: None
     ) -> Callable[[Vectors], Float[Array, "*rows d"]]:
-        """The vectors written out."""
+        """A function that writes vectors out, with all d coordinates."""
         return lambda vectors: vectors.dense(self.d)
 
 
@@ -104,7 +104,7 @@ class Network(nnx.Module):
         return self.head(patches)
 
     def squared_norm(self, inputs: TrainingInputs) -> Scalar:
-        """Of all trained weights, or of the gradient where the network holds one."""
+        """Squared norm of all trained weights, or of the gradient that stands in their place."""
         if isinstance(self.filters, Patches):
             return optax.tree.norm(nnx.state(self, nnx.Param), squared=True)
         head = optax.tree.norm(nnx.state(self.head, nnx.Param), squared=True)
@@ -119,8 +119,8 @@ class Network(nnx.Module):
         return None if first is None else jnp.maximum(first, head)
 
 
-def network(source: Source, coordinates: str) -> Network:
-    """The untrained network of a trial: its first weights come from the seed alone."""
+def initial_network(source: Source, coordinates: str) -> Network:
+    """The network of a trial before training; its weights depend on the seed alone."""
     data, model, rngs = source.data, source.model, nnx.Rngs(stream(source.seed, Purpose.HEAD))
     patches = patch_count(data)
     if not isinstance(model, AbstractFiltered):
@@ -183,6 +183,9 @@ def incompatibility(
 
 
 def default_coordinates(model: type[AbstractModel], optimizer: type[AbstractOptimizer]) -> str:
-    """The choice of `coordinates: auto` where there are fewer noise vectors than dimensions."""
+    """What `coordinates: auto` stands for where there are fewer noise vectors than dimensions.
+
+    `span` if the optimizer is linear and the network has filters, else `ambient`.
+    """
     spans = optimizer.linear and issubclass(model, AbstractFiltered)
     return "span" if spans else "ambient"

@@ -69,46 +69,53 @@ class Span(AbstractFilters):
     def projector(
         self, source: Source, context: SpanContext
     ) -> Callable[[Vectors], Float[Array, "*rows units"]]:
+        """A function from vectors to their inner products with the current weights W."""
         weights = self.weights(context)
         return lambda vectors: vectors.project(weights)
 
     def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
+        """W^T W (units, units), from the inner products."""
         share, along = self.share, self.along[...]
         cross = share * inputs.tokens.first.T @ along
         moved = along.T @ (inputs.tokens.gram @ along)
         return share**2 * inputs.context.first_gram + cross + cross.T + moved
 
     def squared_norm(self, inputs: TrainingInputs) -> Scalar:
+        """||W||^2, from the inner products."""
         share, along = self.share, self.along[...]
         moved = jnp.sum(along * (2 * share * inputs.tokens.first + inputs.tokens.gram @ along))
         # Rounding may push a norm near zero below it.
         return jnp.maximum(share**2 * jnp.trace(inputs.context.first_gram) + moved, 0.0)
 
     def largest(self, inputs: TrainingInputs) -> Scalar | None:
+        """The largest absolute weight, None where W is known only up to a rotation."""
         return None if self.rotated else jnp.max(jnp.abs(self.weights(inputs.context)))
 
 
 @jax.custom_vjp
 def span_responses(along: Array, gram: Array, index: Array) -> Array:
-    """Responses of tokens to the weights tokens^T along, differentiated in span coordinates.
+    """Inner products of some tokens T with W = A^T along, differentiated in span coordinates.
 
-    The cotangent S is passed on as the gradient of `along`: the gradient of W is tokens^T S, whose
-    coordinates are S.
+    Tokens are the training vectors (see `filters.base.Tokens`): A are all of them, T those of a
+    batch. The cotangent S is passed on as the gradient of `along`: the gradient of W is T^T S,
+    whose coordinates are S.
 
     Args:
-        along: coordinates of the weights (all tokens, units).
-        gram: inner products (tokens, all tokens).
-        index: numbers of the tokens among all (tokens,).
+        along: coordinates of W (all tokens, units).
+        gram: inner products T A^T (tokens, all tokens).
+        index: numbers of the tokens of T among all (tokens,).
     """
     return gram @ along
 
 
 def _forward(along: Array, gram: Array, index: Array) -> tuple[Array, Any]:
+    """The responses, and what the backward pass needs."""
     full_batch = gram.shape[0] == gram.shape[1]
     return gram @ along, (along, full_batch, index)
 
 
 def _backward(residuals: Any, cotangent: Array) -> tuple[Array, None, None]:
+    """The cotangent as the gradient of `along`, with zeros for tokens outside the batch."""
     along, full_batch, index = residuals
     if full_batch:
         return cotangent, None, None

@@ -51,6 +51,7 @@ class Support(AbstractFilters):
     def projector(
         self, source: Source, context: SupportContext
     ) -> Callable[[Sparse], Float[Array, "*rows units"]]:
+        """A function from vectors to their inner products with the current weights W."""
         weights = self.weights[...].T
 
         def rows(index: Int[Array, " r"]) -> Float[Array, "r units"]:
@@ -65,13 +66,16 @@ class Support(AbstractFilters):
         return project
 
     def covariance(self, inputs: TrainingInputs) -> Float[Array, "units units"]:
+        """Not available: raises NotImplementedError."""
         raise NotImplementedError("Only Gaussian noise needs a covariance; support data is sparse.")
 
     def squared_norm(self, inputs: TrainingInputs) -> Scalar:
+        """||W||^2, untouched rows included."""
         untouched = self.share**2 * inputs.context.untouched_square
         return jnp.sum(self.weights[...] ** 2) + untouched
 
     def largest(self, inputs: TrainingInputs) -> Scalar:
+        """The largest absolute weight, untouched rows included."""
         touched = jnp.max(jnp.abs(self.weights[...]))
         return jnp.maximum(touched, jnp.abs(self.share) * inputs.context.untouched_largest)
 
@@ -101,6 +105,7 @@ def touched_count(source: Source) -> int:
 
 
 def _touched(source: Source) -> Int[Array, " touched"]:
+    """Coordinates at which any training vector is nonzero, ascending, filled up with d."""
     directions, points = source.training_set()
     assert isinstance(directions, Sparse) and isinstance(points.noise, Sparse)
     index = jnp.concatenate([jnp.ravel(directions.index), jnp.ravel(points.noise.index)])
@@ -109,6 +114,7 @@ def _touched(source: Source) -> Int[Array, " touched"]:
 
 
 def _first_weights(source: Source, rows: Int[Array, " r"]) -> Float[Array, "r units"]:
+    """Rows of W0 at the touched coordinates, zero where the coordinate is only filling."""
     return jnp.where((rows < source.data.d)[:, None], source.first_weights(rows), 0.0)
 
 

@@ -69,6 +69,7 @@ def parse_grid(text: str, file: str = "<grid>") -> Grid:
 
 
 def _parse(content: str | bytes, file: str) -> Grid:
+    """The grid of a file. Raises GridError with all errors of its content."""
     document = read_yaml(content, file)
     try:
         grid = None if document.broken else _read_grid(document, content)
@@ -93,6 +94,7 @@ _KEYS = (
 
 
 def _read_grid(document: Document, content: str | bytes) -> Grid | None:
+    """The grid of a document, to which errors are added; None if it is not a mapping."""
     raw = document.value
     if not isinstance(raw, dict):
         document.add_error(
@@ -126,7 +128,10 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
 
 
 def _texts(document: Document, path: Path, raw: Any, cure: str) -> list[tuple[Path, str]]:
-    """One text or a list of texts, with their paths."""
+    """The texts of a value that is one text or a list of them, with their positions in the file.
+
+    Anything else in it is reported, with `cure`.
+    """
     items = (
         [(path, raw)]
         if not isinstance(raw, list)
@@ -139,6 +144,7 @@ def _texts(document: Document, path: Path, raw: Any, cure: str) -> list[tuple[Pa
 
 
 def _wheres(document: Document, raw: Mapping[str, Any]) -> list[ComputedValues]:
+    """The conditions under `where`, parsed; those that cannot be are reported and left out."""
     conditions = []
     for path, condition in _texts(
         document,
@@ -155,6 +161,7 @@ def _wheres(document: Document, raw: Mapping[str, Any]) -> list[ComputedValues]:
 
 
 def _zips(document: Document, raw: Mapping[str, Any]) -> list[tuple[Path, list[str]]]:
+    """The names in each group under `zip`, with the position of the group in the file."""
     raw_zip, cure = value_of(raw, "zip", []), "Write zip: [n, d] or a list of such lists"
     groups: list[tuple[Path, Any]] = [(("zip",), raw_zip)]
     if isinstance(raw_zip, list) and all(isinstance(group, list) for group in raw_zip):
@@ -300,7 +307,11 @@ def _check_zipped_names(
 
 
 def _columns(document: Document, blocks: Sequence[Block]) -> dict[str, type]:
-    """The type of every column that is not fixed, part by part."""
+    """The type of the column of each field, by column name, seed first and then by part.
+
+    A column with integers in some blocks and floats in others holds floats; any other mixture of
+    types is reported.
+    """
     types: dict[str, type] = {}
     for part in ("seed", *trial.PARTS):
         for column in (field for block in blocks for field in block.fields if field.part == part):

@@ -39,11 +39,11 @@ class AbstractFiltered(AbstractModel):
 
     @abstractmethod
     def units(self) -> int:
-        """Number of filters; a `Size` where it comes from a padded field."""
+        """Number of filters; a `Size`, an int with padding, if it comes from a padded field."""
 
     @abstractmethod
     def first_scale(self) -> Scalar | None:
-        """Standard deviation of independent Gaussian first weights; None for any other law."""
+        """Standard deviation of independent Gaussian initial weights; None for any other law."""
 
     @abstractmethod
     def first_weights(
@@ -63,4 +63,4 @@ class AbstractFiltered(AbstractModel):
 
     @abstractmethod
     def by_class(self, on_filters: Float[Array, "*rows units"]) -> Float[Array, "*rows 2"]:
-        """The largest responses among filters of class +1 and among those of class -1."""
+        """The largest response, not its absolute value, of the filters of class +1, and of -1."""

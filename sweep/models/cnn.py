@@ -63,7 +63,7 @@ class CNN(AbstractFiltered):
         return scale_size(self.width, 2)
 
     def first_scale(self) -> Scalar | None:
-        """init_scale, where first weights are Gaussian."""
+        """`init_scale` if the initial weights are Gaussian, else None."""
         return self.init_scale if self.init == "normal" else None
 
     def first_weights(
@@ -88,11 +88,12 @@ class CNN(AbstractFiltered):
         return SecondLayer(self.power, self._second_weight(patches) * signs, bias)
 
     def _second_weight(self, patches: int) -> Scalar:
+        """The weight of each filter and patch in the margin, up to the sign."""
         weight = 1.0 / actual_size(self.width) if self.readout == "mean" else 1.0
         return weight / patches if self.patches == "mean" else weight
 
     def by_class(self, on_filters: Float[Array, "*rows units"]) -> Float[Array, "*rows 2"]:
-        """The largest response in each class."""
+        """The largest response (not in absolute value) of the filters of class +1, and of -1."""
         valid = valid_mask(self.units())
         if valid is not None:
             # Zeros would win where all actual responses are negative.
@@ -101,6 +102,7 @@ class CNN(AbstractFiltered):
 
 
 def _uniform(key: Key[Array, ""], units: int, d: Scalar) -> Float[Array, " units"]:
+    """Uniform numbers within +-1/sqrt(d), one for each filter."""
     return jax.random.uniform(key, (int(units),), minval=-1.0, maxval=1.0) / jnp.sqrt(1.0 * d)
 
 

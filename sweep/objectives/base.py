@@ -16,4 +16,4 @@ class AbstractObjective(ABC):
 
     @abstractmethod
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
-        """Loss of each point, of its margin times its label."""
+        """Loss of each point; `margin` is already multiplied by its label: y f(x)."""

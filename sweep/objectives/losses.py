@@ -23,7 +23,7 @@ class Logistic(AbstractObjective):
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
-        """log(1 + exp(-z))."""
+        """log(1 + exp(-margin))."""
         # softplus: the formula as written overflows for very negative margins.
         return jax.nn.softplus(-margin)
 
@@ -37,7 +37,7 @@ class Exponential(AbstractObjective):
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
-        """exp(-z)."""
+        """exp(-margin)."""
         return jnp.exp(-margin)
 
 
@@ -45,10 +45,10 @@ class Exponential(AbstractObjective):
 class Square(AbstractObjective):
     """(1 - z)^2 / 2 = (f(x) - y)^2 / 2 for labels of +-1."""
 
-    definition: ClassVar[str] = "The loss of a point is (y F(x) - 1)²."
+    definition: ClassVar[str] = "The loss of a point is (y F(x) - 1)² / 2."
 
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
     def loss(self, margin: Float[Array, "*points"]) -> Float[Array, "*points"]:
-        """(1 - z)^2 / 2."""
+        """(1 - margin)^2 / 2."""
         return 0.5 * (1.0 - margin) ** 2

@@ -25,6 +25,6 @@ def observable_columns() -> dict[str, ColumnInfo]:
 
 
 def plugin_columns() -> list[str]:
-    """Columns of registered observables that are not in every store."""
+    """Columns of the observables that plugins registered; not every store has them."""
     # `KINDS` is read at each call, since plugins may be imported after this module.
     return [name for name in observable_columns() if name not in STANDARD_OBSERVABLES]

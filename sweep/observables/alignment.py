@@ -50,7 +50,7 @@ class Alignment(AbstractObservable):
 
     @staticmethod
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
-        """All columns for networks with filters; only noise columns without a feature direction."""
+        """No column without filters, only those of the noise if no feature exists, else all."""
         trial, inputs = snapshot.trial, snapshot.inputs
         if not isinstance(trial.model, AbstractFiltered):
             return {}

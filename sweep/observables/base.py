@@ -44,7 +44,7 @@ class AbstractObservable(ABC):
     @staticmethod
     @abstractmethod
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
-        """The values by column, except columns not defined for the network or data set."""
+        """The value of each column, without those that the network or data set does not have."""
 
 
 def smallest(trial: Trial, values: Float[Array, " points"]) -> Scalar:

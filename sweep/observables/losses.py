@@ -40,6 +40,6 @@ class Losses(AbstractObservable):
 
     @staticmethod
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
-        """The training loss."""
+        """The column `train_loss`; `training.measure` adds the other columns."""
         # Errors are counted on the device and divided on the host, where the quotient is exact.
         return {"train_loss": snapshot.loss}

@@ -24,11 +24,12 @@ PREFIX = "optax."
 
 @functools.cache
 def from_optax(kind: str) -> type[AbstractOptimizer] | None:
-    """The part for an optax function that takes a learning rate; None where there is no such rule.
+    """The optimizer class for a function of optax with a learning rate; None where there is none.
 
-    Floats with a default are lanes under optax's names, except `learning_rate`: it is `lr` and
-    takes a schedule. Booleans, integers and strings are static; arguments of other types keep their
-    defaults. A rule that needs more than gradients, weights and the loss is refused.
+    Arguments with a float default become lane fields under optax's names, except `learning_rate`:
+    it is `lr` and takes a schedule. Booleans, integers and strings become static fields; arguments
+    of other types keep their defaults. A rule that needs more than gradients, weights and the loss
+    is refused.
     """
     make = _function(kind)
     if make is None or "learning_rate" not in inspect.signature(make).parameters:
@@ -39,7 +40,7 @@ def from_optax(kind: str) -> type[AbstractOptimizer] | None:
         if field is not None:
             declared[name] = field
     declared["schedule"] = (AbstractSchedule, nested("schedule", Constant(), doc=SCHEDULE))
-    optimizer: Any = _part(kind, make, declared)
+    optimizer: Any = _optimizer_class(kind, make, declared)
     if not _can_train(optimizer(lr=0.1)):
         return None
     # Some rules of optax calculate with the step size itself, which a function does not allow.
@@ -66,6 +67,7 @@ def _can_train(optimizer: AbstractOptimizer) -> bool:
 
 
 def _function(kind: str) -> Callable[..., Any] | None:
+    """The function of optax of that name, None where it makes no optimizer."""
     member: Any = optax
     path = kind.removeprefix(PREFIX).split(".")
     # optax also exports building blocks (scale_by_*) and modules of helpers.
@@ -78,6 +80,7 @@ def _function(kind: str) -> Callable[..., Any] | None:
 
 
 def _defaults(make: Callable[..., Any]) -> list[tuple[str, Any]]:
+    """Arguments of a function of optax and their defaults, but for learning rate and seed."""
     parameters = inspect.signature(make).parameters.values()
     return [
         (parameter.name, parameter.default)
@@ -87,6 +90,7 @@ def _defaults(make: Callable[..., Any]) -> list[tuple[str, Any]]:
 
 
 def _field(name: str, default: Any, kind: str) -> tuple[Any, Any] | None:
+    """Type and declaration of the field for an argument, None for arguments of other types."""
     doc = f"{name} of {kind}"
     if isinstance(default, float):
         return Scalar, lane(default, doc=doc)
@@ -95,9 +99,10 @@ def _field(name: str, default: Any, kind: str) -> tuple[Any, Any] | None:
     return None
 
 
-def _part(
+def _optimizer_class(
     kind: str, make: Callable[..., Any], declared: dict[str, tuple[Any, Any]]
 ) -> type[AbstractOptimizer]:
+    """A class of optimizers that calls `make`; `declared` maps its fields to (type, default)."""
     names = [name for name in declared if name not in ("lr", "schedule")]
 
     def transform(self: Any) -> optax.GradientTransformation:

@@ -125,6 +125,7 @@ class _Packer:
         return ((rows, self.source.statics(rows)[0]) for rows in self.source.rows())
 
     def _exact_group(self, statics: Mapping[str, Any], rows: np.ndarray) -> Group:
+        """The group of the rows with these static fields, without padding."""
         # None is a full batch, whose program has no draws of batches.
         batch_size = statics["batch_size"] if statics["batch_size"] < statics["n"] else None
         sample = rows[:: max(1, len(rows) // 100)]

@@ -14,6 +14,7 @@ from sweep.grid import Block, Grid, Settings
 from sweep.jax_settings import pinned_settings
 from sweep.planning import cost_model, packing
 from sweep.planning.bucket import Bucket
+from sweep.planning.check_outputs import check_outputs
 
 LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 1024, 4 << 30
 """Work that the lanes of a CPU hold, limit of their number, memory assumed on an accelerator."""
@@ -90,6 +91,7 @@ def _shares(
         for number, source in enumerate(grid.blocks)
         for bucket in _buckets(source, grid.settings, number)
     ]
+    check_outputs(buckets)
     program_sizes: Counter[str] = Counter()
     for bucket in buckets:
         program_sizes[bucket.id] += bucket.planned
@@ -123,6 +125,7 @@ def remove_finished(bucket: Bucket, done: np.ndarray | None) -> Bucket:
 
 
 def _buckets(source: Block, settings: Settings, number: int) -> Iterable[Bucket]:
+    """The buckets of a block; `number` is that of the block in the grid."""
     for group in packing.packed_groups(source, settings):
         bucket = Bucket(
             source,
@@ -137,10 +140,12 @@ def _buckets(source: Block, settings: Settings, number: int) -> Iterable[Bucket]
 
 
 def _with_slices(bucket: Bucket, seconds: float, shard: tuple[int, int]) -> Bucket:
-    """The bucket cut into slices whose trials of this share take about `seconds`."""
+    """The bucket in slices, in each of which this shard trains for about `seconds`."""
     index, count = shard
     trials = max(1.0, seconds / bucket.cost.seconds) * count
-    span = max(1, round(trials * bucket.source.points / bucket.planned))
+    points = bucket.source.points
+    # At most all rows, whose numbers are of a type that may hold no larger number.
+    span = min(points, max(1, round(trials * points / bucket.planned)))
     return replace(bucket, name=f"{bucket.name}-{index}of{count}", span=span)
 
 
@@ -206,6 +211,7 @@ def describe_plan(plan: Plan) -> str:
 
 
 def _bucket_line(bucket: Bucket) -> str:
+    """A line of `describe_plan` on a bucket."""
     memory = bucket.lanes * bucket.bytes / 2**20
     padding = f", {bucket.waste:.0%} of the work is padding" if bucket.sizes else ""
     return (
@@ -215,6 +221,7 @@ def _bucket_line(bucket: Bucket) -> str:
 
 
 def _duration_text(seconds: float) -> str:
+    """A duration in words, in the largest unit of which it has two."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -14,6 +14,8 @@ Other packages import from here only. None of it imports jax; orbax is imported 
 
 from sweep.store.checkpoints import Checkpoints, clear_checkpoints, count_checkpoints
 from sweep.store.claims import Claims, live_workers
+from sweep.store.directory import Directory
+from sweep.store.kept_grids import read_grid
 from sweep.store.layout import grid_files, is_being_compacted
 from sweep.store.maintenance.findings import Finding
 from sweep.store.maintenance.repair import (
@@ -24,6 +26,7 @@ from sweep.store.maintenance.repair import (
     verify,
 )
 from sweep.store.maintenance.scan import StoreHeader, Survey, read_header, survey
+from sweep.store.manifest_file import read_manifest
 from sweep.store.owners import owner
 from sweep.store.parts import Part, list_parts, read_part, read_part_metadata, read_rows
 from sweep.store.store import Store
@@ -33,6 +36,7 @@ __all__ = [
     "Checkpoints",
     "Claims",
     "CompactionReport",
+    "Directory",
     "Finding",
     "Part",
     "RepairReport",
@@ -48,7 +52,9 @@ __all__ = [
     "list_parts",
     "live_workers",
     "owner",
+    "read_grid",
     "read_header",
+    "read_manifest",
     "read_part",
     "read_part_metadata",
     "read_rows",

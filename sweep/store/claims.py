@@ -26,7 +26,6 @@ from sweep.store.io_errors import writing_errors
 from sweep.store.layout import CLAIMS
 from sweep.store.leases import LEASE, TOUCHES, Watch
 from sweep.store.owners import owner_is_gone
-from sweep.store.plain_files import is_folder
 from sweep.store.registration import Registration
 
 _EXCLUSIVE = "alone"  # as in earlier versions, which may use the same store
@@ -37,8 +36,8 @@ def live_workers(folder: Path, lease: float = LEASE) -> list[str]:
 
     Those of other machines are judged by the clock of this one; `lease` is in seconds.
     """
-    files, workers = ClaimFiles(Path(folder) / CLAIMS), list[str]()
-    with suppress(OSError):
+    files, workers = ClaimFiles(Path(folder)), list[str]()
+    with suppress(OSError, StoreError):
         for name in files.workers():
             gone = owner_is_gone(worker_name(name))
             if gone is None:
@@ -59,14 +58,14 @@ class Claims:
 
     def __init__(self, folder: Path, lease: float = LEASE) -> None:
         self.folder, self.lease = Path(folder) / CLAIMS, lease
-        self._files = ClaimFiles(self.folder)
+        self._files = ClaimFiles(Path(folder))
         self._registration = Registration(self._files, lease)
         self.worker_file = self.folder / self._registration.file
         self._watch = Watch(lease)
         self._names: set[str] = set()
 
     def __enter__(self) -> Self:
-        with self._errors():
+        with writing_errors(self.folder):
             self._registration.create()
             self._clear()
             holder = self._holder(_EXCLUSIVE)
@@ -83,8 +82,9 @@ class Claims:
         self._registration.end()
         for name in list(self._names):
             self.release(name)
-        with suppress(OSError):  # the folder is not empty while other processes use it
+        with suppress(OSError, StoreError):
             self._clear()
+        with suppress(OSError, StoreError):  # the folder is not empty while other processes use it
             self._files.remove(self.worker_file.name)
             self.folder.rmdir()
 
@@ -93,27 +93,26 @@ class Claims:
 
         Raises StoreError if the folder cannot be written, or what is no claim has the name.
         """
-        with self._errors():
+        with writing_errors(self.folder):
             # The second attempt follows the removal of an expired claim, or a new registration.
             for _ in range(2):
                 try:
-                    self._files.link(self.worker_file.name, name)
-                except FileExistsError:
-                    if not self._has_expired(name):
-                        self._require_claim(name)
-                        return False
-                    self._files.remove(name)
+                    if self._files.link(self.worker_file.name, name):
+                        self._names.add(name)
+                        return True
                 except FileNotFoundError:  # another process took this one for dead
                     self._registration.create()
-                else:
-                    self._names.add(name)
-                    return True
+                    continue
+                if not self._has_expired(name):
+                    self._require_claim(name)
+                    return False
+                self._files.remove(name)
         return False
 
     def release(self, name: str) -> None:
         """Release a claim, unless others took this process for dead and hold it now."""
         self._names.discard(name)
-        with suppress(OSError):
+        with suppress(OSError, StoreError):
             file = self._files.find(name)
             if file and file.owner == self._registration.owner:
                 self._files.remove(name)
@@ -136,14 +135,15 @@ class Claims:
 
         Raises StoreError if any is at work in it; `purpose` completes "To ..." in its message.
         """
-        self._wait_for_verdict(_EXCLUSIVE)
-        if not self.take(_EXCLUSIVE):
-            holder = self._holder(_EXCLUSIVE)
+        with writing_errors(self.folder):
+            self._wait_for_verdict(_EXCLUSIVE)
+            holder = "" if self.take(_EXCLUSIVE) else self._holder(_EXCLUSIVE) or "another process"
+        if holder:
             raise StoreError(
                 f"{self.folder.parent} is being rewritten by {holder}. Try again later."
             )
         try:
-            with self._errors():
+            with writing_errors(self.folder):
                 for name in self._files.workers():
                     self._wait_for_verdict(name)
                 workers = [self._describe(f"{WORKER}{name}") for name in self.other_workers()]
@@ -155,17 +155,6 @@ class Claims:
             yield
         finally:
             self.release(_EXCLUSIVE)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Turn system errors into a StoreError that says what to do."""
-        if os.path.lexists(self.folder) and not is_folder(self.folder):
-            raise StoreError(
-                f"{self.folder} is a link or a file in place of a folder of the store. "
-                "Remove it, which loses no results, and run the same command again."
-            )
-        with writing_errors(self.folder):
-            yield
 
     def _clear(self) -> None:
         """Remove the claims and files of processes that are gone."""

@@ -77,10 +77,12 @@ def finish_swap(folder: Directory) -> None:
 
 
 def _new(kind: str) -> str:
+    """The name of the folder in which a rewrite collects the joined parts of a table."""
     return f"_new-{kind}"
 
 
 def _old(kind: str) -> str:
+    """The name that the replaced folder of a table has until it is removed."""
     return f"_old-{kind}"
 
 
@@ -144,7 +146,8 @@ def parts_to_join(folder: Path) -> Iterator[list[int]]:
     for path in list_parts(folder, RUNS):
         number = part_number(path.name)
         rows = sum(count_rows(folder / kind / path.name) for kind in (RUNS, CURVES))
-        part_blocks = bucket_blocks(read_part_metadata(path))
+        with reading_errors(path):
+            part_blocks = bucket_blocks(read_part_metadata(path))
         conflict = {**part_blocks, **blocks} != {**blocks, **part_blocks}
         if group and (size + rows > ROWS or conflict):
             yield group
@@ -162,8 +165,10 @@ def _join(old: Path, new: Directory, group: list[int], table_schema: pa.Schema |
         return
     metadata = _joint_metadata([read_part_metadata(path) for path in paths])
     metadata["last"] = str(group[-1])
-    table = pa.concat_tables([read_rows(path) for path in paths], promote_options="permissive")
-    content = to_parquet(widen_table(table, table_schema), metadata)
+    tables = [read_rows(path) for path in paths]
+    with reading_errors(paths[0]):
+        table = pa.concat_tables(tables, promote_options="permissive")
+        content = to_parquet(widen_table(table, table_schema), metadata)
     new.move(new.write_temporary(content), new, part_name(group[-1]))
 
 
@@ -220,5 +225,6 @@ def _discard(folder: Directory, name: str) -> None:
 
 
 def _is_of_rewrite(folder: Directory, name: str) -> bool:
+    """Whether a name is that of a part or of a temporary file, which may be deleted."""
     is_part = part_number(name) is not None or name.startswith(TEMPORARY)
     return is_part and folder.is_file(name)

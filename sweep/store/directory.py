@@ -41,6 +41,7 @@ class Directory:
         self._hold(path, os.open(path, _FOLDER))
 
     def _hold(self, path: Path, descriptor: int) -> None:
+        """Own an open descriptor of the folder at `path`."""
         self.path, self._descriptor = path, descriptor
         self.close = weakref.finalize(self, os.close, descriptor)
 
@@ -95,11 +96,16 @@ class Directory:
 
     def replace(self, name: str, content: Any) -> None:
         """Publish a complete file in place of the present one."""
-        self.move(self.write_temporary(content), self, name)
+        temporary = self.write_temporary(content)
+        try:
+            self.move(temporary, self, name)
+        except BaseException:
+            self.remove(temporary)
+            raise
         self.sync()
 
     def write_temporary(self, content: Any) -> str:
-        """Write and sync a file under a name that names this process and that readers skip."""
+        """Write and sync a file that readers skip; returns its name, which names the process."""
         name = f"{TEMPORARY}{owner()}-{secrets.token_hex(4)}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         file = os.open(name, flags, 0o666, dir_fd=self._descriptor)

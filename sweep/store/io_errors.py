@@ -16,6 +16,11 @@ _NOT_WRITABLE = "Make the folder writable or use another --out; what is committe
 _CURES = {errno.EACCES: _NOT_WRITABLE, errno.EPERM: _NOT_WRITABLE, errno.EROFS: _NOT_WRITABLE}
 _CURES |= {errno.ENOSPC: _DISK_FULL, errno.EDQUOT: _DISK_FULL, errno.EFBIG: _DISK_FULL}
 _DEFAULT_CURE = "Check the disk and run the same command again; what is committed stays"
+# A hostile file may nest values deeper, or declare more of them, than Python can take.
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError),
+    pa.ArrowException,
+)
 
 
 @contextmanager
@@ -34,6 +39,6 @@ def reading_errors(path: Path, cure: str = "") -> Iterator[None]:
     """Turn any error while reading a file into a StoreError that says what to do."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, MemoryError, pa.ArrowException) as error:
+    except _UNREADABLE as error:
         cure = cure or "Move it aside with `python -m sweep repair DIR`; only its rows run again"
         raise StoreError(f"{path} cannot be read: {error}. {cure}.") from error

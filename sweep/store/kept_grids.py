@@ -26,13 +26,13 @@ def grid_digest(text: bytes) -> str:
 def keep_grid(folder: Directory, text: bytes, manifest: Mapping[str, Any]) -> Path:
     """Copy a grid into a store unless it is there; returns the path of the copy.
 
-    Raises OSError if it cannot be written, and StoreError if the first grid cannot be read.
+    Raises OSError if it cannot be written, and StoreError if the store's first grid cannot be read.
     """
     first = folder.path / GRID_FILE
     digest = grid_digest(text)
     if _first_digest(manifest) in ("", digest):
         folder.write_once(GRID_FILE, text)
-        if _read(first) == text:
+        if read_grid(first) == text:
             return first
     path = later_grid(folder.path, digest)
     folder.write_once(path.name, text)
@@ -43,7 +43,7 @@ def damaged_grids(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[P
     """Copies that differ from what was written: path, fault and cure."""
     for path in grid_files(folder):
         try:
-            digest = grid_digest(_read(path))
+            digest = grid_digest(read_grid(path))
         except StoreError as error:
             yield path, f"cannot be read: {error.__cause__}", _CURE
             continue
@@ -56,9 +56,12 @@ def damaged_grids(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[P
 
 
 def _first_digest(manifest: Mapping[str, Any]) -> str:
+    """The digest of the first grid by the manifest, "" if that does not state it."""
     return str(to_dict(manifest.get(INFO)).get(GRID_DIGEST, ""))
 
 
-def _read(path: Path) -> bytes:
+def read_grid(path: Path) -> bytes:
+    """The text of a kept grid. Raises StoreError if it cannot be read."""
+    """The content of a grid of the store. Raises StoreError where it cannot be read."""
     with reading_errors(path, _CURE):
         return read_file(path)

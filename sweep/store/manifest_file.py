@@ -24,7 +24,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST_FILE
     with reading_errors(path, _CURE):
         manifest = json.loads(read_file(path))
-        if not isinstance(manifest, dict) or not isinstance(manifest.get(INFO, {}), dict):
+        if not isinstance(manifest, dict):
             raise ValueError("it is not the manifest of a store")
         info = to_dict(manifest.get(INFO))
         expected = info.pop(_DIGEST, None)

@@ -25,7 +25,10 @@ def owner() -> str:
 
     A valid part of a file name, of at most 90 characters.
     """
-    return f"{_host()}-{os.getpid()}.{_started(os.getpid())}"
+    started = 0  # where there is no /proc
+    with suppress(OSError, psutil.Error):
+        started = _started(os.getpid())
+    return f"{_host()}-{os.getpid()}.{started}"
 
 
 def is_owner(text: str) -> bool:
@@ -44,8 +47,8 @@ def owner_is_gone(owner: str) -> bool | None:
         if psutil.Process(process).status() in _ENDED:
             return True
     except psutil.NoSuchProcess:
-        return None if _is_hidden(process) else True
-    except psutil.AccessDenied:
+        return None if _exists(process) else True  # hidden from this user
+    except (psutil.AccessDenied, OSError):
         return None
     if is_same:
         return False
@@ -92,12 +95,12 @@ def _started(process: int) -> int:
             return round(100 * (created - booted))
 
 
-def _is_hidden(process: int) -> bool:
-    """Whether a process exists that the system does not show to this user."""
+def _exists(process: int) -> bool:
+    """Whether a process exists, as far as signals tell, which reach also what /proc hides."""
     try:
         os.kill(process, 0)
-    except PermissionError:
-        return True
-    except OSError:
+    except ProcessLookupError:
         return False
-    return False
+    except OSError:
+        return True
+    return True

@@ -47,11 +47,13 @@ def is_parquet(start: bytes, end: bytes) -> bool:
 
 
 def _footer_start(view: memoryview) -> int:
+    """Where the footer of a parquet file begins, from the length in its last bytes."""
     length = int.from_bytes(view[-_TRAILER : -len(_MAGIC)], "little")
     return max(len(view) - _TRAILER - length, 0)
 
 
 def _digest(pages: memoryview, footer: memoryview) -> bytes:
+    """The digest of pages and footer."""
     state = hashlib.blake2b(pages, digest_size=_SIZE)
     state.update(footer)
     return state.digest()

@@ -18,29 +18,39 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sweep import schema
 from sweep.store.directory import Directory, open_file
 from sweep.store.io_errors import reading_errors
 from sweep.store.part_digest import DECLARATION, check_digest, insert_digest, is_parquet
 
+MAX_ROWS = 1 << 24
+"""More than any part has: a file of a few kilobytes can declare billions of equal rows."""
 _PART_NAME = re.compile(r"part-(\d{8})\.parquet")
 
 
 @dataclass(frozen=True)
 class Part:
-    """The trials and the metadata of a part of the runs, without its rows."""
+    """What a part of the runs holds, without its rows.
+
+    Attributes:
+        trials: Ids of its trials, int64.
+        blocks: By bucket: the number of trials under one vmap in the program that trained its rows.
+    """
 
     trials: np.ndarray
-    metadata: Mapping[str, str]
-
-    @property
-    def blocks(self) -> dict[str, int]:
-        """By bucket: the number of trials under one vmap in the program that trained its rows."""
-        return bucket_blocks(self.metadata)
+    blocks: Mapping[str, int]
 
 
 def bucket_blocks(metadata: Mapping[str, str]) -> dict[str, int]:
-    """Trials under one vmap by bucket, from the metadata of a part."""
-    return dict(json.loads(metadata.get("buckets", "{}")))
+    """Trials under one vmap by bucket, from the metadata of a part.
+
+    Raises ValueError if they are not stated as a mapping of numbers.
+    """
+    try:
+        blocks = json.loads(metadata.get("buckets", "{}"))
+        return {str(bucket): int(block) for bucket, block in blocks.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise ValueError("its metadata do not state the sizes of its blocks") from None
 
 
 def part_name(number: int) -> str:
@@ -83,7 +93,7 @@ def decode_part(file: BinaryIO) -> Part:
     table = _decode_rows(file, ["trial"])
     metadata = table.schema.metadata or {}
     text = {key.decode(): value.decode() for key, value in metadata.items()}
-    return Part(table["trial"].to_numpy(), text)
+    return Part(table["trial"].to_numpy(), bucket_blocks(text))
 
 
 def read_rows(
@@ -111,7 +121,10 @@ def _decode_rows(
     text = _text_columns(content) if dictionaries else None
     source = pa.BufferReader(content)
     with pq.ParquetFile(source, page_checksum_verification=True, read_dictionary=text) as part:
+        if part.metadata.num_rows > MAX_ROWS:
+            raise ValueError(f"it declares {part.metadata.num_rows:,} rows, too many for a part")
         table = part.read(columns=columns)
+    _require_columns(table, columns or ())
     metadata = table.schema.metadata or {}
     if DECLARATION.encode() in metadata and not has_digest:
         raise ValueError("it has lost its digest")
@@ -120,6 +133,19 @@ def _decode_rows(
     if declared.isdigit() and int(declared) != table.num_rows:
         raise ValueError(f"it holds {table.num_rows} rows but declares {int(declared)}")
     return table
+
+
+def _require_columns(table: pa.Table, columns: Sequence[str]) -> None:
+    """Raise ValueError unless a table has these columns, with the types that a sweep writes."""
+    expected = schema.runs({})
+    for name in columns:
+        if name not in table.column_names:
+            raise ValueError(f"it has no column {name}")
+        found = table.schema.field(name).type
+        if name in expected.names and found != expected.field(name).type:
+            raise ValueError(f"its column {name} is {found}, not {expected.field(name).type}")
+        if name == "trial" and table[name].null_count:
+            raise ValueError("it has rows without a trial")
 
 
 def _read_whole(file: BinaryIO) -> bytes:
@@ -133,8 +159,8 @@ def _read_whole(file: BinaryIO) -> bytes:
 
 
 def _text_columns(content: bytes) -> list[str]:
-    schema = pq.read_schema(pa.BufferReader(content))
-    return [field.name for field in schema if pa.types.is_string(field.type)]
+    fields = pq.read_schema(pa.BufferReader(content))
+    return [field.name for field in fields if pa.types.is_string(field.type)]
 
 
 def read_part_metadata(path: Path) -> dict[str, str]:

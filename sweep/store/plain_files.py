@@ -1,4 +1,4 @@
-"""Looking into a folder that others may fill: no link is followed, and nothing is waited for."""
+"""Folders that another library is to read or remove: looked at first, and without links."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_LONGEST = 1024
-"""Bytes of the longest text that is read."""
 _ENTRIES, _DEPTH = 10_000, 10
 """Bounds on a folder that this program may have written as a whole."""
 
@@ -31,37 +29,6 @@ def is_folder(path: Path) -> bool:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
         return False
-
-
-def read_text(name: str, folder: int) -> tuple[str | None, os.stat_result]:
-    """A short file and its state.
-
-    Args:
-        name: Name of the file.
-        folder: Descriptor of its folder.
-
-    Returns:
-        The text, None if it is no plain file, cannot be read or is long, and the state. Opening
-        the file is what makes a network file system ask for the present state.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-    """
-    state = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    if not stat.S_ISREG(state.st_mode):  # to open a device may have effects
-        return None, state
-    try:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        return None, state
-    try:
-        state = os.fstat(file)
-        is_short = stat.S_ISREG(state.st_mode) and state.st_size <= _LONGEST
-        return os.read(file, _LONGEST).decode(errors="replace") if is_short else None, state
-    finally:
-        os.close(file)
 
 
 def plain_states(path: Path) -> list[tuple[Path, os.stat_result]]:

@@ -32,8 +32,7 @@ class Registration:
 
     def create(self) -> None:
         """Write the file unless it is there. Raises OSError, and then leaves nothing behind."""
-        with suppress(FileExistsError):
-            self.files.create(self.file, self.owner)
+        self.files.create(self.file, self.owner)
 
     def start(self) -> None:
         """Touch the file from now on."""

@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 def batch_size(trial: Trial) -> int:
-    """How many points a gradient sees."""
+    """Number of training points per gradient."""
     return min(trial.train.batch_size or trial.data.n, trial.data.n)
 
 

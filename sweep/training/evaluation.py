@@ -83,19 +83,19 @@ class CachedDraws(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[self.slot, number], self.tables)
 
 
-Respond = Callable[
+ResponseFunction = Callable[
     [Any, Int[Array, " rows"]], tuple[Float[Array, "rows P units"], Float[Array, " rows"]]
 ]
 """From random numbers and row numbers of points to pre-activations of patches and seen labels."""
 
 
-def vector_response(trial: Trial, net: Network, inputs: TrainingInputs) -> Respond:
-    """The response of filters to fresh points whose vectors are built.
+def vector_response(trial: Trial, net: Network, inputs: TrainingInputs) -> ResponseFunction:
+    """Responses of filters to fresh points, by drawing the vectors of the points themselves.
 
     Args:
         trial: The trial.
         net: Its network.
-        inputs: Its training inputs, whose frame the filters need.
+        inputs: Its training inputs, whose `context` the filters need.
     """
     directions = feature_directions(trial.data, trial.seed)
     project = net.filters.projector(trial.source, inputs.context)
@@ -122,8 +122,8 @@ def covariance_root(covariance: Float[Array, "k k"]) -> Float[Array, "k k"]:
     return jnp.where(is_zero, 0.0, jnp.linalg.cholesky(raised).T)
 
 
-def law_response(trial: Trial, net: Network, inputs: TrainingInputs) -> Respond:
-    """The response of filters to fresh points, drawn from its law without building vectors.
+def law_response(trial: Trial, net: Network, inputs: TrainingInputs) -> ResponseFunction:
+    """Responses of filters to fresh points, drawn from their law without vectors of the points.
 
     For Gaussian noise the inner products with the filters are Gaussian too, with known covariance.
 
@@ -143,7 +143,7 @@ def law_response(trial: Trial, net: Network, inputs: TrainingInputs) -> Respond:
     return respond
 
 
-def on_fresh_points(
+def evaluate_fresh_points(
     trial: Trial,
     net: Network,
     inputs: TrainingInputs,

@@ -74,7 +74,9 @@ def measure(
         observables |= kind.measure(snapshot)
     test_wrong = jnp.array(0)
     if points:
-        test_loss, test_wrong = evaluation.on_fresh_points(trial, network, inputs, points, draws)
+        test_loss, test_wrong = evaluation.evaluate_fresh_points(
+            trial, network, inputs, points, draws
+        )
         observables["test_loss"] = test_loss
     reached = at_target(trial, loss, snapshot.gradient_norm)
     status = final_status(state.status, loss, snapshot.weight_norm, reached)

@@ -11,7 +11,13 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from sweep.filters import Network, TrainingInputs, network, on_transposed_filters, training_inputs
+from sweep.filters import (
+    Network,
+    TrainingInputs,
+    initial_network,
+    on_transposed_filters,
+    training_inputs,
+)
 from sweep.spec import Scalar
 from sweep.status import Status
 from sweep.training.batches import (
@@ -49,7 +55,7 @@ class State(NamedTuple):
 
 def start(trial: Trial) -> tuple[TrainingInputs, State]:
     """The training set of a trial and its untrained network."""
-    _, params, rest = nnx.split(network(trial.source, trial.coordinates), nnx.Param, ...)
+    _, params, rest = nnx.split(initial_network(trial.source, trial.coordinates), nnx.Param, ...)
     order = initial_order(trial)
     status = _status(trial.train.steps <= 0, Status.OUT_OF_STEPS, Status.RUNNING)
     moments = update_rule(trial).init(params)
@@ -70,14 +76,14 @@ def advance(trial: Trial, inputs: TrainingInputs, state: State) -> State:
     """
     order = None if state.order is None else epoch_order(trial, state.step, state.order)
     batch = batch_at(trial, inputs, state.step, order)
-    value, grads, rest = loss_and_grads(trial, state, batch, training=True)
-    reached = _target_reached(trial, inputs, state, value, grads)
+    loss, grads, rest = loss_and_grads(trial, state, batch, training=True)
+    reached = _target_reached(trial, inputs, state, loss, grads)
     outcome = _status(reached, Status.CONVERGED, state.status)
-    outcome = _status(jnp.isfinite(value), outcome, Status.NONFINITE)
+    outcome = _status(jnp.isfinite(loss), outcome, Status.NONFINITE)
     status = _status(state.status == Status.RUNNING, outcome, state.status)
 
     def update() -> State:
-        return _update(trial, inputs, state._replace(rest=rest, order=order), value, grads)
+        return _update(trial, inputs, state._replace(rest=rest, order=order), loss, grads)
 
     return update_if_running(status == Status.RUNNING, update, state._replace(status=status))
 
@@ -96,10 +102,11 @@ def update_if_running(running: Bool[Array, ""], update: Callable[[], State], end
 
 
 def _update(
-    trial: Trial, inputs: TrainingInputs, state: State, value: Scalar, grads: nnx.State
+    trial: Trial, inputs: TrainingInputs, state: State, loss: Scalar, grads: nnx.State
 ) -> State:
+    """The state after an update by the loss and the gradient of a batch."""
     norm = merge(trial, state.params, state.rest, training=False).squared_norm(inputs)
-    objective = value + 0.5 * trial.objective.l2 * norm
+    objective = loss + 0.5 * trial.objective.l2 * norm
     updates, moments = update_rule(trial).update(
         grads, state.moments, state.params, value=objective, grad=grads
     )
@@ -148,7 +155,7 @@ def merge(trial: Trial, params: nnx.State, rest: nnx.State, training: bool) -> N
         rest: The other variables.
         training: Whether it behaves as in training or as in use (for example, without dropout).
     """
-    graph = nnx.graphdef(nnx.eval_shape(lambda: network(trial.source, trial.coordinates)))
+    graph = nnx.graphdef(nnx.eval_shape(lambda: initial_network(trial.source, trial.coordinates)))
     net = nnx.merge(graph, params, rest, copy=True)
     if not training:
         net.eval()
@@ -186,19 +193,19 @@ def loss_and_grads(
 
 
 def _target_reached(
-    trial: Trial, inputs: TrainingInputs, state: State, value: Scalar, grads: nnx.State
+    trial: Trial, inputs: TrainingInputs, state: State, loss: Scalar, grads: nnx.State
 ) -> Bool[Array, ""]:
     """Do the weights of `state` meet a target of the trial?"""
     if trial.train.target_loss is None and trial.train.target_grad is None:
         return jnp.array(False)
     if state.order is None:
-        return at_target(trial, value, gradient_norm(trial, inputs, state, grads))
+        return at_target(trial, loss, gradient_norm(trial, inputs, state, grads))
 
     # A mini-batch says little about the whole set, and the whole set is costly: once per epoch.
     def check_all_points(trial: Trial, inputs: TrainingInputs, state: State) -> Bool[Array, ""]:
         batch = full_batch(trial, inputs)
-        value, grads, _ = loss_and_grads(trial, state, batch, training=False)
-        return at_target(trial, value, gradient_norm(trial, inputs, state, grads))
+        loss, grads, _ = loss_and_grads(trial, state, batch, training=False)
+        return at_target(trial, loss, gradient_norm(trial, inputs, state, grads))
 
     begins_epoch = state.step % steps_per_epoch(trial) == 0
     return cond_if_any(begins_epoch, check_all_points, jnp.array(False), trial, inputs, state)
@@ -217,17 +224,17 @@ def gradient_norm(trial: Trial, inputs: TrainingInputs, state: State, grads: nnx
     return jnp.sqrt(merge(trial, grads, state.rest, training=False).squared_norm(inputs))
 
 
-def at_target(trial: Trial, value: Scalar, gradient: Scalar) -> Bool[Array, ""]:
+def at_target(trial: Trial, loss: Scalar, gradient: Scalar) -> Bool[Array, ""]:
     """Is the loss or the norm of the gradient at or below a target of the trial?
 
     Args:
         trial: The trial.
-        value: Mean loss without the l2 term.
+        loss: Mean loss without the l2 term.
         gradient: Norm of the gradient with the l2 term.
     """
     reached = jnp.array(False)
     if trial.train.target_loss is not None:
-        reached |= value <= trial.train.target_loss
+        reached |= loss <= trial.train.target_loss
     if trial.train.target_grad is not None:
         reached |= gradient <= trial.train.target_grad
     return reached

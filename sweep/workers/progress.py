@@ -32,6 +32,10 @@ class Progress(ABC):
     def say(self, text: str) -> None:
         """Report a sentence that must not be lost."""
 
+    def tick(self) -> None:
+        """Note that the process is at work though it has nothing to report; by default nothing."""
+        return
+
     @abstractmethod
     def close(self) -> None:
         """End the report."""
@@ -72,7 +76,8 @@ class RateEstimate:
     def seconds_left(self, now: float) -> float | None:
         """Expected seconds to the end at the rate of this run; None before the first trial."""
         # Trials of earlier runs took none of this run's time, so they don't count in the rate.
-        remaining = self.total - self.done - self.trials
+        # Trials of a worker that was killed are trained, and counted, a second time.
+        remaining = max(0, self.total - self.done - self.trials)
         return (now - self.started_at) * remaining / self.trials if self.trials else None
 
     def text(self, now: float) -> str:
@@ -81,7 +86,7 @@ class RateEstimate:
         compiles = f"{self.compiles:,} compile{'' if self.compiles == 1 else 's'}"
         seconds = self.seconds_left(now)
         ending = f", about {duration_text(seconds)} left" if seconds else ""
-        trials = f"{self.done + self.trials:,} of {self.total:,} trials"
+        trials = f"{min(self.done + self.trials, self.total):,} of {self.total:,} trials"
         return f"{trials}, {rate:.1e} lane-steps/s, {compiles}{ending}"
 
 

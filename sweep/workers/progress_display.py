@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichBar
 
+from sweep.workers.lenient_stream import LenientStream
 from sweep.workers.progress import Clock, Progress, RateEstimate
 
 
 class ProgressBar(Progress):
     """A live bar on a terminal."""
 
-    def __init__(self, stream: TextIO, clock: Clock = time.monotonic) -> None:
+    def __init__(self, stream: TextIO | LenientStream, clock: Clock = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
         self._tally = RateEstimate(0, 0, clock())
         self._bar: RichBar | None = None
@@ -24,7 +25,7 @@ class ProgressBar(Progress):
     def start(self, total: int, done: int) -> None:
         self._tally = RateEstimate(total, done, self._clock())
         text = TextColumn("{task.description}", markup=False)
-        console = Console(file=self._stream)
+        console = Console(file=cast(TextIO, self._stream))
         self._bar = RichBar(BarColumn(), text, console=console, get_time=self._clock)
         self._bar.add_task(self._text(), total=total, completed=done)
         self._bar.start()
@@ -58,7 +59,10 @@ class LineProgress(Progress):
     """
 
     def __init__(
-        self, stream: TextIO, interval: float = 10.0, clock: Clock = time.monotonic
+        self,
+        stream: TextIO | LenientStream,
+        interval: float = 10.0,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._stream, self._interval, self._clock = stream, interval, clock
         self._tally: RateEstimate | None = None
@@ -88,6 +92,9 @@ class LineProgress(Progress):
 
 
 def terminal_progress(stream: TextIO | None = None) -> Progress:
-    """A bar if `stream` (by default standard error) is a terminal, otherwise plain lines."""
-    output = stream or sys.stderr
+    """A bar if `stream` (by default standard error) is a terminal, otherwise plain lines.
+
+    What cannot be written is lost, and no error.
+    """
+    output = LenientStream(stream or sys.stderr)
     return ProgressBar(output) if output.isatty() else LineProgress(output)

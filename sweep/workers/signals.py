@@ -10,11 +10,31 @@ from typing import Any, Self
 
 from sweep.errors import Interrupted
 
+SENT_BY_PEOPLE = (signal.SIGTERM, signal.SIGINT)
+"""Signals of which a second one stops at once. Ctrl-C is SIGINT."""
+SENT_BY_SYSTEMS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+"""Signals that end a run gently, however often they come.
+
+A closed terminal sends SIGHUP, often twice. Schedulers send one of the others some time before the
+end of a job, and to all of its processes: a worker gets it from the scheduler and from its parent.
+"""
+STOP_SIGNALS = (*SENT_BY_PEOPLE, *SENT_BY_SYSTEMS)
+GENTLE_STOP = signal.SIGUSR1
+"""What a parent sends to its workers."""
+
 
 class StopSignals:
-    """A context in which SIGTERM and Ctrl-C raise `Interrupted`, after a clean stop if possible."""
+    """A context in which STOP_SIGNALS raise `Interrupted`, after a clean stop if possible.
 
-    def __init__(self) -> None:
+    Those of systems do so only where they would end the process otherwise: `nohup` and programs
+    that call this one may have other uses for them.
+
+    Args:
+        is_worker: whether a parent may send GENTLE_STOP, which is then never ignored.
+    """
+
+    def __init__(self, is_worker: bool = False) -> None:
+        self._always = (*SENT_BY_PEOPLE, GENTLE_STOP) if is_worker else SENT_BY_PEOPLE
         self._stop: threading.Event | None = None
         self._pending: Interrupted | None = None
         self._previous_handlers: dict[signal.Signals, Any] = {}
@@ -22,13 +42,17 @@ class StopSignals:
     def __enter__(self) -> Self:
         # Python allows signal handlers in the main thread only.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._previous_handlers[number] = signal.signal(number, self._handle)
+            for number in STOP_SIGNALS:
+                handler = signal.getsignal(number)
+                if number in self._always or handler is signal.SIG_DFL:
+                    self._previous_handlers[number] = handler
+                    signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
+            # None is a handler that was not set by Python, and that Python cannot set again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     @contextmanager
     def stopping(self, stop: threading.Event) -> Iterator[None]:
@@ -46,6 +70,8 @@ class StopSignals:
         error = Interrupted(
             f"Interrupted by {name}. Every row written so far is kept; the same command resumes."
         )
+        if self._pending is not None and number in SENT_BY_SYSTEMS:
+            return
         if self._stop is None or self._pending is not None:
             raise error
         self._pending = error

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
 
 import numpy as np
 
 from sweep.planning.bucket import Bucket
 from sweep.store import Claims, Store
-from sweep.store.checkpoints import Checkpoints
 from sweep.trial import Trial
 
 
@@ -104,24 +102,3 @@ class TrialQueue:
         """The trials that are not done."""
         # Looked up after the claim: another worker may have done some just before it.
         return indices[~self.store.has(self.ids(indices))]
-
-
-@dataclass(frozen=True)
-class TrialCheckpoints:
-    """Checkpoints by index in a queue, stored by id; a `CheckpointStore` of the driver."""
-
-    queue: TrialQueue
-    checkpoints: Checkpoints
-
-    def save(self, indices: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-        """Replace the stored states by those of these trials: columns with one row a trial."""
-        self.checkpoints.save({**columns, "trial": self.queue.ids(indices)})
-
-    def find(self, indices: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Positions in `indices` of the trials with a stored state, and these states."""
-        trials = self.queue.ids(indices)
-        columns = self.checkpoints.find(trials)
-        if not columns:
-            return np.zeros(0, np.int64), {}
-        order = np.argsort(trials)
-        return order[np.searchsorted(trials[order], columns["trial"])], columns

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
 from sweep.engine.driver import Driver
+from sweep.engine.memory import is_out_of_memory
 from sweep.engine.recorder import FinishedTrials, RecordSchedule
 from sweep.planning import plan as plans
 from sweep.planning.bucket import Bucket
@@ -17,7 +17,8 @@ from sweep.planning.plan import Plan
 from sweep.status import Status
 from sweep.store import Checkpoints, Claims, Store, Writer, clear_checkpoints
 from sweep.workers.progress import Progress
-from sweep.workers.trial_queue import ClaimedSlices, TrialCheckpoints, TrialQueue
+from sweep.workers.trial_checkpoints import TrialCheckpoints
+from sweep.workers.trial_queue import ClaimedSlices, TrialQueue
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.1, 5.0
 """Seconds between two looks at the store while other processes train the last trials."""
@@ -64,6 +65,7 @@ class Worker:
             if not any(trained):
                 if wait == SHORTEST_WAIT:
                     self._report_waiting(remaining.left)
+                self.progress.tick()
                 stop.wait(wait)
                 wait = min(2 * wait, LONGEST_WAIT)
 
@@ -109,7 +111,8 @@ class Worker:
         while queue.claim(1) and not stop.is_set():
             # The states of a program fit no other: its id and block are part of the name.
             name = f"{bucket.id}-{bucket.block}"
-            stored = TrialCheckpoints(queue, Checkpoints(self.store.folder, name))
+            checkpoints = Checkpoints(self.store.folder, name)
+            stored = TrialCheckpoints(queue, checkpoints, self.progress.say)
             driver: Driver | None = None
             try:
                 driver = Driver(
@@ -117,8 +120,8 @@ class Worker:
                 )
                 for finished in driver:
                     yield bucket.block, finished
-            except (jax.errors.JaxRuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
                     raise
                 queue.give_back(driver.unfinished_trials if driver else np.zeros(0, np.int64))
                 bucket, unfit = self._shrink(bucket, queue)
@@ -162,10 +165,6 @@ def _curves_by_trial(
     positions = order[np.searchsorted(index[order], curves["index"])]
     columns = {name: values for name, values in curves.items() if name != "index"}
     return {"trial": trial[positions], **columns}
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _out_of_memory_row(index: np.ndarray) -> FinishedTrials:

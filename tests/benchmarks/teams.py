@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from sweep.commands import train
-from sweep.workers.launcher import available_cores
+from sweep.workers.cores import available_cores
 
 Contender = Callable[[int, int, int], Callable[[], Any]]
 """Prepares case `number` for member `index` of `count` and returns what runs it: a function of nothing to results."""

@@ -22,7 +22,7 @@ from sweep.planning import plan
 from sweep.training.measure import measure
 from sweep.training.step import start
 from sweep.trial import Trial
-from sweep.workers.launcher import available_cores
+from sweep.workers.cores import available_cores
 from tests.benchmarks.teams import race
 
 TEST_POINTS = 1000

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -15,7 +16,10 @@ from sweep.__main__ import app
 from sweep.commands import plugin_source, plugins
 from sweep.commands.plugin_source import changed_files, digest_plugin
 from sweep.commands.plugins import load_plugins, plugin_changes
+from sweep.commands.run_info import new_manifest, recorded_plugins
 from sweep.errors import SweepError
+from sweep.grid import parse_grid
+from sweep.run import sweep
 from sweep.store.manifest_diff import describe_changes, merge_growing
 
 
@@ -219,3 +223,23 @@ def test_a_store_may_gain_plugins_but_none_may_change() -> None:
     )
     assert "plugins.one" in describe_changes(one, {"plugins": {"one": ["01  one.py"]}})
     assert merge_growing(one, two) == {"plugins": {**one["plugins"], **two["plugins"]}}
+
+
+def test_plugins_are_listed_in_the_manifest() -> None:
+    grid = parse_grid("""
+name: tiny
+data: {kind: separable, n: 8, d: 16}
+model: {kind: linear}
+optimizer: {kind: gd, lr: 0.2}
+""")
+    manifest = new_manifest(grid, "float32", "cpu", {"one": ["00  one.py"], "two": []})
+    assert recorded_plugins(manifest) == manifest["info"]["plugins"] == ["one", "two"]
+    assert manifest["plugins"] == {"one": ["00  one.py"], "two": []}
+    # A store without plugins stays one that version 0.2.0 opens.
+    assert "plugins" not in new_manifest(grid, "float32", "cpu", {})
+
+
+@pytest.mark.parametrize("names", ["no_such_module", ("no_such_module",), ["no_such_module"]])
+def test_plugins_from_python_are_one_name_or_several(tmp_path: Path, names: Any) -> None:
+    with pytest.raises(SweepError, match="plugin no_such_module cannot be imported"):
+        sweep(tmp_path / "grid.yaml", tmp_path / "store", plugins=names)

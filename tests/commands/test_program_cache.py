@@ -53,12 +53,12 @@ def test_files_that_jax_wrote_itself_are_left_alone(tmp_path: Path) -> None:
     assert (plain.get("key"), cache.get("key")) == (PROGRAM, b"another")
 
 
-@pytest.mark.promise(3)
+@pytest.mark.promise(24)
 def test_every_flip_is_found_and_the_file_replaced(tmp_path: Path) -> None:
     assert flips_found(tmp_path) == 8 * (32 + len(PROGRAM))
 
 
-@pytest.mark.promise(3, mutant=True)
+@pytest.mark.promise(24, mutant=True)
 def test_a_cache_without_digests_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +97,7 @@ def test_a_program_under_the_name_of_another_and_a_torn_one_are_damaged(tmp_path
 
 
 @pytest.mark.thorough
-@pytest.mark.promise(3)
+@pytest.mark.promise(24)
 def test_a_sweep_compiles_damaged_programs_again_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

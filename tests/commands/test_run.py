@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tests.shell import (
     CACHE,
     command,
     difference,
+    environment,
     files,
     jax_as_it_was,
     of_trials,
@@ -439,6 +442,70 @@ def test_on_a_full_disk_nothing_is_lost(one: Path, half: Path, workers: int) -> 
 def test_an_error_that_is_nobodys_would_be_seen(one: Path, half: Path) -> None:
     found = full_disk(one, half, fault=LOUD)
     assert "Traceback" in found and "OSError" in found
+
+
+# What workers are told.
+
+SLOWER_START = """
+import pathlib, sys
+from sweep.run import app
+from sweep.store import Store
+from sweep.workers.launcher import LocalWorkers
+
+run, grid = LocalWorkers.run, pathlib.Path(sys.argv[1])
+
+def edited(workers, *given):
+    grid.write_text(grid.read_text().replace("[0, 4]", "[0, 1]"))
+    run(workers, *given)
+
+LocalWorkers.run = edited
+{fault}
+app()
+"""
+"""The command, whose grid is edited between its plan and the start of its workers."""
+
+
+@pytest.mark.promise(14)
+@pytest.mark.promise(22)
+def test_workers_train_what_was_planned(one: Path, tmp_path: Path) -> None:
+    grid = write_grid(tmp_path, ONE)
+    options = ("--out", tmp_path / "store", "--workers", "2", "--lanes", "1")
+    answer = python("-c", SLOWER_START.format(fault=""), grid, *options)
+    assert answer.code == 0, answer.err
+    assert "[0, 1]" in grid.read_text()
+    assert stores_differ(tmp_path / "store", one) == ""
+
+
+@pytest.mark.promise(22, mutant=True)
+def test_workers_that_read_the_file_of_the_user_would_be_seen(tmp_path: Path) -> None:
+    """They know the digest of what was planned."""
+    grid = write_grid(tmp_path, ONE)
+    fault = "Store.grid_copy = property(lambda store: grid, lambda store, path: None)"
+    options = ("--out", tmp_path / "store", "--workers", "2", "--lanes", "1")
+    answer = python("-c", SLOWER_START.format(fault=fault), grid, *options)
+    assert answer.code == 1 and answer.out == ""
+    assert "grid.yaml is not the grid that this sweep has planned. Delete it" in answer.err
+
+
+@pytest.mark.promise(14)
+@pytest.mark.parametrize(
+    "how",
+    [
+        "{} <(cat grid.yaml) --out store --workers 2 2>/dev/full >/dev/full",
+        "{} grid.yaml --out store --workers 1 2>&- >&-",
+        "({} grid.yaml --out store --workers 1; echo $? >code) 2>&1 | true; exit $(cat code)",
+    ],
+    ids=["full", "closed", "nobody listens"],
+)
+def test_a_sweep_ends_well_in_a_shell(tmp_path: Path, how: str) -> None:
+    """The grid may be a pipe, and nobody has to be able to read what is said."""
+    write_grid(tmp_path, ONE.replace("[0, 4]", "[0, 1]"))
+    line = how.format(f"{sys.executable} -m sweep.run")
+    process = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=environment(), timeout=100, check=False
+    )
+    assert process.returncode == 0
+    assert len(table(tmp_path / "store")) == 2
 
 
 # The plan and the schema.

@@ -87,7 +87,7 @@ def test_order_changes_no_bit(alone: dict[str, np.ndarray]) -> None:
 def test_length_of_chunks_changes_no_bit(
     alone: dict[str, np.ndarray], chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Driver, "_pace", lambda self, seconds: None)
+    monkeypatch.setattr(Driver, "_adapt_chunk_length", lambda self, seconds: None)
     queue = TrialList(batch(members()))
     driver = Driver(queue, 2, 1, RECORDS)
     driver.chunk_steps = chunk

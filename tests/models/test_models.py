@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from sweep.filters import Source, network
+from sweep.filters import Source, initial_network
 from sweep.filters.ambient import dense_tokens
 from sweep.filters.first_layer import Patches, patch_count
 from sweep.models import CNN, Linear
@@ -156,7 +156,9 @@ def test_a_bias_is_drawn_from_the_seed_and_not_from_the_weights_stream() -> None
 
     @quick
     def both(seed: Any) -> tuple[Any, Any]:
-        one, other = (network(Source(data, model, seed), "ambient") for model in (plain, biased))
+        one, other = (
+            initial_network(Source(data, model, seed), "ambient") for model in (plain, biased)
+        )
         return nnx.state(one, nnx.Param), nnx.state(other, nnx.Param)
 
     one, other = both(np.uint32(1))

@@ -248,3 +248,22 @@ def test_members_of_a_union_with_one_program_have_one_block(base: str, programs:
         for bucket in plan.make_plan(grid.parse_grid(text), host).buckets:
             blocks.setdefault(bucket.id, set()).add(bucket.block)
         assert len(blocks) == programs and all(len(found) == 1 for found in blocks.values())
+
+
+def test_a_cheap_bucket_beside_a_dear_one_is_one_slice() -> None:
+    """Slices take seconds of the dear one, which are more rows than the cheap one has, or numbers of its rows hold."""
+    text = """
+name: unequal
+data:
+  - {kind: signal_noise, n: 2000, d: 100000, snr: 0.5}
+  - {kind: feature_noise, n: 4, d: 12, sparsity: 3}
+model: linear
+optimizer: {kind: adam, lr: 0.01}
+train: {steps: 2}
+seed: {range: [0, 3]}
+test_points: 4
+record: {points: 0}
+"""
+    sliced = [list(bucket.slices()) for bucket in make(text).buckets]
+    assert [sum(len(rows) for _, rows in slices) for slices in sliced] == [3, 3]
+    assert min(map(len, sliced)) == 1

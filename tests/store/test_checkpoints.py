@@ -105,7 +105,7 @@ def driven(trials: Trial, lanes: int, keeper: Any = None) -> list[FinishedTrials
     drive = Driver(
         TrialList(trials), lanes, 1, RECORDS, checkpoints=keeper, checkpoint_seconds=-1.0
     )
-    drive.chunk_steps, drive._pace = 7, lambda seconds: None
+    drive.chunk_steps, drive._adapt_chunk_length = 7, lambda seconds: None
     found = list[FinishedTrials]()
     with suppress(Killed):
         found.extend(drive)
@@ -390,7 +390,7 @@ def test_a_save_that_fails_says_why_in_a_line_and_changes_nothing(
     assert Checkpoints(tmp_path, PROGRAM).find(np.array([1]))["step"] == [9]
 
 
-@pytest.mark.promise(15)
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("kind", ["link", "dangling", "file", "fifo"])
 def test_a_folder_of_checkpoints_that_is_none_is_neither_read_nor_written(
     tmp_path: Path, kind: str
@@ -463,7 +463,7 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.promise(8)
-@pytest.mark.promise(15)
+@pytest.mark.promise(18)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_strange_checkpoint_is_ignored(tmp_path: Path, kind: str) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from sweep.errors import StoreError
-from sweep.store import Claims, claims, live_workers, owner, owners, plain_files
+from sweep.store import Claims, claims, live_workers, owner, owners
 from sweep.store.leases import Watch
 from sweep.store.owners import is_owner, owner_is_gone
 from tests.shell import wait
@@ -104,11 +104,13 @@ def hung(folder: Path, lease: float = 0.5) -> tuple[bool, bool]:
 
 
 @pytest.mark.promise(14)
+@pytest.mark.promise(23)
 def test_claims_of_a_process_that_hangs_fall_to_others(tmp_path: Path) -> None:
     assert hung(tmp_path) == (True, True)
 
 
 @pytest.mark.promise(14, mutant=True)
+@pytest.mark.promise(23, mutant=True)
 def test_a_process_that_hangs_and_is_believed_for_ever_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_rewrite_waits_for_a_process_that_hangs_and_says_so(tmp_path: Path) ->
         sleeper.communicate()
 
 
+@pytest.mark.promise(23)
 def test_a_file_is_touched_only_as_long_as_there_is_progress(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +163,7 @@ def test_a_process_that_others_took_for_dead_claims_on(tmp_path: Path) -> None:
         assert mine.take("slice") and not mine.take("slice")
 
 
+@pytest.mark.promise(19)
 def test_a_process_that_lost_its_file_keeps_and_releases_its_claims(tmp_path: Path) -> None:
     """Its claims that nobody took are links to the lost file, and those that others took are theirs."""
     with Claims(tmp_path, lease=0.24) as mine:
@@ -298,6 +302,18 @@ def test_a_process_that_the_system_hides_is_not_taken_for_dead(
     assert owner_is_gone(re.sub(r"-\d+\.", "-999999999.", owner())) is None
 
 
+def test_without_a_proc_nobody_is_known_and_claims_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> float:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(psutil, "boot_time", missing)
+    assert owner().endswith(f"-{os.getpid()}.0") and owner_is_gone(owner()) is None
+    with Claims(tmp_path) as mine:
+        assert mine.take("slice") and not mine.take("slice")
+
+
 # Full disks
 
 
@@ -364,6 +380,7 @@ KINDS = ["folder", "fifo", "socket", "device", "link", "large", "escape", "text"
 
 
 @pytest.mark.promise(15)
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_claim_stays_and_is_named_where_it_is_in_the_way(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -392,7 +409,7 @@ def test_what_is_no_claim_stays_and_is_named_where_it_is_in_the_way(
         assert (tmp_path / "precious").read_text() == AWAY
 
 
-@pytest.mark.promise(15)
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("kind", ["link", "loop", "file", "fifo", "dangling"])
 def test_claims_that_are_no_folder_are_refused_with_a_cure(tmp_path: Path, kind: str) -> None:
     store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
@@ -414,7 +431,7 @@ def test_claims_that_are_no_folder_are_refused_with_a_cure(tmp_path: Path, kind:
         case _:
             os.mkfifo(target)
     assert live_workers(store) == []
-    with pytest.raises(StoreError, match=r"is a link or a file .* Remove it, which loses no"):
+    with pytest.raises(StoreError, match=r"is a symbolic link or a file, .* Move it away"):
         Claims(store).__enter__()
     assert names(elsewhere) == [file.name] and not (tmp_path / "none").exists()
 
@@ -430,7 +447,7 @@ def test_a_claim_that_cannot_be_read_is_in_the_way(
             raise PermissionError(errno.EACCES, "Permission denied")
         return open_file(path, *arguments, **more)
 
-    monkeypatch.setattr(plain_files.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with Claims(tmp_path) as mine, pytest.raises(StoreError, match="in the way of a claim"):
         mine.take("slice")
 

@@ -77,7 +77,7 @@ def sample(bits: int) -> list[int]:
     return random.Random(bits).sample(range(bits), min(bits, 300))
 
 
-@pytest.mark.promise(12)
+@pytest.mark.promise(20)
 def test_flipped_bits_are_named_or_change_nothing(store: Path) -> None:
     assert [path.name for path in files(store)] == [
         *("part-00000000.parquet", next(store.glob("grid-*")).name),
@@ -98,7 +98,7 @@ def footer(path: Path) -> range:
     return range(8 * (len(content) - 8 - length), 8 * (len(content) - 8))
 
 
-@pytest.mark.promise(12, mutant=True)
+@pytest.mark.promise(20, mutant=True)
 def test_flips_in_a_footer_find_a_part_without_a_digest(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,7 +60,7 @@ def call(folder: Path, command: str) -> Any:
     grid, store = str(folder / "grid.yaml"), str(folder / "store")
     arguments = {
         "run": [grid, "--out", store, "--workers", "1"],
-        "gap": [store, "--csv", str(folder / "gap.csv")],
+        "gap": [store, "--out", str(folder / "gap.png")],
     }
     return CliRunner().invoke(app, [command, *arguments.get(command, [store])])
 
@@ -174,7 +174,8 @@ def part(name: str, change: Callable[[pa.Table], pa.Table], **metadata: str) -> 
     def prepare(store: Path, outside: Path) -> None:
         table = pq.read_table(store / name)
         kept = {k: v for k, v in table.schema.metadata.items() if k not in (b"digest", b"rows")}
-        described = change(table).replace_schema_metadata({**kept, **metadata})
+        changed = {key.encode(): text.encode() for key, text in metadata.items()}
+        described = change(table).replace_schema_metadata({**kept, **changed})
         pq.write_table(described, store / name)
 
     return prepare
@@ -307,7 +308,7 @@ def is_shown_in_a_report(name: str) -> bool:
     return any(word in name for word in ("report", "manifest", "grid", "metadata"))
 
 
-@pytest.mark.promise(15)
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_command_leaves_the_store_waits_or_fails_without_a_sentence(
     trained: Path, tmp_path: Path, name: str
@@ -329,6 +330,20 @@ def test_no_command_leaves_the_store_waits_or_fails_without_a_sentence(
         assert failure is None or isinstance(failure, SystemExit), (command, failure)
         assert "\x1b" not in result.output, command
         assert result.exit_code == 0 or result.output.strip(), command
+
+
+@pytest.mark.promise(18, mutant=True)
+def test_a_store_that_follows_links_would_be_seen(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    shutil.copy(trained / "store" / FIRST, outside / "part-00000000.parquet")
+    link("_new-runs")(tmp_path / "store", outside)
+    monkeypatch.setattr(os, "O_NOFOLLOW", 0)
+    call(tmp_path, "repair")
+    assert not contents(outside)
 
 
 def test_the_table_is_long() -> None:

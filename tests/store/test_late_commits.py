@@ -82,8 +82,7 @@ def interrupted(operation: int, action: Callable[[], object]) -> Iterator[list[s
             setattr(os, name, call)
 
 
-@pytest.mark.promise(5)
-@pytest.mark.promise(16)
+@pytest.mark.promise(19)
 def test_what_others_have_trained_is_not_committed_again_after_a_compaction(tmp_path: Path) -> None:
     sleeper = sleeper_of(tmp_path)
     compact(tmp_path)
@@ -92,7 +91,7 @@ def test_what_others_have_trained_is_not_committed_again_after_a_compaction(tmp_
     assert counts(tmp_path) == once(0, 1, 2) and verify(tmp_path) == []
 
 
-@pytest.mark.promise(5, mutant=True)
+@pytest.mark.promise(19, mutant=True)
 def test_a_log_that_opens_the_folder_at_each_commit_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,8 +151,7 @@ def check_each_moment(
 
 
 @pytest.mark.thorough
-@pytest.mark.promise(5)
-@pytest.mark.promise(16)
+@pytest.mark.promise(19)
 @pytest.mark.parametrize(("interrupt", "stride"), [(compacted_at, 2), (woken_at, 7)])
 def test_no_moment_of_waking_loses_or_repeats_a_row(
     tmp_path: Path, interrupt: Callable[..., tuple[int, list[str]]], stride: int
@@ -170,7 +168,7 @@ def test_the_same_at_every_moment(
 
 
 @pytest.mark.thorough
-@pytest.mark.promise(16, mutant=True)
+@pytest.mark.promise(19, mutant=True)
 def test_a_compaction_that_carries_nothing_over_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

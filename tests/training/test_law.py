@@ -274,9 +274,9 @@ class TestFreshPoints:
                     0, STEPS, lambda _, state: step.advance(mine, scene, state), state
                 )
                 net = step.merge(mine, state.params, state.rest, training=False)
-                law = evaluation.on_fresh_points(mine, net, scene, FRESH)
+                law = evaluation.evaluate_fresh_points(mine, net, scene, FRESH)
                 with mock.patch.object(evaluation, "has_law", return_value=False):
-                    return *law, *evaluation.on_fresh_points(mine, net, scene, FRESH)
+                    return *law, *evaluation.evaluate_fresh_points(mine, net, scene, FRESH)
 
             return jax.lax.map(lane, seeds)
 

@@ -1,7 +1,10 @@
-"""`python -m tests.workers.soak [--minutes M]`: a sweep whose processes are killed every few seconds, beside one left in peace.
+"""`python -m tests.workers.soak [--minutes M]`: a sweep to which everything happens, beside one left in peace.
 
-Prints kills, rows, duplicates, losses, bits and memory. Takes about twenty minutes on two cores. It kills only
-processes that it started itself and their children, by their numbers.
+Three commands of two hosts work on one folder. Every second or so one of their processes is killed, or stopped for
+longer than a lease and continued, the clock jumps, the store is compacted, or the grid gains seeds. In the end each
+trial has to be in the table once, with the bits that it has in peace. The hosts are the two names of one machine, and
+a lease is short; both are set from outside, by a module that Python imports at its start. It touches only processes
+that it started itself and their children.
 """
 
 from __future__ import annotations
@@ -9,146 +12,255 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
 import subprocess
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.shell import rows, start, stores_differ, write_grid
+import psutil
 
-TRIALS = 200_000
+from tests.shell import command, python, rows, start, stores_differ, write_grid
+
+STAGES, TRIALS_PER_SEED = 8, 100
+LEASE = 6.0
 GRID = """
 name: soak
-seed: {range: [0, 2000]}
-data: {kind: signal_noise, n: 10, d: 50, signal: {log: [0.2, 5, 25]}, noise: 1}
-model: {kind: cnn, width: [2, 4]}
-optimizer: [{kind: gd, lr: 0.1}, {kind: adam, lr: 0.01}]
-train: {steps: 800}
-record: {points: 3}
+seed: {{range: [0, {seeds}]}}
+data: {{kind: signal_noise, n: 10, d: 50, signal: {{log: [0.2, 5, 25]}}, noise: 1}}
+model: {{kind: cnn, width: [2, 4]}}
+optimizer: [{{kind: gd, lr: 0.1}}, {{kind: adam, lr: 0.01}}]
+train: {{steps: 800}}
+record: {{points: 3}}
 test_points: 50
 """
+HOOK = """
+import os
+
+if host := os.environ.get("SOAK_HOST"):
+    from sweep.store import claims, owners
+
+    owners._host = lambda: host
+    claims.Claims.__init__.__defaults__ = (float(os.environ["SOAK_LEASE"]),)
+"""
+"""The machine's other name and the short lease, in a command and in its workers."""
+
+
+def environment(home: Path, host: str) -> dict[str, str]:
+    """The environment of a command of a host."""
+    paths = [str(home / "hook"), str(Path(__file__).parents[2])]
+    return {"PYTHONPATH": os.pathsep.join(paths), "SOAK_HOST": host, "SOAK_LEASE": str(LEASE)}
 
 
 @dataclass
-class Watch:
-    """One command, started again whenever it ends without success; what was killed and how much memory was used."""
+class Command:
+    """One command on the store, started again when it has failed or its grid has grown."""
 
-    grid: Path
-    store: Path
+    home: Path
+    host: str
+    workers: int
     log: Path
-    kills: Counter[str] = field(default_factory=Counter)
-    starts: int = 0
-    memory: list[tuple[float, str, int]] = field(default_factory=list)
+    process: subprocess.Popen[str] | None = None
+    stage: int = -1
+    ends: Counter[int] = field(default_factory=Counter)
 
-    def run(self, minutes: float, chance: random.Random) -> float:
-        """Run to the end, killing for so many minutes; the seconds it took."""
-        began = time.monotonic()
-        process = self._start()
-        strike = began + chance.uniform(2, 6)
-        while process.poll() != 0:
-            now = time.monotonic()
-            if process.poll() is not None:
-                process = self._start()
-            self._measure(now - began, process)
-            if now >= strike and now - began < 60 * minutes:
-                self._kill(chance, process)
-                strike = now + chance.uniform(2, 6)
-            time.sleep(0.2)
-        return time.monotonic() - began
-
-    def _start(self) -> subprocess.Popen[str]:
-        self.starts += 1
-        code = "import sys; sys.stderr = sys.stdout = open({!r}, 'a'); from sweep.run import app; app()"
-        return start(
-            "-c", code.format(str(self.log)), self.grid, "--out", self.store, "--workers", "2"
+    def tend(self, stage: int) -> bool:
+        """Start it if there is something to do; whether it is done with this stage of the grid."""
+        code = self.process.poll() if self.process else 1
+        if code is None:
+            return False
+        if code == 0 and self.stage == stage:
+            return True
+        if self.process:
+            self.ends[code] += 1
+        self.stage = stage
+        write = "import sys; sys.stderr = sys.stdout = open({!r}, 'a'); from sweep.run import app; app()"
+        options = ("--workers", self.workers, "--lanes", 64)
+        self.process = start(
+            *("-c", write.format(str(self.log)), self.home / "grid.yaml"),
+            *("--out", self.home / "store", *options),
+            **environment(self.home, self.host),
         )
+        return False
 
-    def _measure(self, second: float, process: subprocess.Popen[str]) -> None:
-        members = {"parent": [process.pid], "worker": _children(process.pid)}
-        self.memory += [
-            (second, who, _resident(each)) for who, found in members.items() for each in found
-        ]
-
-    def _kill(self, chance: random.Random, process: subprocess.Popen[str]) -> None:
-        """The parent once in six times, else one of its workers."""
-        workers = _children(process.pid)
-        who, number = (
-            ("worker", chance.choice(workers))
-            if workers and chance.random() > 1 / 6
-            else ("parent", process.pid)
-        )
-        if process.poll() is None:
-            os.kill(number, signal.SIGKILL)
-            self.kills[who] += 1
-
-    def peak(self, who: str, first: float = 0.0, last: float = 1.0) -> int:
-        """The largest memory in MiB in a part of the time."""
-        end = max(second for second, _, _ in self.memory)
-        return max(
-            size
-            for second, name, size in self.memory
-            if name == who and first * end <= second <= last * end
-        )
-
-
-def _children(process: int) -> list[int]:
-    try:
-        return [
-            int(each)
-            for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()
-        ]
-    except OSError:
+    def processes(self) -> list[psutil.Process]:
+        """The command, if it runs, and its workers."""
+        if self.process is None or self.process.poll() is not None:
+            return []
+        with suppress(psutil.NoSuchProcess):
+            parent = psutil.Process(self.process.pid)
+            return [parent, *parent.children()]
         return []
 
 
-def _resident(process: int) -> int:
-    """Memory of a process in MiB, 0 where it is gone."""
-    try:
-        return (
-            int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            >> 20
+@dataclass
+class Misfortune:
+    """What happens to the commands and their folder."""
+
+    home: Path
+    commands: list[Command]
+    chance: random.Random
+    happened: Counter[str] = field(default_factory=Counter)
+    stopped: list[tuple[float, psutil.Process]] = field(default_factory=list)
+    memory: list[tuple[str, int]] = field(default_factory=list)
+
+    def strike(self) -> None:
+        """Let something happen."""
+        happenings = (
+            self._kill,
+            self._stop,
+            self._step_clock,
+            self._compact,
+            self._compact_beside_sleepers,
         )
-    except OSError:
-        return 0
+        happening = self.chance.choices(happenings, weights=(6, 6, 3, 2, 1))[0]
+        happening()
+
+    def wake(self, now: float) -> None:
+        """Continue what was stopped for long enough."""
+        for until, process in self.stopped:
+            if until <= now:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
+        self.stopped = [each for each in self.stopped if each[0] > now]
+
+    def measure(self) -> None:
+        """Note the memory of all processes, in MiB."""
+        for each in self.commands:
+            for number, process in enumerate(each.processes()):
+                with suppress(psutil.NoSuchProcess):
+                    self.memory.append(
+                        ("worker" if number else "parent", process.memory_info().rss >> 20)
+                    )
+
+    def _victims(self) -> Iterator[psutil.Process]:
+        for each in self.commands:
+            yield from each.processes()
+
+    def _kill(self) -> None:
+        if victims := list(self._victims()):
+            with suppress(psutil.NoSuchProcess):
+                self.chance.choice(victims).kill()
+                self.happened["killed"] += 1
+
+    def _stop(self) -> None:
+        if victims := list(self._victims()):
+            self._suspend(self.chance.choice(victims), self.chance.uniform(0.2, 3) * LEASE)
+
+    def _suspend(self, process: psutil.Process, seconds: float) -> None:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+            self.stopped.append((time.monotonic() + seconds, process))
+            self.happened["stopped"] += 1
+
+    def _step_clock(self) -> None:
+        """All files look hours old, or come from the future, until they are touched again."""
+        step = self.chance.choice((-1, 1)) * self.chance.uniform(1, 10) * 3600
+        for path in (self.home / "store" / "claims").glob("worker-*"):
+            with suppress(FileNotFoundError):
+                os.utime(path, (time.time() + step,) * 2)
+        self.happened["clock stepped"] += 1
+
+    def _compact(self) -> None:
+        """Mostly refused, since others are at work."""
+        host = self.chance.choice(self.commands).host
+        answer = python(
+            "-m", "sweep", "compact", self.home / "store", **environment(self.home, host)
+        )
+        assert "Traceback" not in answer.err, answer.err
+        self.happened["refused to compact" if answer.code else "compacted"] += 1
+
+    def _compact_beside_sleepers(self) -> None:
+        """The other host sleeps beyond its lease, this one has ended: a compaction comes in between."""
+        host = self.chance.choice(self.commands).host
+        for each in self.commands:
+            for process in each.processes():
+                with suppress(psutil.NoSuchProcess):
+                    if each.host == host:
+                        process.kill()
+                    else:
+                        self._suspend(process, 3 * LEASE)
+        time.sleep(1.5 * LEASE)
+        answer = python(
+            "-m", "sweep", "compact", self.home / "store", **environment(self.home, host)
+        )
+        assert "Traceback" not in answer.err, answer.err
+        self.happened["refused to compact" if answer.code else "compacted beside sleepers"] += 1
+
+
+def grow(home: Path, stage: int, seeds: int) -> None:
+    """Write the grid with its seeds up to a stage, in one step."""
+    text = GRID.format(seeds=seeds * (stage + 1) // STAGES)
+    os.replace(write_grid(home, text, "next.yaml"), home / "grid.yaml")
+
+
+def in_peace(home: Path, seeds: int) -> None:
+    """The same grid, grown in the same steps, with one command at a time."""
+    for stage in range(STAGES):
+        grow(home, stage, seeds)
+        answer = command(home / "grid.yaml", "--out", home / "store", "--workers", 2, "--lanes", 64)
+        assert answer.code == 0, answer.err
+
+
+def in_trouble(home: Path, minutes: float, seeds: int, chance: random.Random) -> Misfortune:
+    """Three commands of two hosts, to which things happen for so many minutes and which then go on to the end."""
+    commands = [
+        Command(home, host, workers, home / f"log-{number}")
+        for number, (host, workers) in enumerate([("here", 2), ("here", 1), ("there", 1)])
+    ]
+    misfortune, began = Misfortune(home, commands, chance), time.monotonic()
+    strike, stage = began + 5, -1
+    while True:
+        now = time.monotonic()
+        due = min(STAGES - 1, int(STAGES * (now - began) / (50 * minutes)))
+        if due > stage:
+            stage = stage + 1
+            grow(home, stage, seeds)
+        misfortune.wake(now)
+        misfortune.measure()
+        are_done = [each.tend(stage) for each in commands]
+        if now - began > 60 * minutes and stage == STAGES - 1 and all(are_done):
+            return misfortune
+        if strike <= now < began + 60 * minutes:
+            misfortune.strike()
+            strike = time.monotonic() + chance.uniform(0.5, 4)
+        assert now - began < 60 * (2 * minutes + 20), "the commands do not come to an end"
+        time.sleep(0.2)
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(
-        description="Kill a sweep again and again and compare it with one left in peace."
+        description="Trouble a sweep and compare it with one left in peace."
     )
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--seeds", type=int, default=2000, help="a hundred trials each")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     options = parser.parse_args()
-    seed = options.seed if options.seed is not None else random.randrange(1 << 32)
     with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
-        grid = write_grid(home, GRID)
-        for title, minutes in (("in peace", 0.0), ("killed", options.minutes)):
-            watch = Watch(grid, home / title, home / f"{title}.log")
-            seconds = watch.run(minutes, random.Random(seed))
-            found = rows(home / title)["trial"]
+        peace, trouble = Path(name) / "peace", Path(name) / "trouble"
+        for folder in (peace, trouble / "hook"):
+            folder.mkdir(parents=True)
+        (trouble / "hook" / "sitecustomize.py").write_text(HOOK)
+        in_peace(peace, options.seeds)
+        found = in_trouble(trouble, options.minutes, options.seeds, random.Random(options.seed))
+        trials, expected = rows(trouble / "store")["trial"], TRIALS_PER_SEED * options.seeds
+        logs = "".join(each.log.read_text() for each in found.commands)
+        print(f"seed {options.seed}: {dict(found.happened)}")
+        print(f"ends of the commands: {[dict(each.ends) for each in found.commands]}")
+        print(f"rows {len(trials):,}, twice {len(trials) - len(trials.unique()):,}", end=", ")
+        print(f"lost {expected - len(trials.unique()):,}, tracebacks {logs.count('Traceback')}")
+        for who in ("parent", "worker"):
             print(
-                f"{title}: {seconds:.0f} s, {watch.starts} starts, kills {dict(watch.kills)}, seed {seed}"
+                f"memory of a {who}: at most {max(size for each, size in found.memory if each == who)} MiB"
             )
-            print(
-                f"  rows {len(found):,}, duplicates {len(found) - len(found.unique()):,}", end=", "
-            )
-            print(
-                f"lost {TRIALS - len(found.unique()):,}, parts {len(list((home / title / 'runs').iterdir())):,}"
-            )
-            for who in ("parent", "worker"):
-                halves = watch.peak(who, 0.0, 0.5), watch.peak(who, 0.5, 1.0)
-                print(
-                    f"  {who}: at most {halves[0]} MiB in the first half of the time, {halves[1]} in the second"
-                )
-        print(
-            f"difference of the tables: {stores_differ(home / 'in peace', home / 'killed') or 'none'}",
-            flush=True,
-        )
+        verified = python("-m", "sweep", "verify", trouble / "store")
+        print(f"verify: {verified.out.strip()} {verified.err.strip()}")
+        difference = stores_differ(peace / "store", trouble / "store")
+        print(f"difference of the tables: {difference or 'none'}", flush=True)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ import pytest
 from sweep.commands import train
 from sweep.errors import WorkerFailed
 from sweep.run import sweep
-from sweep.workers.launcher import LocalWorkers, available_cores
+from sweep.workers import launcher, silence, worker_process
+from sweep.workers.launcher import LocalWorkers
 from sweep.workers.progress import SilentProgress
-from sweep.workers.progress_pipe import PipeProgress, relay_line
+from sweep.workers.signals import GENTLE_STOP
 from tests.shell import (
     command,
     difference,
@@ -49,9 +50,15 @@ ENDS = {
     "killed_once": "if index == 1 and len(tries.read_text()) == 1: import os; os.kill(os.getpid(), 9)",
     "interrupted_once": "if index == 1 and len(tries.read_text()) == 1: sys.exit(75)",
     "interrupted": "if index == 1: sys.exit(75)",
-    "interruptible": "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); time.sleep(60)",
+    "interruptible": "import signal; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75)); time.sleep(60)",
+    "fails_at_the_end": "import signal; signal.signal(signal.SIGUSR1, lambda *_: sys.exit('The disk is full.')); time.sleep(60)",
     "failed": "if index == 1: sys.exit('I have no memory')",
     "sleeps": "time.sleep(60)",
+    "suspended": "if index == 1: import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
+    "deaf": "import signal; [signal.signal(each, signal.SIG_IGN) for each in (signal.SIGUSR1, signal.SIGTERM)]; time.sleep(60)",
+    "loud": "if index == 1: sys.stdout.buffer.write(b'{\"say\": 5}\\n[1, 2]\\n\\xff\\xfe\\n' + b'x' * 300_000); sys.stderr.buffer.write(b'\\xff' * 300_000)",
+    "survived": "import subprocess; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(25)'])",
+    "wild": "import os; link = int(options['--report']); os.write(link, b'\\xff{\\n[1]\\n[\"a\", 1, 2]\\n{\"say\": 5}\\nnull\\n' + b'[' * 100_000 + b'\\n[3, 4, 5]\\n')",
 }
 WORK = "\n(folder / f'done-{index}').touch()"
 """The share of a worker that comes to its end."""
@@ -66,10 +73,10 @@ def workers(folder: Path, kind: str, count: int = 2) -> LocalWorkers:
 
 def run(local: LocalWorkers, stop: threading.Event | None = None) -> tuple[list[str], list[str]]:
     """What workers print and what is said of them."""
-    heard: list[str] = []
-    said: list[str] = []
-    local.run(heard.append, said.append, stop or threading.Event())
-    return sorted(heard), said
+    progress = SilentProgress()
+    local.run(progress, stop or threading.Event())
+    heard = [text for text in progress.messages if text.startswith("hello")]
+    return sorted(heard), [text for text in progress.messages if text not in heard]
 
 
 def starts(folder: Path) -> list[int]:
@@ -79,28 +86,8 @@ def starts(folder: Path) -> list[int]:
 
 def test_every_worker_has_its_turn(tmp_path: Path) -> None:
     heard, said = run(workers(tmp_path, "well", count=3))
-    assert heard == [f"hello from {i}/3\n" for i in range(3)]
+    assert heard == [f"hello from {i}/3" for i in range(3)]
     assert said == []
-
-
-def test_every_worker_has_a_core() -> None:
-    """The i-th worker settles on the i-th core, and from the first on again where there are fewer."""
-    ask = "import os; from sweep.workers.launcher import bind_to_parent; bind_to_parent({}); print(os.sched_getaffinity(0))"
-    places = available_cores()
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    for number in (0, len(places) - 1, len(places)):
-        with subprocess.Popen(
-            [sys.executable, "-c", ask.format(number)], text=True, **pipes
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == f"{{{places[number % len(places)]}}}\n"
-
-
-def test_a_worker_of_a_gpu_keeps_all_cores() -> None:
-    ask = "import os; from sweep.workers.launcher import bind_to_parent; bind_to_parent(0, pin=False); print(len(os.sched_getaffinity(0)))"
-    with subprocess.Popen([sys.executable, "-c", ask], text=True, stdin=-1, stdout=-1) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == f"{len(available_cores())}\n"
 
 
 def end(folder: Path, kind: str) -> str:
@@ -134,7 +121,7 @@ def test_a_launcher_that_does_not_care_would_be_seen(
 ) -> None:
     """The mutant starts nobody again and keeps failures to itself."""
     wait_for = LocalWorkers._wait
-    monkeypatch.setattr("sweep.workers.launcher.RESTARTS", 0)
+    monkeypatch.setattr(worker_process, "RESTARTS", 0)
     monkeypatch.setattr(LocalWorkers, "_wait", lambda *given: wait_for(*given)[:0])
     assert end(tmp_path, kind) == "lost"
 
@@ -165,7 +152,9 @@ def test_a_worker_is_not_given_up_while_the_sweep_comes_on(tmp_path: Path) -> No
     """The first four deaths were not in vain, two more end it."""
     news = iter([True] * 4)
     with pytest.raises(WorkerFailed):
-        workers(tmp_path, "killed").run(print, print, threading.Event(), lambda: next(news, False))
+        workers(tmp_path, "killed").run(
+            SilentProgress(), threading.Event(), lambda: next(news, False)
+        )
     assert starts(tmp_path) == [1, 6]
 
 
@@ -180,15 +169,16 @@ def test_a_failure_is_raised_with_its_words_and_is_not_repeated(tmp_path: Path) 
 
 def test_an_interrupted_worker_is_not_reported_as_failed(tmp_path: Path) -> None:
     """One that was interrupted too often stopped with work left, which the same command continues."""
-    messages: list[str] = []
+    progress = SilentProgress()
     with pytest.raises(WorkerFailed, match=r"^Worker 2 of 2 was interrupted before it was done\.$"):
-        workers(tmp_path, "interrupted").run(print, messages.append, threading.Event())
+        workers(tmp_path, "interrupted").run(progress, threading.Event())
     assert starts(tmp_path) == [1, 3]
     restart = (
         "Worker 2 of 2 was interrupted before it was done. Restarting it; written rows are kept."
     )
     end = "Worker 2 of 2 stopped before it was done; the same command will continue its work."
-    assert messages == [restart, restart, end]
+    said = [text for text in progress.messages if not text.startswith("hello")]
+    assert said == [restart, restart, end]
 
 
 @pytest.mark.parametrize("kind", ["interruptible", "sleeps"])
@@ -206,6 +196,15 @@ def test_workers_that_were_asked_to_stop_are_not_reported_as_failed(
     ]
 
 
+def test_a_worker_that_fails_while_it_stops_is_reported_with_its_words(tmp_path: Path) -> None:
+    stop = threading.Event()
+    threading.Timer(1.0, stop.set).start()
+    _, messages = run(workers(tmp_path, "fails_at_the_end"), stop)
+    assert sorted(messages) == [
+        f"Worker {number} of 2 failed with exit code 1. The disk is full." for number in (1, 2)
+    ]
+
+
 @pytest.mark.promise(13)
 def test_all_workers_end_soon_when_told_to_stop(tmp_path: Path) -> None:
     stop, local = threading.Event(), workers(tmp_path, "sleeps")
@@ -213,7 +212,110 @@ def test_all_workers_end_soon_when_told_to_stop(tmp_path: Path) -> None:
     began = time.monotonic()
     run(local, stop)
     assert time.monotonic() - began < 10
-    assert all(worker.process.poll() == -signal.SIGTERM for worker in local.workers)
+    assert all(worker.exit_code == -GENTLE_STOP for worker in local.workers)
+
+
+@pytest.mark.promise(14)
+@pytest.mark.parametrize(
+    ("kind", "heard"),
+    [
+        ("loud", ['{"say": 5}', "[1, 2]", "\ufffd\ufffd"]),
+        ("wild", []),
+        ("survived", []),
+    ],
+)
+def test_nothing_that_a_worker_prints_or_leaves_behind_holds_the_sweep_up(
+    tmp_path: Path, kind: str, heard: list[str]
+) -> None:
+    """JSON of other programs, bytes that are no text, lines without end, children that outlive it, broken reports."""
+    progress, local, began = SilentProgress(), workers(tmp_path, kind), time.monotonic()
+    local.run(progress, threading.Event())
+    assert time.monotonic() - began < 15
+    assert len(list(tmp_path.glob("done-*"))) == 2
+    said = [text for text in progress.messages if not text.startswith("hello")]
+    assert said[: len(heard)] == heard and all(len(text) <= 1 << 16 for text in said)
+    counted = 2 if kind == "wild" else 0
+    assert progress.tally.trials == 3 * counted and progress.tally.compiles == 5 * counted
+
+
+@pytest.mark.promise(13)
+@pytest.mark.promise(23)
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("suspended", "did not end by itself and was stopped; every row is written"),
+        ("deaf", "does not end and is killed; written rows are kept"),
+    ],
+)
+def test_workers_that_do_not_answer_are_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, sentence: str
+) -> None:
+    monkeypatch.setattr(launcher, "STOP_SECONDS", 3.0)
+    stop, local = threading.Event(), workers(tmp_path, kind)
+    threading.Timer(1.0, stop.set).start()
+    _, said = run(local, stop)
+    assert f"Worker 2 of 2 {sentence}." in said
+    assert not any(worker.running for worker in local.workers)
+
+
+@pytest.mark.promise(13, mutant=True)
+@pytest.mark.promise(23, mutant=True)
+def test_a_launcher_that_asks_only_once_would_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant waits for a suspended worker without waking or killing it."""
+    monkeypatch.setattr(launcher, "STOP_SECONDS", 1.0)
+    monkeypatch.setattr(launcher, "GRACE_SECONDS", 0.0)
+    stop, local = threading.Event(), workers(tmp_path, "suspended")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            worker_process.WorkerProcess, "stop", lambda worker, gently: worker.process.terminate()
+        )
+        patch.setattr(worker_process.WorkerProcess, "kill", lambda worker: None)
+        threading.Timer(1.0, stop.set).start()
+        _, said = run(local, stop)
+        assert local.workers[1].running
+    local.workers[1].kill()
+    local.workers[1].close()
+    assert "Worker 2 of 2 does not end and is killed; written rows are kept." in said
+
+
+@pytest.mark.promise(23)
+def test_a_suspended_worker_is_told_of_and_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one has ended well, so every row is written."""
+    for module in (launcher, silence):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(silence, "SILENCE_SECONDS", 0.6)
+    monkeypatch.setattr(launcher, "STOP_SECONDS", 2.0)
+    local = workers(tmp_path, "suspended")
+    _, said = run(local)
+    process = local.workers[1].process
+    assert process is not None
+    cure = f"because it is suspended. `kill -CONT {process.pid}` continues it."
+    assert said[0] == f"Worker 2 of 2 (process {process.pid}) has not reported for 0 min, {cure}"
+    assert 1 <= sum(cure in text for text in said) <= 3, "told again after twice the time only"
+    assert said[-1] == "Worker 2 of 2 did not end by itself and was stopped; every row is written."
+
+
+def test_a_process_that_cannot_be_started_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system has no room for the second one; the first is not left behind."""
+    start_process, left = subprocess.Popen, [1]
+
+    def full(*given: object, **named: object) -> object:
+        if not left:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        left.pop()
+        return start_process(*given, **named)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    local = workers(tmp_path, "sleeps")
+    with pytest.raises(WorkerFailed, match=r"Worker 2 of 2 cannot be started: Resource temp.*Use"):
+        run(local)
+    assert not any(worker.running for worker in local.workers)
 
 
 def test_an_error_of_the_parent_leaves_no_worker(tmp_path: Path) -> None:
@@ -225,31 +327,7 @@ def test_an_error_of_the_parent_leaves_no_worker(tmp_path: Path) -> None:
     local._wait = broken  # type: ignore[method-assign]
     with pytest.raises(MemoryError):
         run(local)
-    assert all(worker.process.wait(10) == -signal.SIGTERM for worker in local.workers)
-
-
-def test_reports_are_told_on() -> None:
-    """What workers report adds up, sentences come through, and a stray line is not lost."""
-    lines: list[str] = []
-
-    class Stream:
-        def write(self, text: str) -> None:
-            lines.append(text)
-
-        def flush(self) -> None: ...
-
-    now = [0.0]
-    reports = PipeProgress(Stream(), interval=1.0, clock=lambda: now[0])  # type: ignore[arg-type]
-    for _ in range(5):
-        now[0] += 0.4
-        reports.advance(2, 300, compiles=1)
-    reports.say("A sentence.")
-    reports.close()
-    told = SilentProgress()
-    for line in "".join([*lines, "a stray line\n"]).splitlines():
-        relay_line(line, told)
-    assert (told.tally.trials, told.tally.lane_steps, told.tally.compiles) == (10, 1500, 5)
-    assert told.messages == ["A sentence.", "a stray line"]
+    assert all(worker.exit_code == -signal.SIGTERM for worker in local.workers)
 
 
 # The command.
@@ -314,7 +392,8 @@ def test_every_gpu_has_a_worker_and_none_has_two(
     monkeypatch.setattr(jax, "local_device_count", lambda: 2)
     monkeypatch.setattr(train.launcher, "LocalWorkers", Recorded)
     with jax_as_it_was():
-        sweep(write_grid(tmp_path, GRID), tmp_path / "store", workers=asked, quiet=True)
+        with pytest.raises(WorkerFailed, match=r"48 of 48 trials are not in .*, though no worker"):
+            sweep(write_grid(tmp_path, GRID), tmp_path / "store", workers=asked, quiet=True)
         ((told, number),) = started
         assert number == count and told[told.index("--place") + 1] == "gpu"
         train.configure("float32", gpu=1)

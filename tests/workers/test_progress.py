@@ -49,6 +49,13 @@ def test_nothing_is_promised_before_the_first_trial_or_after_the_last() -> None:
     assert tally.text(now=10.0) == "2 of 2 trials, 1.0e+01 lane-steps/s, 1 compile"
 
 
+def test_trials_that_are_trained_twice_are_not_counted_beyond_the_last() -> None:
+    """The worker that trained them first was killed before it wrote their rows."""
+    tally = RateEstimate(total=2, done=0, started_at=0.0)
+    tally.add(trials=3, lane_steps=100, compiles=1)
+    assert tally.text(now=10.0) == "2 of 2 trials, 1.0e+01 lane-steps/s, 1 compile"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

@@ -196,7 +196,15 @@ def stopped(store: Path, number: signal.Signals, fault: str = "") -> tuple[Answe
 @pytest.mark.promise(2)
 @pytest.mark.promise(13)
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+    "number",
+    [
+        signal.SIGTERM,
+        signal.SIGHUP,
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+        ),
+    ],
 )
 def test_what_has_ended_is_committed_before_the_end(
     home: Path, whole: Path, number: signal.Signals

@@ -218,7 +218,7 @@ def test_a_trial_that_does_not_fit_alone_is_a_row(trained: Callable[..., Path]) 
 def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(
     trained: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweep.workers.worker._out_of_memory", lambda error: False)
+    monkeypatch.setattr("sweep.workers.worker.is_out_of_memory", lambda error: False)
     with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
         trained(lambda lanes, block: lanes <= 2)
 

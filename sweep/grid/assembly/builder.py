@@ -92,6 +92,7 @@ class BlockBuilder(SymbolTable):
             raise ResolutionError
 
     def _check_equal_lengths(self, path: Path, counts: Mapping[str, int]) -> None:
+        """Report zipped lists of different lengths, and raise ResolutionError."""
         if len(set(counts.values())) > 1:
             lengths = ", ".join(f"{name} has {count}" for name, count in counts.items())
             self.document.add_error(
@@ -121,6 +122,7 @@ class BlockBuilder(SymbolTable):
         return self.tables[name]
 
     def _cycle(self, circle: list[str]) -> None:
+        """Report names whose expressions need each other, and raise ResolutionError."""
         computed = [name for name in circle if isinstance(self.names[name].source, ComputedValues)]
         # Report at the first expression of the file, whichever name happened to be resolved first.
         first = min(
@@ -136,6 +138,7 @@ class BlockBuilder(SymbolTable):
         raise ResolutionError
 
     def _table(self, name: Symbol) -> Table | None:
+        """Compute what `table` returns."""
         source, setter = name.source, name.setter
         if name.role == "kind":
             return Table((), np.array([name.field.default], object))
@@ -153,7 +156,7 @@ class BlockBuilder(SymbolTable):
         return self._default(name)
 
     def _default(self, name: Symbol) -> Table | None:
-        """The default of a field, which does not contribute to an id."""
+        """The default of a name, None if it has none; a value equal to it adds nothing to an id."""
         field = name.field
         if name.role == "alternative" or field.required:
             return None
@@ -164,6 +167,7 @@ class BlockBuilder(SymbolTable):
         return Table((), np.array([field.default], DTYPES[field.type]))
 
     def _listed_table(self, name: Symbol, source: GivenValues) -> Table | None:
+        """The values of a list, with the default in place of nulls; None if it has none."""
         axes = (self.axes[name.field.name],) if name.field.name in self.axes else ()
         if not source.null.any():
             return Table(axes, source.values)
@@ -344,6 +348,7 @@ class BlockBuilder(SymbolTable):
         )
 
     def _masks(self, where: ComputedValues) -> list[Mask]:
+        """The conditions that a `where` joins by `and`, each over the axes it depends on."""
         masks = []
         for condition in expressions.conjuncts(
             expressions.simplify(where.expression, self.kind_names)
@@ -359,7 +364,7 @@ class BlockBuilder(SymbolTable):
         return masks
 
     def columns(self) -> list[Column]:
-        """All names with their tables, part by part."""
+        """All names with their tables, in the order in which the parts declare them."""
         return [
             Column(
                 name=symbol.field.name,

@@ -79,9 +79,10 @@ def _any_nonzero(block: Block, name: str) -> bool:
     """Whether a field is nonzero at any kept point."""
     table = next((field.table for field in block.fields if field.name == name), None)
     return table is not None and bool(
-        np.any(table.values[_selected_values(block.selection, table.axes)] != 0)
+        np.any(table.values[_selected_mask(block.selection, table.axes)] != 0)
     )
 
 
-def _selected_values(selection: Selection, axes: tuple[int, ...]) -> np.ndarray:
+def _selected_mask(selection: Selection, axes: tuple[int, ...]) -> np.ndarray:
+    """A mask of a flat table over these axes: which of its values occur at a kept point."""
     return selection.project(axes).ravel() if axes else np.ones(1, bool)

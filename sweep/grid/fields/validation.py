@@ -92,7 +92,7 @@ def integral(value: Any) -> Any:
 
 
 def _bounds(field: spec.Field) -> dict[str, float | None]:
-    """The bounds of a field by relation; those of integers are closed on both sides."""
+    """Bounds of a field by `above`, `at least`, `below`, `at most`; an integer always has two."""
     largest = LARGEST if field.type is int and field.below is None else None
     smallest = -LARGEST if field.type is int and field.above is None else None
     return {
@@ -164,6 +164,7 @@ _BOUNDS = {
 
 
 def _fault(field: spec.Field, error: Mapping[str, Any]) -> FieldError:
+    """An error of pydantic in the words of a grid."""
     name, index, value = field.name, error["loc"][0], error["input"]
     if error["type"] in _BOUNDS:
         relation, key = _BOUNDS[error["type"]]
@@ -190,6 +191,7 @@ def _fault(field: spec.Field, error: Mapping[str, Any]) -> FieldError:
 
 
 def _type_cure(field: spec.Field, value: Any) -> str:
+    """How to fix a value that is not of the type of its field."""
     if value is None:
         return "Give a value or leave the field out"
     if isinstance(value, dict | list):

@@ -108,6 +108,7 @@ class _Draft:
 
 
 def _report(document: Document, draft: _Draft, errors: list[FieldError], limit: int = 3) -> None:
+    """Report the first `limit` errors of a field, and the number of the others."""
     for error in errors[:limit]:
         document.add_error(draft.value_path(error.index), error.what, error.cure)
     if len(errors) > limit:
@@ -121,6 +122,7 @@ def _report(document: Document, draft: _Draft, errors: list[FieldError], limit: 
 def _draft(
     document: Document, field: spec.Field, raw: Any, path: Path
 ) -> _Draft | ComputedValues | None:
+    """The unchecked values, or the expression, of a field; None after reporting an error."""
     if isinstance(raw, dict):
         array = _spaced(document, field, raw, path)
         return None if array is None else _Draft(path, array, np.zeros(len(array), bool))
@@ -146,12 +148,14 @@ def _draft(
 
 
 def _null_values(field: spec.Field) -> tuple[Any, ...]:
+    """What may be written for null in a field: null and `full`, null alone, or nothing."""
     if field.null:
         return (None, FULL)
     return (None,) if field.optional else ()
 
 
 def _computed(document: Document, text: str, path: Path) -> ComputedValues | None:
+    """The parsed expression; None after reporting that it is not one."""
     document.count_words(count_words(text), path)
     try:
         return ComputedValues(path, parse_expression(text))
@@ -192,6 +196,7 @@ def _spaced(
 
 
 def _numbers(document: Document, form: str, arguments: Any, integer: bool) -> np.ndarray:
+    """The numbers of a log, lin or range. Raises ValueError with what is wrong with it."""
     lengths = (2, 3) if form == "range" else (3,)
     if not isinstance(arguments, list) or len(arguments) not in lengths:
         counts = " or ".join(map(str, lengths))
@@ -212,6 +217,7 @@ def _numbers(document: Document, form: str, arguments: Any, integer: bool) -> np
 
 
 def _steps(document: Document, form: str, arguments: list[Any], integer: bool) -> np.ndarray:
+    """The numbers of `log` or `lin`: `arguments` are first, last and count."""
     low, high, count = (integral(value) for value in arguments)
     if not isinstance(count, int) or not 1 <= count <= MAX_VALUES:
         raise ValueError(
@@ -228,6 +234,7 @@ def _steps(document: Document, form: str, arguments: list[Any], integer: bool) -
 
 
 def _range(document: Document, arguments: list[Any], integer: bool) -> np.ndarray:
+    """The numbers of `range`: `arguments` are first, end (left out) and step (1 by default)."""
     low, high, step = (integral(value) for value in (*arguments, 1)[:3])
     if step == 0:
         raise ValueError("the step is 0")

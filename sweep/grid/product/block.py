@@ -163,6 +163,7 @@ class Block:
         }
 
     def _static_tables(self) -> dict[str, Table]:
+        """The tables of the static fields that are not null."""
         fields = [column for column in self.fields if column.role == "static"]
         return {field.name: field.table for field in fields if field.table}
 
@@ -209,10 +210,12 @@ class Block:
 
     @functools.cached_property
     def _problem_hashes(self) -> HashSum:
+        """Hashes of the fields that all optimizers share."""
         return self._hash_sum(shared=True)
 
     @functools.cached_property
     def _training_hashes(self) -> HashSum:
+        """Hashes of all other fields."""
         return self._hash_sum(shared=False)
 
     def _hash_sum(self, shared: bool) -> HashSum:
@@ -264,4 +267,5 @@ def _lane_array(name: str, column: np.ndarray) -> np.ndarray:
 
 
 def _python_value(value: Any) -> Any:
+    """A numpy number as that of Python."""
     return value.item() if isinstance(value, np.generic) else value

@@ -49,7 +49,7 @@ class Space:
         return math.prod(self.sizes[axis + 1 :])
 
     def index(self, axes: Axes, rows: np.ndarray) -> np.ndarray:
-        """The index of each row in a table over some axes."""
+        """The index of each row number (of any shape) in a flat table over some axes."""
         index = np.zeros(rows.shape, np.int64)
         for first, last in _runs(axes):
             size, stride = math.prod(self.sizes[first : last + 1]), self.stride(last)
@@ -120,6 +120,7 @@ class Selection:
             self._add(mask)
 
     def _add(self, mask: Mask) -> None:
+        """Add a condition, joined with the groups that share axes with it."""
         overlaps = [
             group[0] == mask[0] or bool(set(group[0]) & set(mask[0])) for group in self.groups
         ]
@@ -198,6 +199,7 @@ class Selection:
         ]
 
     def _stage(self, start: int, end: int, group: Mask | None) -> _Stage:
+        """The stage of axes `start` to `end` - 1; `group` is the condition on the last, if any."""
         if group is None:
             return _Stage(end, math.prod(self.space.sizes[start:end]), None, (), None)
         axes, array = group
@@ -280,7 +282,7 @@ def canonical(values: np.ndarray, tell: Callable[[int], None] | None = None) -> 
     """Floats rounded to 12 significant digits: the float of "%.12g".
 
     So no result depends on the last bit of a platform's libm. `tell` is told the number of values
-    that are rounded by way of text, before they are.
+    that have to be formatted and parsed, before they are.
     """
     # Exact digits and an exact power of ten have a correctly rounded quotient or product; the
     # remaining values, ties and extreme powers, are formatted and parsed.

@@ -123,6 +123,7 @@ def parse_expression(text: str) -> Expression:
 
 
 def _tree(text: str) -> ast.expr:
+    """The syntax tree of an expression, not checked but for its depth."""
     try:
         # Python warns about syntax such as `1 is 1`, which is rejected below with a better message.
         with warnings.catch_warnings():
@@ -158,10 +159,12 @@ def _walk(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _short(text: str) -> str:
+    """A text in backquotes, cut to 60 characters."""
     return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
 
 
 def _allow(node: ast.AST) -> None:
+    """Raise ExpressionError if a node is none that expressions may have."""
     if isinstance(node, ast.Call):
         _allow_call(node)
     elif isinstance(node, ast.Constant):
@@ -176,6 +179,7 @@ def _allow(node: ast.AST) -> None:
 
 
 def _allow_call(node: ast.Call) -> None:
+    """Raise ExpressionError on unknown functions and wrong numbers of arguments."""
     name = node.func.id if isinstance(node.func, ast.Name) else ""
     if name not in FUNCTIONS:
         raise ExpressionError(f"{_short(ast.unparse(node.func))} is not a function of expressions")
@@ -187,6 +191,7 @@ def _allow_call(node: ast.Call) -> None:
 
 
 def _allow_constant(node: ast.Constant) -> None:
+    """Raise ExpressionError on constants of other types, or beyond float64."""
     if not isinstance(node.value, bool | int | float | str):
         raise ExpressionError(f"{_short(ast.unparse(node))} may not stand in an expression")
     # An integer literal may have hundreds of digits, and numbers are evaluated as float64.
@@ -236,6 +241,7 @@ def evaluate(expression: Expression, columns: Mapping[str, np.ndarray]) -> np.nd
 
 
 def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The value of a node: float64, bool or text, broadcast over the columns it uses."""
     match node:
         case ast.Name(id=name):
             return columns[name] if name not in _LITERALS else np.asarray(_LITERALS[name])
@@ -271,6 +277,7 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _number(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The value of a node as float64. Raises ExpressionError if it is no number."""
     value = _value(node, columns)
     if value.dtype.kind not in "iuf":
         raise ExpressionError(
@@ -280,6 +287,7 @@ def _number(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _truth(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The value of a node as bool. Raises ExpressionError if it is no condition."""
     value = _value(node, columns)
     if value.dtype.kind != "b":
         cure = "Join conditions only, such as n > 10 and d < 100"
@@ -288,6 +296,7 @@ def _truth(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _compare(node: ast.Compare, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The value of a comparison; `a < b < c` holds where all its links do."""
     sides = [node.left, *node.comparators]
     links = (_link(*link, columns) for link in zip(sides, node.ops, sides[1:], strict=False))
     return functools.reduce(np.logical_and, links)
@@ -296,6 +305,7 @@ def _compare(node: ast.Compare, columns: Mapping[str, np.ndarray]) -> np.ndarray
 def _link(
     left: ast.expr, op: ast.cmpop, right: ast.expr, columns: Mapping[str, np.ndarray]
 ) -> np.ndarray:
+    """The value of one comparison of two sides of the same type."""
     left_value, right_value = _value(left, columns), _value(right, columns)
     kinds = {
         "n" if value.dtype.kind in "iuf" else value.dtype.kind
@@ -334,6 +344,7 @@ def simplify(expression: Expression, kind_names: Mapping[str, str]) -> Expressio
 
 
 def _simplify_node(node: ast.expr, kind_names: Mapping[str, str]) -> ast.expr:
+    """The node with the comparisons of kinds decided."""
     match node:
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             sides = [_word(side, kind_names) for side in (left, *comparators)]
@@ -362,10 +373,12 @@ def _join(op: ast.boolop, values: list[ast.expr]) -> ast.expr:
 
 
 def _word(node: ast.expr, kind_names: Mapping[str, str]) -> str | None:
+    """The kind or the text that a node is, None for any other node."""
     if isinstance(node, ast.Name):
         return kind_names.get(node.id)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def _decided(node: ast.expr) -> bool | None:
+    """The truth value of a constant condition, None for any other node."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, bool) else None

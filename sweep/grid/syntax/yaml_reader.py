@@ -151,6 +151,7 @@ class Document:
         self._stop(path, f"up to here the grid takes too long to check: {reason}", cure)
 
     def _stop(self, path: Path, what: str, cure: str) -> NoReturn:
+        """Report a last problem and end the reading."""
         self.broken = True
         # Not by add_error, which may call _stop again at the limit on problems.
         self.problems.append(
@@ -215,6 +216,7 @@ class _Unreadable(Exception):
 
 
 def _decoded(text: str | bytes) -> str:
+    """The text of a file. Raises _Unreadable if it is too long or not UTF-8."""
     # Text that was passed in may hold lone surrogates, which strict encoding rejects; a later check
     # reports them with their position.
     size = len(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
@@ -235,6 +237,7 @@ def _decoded(text: str | bytes) -> str:
 
 
 def _end_position(prefix: str) -> tuple[int, int]:
+    """Line and column of the character after a text, counted from 1."""
     return prefix.count("\n") + 1, len(prefix) - (prefix.rfind("\n") + 1) + 1
 
 
@@ -259,6 +262,7 @@ _Loader.yaml_implicit_resolvers = {}
 
 
 def _resolve(tag: str, pattern: str, first: str) -> None:
+    """Read plain scalars that match a pattern as a tag; `first` are their first characters."""
     _Loader.add_implicit_resolver(_TAG + tag, re.compile(rf"(?:{pattern})\Z"), list(first))
 
 
@@ -274,10 +278,12 @@ _resolve("merge", "<<", "<")
 
 
 def _mark_position(mark: Any) -> tuple[int, int]:
+    """Line and column of a mark of PyYAML, counted from 1."""
     return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
 
 
 def _too_large(position: tuple[int, int], depth: int) -> _Unreadable:
+    """The error for too many values, or too many levels."""
     if depth > MAX_DEPTH:
         return _Unreadable(
             position, f"values lie more than {MAX_DEPTH} levels deep here", "Write the grid flatter"
@@ -287,6 +293,7 @@ def _too_large(position: tuple[int, int], depth: int) -> _Unreadable:
 
 
 def _compose(text: str) -> yaml.Node | None:
+    """The root node of a YAML text, None if it is empty. Raises _Unreadable."""
     try:
         loader = _Loader(text)
     except yaml.reader.ReaderError as error:
@@ -309,6 +316,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> _Unreadable:
+    """A syntax error of PyYAML in plain words."""
     position, problem = (
         _mark_position(error.problem_mark or error.context_mark),
         error.problem or "something is wrong",
@@ -350,6 +358,7 @@ class _Builder:
         return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        """The values of a mapping by key; repeated keys are reported."""
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = self._key(key_node, path)
@@ -369,6 +378,7 @@ class _Builder:
         return mapping
 
     def _key(self, node: yaml.Node, path: Path) -> str | None:
+        """A key; None after reporting one that is not a word."""
         position = _mark_position(node.start_mark)
         if node.tag == _TAG + "merge":
             what, cure = "merge keys (<<) are not read", "Write the fields out"
@@ -381,6 +391,7 @@ class _Builder:
         return None
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
+        """A value of the type of its tag; None after reporting one that has none."""
         tag = node.tag.removeprefix(_TAG)
         make = _SCALARS.get(tag) if isinstance(node, yaml.ScalarNode) else None
         try:
@@ -396,21 +407,25 @@ class _Builder:
 
 
 def _short(value: str) -> str:
+    """A text in quotes and ASCII, cut to 40 characters."""
     return ascii(value if len(value) <= 40 else value[:37] + "...")
 
 
 def _text(value: str) -> str:
+    """The text. Raises ValueError if it has lone surrogates."""
     value.encode()  # raises for lone surrogates, which could not be written to a results table
     return value
 
 
 def _bool(value: str) -> bool:
+    """True or false. Raises ValueError on anything else, such as a tagged word."""
     if value.lower() not in ("true", "false"):
         raise ValueError(value)
     return value.lower() == "true"
 
 
 def _int(value: str) -> int:
+    """An integer. Raises ValueError beyond 64 bits."""
     number = int(value)
     if not -(2**63) <= number < 2**63:
         raise ValueError(value)
@@ -418,6 +433,7 @@ def _int(value: str) -> int:
 
 
 def _float(value: str) -> float:
+    """A float; YAML writes infinity and NaN with a leading dot."""
     return float(value.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 

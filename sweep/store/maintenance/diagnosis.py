@@ -45,6 +45,7 @@ class Diagnosis:
         self._check_gaps()
 
     def _report(self, path: Path, what: str) -> str:
+        """Add a finding that a repair mends; returns what it is."""
         command = f"python -m sweep repair {self.folder}"
         cure = f"Run `{command}` and the sweep again; only its rows are trained again"
         self.findings.append(Finding(path, what, cure))
@@ -81,9 +82,11 @@ class Diagnosis:
         return "" if is_valid else f"claims to be part {first} to {last}, not {number}"
 
     def _valid_numbers(self) -> list[int]:
+        """Numbers of the parts of the runs without a fault so far, ascending."""
         return [number for number in sorted(self.runs) if number not in self._faults]
 
     def _first(self, number: int) -> int:
+        """The first of the part numbers that a valid part covers."""
         span = self.runs[number].span
         assert span is not None
         return span[0]
@@ -136,6 +139,7 @@ class Diagnosis:
             uncovered = number + 1
 
     def _is_covered(self, number: int) -> bool:
+        """Whether a valid part covers a number, its own or as a joined part."""
         return any(self._first(later) <= number <= later for later in self._valid_numbers())
 
     def _report_missing(self, first: int, last: int) -> None:

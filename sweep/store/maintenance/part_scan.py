@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from sweep.errors import StoreError
 from sweep.store.maintenance.findings import Span
-from sweep.store.parts import count_rows, list_parts, part_number, read_rows
+from sweep.store.parts import bucket_blocks, count_rows, list_parts, part_number, read_rows
 
 UNREADABLE = "cannot be read"
 
@@ -54,7 +54,9 @@ def scan_part(path: Path, table_schema: pa.Schema) -> PartScan:
     """Read all pages of a part and verify their checksums; it needs the columns of the schema."""
     try:
         table, count = read_rows(path), count_rows(path)
-    except (StoreError, pa.ArrowException) as error:
+        metadata = _decode(table.schema.metadata or {})
+        bucket_blocks(metadata)
+    except (StoreError, ValueError, pa.ArrowException) as error:
         if not os.path.lexists(path):
             raise StoreError(
                 f"{path} vanished while it was read. Run the same command again."
@@ -65,10 +67,11 @@ def scan_part(path: Path, table_schema: pa.Schema) -> PartScan:
         return PartScan(path, f"{UNREADABLE}: it holds {table.num_rows} rows but declares {count}")
     fault = next(_faults(table, table_schema, path.parent.name), "")
     trials = np.empty(0, np.int64) if fault else np.unique(table["trial"].to_numpy())
-    return PartScan(path, fault, table.num_rows, trials, _decode(table.schema.metadata or {}))
+    return PartScan(path, fault, table.num_rows, trials, metadata)
 
 
 def _decode(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The metadata of a part as text."""
     # Damaged text must not stop the scan; it then differs from what is expected.
     pairs = metadata.items()
     return {key.decode(errors="replace"): text.decode(errors="replace") for key, text in pairs}

@@ -80,6 +80,7 @@ def survey(folder: Path) -> Survey:
 
 
 def _survey_parts(folder: Path) -> Survey:
+    """What `survey` returns, given that no compaction replaces the parts meanwhile."""
     header, findings = _try_header(folder)
     tables, waiting = _scan_tables(folder, header)
     if _is_foreign_manifest(header, [*tables[RUNS].values(), *tables[CURVES].values()]):
@@ -117,6 +118,7 @@ def read_header(folder: Path) -> StoreHeader:
 
 
 def _try_header(folder: Path) -> tuple[StoreHeader, list[Finding]]:
+    """The header and no finding, or an empty header and what is wrong with the manifest."""
     try:
         return read_header(folder), []
     except StoreError as error:
@@ -127,7 +129,7 @@ def _try_header(folder: Path) -> tuple[StoreHeader, list[Finding]]:
 def _scan_tables(
     folder: Path, header: StoreHeader
 ) -> tuple[dict[str, dict[int, PartScan]], dict[int, Path]]:
-    """All parts by table and number, and the curves among them that are still hidden."""
+    """All parts by table and number, and the curves that a kill left unpublished, by number."""
     # Curves first: the runs of a part appear before its curves, so the runs of all these exist.
     schemas = schema.tables(header.columns)
     curves = scan_parts(folder, CURVES, schemas[CURVES])
@@ -152,6 +154,7 @@ def _is_foreign_manifest(header: StoreHeader, scans: list[PartScan]) -> bool:
 
 
 def _damaged_grids(folder: Path) -> Iterator[Finding]:
+    """Copies of grids that differ from what was written."""
     with suppress(StoreError):  # a broken manifest is a finding of its own
         for path, what, cure in damaged_grids(folder, read_manifest(folder)):
             yield Finding(path, what, cure)
@@ -169,10 +172,12 @@ def _foreign_files(folder: Path) -> Iterator[Finding]:
 
 
 def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder itself, not a link to one."""
     return path.is_dir() and not path.is_symlink()
 
 
 def _open_runs(folder: Path) -> Directory | None:
+    """The folder of the runs table, held open; None if there is none."""
     with suppress(FileNotFoundError):
         return Directory(folder).folder(RUNS)
     return None

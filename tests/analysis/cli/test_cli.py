@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import analysis
-from analysis.__main__ import main
+from analysis.__main__ import app, main
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -91,11 +92,63 @@ def test_errors_are_one_sentence_and_an_exit_code(
         "no column 'snrr'": ("phase", store, "--x", "snrr"),
         "cannot be written to x.doc": ("phase", store, "--out", tmp_path / "x.doc"),
         "no values of 'margin_l2'": ("curves", store, "--value", "margin_l2"),
+        "'1' is not a condition": ("phase", store, "--where", "1"),
+        "No run has a value of flip_test": ("phase", store, "--y", "flip_test"),
+        "cannot be written: No such file": ("phase", store, "--out", "/proc/x.pdf"),
+        "1 run is too few for a single row": ("refine", store, "--runs", 1),
+        "7 runs are too few for a single row and 4 seeds. Give at least 16": (
+            *("refine", store, "--runs", 7),
+        ),
     }
     for what, arguments in cases.items():
         code, _, err = call(capsys, *arguments)
         assert code == 1 and what in err and err.count("\n") == 1, arguments
     assert call(capsys, "phase")[0] == 2
+
+
+@pytest.mark.parametrize("command", ["phase", "gap", "boundary", "curves", "watch"])
+def test_a_value_of_text_is_a_sentence(
+    store: Path, command: str, capsys: pytest.CaptureFixture[str]
+):
+    for column in ("status", "optimizer"):
+        code, _, err = call(capsys, command, store, "--value", column)
+        assert code == 1 and f"{column} does not hold numbers. Choose" in err
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_terminals_of_any_encoding(store: Path, encoding: str):
+    """The arrows of the axes, the sign of infinity, Greek letters."""
+    runner = CliRunner(charset=encoding)
+    for arguments in (["watch", str(store)], ["boundary", str(store), "--level", "0.9"]):
+        result = runner.invoke(app, arguments)
+        assert result.exit_code == 0, result.exception
+        signs = ("→", "-∞") if encoding == "utf-8" else ("->", "-inf")
+        assert signs[arguments[0] == "boundary"] in result.output
+
+
+def test_words_of_a_table_are_printed_as_they_stand(make: Any, tmp_path: Path):
+    """Neither a terminal nor rich obeys them."""
+    name = "[red]\x1b]0;title\x07[/nothing]"
+    folder = make.write_store(
+        tmp_path / "s", make.plane(make.planted, optimizers=[name, "gd"], seeds=2), trials=24
+    )
+    for command in ("phase", "gap", "boundary", "watch"):
+        output = CliRunner().invoke(app, [command, str(folder)]).output
+        assert "[red]\\x1b]0;title\\x07[/nothing]" in output and "\x1b]" not in output, command
+
+
+def test_home_in_quotes(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(store.parent))
+    monkeypatch.chdir(tmp_path)
+    assert len(analysis.load(f"~/{store.name}")) == 48
+    result = CliRunner().invoke(app, ["phase", f"~/{store.name}", "--out", "~/cells.csv"])
+    assert result.exit_code == 0 and (store.parent / "cells.csv").is_file()
+    (store.parent / "cells.csv").unlink()
+    assert list(tmp_path.iterdir()) == []
+    # A folder that is called ~ is read where it is given with its place.
+    (tmp_path / "~").symlink_to(store)
+    monkeypatch.setenv("HOME", "/nowhere")
+    assert len(analysis.load(tmp_path / "~")) == 48
 
 
 def test_importing_is_light_and_needs_no_jax():
@@ -157,9 +210,13 @@ def test_a_whole_report_needs_no_jax(store: Path, tmp_path: Path):
 
 
 def test_of_sweep_only_names_are_known():
-    allowed = {"sweep.schema", "sweep.status", "sweep.errors", "sweep.cli", "sweep.terminal_text"}
+    allowed = {"sweep.schema", "sweep.status", "sweep.errors", "sweep.cli", "sweep.store", "sweep"}
     # draws the points of a sweep again, computes the ids of a grid
-    drawn = {"margins.py": {"sweep.data", "sweep.data.base"}, "grids.py": {"sweep.grid"}}
+    drawn = {
+        "margins.py": {"sweep.data", "sweep.data.base", "sweep.jax_settings"},
+        "grids.py": {"sweep.grid"},
+    }
+    allowed |= {"sweep.terminal_text", "sweep.user_paths", "sweep.import_path"}
     drawn["provenance.py"] = {"sweep.grid.syntax.yaml_reader"}
     for path in Path(analysis.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.refinement import rounds
 from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import MIN_SEEDS, Refinement
 from analysis.refinement.rounds import refine
@@ -253,3 +255,26 @@ def test_a_round_that_fails_is_a_sentence_with_its_command(store: Path, tmp_path
     tmp_path.joinpath("manifest.json").write_text('{"name": "another"}')
     with pytest.raises(SweepError, match=r"round-1.yaml ended with exit code 3.*sweep.run"):
         list(refine(store, SMALL, 1, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"plugins": ["own", "other"], "command": ["sweep.run", "--plugin", "forgotten"]},
+        {"command": ["sweep.run", "x.yaml", "--plugin=other", "--plugin", "own"]},
+        {"command": ["sweep.run", "--plugin", "own", "--plugin=other", "--out", "x"]},
+    ],
+)
+def test_rounds_get_the_plugins_of_the_sweep(info: dict[str, Any]) -> None:
+    assert sorted(rounds._plugins({"info": info})) == ["other", "own"]
+    assert rounds._plugins({"info": "none"}) == rounds._plugins({}) == []
+
+
+def test_the_refined_store_lies_beside_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out" / "runs").mkdir(parents=True)
+    for place, folder in ((".", "out"), ("out", "."), ("out/runs", ".."), ("out", "./")):
+        monkeypatch.chdir(tmp_path / place)
+        found = rounds._refined_folder(Path(folder)).resolve()
+        assert found == tmp_path / "out-refined"

@@ -492,3 +492,11 @@ def test_a_figure_of_something_else_is_silent(make: Any):
         tooltip_data(None, cells) == []
         and tooltip_data(analysis.phase_diagram(cells), cells.drop(columns="count")) == []
     )
+
+
+@pytest.mark.parametrize("heading", ["name: 2024-02-30", "name: x\ndescription: 2024-13-45"])
+def test_a_heading_like_a_date_is_text(make: Any, tmp_path: Path, heading: str):
+    folder = make.write_store(tmp_path / "s", make.plane(make.planted, snrs=(0.1,), alphas=(0.1,)))
+    (folder / "grid.yaml").write_text(heading)
+    text = analysis.report(folder).read_text()
+    assert heading.rpartition(": ")[2] in text.partition("</header>")[0]

@@ -14,6 +14,7 @@ from rich.console import Console
 import analysis
 from analysis.reporting.picture import picture
 from analysis.reporting.terminal import watch_frames
+from analysis.tables.labels import narrow_ticks
 from sweep.errors import SweepError
 
 SNRS, ALPHAS = (0.1, 0.3, 1.0), (0.1, 0.2)
@@ -92,7 +93,7 @@ def test_it_follows_the_store_until_all_is_there(make: Any, tmp_path: Path):
     found = watch_frames(store, every=0.01)
     assert "28 of 48 trials are missing" in "\n".join(lines(next(found)))
     (store / "runs" / "part-0.parquet").rename(store / "runs" / "_aside")
-    assert next(found) == f"{store} has no runs yet."
+    assert str(next(found)) == f"{store} has no runs yet."
     (store / "runs" / "_aside").rename(store / "runs" / "part-0.parquet")
     make.write_store(tmp_path / "rest", rows[20:], parts=1)
     (tmp_path / "rest" / "runs" / "part-0.parquet").rename(store / "runs" / "part-1.parquet")
@@ -110,3 +111,16 @@ def test_the_watch_command_ends_with_the_sweep(
     with pytest.raises(SystemExit) as ended:
         main(["watch", str(make.write_store(tmp_path / "store", rows, trials=len(rows)))])
     assert ended.value.code == 0 and "Complete: all 48" in capsys.readouterr().out
+
+
+def test_labels_of_an_axis_are_whole_and_differ(make: Any):
+    snrs = [0.0001, 0.000147, 0.000215, 0.000316, 0.000464, 0.000681, 0.001]
+    said = lines(picture(make.runs(make.plane(make.planted, snrs=snrs, seeds=1)), x="snr"))
+    labels = ["1e-4", "1.5e-4", "2.1e-4", "3.2e-4", "4.6e-4", "6.8e-4", "1e-3"]
+    assert any(line.split()[:7] == labels for line in said)
+
+
+def test_narrow_labels():
+    assert narrow_ticks([0.0, 0.1, 1.0, 20000.0]) == ["0", "0.1", "1", "20000"]
+    assert narrow_ticks([-0.00015, 0.00015]) == ["-1.5e-4", "1.5e-4"]
+    assert narrow_ticks(["adam", "x" * 100]) == ["adam", "x" * 15 + "…"]

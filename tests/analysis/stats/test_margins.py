@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +23,7 @@ from analysis.stats.margins import (
     max_margin_l2,
     max_margin_linf,
 )
+from sweep.data import Separable
 from sweep.errors import SweepError
 from sweep.run import app
 from tests.shell import environment, jax_as_it_was, write_grid
@@ -206,3 +209,17 @@ def test_what_cannot_be_drawn_again_is_said(runs: pd.DataFrame) -> None:
     with pytest.raises(SweepError, match="dtype"):
         best_margins(unknown)
     assert best_margins(unknown, "float64").equals(best_margins(runs))
+
+
+def test_settings_of_the_reader_draw_no_other_points() -> None:
+    """The sweep pinned them; this problem is described here, and needs no training."""
+    row = {"problem": 1, "seed": 3, "data": "separable", "coordinates": "ambient"}
+    part = Separable(n=4, d=6)
+    row |= {name: getattr(part, name) for name in (field.name for field in fields(Separable))}
+    frame, name = pd.DataFrame([row]), "jax_threefry_partitionable"
+    expected = best_margins(frame, "float32")
+    jax.config.update(name, False)
+    try:
+        assert best_margins(frame, "float32").equals(expected)
+    finally:
+        jax.config.update(name, True)
