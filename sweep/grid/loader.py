@@ -152,7 +152,7 @@ def _wheres(document: Document, raw: Mapping[str, Any]) -> list[ComputedValues]:
         value_of(raw, "where", []),
         "Write a condition in quotes, or a list of them",
     ):
-        document.charge(2_500 * len(condition), path)
+        document.count_words(expressions.count_words(condition), path)
         try:
             conditions.append(ComputedValues(path, expressions.parse_expression(condition)))
         except ExpressionError as error:

@@ -69,7 +69,8 @@ def size(text: str) -> int:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are given up after a tenth of the usual work, to save time in tests."""
-    monkeypatch.setattr(yaml_reader, "MAX_WORK_NS", yaml_reader.MAX_WORK_NS // 10)
+    for name in ("MAX_NUMBERS", "MAX_WORDS"):
+        monkeypatch.setattr(yaml_reader, name, getattr(yaml_reader, name) // 10)
 
 
 # Edits of good grids.
@@ -316,6 +317,12 @@ SLOW = {
     "a_long_condition_by_alias": text_of(
         more=f"description: &a {'n>0 and ' * 240}n>0\nwhere: [{'*a, ' * 15_000}]"
     ),
+    "a_condition_of_blanks_by_alias": text_of(
+        more=f"description: &a 'n>0{' ' * 20_000}'\nwhere: [{'*a, ' * 10_000}]"
+    ),
+    "a_long_word_by_alias": text_of(
+        more=f"description: &a {'n' * 20_000}\nwhere: [{'*a, ' * 900}]"
+    ),
     "a_nested_condition_by_alias": text_of(
         more=f"description: &a {'+'.join(['n'] * 950)}\nwhere: [{'*a, ' * 15_000}]"
     ),
@@ -347,6 +354,18 @@ LARGE = ("many_lists_of_a_million", "many_ranges_of_16_million", "a_minimum_of_9
 @pytest.mark.usefixtures("hasty")
 def test_what_took_minutes(text):
     assert "the grid takes too long to check" in complaint(text)
+
+
+TOO_MUCH = {
+    "expressions_over_16_million_points": "numbers have to be computed. Give fewer values",
+    "conditions_of_a_thousand_blocks": "words of conditions, expressions, zips and members have",
+}
+
+
+@pytest.mark.parametrize(("name", "said"), TOO_MUCH.items(), ids=TOO_MUCH)
+@pytest.mark.usefixtures("hasty")
+def test_what_there_is_too_much_of_is_named(name, said):
+    assert said in complaint(SLOW[name])
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -435,6 +454,20 @@ def test_coordinates_are_asked_about_once_for_blocks_alike(monkeypatch):
     optimizer = union([f"{{kind: gd, lr: {i}}}" for i in range(1, 51)])
     assert size(text_of(optimizer=optimizer, more="coordinates: support")) == 50
     assert len(asked) == 1
+
+
+def test_coordinates_are_asked_about_for_few_sizes(monkeypatch):
+    """Each of a thousand sizes was traced, for half a minute."""
+    monkeypatch.setattr(coordinates, "MAX_TRACED", 3)
+    monkeypatch.setattr(coordinates.filters, "incompatibility", lambda *parts: None)
+
+    def text(count):
+        members = union(f"{{kind: separable, n: {n}}}" for n in range(2, 2 + count))
+        return text_of(more="coordinates: support").replace("{kind: feature_noise}", members)
+
+    assert size(text(3)) == 3
+    said = complaint(text(4))
+    assert "the grid takes too long to check: support has to be tried with more than 3" in said
 
 
 @pytest.mark.parametrize("value", ["=1e300", "=2**63", "=d*1e18", "=-(2**70)"])

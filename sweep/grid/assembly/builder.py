@@ -72,7 +72,7 @@ class BlockBuilder(SymbolTable):
         }
         zip_groups: dict[str, str] = {}
         for path, names in zips:
-            self.document.charge(1_000 * len(names))
+            self.document.count_words(len(names), path)
             self._check_equal_lengths(path, {name: lists[name] for name in names if name in lists})
             zip_groups |= dict.fromkeys(names, dotted(path))
         sizes: dict[str, int] = {
@@ -145,6 +145,7 @@ class BlockBuilder(SymbolTable):
         if isinstance(source, GivenValues):
             return self._listed_table(name, source)
         if isinstance(source, ComputedValues):
+            self.document.count_words(source.expression.words, source.path)
             return self._compute(name, source.expression, source.path)
         if name.is_set:
             raise ResolutionError
@@ -228,7 +229,10 @@ class BlockBuilder(SymbolTable):
         tables = self._tables_of(expression, path)
         axes = union(table.axes for table in tables.values())
         shape = self._checked_shape(
-            axes, path, f"{', '.join(expression.names)} have", expressions.evaluation_ns(expression)
+            axes,
+            path,
+            f"{', '.join(expression.names)} have",
+            expressions.count_operations(expression),
         )
         columns = {
             name: self.space.spread(table.numbers, table.axes, axes)
@@ -241,9 +245,9 @@ class BlockBuilder(SymbolTable):
         raise ResolutionError
 
     def _checked_shape(
-        self, axes: Axes, path: Path, subject: str, point_ns: int = 0
+        self, axes: Axes, path: Path, subject: str, operations: int = 0
     ) -> tuple[int, ...]:
-        """The shape of a table over some axes, after charging for its cost.
+        """The shape of a table over some axes, after counting its points.
 
         Raises:
             ResolutionError: the table would be too large.
@@ -256,7 +260,7 @@ class BlockBuilder(SymbolTable):
                 path, what, "Let it depend on fewer fields, or give fewer values"
             )
             raise ResolutionError from None
-        self.document.charge(20_000 + (15 + point_ns) * math.prod(shape), path)
+        self.document.count_numbers((1 + operations) * math.prod(shape), path)
         return shape
 
     def _compute(
@@ -277,9 +281,11 @@ class BlockBuilder(SymbolTable):
                 path, what, f"Write an expression that gives {type_names[expected]}"
             )
             raise ResolutionError
-        self.document.charge(50 * computed.size, path)
+        self.document.count_rounded(computed.size, path)
         values = (
-            np.rint(computed) if field.type is int else canonical(computed, self.document.charge)
+            np.rint(computed)
+            if field.type is int
+            else canonical(computed, self.document.count_sorted)
         )
         if strict:
             self._add_invalid(
@@ -334,7 +340,7 @@ class BlockBuilder(SymbolTable):
 
     def is_excluded(self, wheres: Sequence[ComputedValues]) -> bool:
         """Whether the kinds alone decide that no point is kept."""
-        self.document.charge(10_000 * len(wheres))
+        self.document.count_words(sum(where.expression.words for where in wheres), ("where",))
         simplified = (expressions.simplify(where.expression, self.kind_names) for where in wheres)
         return any(
             isinstance(condition.tree, ast.Constant) and condition.tree.value is False

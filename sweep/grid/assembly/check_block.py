@@ -130,13 +130,13 @@ def _check_repeats(block: BlockBuilder, axis: int, selection: Selection) -> None
     tables = [table for name in targets if (table := block.table(name))]
     axes = union([(axis,), *(table.axes for table in tables)])
     shape = block.space.shape(axes)
-    block.document.charge(30 * math.prod(shape))
+    block.document.count_numbers(math.prod(shape))
     # The usual case, a list in order, is settled without the far more expensive coding below.
     if any(
         sorted_distinct(block.space.lines(table, axis)) for table in tables if axis in table.axes
     ):
         return
-    block.document.charge(400 * math.prod(shape))
+    block.document.count_sorted(math.prod(shape))
     codes = np.zeros(shape, np.int64)
     for table in tables:
         distinct, inverse = np.unique(canonical(table.values), return_inverse=True)

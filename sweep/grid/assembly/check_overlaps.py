@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sweep.grid.assembly.builder import BlockBuilder
 from sweep.grid.fields.parts import flat
 from sweep.grid.product.block import Block
-from sweep.grid.product.common_trial import find_common_trial
+from sweep.grid.product.common_trial import find_common_trial, may_share_trials
 from sweep.grid.product.hashing import canonical_text
 from sweep.grid.product.space import MAX_TABLE, TooManyPoints
 from sweep.grid.syntax.yaml_reader import Document, dotted
@@ -27,7 +28,7 @@ def check_overlaps(document: Document, built: Sequence[BuiltBlock]) -> None:
     for group in groups.values():
         for (first_builder, first), (second_builder, second) in _pairs(document, group):
             try:
-                example = find_common_trial(first, second, document.charge)
+                example = find_common_trial(first, second, document.count_sorted)
                 values = ", ".join(
                     f"{name}={canonical_text(value)}" for name, value in (example or {}).items()
                 )
@@ -50,26 +51,32 @@ def check_overlaps(document: Document, built: Sequence[BuiltBlock]) -> None:
 
 
 def _pairs(document: Document, group: list[BuiltBlock]) -> Iterator[tuple[BuiltBlock, BuiltBlock]]:
-    """Pairs of blocks that share a value of the field that separates the most blocks."""
+    """Pairs of blocks that may share trials."""
     if len(group) < 2:
         return
-    document.charge(400 * sum(block.table_size for _, block in group))
-    fewest_pairs = math.comb(len(group), 2)
+    document.count_sorted(sum(block.table_size for _, block in group))
+    # Blocks that share a trial share a value of each field, so the field that separates most will do.
     pairs: Iterable[tuple[int, int]] = itertools.combinations(range(len(group)), 2)
+    fewest_pairs, best = math.comb(len(group), 2), ""
     for name in group[0][1].value_sets:
-        members_by_value: dict[Any, list[int]] = {}
-        for index, (_, block) in enumerate(group):
-            for value in block.value_sets[name]:
-                members_by_value.setdefault(value, []).append(index)
-        count = sum(math.comb(len(members), 2) for members in members_by_value.values())
+        uses = Counter(itertools.chain.from_iterable(block.value_sets[name] for _, block in group))
+        count = sum(math.comb(blocks, 2) for blocks in uses.values() if blocks > 1)
         if count < fewest_pairs:
-            fewest_pairs = count
-            pairs = (
-                pair
-                for members in members_by_value.values()
-                for pair in itertools.combinations(members, 2)
-            )
+            fewest_pairs, best = count, name
+    if best:
+        pairs = _sharing([block.value_sets[best] for _, block in group])
     # Blocks that share several values form the same pair several times.
     for first, second in dict.fromkeys(pairs):
-        document.charge(5_000)
-        yield group[first], group[second]
+        if may_share_trials(group[first][1], group[second][1]):
+            document.count_words(len(group[first][1].id_fields))
+            yield group[first], group[second]
+
+
+def _sharing(value_sets: Sequence[set[Any]]) -> Iterator[tuple[int, int]]:
+    """Pairs of sets that have a value in common, once for each such value."""
+    members_by_value: dict[Any, list[int]] = {}
+    for index, values in enumerate(value_sets):
+        for value in values:
+            members_by_value.setdefault(value, []).append(index)
+    for members in members_by_value.values():
+        yield from itertools.combinations(members, 2)

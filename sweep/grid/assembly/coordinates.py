@@ -11,6 +11,11 @@ from sweep.grid.product.block import Block, Coordinates
 from sweep.grid.product.space import Selection
 from sweep.grid.syntax.yaml_reader import Document
 
+MAX_TRACED = 100
+"""The most blocks, of different kinds or sizes, that are tried in coordinates that a file asks for.
+
+A block takes some 50 ms of tracing, so that all of them take about five seconds."""
+
 
 def choose_coordinates(requested: str, kinds: Mapping[str, str]) -> Coordinates:
     """The coordinates of a block; its static fields resolve `auto`."""
@@ -48,7 +53,11 @@ def _reason(
     # Cached by kinds and static fields, since each answer takes milliseconds of tracing.
     key = f"{block.kinds} {statics}"
     if key not in reasons:
-        document.charge(6_000_000)
+        if len(reasons) == MAX_TRACED:
+            reason = f"{requested} has to be tried with more than {MAX_TRACED} sizes and kinds"
+            document.stop_slow(
+                ("coordinates",), reason, "Give fewer sizes, or write coordinates: auto"
+            )
         try:
             reasons[key] = filters.incompatibility(
                 requested, example.data, example.model, example.optimizer

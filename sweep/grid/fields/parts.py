@@ -68,7 +68,6 @@ def _members(document: Document, family: str, raw: Any, path: Path) -> list[Part
 
 
 def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartSpec]:
-    document.charge(20_000, path)
     raw = {"kind": raw} if isinstance(raw, str) and family != "train" else raw
     if not isinstance(raw, dict):
         kind = "" if family == "train" else "kind: ..., "
@@ -85,6 +84,7 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
         return []
     nested = {name: field for name, field in spec.fields(cls).items() if field.role == "nested"}
     fields = validation.declared(cls)
+    document.count_words(1 + len(fields), path)
     raw_fields = {name: value for name, value in raw.items() if name != "kind" or family == "train"}
     _check_unknown(
         document, family, kind, [name for name in raw_fields if name not in fields], fields, path

@@ -14,7 +14,12 @@ import numpy as np
 from sweep import spec
 from sweep.grid.fields.validation import EXPECTED, FieldError, check, integral, show_value
 from sweep.grid.product.space import MAX_TABLE, canonical
-from sweep.grid.syntax.expressions import Expression, ExpressionError, parse_expression
+from sweep.grid.syntax.expressions import (
+    Expression,
+    ExpressionError,
+    count_words,
+    parse_expression,
+)
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 MAX_VALUES = 2**20
@@ -151,7 +156,7 @@ def _null_values(field: spec.Field) -> tuple[Any, ...]:
 
 def _computed(document: Document, text: str, path: Path) -> ComputedValues | None:
     """The parsed expression; None after reporting that it is not one."""
-    document.charge(2_500 * len(text), path)
+    document.count_words(count_words(text), path)
     try:
         return ComputedValues(path, parse_expression(text))
     except ExpressionError as error:
@@ -220,9 +225,9 @@ def _steps(document: Document, form: str, arguments: list[Any], integer: bool) -
         )
     if form == "log" and not (low > 0 and high > 0):
         raise ValueError(f"log needs ends above 0, got {show_value(low)} and {show_value(high)}")
-    document.charge(100 * count)
+    document.count_rounded(count)
     spaced = (np.geomspace if form == "log" else np.linspace)(low, high, count, dtype=np.float64)
-    values = canonical(spaced, document.charge)
+    values = canonical(spaced, document.count_sorted)
     if integer and np.all(np.abs(values) < 2.0**63):
         return np.rint(values).astype(np.int64)
     return values
@@ -243,10 +248,10 @@ def _range(document: Document, arguments: list[Any], integer: bool) -> np.ndarra
         raise ValueError(
             "the range is empty" if count < 1 else f"the range has more than {limit} values"
         )
-    document.charge(40 * count)
+    document.count_rounded(int(count))
     if exact:
         values = low + step * np.arange(count, dtype=np.int64)
         return values if integer else values.astype(np.float64)
-    values = canonical(low + step * np.arange(int(count)), document.charge)
+    values = canonical(low + step * np.arange(int(count)), document.count_sorted)
     # A rounding error in the count may have added a value that equals the excluded end.
     return values[values < high] if step > 0 else values[values > high]

@@ -11,26 +11,33 @@ from sweep.grid.product.block import Block
 from sweep.grid.product.space import Mask, Selection, Space, Table, canonical
 
 
+def may_share_trials(first: Block, second: Block) -> bool:
+    """Whether two blocks of the same kinds have a value in common in each of their fields."""
+    return not any(
+        values.isdisjoint(second.value_sets[name]) for name, values in first.value_sets.items()
+    )
+
+
 def find_common_trial(
-    first: Block, second: Block, spend: Callable[[int], None]
+    first: Block, second: Block, tell: Callable[[int], None]
 ) -> dict[str, Any] | None:
     """The varied values of a trial that two blocks of the same kinds both contain, or None.
+
+    It is costly; `may_share_trials` excludes most pairs at once.
 
     Args:
         first: the block whose values are returned.
         second: a block of the same kinds.
-        spend: is told the estimated cost of each step in nanoseconds, before it is taken.
+        tell: is told the number of values or rows to be compared, before each step.
 
     Raises:
         TooManyPoints: it cannot be decided with little memory.
     """
-    if any(values.isdisjoint(second.value_sets[name]) for name, values in first.value_sets.items()):
-        return None
-    spend(300_000 + 2_000 * (first.table_size + second.table_size))
+    tell(first.table_size + second.table_size)
     candidates = _with_common_values(first, second)
     row = None
     if all(selection.count for selection in candidates):
-        row = _first_common_row((first, second), candidates, spend)
+        row = _first_common_row((first, second), candidates, tell)
     if row is None:
         return None
     varied = [column for column in first.fields if column.table and column.table.axes]
@@ -65,12 +72,12 @@ def _value_mask(space: Space, table: Table, values: list[Any]) -> Mask:
 def _first_common_row(
     blocks: tuple[Block, Block],
     selections: tuple[Selection, Selection],
-    spend: Callable[[int], None],
+    tell: Callable[[int], None],
     chunk: int = 1 << 18,
 ) -> np.ndarray | None:
     """A row of the first block, (1,), whose trial is among the selected rows of the second."""
     (first, second), (first_rows, second_rows) = blocks, selections
-    spend(300 * (first_rows.count + second_rows.count))
+    tell(first_rows.count + second_rows.count)
     # In the usual case, two plain products, the first row of the second block is in both.
     ids = second.ids(next(second_rows.rows(1)))[0]
     row = _first_row_of(first, first_rows, ids, chunk)

@@ -278,11 +278,11 @@ _TENS = np.array([float(f"1e{power}") for power in range(23)])
 """The powers of ten that are float64 numbers."""
 
 
-def canonical(values: np.ndarray, charge: Callable[[int], None] | None = None) -> np.ndarray:
+def canonical(values: np.ndarray, tell: Callable[[int], None] | None = None) -> np.ndarray:
     """Floats rounded to 12 significant digits: the float of "%.12g".
 
-    So no result depends on the last bit of a platform's libm. `charge` is called with the estimated
-    cost in nanoseconds of the values that have to be formatted and parsed.
+    So no result depends on the last bit of a platform's libm. `tell` is told the number of values
+    that have to be formatted and parsed, before they are.
     """
     # Exact digits and an exact power of ten have a correctly rounded quotient or product; the
     # remaining values, ties and extreme powers, are formatted and parsed.
@@ -295,8 +295,8 @@ def canonical(values: np.ndarray, charge: Callable[[int], None] | None = None) -
             _rounded(piece) if piece.size > 64 else (piece.copy(), np.zeros(piece.shape, bool))
         )
         inexact = np.flatnonzero(~exact)
-        if len(inexact) and charge:
-            charge(600 * len(inexact))
+        if len(inexact) and tell:
+            tell(len(inexact))
         texts = map("%.12g".__mod__, piece[inexact].tolist())
         rounded[inexact] = np.fromiter(map(float, texts), np.float64, len(inexact))
         result[start : start + (1 << 16)] = rounded

@@ -11,6 +11,7 @@ import ast
 import functools
 import itertools
 import operator
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -87,6 +88,11 @@ class Expression:
         """The names of the fields it uses, in order of appearance."""
         identifiers = (node.id for node in _walk(self.tree) if isinstance(node, ast.Name))
         return tuple(dict.fromkeys(name for name in identifiers if name not in _LITERALS))
+
+    @functools.cached_property
+    def words(self) -> int:
+        """The number of names, numbers and signs in its text."""
+        return count_words(self.text)
 
     def compared_words(self) -> Iterator[tuple[str, str]]:
         """(name, text) for each comparison of a name with a text, to detect misspelled words."""
@@ -195,25 +201,25 @@ def _allow_constant(node: ast.Constant) -> None:
         raise ExpressionError(f"{_short(str(node.value))} is too large") from None
 
 
-# Powers and divisions with floor cost about ten times an addition (see evaluation_ns).
-_SLOW = (ast.Pow, ast.Mod, ast.FloorDiv)
+def count_words(text: str) -> int:
+    """The number of names, numbers and signs in a text, before it is parsed."""
+    # A long word or gap, which takes time to read too, counts once for each 16 characters.
+    return len(re.findall(r"\w{1,16}|[^\w\s]|\s{16}", text))
 
 
-def evaluation_ns(expression: Expression) -> int:
-    """The approximate cost of evaluating an expression at one of many points, in nanoseconds."""
+def count_operations(expression: Expression) -> int:
+    """The number of operations that evaluating an expression takes at each point."""
     total = 0
     for node in _walk(expression.tree):
         match node:
-            case ast.BinOp(op=op):
-                total += 40 if isinstance(op, _SLOW) else 4
-            case ast.Call(args=args):
-                total += 20 * len(args)
-            case ast.Compare(ops=ops):
-                total += 10 * len(ops)
-            case ast.BoolOp(values=values):
-                total += 2 * len(values)
-            case ast.UnaryOp():
-                total += 4
+            case ast.BinOp() | ast.UnaryOp():
+                total += 1
+            case (
+                ast.Call(args=operands)
+                | ast.Compare(comparators=operands)
+                | ast.BoolOp(values=operands)
+            ):
+                total += len(operands)
     return total
 
 

@@ -17,11 +17,26 @@ from sweep.errors import Problem
 # Grid files are untrusted input. The limit on nodes counts an alias at every use, since nested
 # aliases can expand a short file exponentially; the limit on depth bounds the recursion.
 MAX_BYTES, MAX_NODES, MAX_DEPTH = 1 << 20, 100_000, 24
-MAX_PROBLEMS, MAX_WORK_NS = 1_000, 2_000_000_000
-"""Limits on the problems reported for a file and on the estimated work of checking it.
+MAX_PROBLEMS = 1_000
+"""The most problems that are reported for a file."""
 
-Work is estimated up front rather than timed, so a file is accepted or rejected regardless of how
-fast the machine is."""
+# What a file asks for is counted before it is done, and not timed, so that a file is accepted or
+# rejected regardless of how fast the machine is.
+MAX_NUMBERS = 2**28
+"""The most numbers that a file may list or compute: 16 at each of 16 million points.
+
+Every operation of an expression counts at each point that it is computed for, every table once for
+each of its points; `Document.count_rounded` and `Document.count_sorted` count those that take more.
+The slowest file that is let through takes about six seconds on a busy machine of two cores.
+"""
+
+MAX_WORDS = 2**18
+"""The most words that a file may ask to look at: names, numbers and signs.
+
+Those of an expression, a condition or a zip count when they are read, aliases each time, and again
+in each block; the fields of a member count for the member, and for each pair of members compared.
+The slowest file that is let through, of conditions as short as `n>1`, takes about six seconds.
+"""
 
 Path = tuple[str | int, ...]
 """The keys and list indices that lead from the top of a file to a value."""
@@ -45,7 +60,8 @@ class Document:
         self.value: Any = None
         self.broken = False
         self.problems: list[Problem] = []
-        self.charged_ns = 0
+        self.numbers = 0
+        self.words = 0
         self.positions: dict[Path, tuple[int, int]] = {}
         self.key_positions: dict[Path, tuple[int, int]] = {}
 
@@ -91,23 +107,48 @@ class Document:
                 "Mend these first",
             )
 
-    def charge(self, effort: float, path: Path = ()) -> None:
-        """Account for work before it is done.
+    def count_numbers(self, count: int, path: Path = ()) -> None:
+        """Count numbers before they are computed.
 
         Args:
-            effort: the estimated work in nanoseconds.
-            path: the value that causes the work, for the error message.
+            count: how many numbers there are.
+            path: the value that asks for them, for the error message.
 
         Raises:
-            Stopped: the file needs too much work in total.
+            Stopped: the file asks for more than `MAX_NUMBERS` in total.
         """
-        self.charged_ns += int(effort)
-        if self.charged_ns > MAX_WORK_NS:
-            cure = (
-                "Give fewer values, conditions or members of unions, "
-                "or let expressions depend on fewer fields"
-            )
-            self._stop(path, "up to here the grid takes too long to check", cure)
+        self.numbers += count
+        if self.numbers > MAX_NUMBERS:
+            cure = "Give fewer values, or let expressions and conditions depend on fewer fields"
+            self.stop_slow(path, f"more than {MAX_NUMBERS} numbers have to be computed", cure)
+
+    def count_rounded(self, count: int, path: Path = ()) -> None:
+        """Count values of fields that are computed and rounded, which takes several arrays."""
+        self.count_numbers(5 * count, path)
+
+    def count_sorted(self, count: int, path: Path = ()) -> None:
+        """Count values that are sorted, hashed or rounded as text, as much work as 50 others."""
+        self.count_numbers(50 * count, path)
+
+    def count_words(self, count: int, path: Path = ()) -> None:
+        """Count words before they are looked at.
+
+        Args:
+            count: how many words there are.
+            path: the value that asks for them, for the error message.
+
+        Raises:
+            Stopped: the file asks for more than `MAX_WORDS` in total.
+        """
+        self.words += count
+        if self.words > MAX_WORDS:
+            what = f"more than {MAX_WORDS} words of conditions, expressions, zips and members"
+            cure = "Give fewer or shorter conditions and expressions, or fewer members of unions"
+            self.stop_slow(path, f"{what} have to be looked at, those of each block again", cure)
+
+    def stop_slow(self, path: Path, reason: str, cure: str) -> NoReturn:
+        """Report that checking the file takes too long, and stop. Raises Stopped."""
+        self._stop(path, f"up to here the grid takes too long to check: {reason}", cure)
 
     def _stop(self, path: Path, what: str, cure: str) -> NoReturn:
         """Report a last problem and end the reading."""
