@@ -22,7 +22,7 @@ from analysis.stats.boundary import Boundary
 from analysis.tables.axes import filter_rows
 from analysis.tables.grids import grid_history, grid_text
 from analysis.tables.labels import format_number
-from analysis.tables.load import latest_grid, load, read_manifest
+from analysis.tables.load import latest_grid, load, stored_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
 from sweep.schema import GRID_FILE, RUNS
 from sweep.user_paths import user_path
@@ -115,7 +115,7 @@ def _write(
     cells, seeds = points[keys].drop_duplicates(), points["seed"].unique().tolist()
     columns = {str(name): cells[name].tolist() for name in keys}
     # Names of sweeps have at most 100 characters.
-    name = f"{read_manifest(folder).get('name', folder.name)}-refined"[-100:]
+    name = f"{stored_manifest(folder).get('name', folder.name)}-refined"[-100:]
     grid = grid_with_cells(_grid_text(folder), name, columns, seeds, where)
     rows = f" in {cells[boundary.y].nunique()} rows" if boundary.y else ""
     contents = f"{len(cells):,} cells{rows} at {len(seeds):,} new seeds"
@@ -153,7 +153,7 @@ def _run(folder: Path, path: Path, out: Path) -> None:
 
 def _command(folder: Path, path: Path, out: Path) -> list[str]:
     """The arguments of a round, with the options of the sweep on which its results depend."""
-    manifest = read_manifest(folder)
+    manifest = stored_manifest(folder)
     plugins = [argument for name in _plugins(manifest) for argument in ("--plugin", name)]
     dtype = str(manifest.get("dtype", "float32"))
     return ["-m", "sweep.run", str(path), "--out", str(out), "--dtype", dtype, *plugins]

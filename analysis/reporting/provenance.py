@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.tables.grids import grid_history, grid_text
-from analysis.tables.load import part_files, read_manifest
+from analysis.tables.load import part_files, stored_manifest
 from sweep.grid.syntax.yaml_reader import read_yaml
 from sweep.schema import GRID_FILE, RUNS
 
@@ -24,7 +24,7 @@ def describe_store(folder: Path) -> dict[str, Any]:
     # The heading is that of the grid that was run last.
     last = list(grids.values())[-1] if grids else ""
     header = _grid_mapping(last)
-    manifest = read_manifest(folder)
+    manifest = stored_manifest(folder)
     return {
         "name": str(header.get("name") or folder.resolve().name),
         "question": str(header.get("description") or ""),
@@ -42,7 +42,7 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
         folder: The store.
         options: Options of the report; None stands for the default, which is not printed.
     """
-    manifest = read_manifest(folder)
+    manifest = stored_manifest(folder)
     dtype = manifest.get("dtype", DEFAULT_DTYPE)
     precision = [] if dtype == DEFAULT_DTYPE else ["--dtype", dtype]
     commands = [["sweep.run", path, "--out", folder, *precision] for path in grid_history(folder)]

@@ -15,7 +15,7 @@ from scipy.optimize import linprog, nnls
 
 from analysis.stats.cells import Cells
 from analysis.tables.axes import require_columns
-from analysis.tables.load import read_manifest
+from analysis.tables.load import stored_manifest
 from sweep.errors import SweepError
 
 Floats = NDArray[np.floating[Any]]
@@ -179,7 +179,7 @@ def _signed_points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
 def _sweep_dtype(runs: pd.DataFrame) -> str:
     """The dtype of the sweep that the runs were loaded from."""
     folders = [folder for folder in str(runs.attrs.get("folder", "")).split(", ") if folder]
-    dtypes = {read_manifest(folder).get("dtype") for folder in folders}
+    dtypes = {stored_manifest(folder).get("dtype") for folder in folders}
     dtype = dtypes.pop() if len(dtypes) == 1 else None
     if dtype:
         return dtype

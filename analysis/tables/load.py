@@ -55,7 +55,7 @@ def load(*folders: Folder, all_grids: bool = False) -> pd.DataFrame:
     ]
     runs = _first_by_trial([part.rows for part in current]).to_pandas()
     for path in paths:
-        read_descriptions(read_manifest(path))
+        read_descriptions(stored_manifest(path))
     runs.attrs = {
         "folder": ", ".join(map(str, folders)),
         "trials": None if None in counts else sum(filter(None, counts)),
@@ -97,7 +97,7 @@ def load_curves(
     return joined
 
 
-def read_manifest(folder: Folder) -> dict[str, Any]:
+def stored_manifest(folder: Folder) -> dict[str, Any]:
     """The manifest of a store, empty where there is none. Raises StoreError where it is broken."""
     path = user_path(folder)
     return store.read_manifest(path) if os.path.lexists(path / MANIFEST_FILE) else {}
@@ -105,7 +105,7 @@ def read_manifest(folder: Folder) -> dict[str, Any]:
 
 def expected_trials(folder: Folder) -> int | None:
     """How many trials the largest grid of the store has, None if neither manifest nor parts say."""
-    info = read_manifest(folder).get("info")
+    info = stored_manifest(folder).get("info")
     counts = [info.get("trials") if isinstance(info, dict) else None]
     # The manifest dates from the first start; a part knows the grid that it was written under,
     # which may have been extended since.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 from sweep.__main__ import app
 from sweep.run import sweep
 from tests.shell import Answer, environment, files, jax_as_it_was, write_grid
+from tests.store.small_store import edit_manifest
 
 GRID = """
 name: kept
@@ -100,10 +100,7 @@ HOSTILE = {
 def test_any_manifest_is_followed_by_a_sentence(
     store: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
-    path = store / "manifest.json"
-    manifest = json.loads(path.read_bytes())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
+    edit_manifest(store, change)
     before = files(store)
     for words in READING.values():
         end(words, store)
@@ -138,8 +135,7 @@ def test_what_is_no_manifest_is_a_sentence(
 
 @pytest.mark.parametrize("dtype", ["float16", None, ["float32"]])
 def test_a_replay_needs_to_know_the_dtype(store: Path, dtype: Any) -> None:
-    path = store / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), "dtype": dtype}))
+    edit_manifest(store, put("dtype", value=dtype))
     answer = end(REPLAY["replay"], store)
     assert answer.code == 1
     assert "does not say with which dtype and platform its rows were trained" in answer.err
@@ -162,6 +158,7 @@ def test_a_kept_grid_that_is_none_is_a_sentence(
     store: Path, content: bytes | None, code: int, said: str
 ) -> None:
     """For those commands that need it; the others do what they do without it."""
+    edit_manifest(store, lambda manifest: None)  # verify would name the copy by its digest
     (store / "grid.yaml").unlink()
     if content is not None:
         (store / "grid.yaml").write_bytes(content)

@@ -33,6 +33,7 @@ from tests.shell import (
     rows,
     write_grid,
 )
+from tests.store.small_store import edit_manifest
 
 pytestmark = pytest.mark.thorough
 
@@ -383,10 +384,11 @@ def test_a_store_of_an_earlier_version_opens_and_records_its_plugins(
     lab: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(lab, tmp_path / "lab")
-    path = folder / "store" / "manifest.json"
-    manifest = json.loads(path.read_bytes())
-    del manifest["plugins"], manifest["info"]["plugins"]
-    path.write_text(json.dumps(manifest))
+
+    def forget(manifest: dict[str, Any]) -> None:
+        del manifest["plugins"], manifest["info"]["plugins"]
+
+    edit_manifest(folder / "store", forget)
     assert run_in(folder, LAB_GRID, "--plugin", "lab").code == 0
     assert plugins_of(folder) == (["lab"], ["lab"])
 

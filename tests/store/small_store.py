@@ -5,6 +5,7 @@ Run as a script, this file is a process that claims a slice and waits: `small_st
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -52,6 +53,23 @@ def names(folder: Path) -> list[str]:
     return sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
+
+
+def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest of a store as if it had been written so, without digests."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    for key in ("digest", "grid"):
+        manifest["info"].pop(key, None)
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def without_digest(table: pa.Table) -> pa.Table:
+    """A table of a part as if version 0.2 had written it, which may be changed."""
+    metadata = table.schema.metadata or {}
+    kept = {key: text for key, text in metadata.items() if key != b"digest"}
+    return table.replace_schema_metadata(kept)
 
 
 def failing(number: int) -> Callable[..., Any]:
