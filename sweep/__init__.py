@@ -2,6 +2,8 @@
 
 # Nothing is imported here: see `sweep.import_path`.
 
+__version__: str
+
 __all__ = ["__version__"]
 
 

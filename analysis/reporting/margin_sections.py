@@ -48,7 +48,7 @@ CURVES_CAPTION = (
 def margin_sections(folder: Path, runs: pd.DataFrame, confidence: float) -> Iterator[Section]:
     """Margins of linear classifiers beside the exact maximum margins of their data.
 
-    Nothing for sweeps without such classifiers.
+    Nothing for sweeps without such classifiers, or without separable training sets.
 
     Args:
         folder: The store, for the curves.
@@ -65,7 +65,10 @@ def margin_sections(folder: Path, runs: pd.DataFrame, confidence: float) -> Iter
     named.attrs = {**runs.attrs}
     # `run` separates these columns already, so nothing is averaged over them.
     named.attrs["tuned"] = [*runs.attrs.get("tuned", ()), "optimizer", *axes]
-    best = best_margins(named)
+    best = best_margins(named).dropna()
+    named = named[named["problem"].isin(best["problem"])]
+    if named.empty:
+        return  # no hyperplane separates any of the training sets
     margins = Margins(facet="run", level=confidence)(named, best)
     order = named.sort_values(["optimizer", *axes])["run"].drop_duplicates().tolist()
     table = margins.set_index("run").loc[order].reset_index()

@@ -47,7 +47,10 @@ def max_margin_l2(z: Floats) -> Margin:
     """
     z = np.asarray(z, float)
     lifted = np.vstack([z.T / (np.abs(z).max() or 1.0), np.ones(len(z))])
-    weights = nnls(lifted, np.eye(len(lifted))[-1], maxiter=100 * len(z))[0]
+    try:
+        weights = nnls(lifted, np.eye(len(lifted))[-1], maxiter=100 * len(z))[0]
+    except RuntimeError as error:
+        raise SweepError(f"The largest l2 margin was not found: {error}.") from error
     support = weights > 0
     direction, refined = np.linalg.lstsq(z[support], np.ones(support.sum()))[0], np.zeros(len(z))
     refined[support] = np.linalg.lstsq(z[support].T, direction)[0]
@@ -66,6 +69,8 @@ def max_margin_linf(z: Floats) -> Margin:
     cost = np.concatenate([np.zeros(d), [-1.0]])
     rows, bounds = np.hstack([-scaled, np.ones((n, 1))]), [(-1, 1)] * d + [(None, None)]
     solution = linprog(cost, rows, np.zeros(n), bounds=bounds)
+    if solution.status:
+        raise SweepError(f"The largest l-infinity margin was not found: {solution.message}.")
     direction, weights = solution.x[:-1], -solution.ineqlin.marginals
     support, free = weights > 0, np.abs(direction) < 1 - 1e-9
     system = np.vstack([scaled[support][:, free].T, np.ones(support.sum())])

@@ -14,6 +14,7 @@ from scipy.optimize import minimize
 from typer.testing import CliRunner
 
 import analysis
+from analysis.reporting.margin_sections import margin_sections
 from analysis.stats.margins import (
     GAP,
     Margin,
@@ -197,6 +198,12 @@ def test_a_problem_that_is_not_separable_has_no_best_margin(runs: pd.DataFrame) 
     """Five points on a line."""
     best = best_margins(runs.assign(n=5, d=1).head(1))
     assert best[["best_l2", "best_linf"]].isna().all(axis=None)
+
+
+def test_a_report_says_nothing_of_margins_where_no_plane_separates(runs: pd.DataFrame) -> None:
+    """It ended with an error."""
+    flat = runs.assign(n=5, d=1).head(1)
+    assert list(margin_sections(Path(runs.attrs["folder"]), flat, 0.95)) == []
 
 
 def test_what_cannot_be_drawn_again_is_said(runs: pd.DataFrame) -> None:
