@@ -12,17 +12,23 @@ from typing import Any
 
 from analysis.tables.grids import grid_history, grid_text
 from analysis.tables.load import part_files, stored_manifest
+from sweep import store
+from sweep.errors import StoreError
 from sweep.grid.syntax.yaml_reader import read_yaml
 from sweep.schema import GRID_FILE, RUNS
 
 DEFAULT_DTYPE = "float32"
+
+NOT_SHOWN = ("store", "grid", "meanings", "definitions")
+"""What a manifest holds for programs, and what the page shows elsewhere."""
 
 
 def describe_store(folder: Path) -> dict[str, Any]:
     """Name, question, comment, grids and provenance of a store, as variables of the template."""
     grids = {path.name: _grid_text(path) for path in grid_history(folder)}
     # The heading is that of the grid that was run last.
-    last = list(grids.values())[-1] if grids else ""
+    recorded = store.current_grid(folder)
+    last = grids.get(recorded.name if recorded else "", next(reversed(grids.values()), ""))
     header = _grid_mapping(last)
     manifest = stored_manifest(folder)
     return {
@@ -44,8 +50,9 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
     """
     manifest = stored_manifest(folder)
     dtype = manifest.get("dtype", DEFAULT_DTYPE)
-    precision = [] if dtype == DEFAULT_DTYPE else ["--dtype", dtype]
-    commands = [["sweep.run", path, "--out", folder, *precision] for path in grid_history(folder)]
+    settings = [] if dtype == DEFAULT_DTYPE else ["--dtype", dtype]
+    settings += [word for plugin in _plugins(manifest) for word in ("--plugin", plugin)]
+    commands = [["sweep.run", path, "--out", folder, *settings] for path in grid_history(folder)]
     chosen = {option: value for option, value in options.items() if value is not None}
     # An option without a value is True.
     report_options = [
@@ -58,12 +65,19 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
     return [f"# code at commit {commit}", *lines] if commit else lines
 
 
+def _plugins(manifest: Mapping[str, Any]) -> list[str]:
+    """The modules that the sweep was run with."""
+    info = manifest.get("info")
+    plugins = info.get("plugins") if isinstance(info, Mapping) else None
+    return [str(plugin) for plugin in plugins] if isinstance(plugins, list) else []
+
+
 def _grid_text(path: Path) -> str:
     """The text of a grid file, or a comment that says why it cannot be read."""
     # A report must not fail because of its heading.
     try:
         return grid_text(path)
-    except OSError as error:
+    except StoreError as error:
         return f"# {path.name} cannot be read: {error}"
 
 
@@ -86,7 +100,7 @@ def _provenance(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     info = manifest.get("info")
     facts = {name: manifest[name] for name in ("dtype", "platform", "versions") if name in manifest}
     if isinstance(info, Mapping):
-        facts |= {str(name): value for name, value in info.items() if name != "store"}
+        facts |= {str(name): value for name, value in info.items() if name not in NOT_SHOWN}
     # The manifest does not record the end of a sweep; the newest part does.
     modified = max(path.stat().st_mtime for path in part_files(folder, RUNS))
     last_rows = datetime.fromtimestamp(modified, UTC).replace(microsecond=0)

@@ -56,14 +56,18 @@ def grid_text(path: Path) -> str:
 def current_grid(folder: Path, newest: pa.Table) -> Path | None:
     """The grid that was run last, None where a store has no grid.
 
-    The grid with the latest file among those that contain all rows of the newest part, or among all
-    if there is none of those: copying a store may lose the times of its files.
+    The store says which; one of version 0.2 does not. Of its grids, the one with the latest file
+    among those that contain all rows of the newest part, or among all if there is none of those:
+    copying a store may lose the times of its files.
 
     Args:
         folder: The store.
         newest: The rows of its newest part.
     """
     history = grid_history(folder)[::-1]
+    recorded = store.current_grid(folder)
+    if recorded in history:
+        return recorded
     if len(history) < 2:
         return history[0] if history else None
     trials = newest["trial"].to_numpy()

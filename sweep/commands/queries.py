@@ -21,7 +21,7 @@ def status(
     folder: Folder,
     grid: Annotated[
         Path | None,
-        typer.Option(help="Grid file. [default: the largest that DIR keeps]", parser=path_argument),
+        typer.Option(help="Grid file. [default: the one that was run last]", parser=path_argument),
     ] = None,
     plugin: Plugin = None,
     as_json: Json = False,

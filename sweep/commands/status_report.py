@@ -24,6 +24,7 @@ from sweep.schema import RUNS
 from sweep.store import (
     Store,
     count_checkpoints,
+    current_grid,
     is_being_compacted,
     list_parts,
     live_workers,
@@ -40,7 +41,7 @@ def sweep_status(
 
     Args:
         folder: the folder of the store.
-        file: the grid file; by default the largest grid that the store holds.
+        file: the grid file; by default the one that was run last.
         plugins: what `load_plugins` returned.
 
     Raises:
@@ -51,9 +52,8 @@ def sweep_status(
     files = [file] if file else _stored_grids(folder)
     with naming_plugins(manifest, plugins or ()):
         loaded = {path: grids.load_grid(path) for path in files}
-    # Of equally large grids, the one that was used last.
-    largest = max(loaded, key=lambda path: (loaded[path].size, path.stat().st_mtime_ns))
-    grid = loaded[largest]
+    chosen = _current(folder, loaded)
+    grid = loaded[chosen]
     trials, status_codes = _rows(folder)
     in_grid = np.zeros(len(trials), bool)
     plan = plans.make_plan(grid, Host(str(manifest.get("platform", "cpu")), 1))
@@ -61,7 +61,7 @@ def sweep_status(
     conflict = _conflict(folder, grid, manifest, plugins or {}) if file else ""
     return SweepStatus(
         folder,
-        largest,
+        chosen,
         {path.name: stored.size for path, stored in loaded.items()},
         buckets,
         int(np.count_nonzero(~in_grid)),
@@ -69,6 +69,14 @@ def sweep_status(
         count_checkpoints(folder),
         conflict,
     )
+
+
+def _current(folder: Path, loaded: Mapping[Path, Grid]) -> Path:
+    """The grid that was run last; where the store does not say, the largest or latest."""
+    recorded = current_grid(folder)
+    if recorded is not None and recorded in loaded:
+        return recorded
+    return max(loaded, key=lambda path: (loaded[path].size, path.stat().st_mtime_ns))
 
 
 def _conflict(

@@ -105,8 +105,8 @@ class SweepStatus:
             grids = sorted(self.grids.items())
             sizes = ", ".join(f"{name} ({size:,} trials)" for name, size in grids)
             yield (
-                f"It is the largest of those in the folder: {sizes}. "
-                "Another one is read with --grid."
+                f"The folder holds several grids: {sizes}. This is the one that was run last, or "
+                "the largest if the folder does not say. Another one is read with --grid."
             )
 
     def _notes(self) -> Iterator[str]:

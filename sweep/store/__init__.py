@@ -3,6 +3,7 @@
 DIR/
   manifest.json   what the results depend on; another manifest is refused
   grid.yaml       the grid that created the store; each later one is added as grid-<hash>.yaml
+  current-grid.txt  the name of the grid that was run last, once there are several
   runs/           part-<number>.parquet, one row a trial
   curves/         part-<number>.parquet of the same number, one row a trial and recorded step
   claims/         which process trains what at the moment; nothing else depends on it
@@ -15,7 +16,7 @@ Other packages import from here only. None of it imports jax; orbax is imported 
 from sweep.store.checkpoints import Checkpoints, clear_checkpoints, count_checkpoints
 from sweep.store.claims import Claims, live_workers
 from sweep.store.directory import Directory
-from sweep.store.kept_grids import read_grid
+from sweep.store.kept_grids import current_grid, read_grid
 from sweep.store.layout import grid_files, is_being_compacted
 from sweep.store.maintenance.findings import Finding
 from sweep.store.maintenance.repair import (
@@ -47,6 +48,7 @@ __all__ = [
     "clear_checkpoints",
     "compact",
     "count_checkpoints",
+    "current_grid",
     "grid_files",
     "is_being_compacted",
     "list_parts",

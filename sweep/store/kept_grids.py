@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from sweep.errors import StoreError
 from sweep.schema import GRID_FILE
 from sweep.store.directory import Directory, read_file
 from sweep.store.io_errors import reading_errors
-from sweep.store.layout import grid_files, later_grid
+from sweep.store.layout import CURRENT_GRID, grid_files, later_grid
 from sweep.store.manifest_diff import INFO, to_dict
 from sweep.store.manifest_file import GRID_DIGEST
 
@@ -28,6 +30,23 @@ def keep_grid(folder: Directory, text: bytes, manifest: Mapping[str, Any]) -> Pa
 
     Raises OSError if it cannot be written, and StoreError if the store's first grid cannot be read.
     """
+    copy = _copy_grid(folder, text, manifest)
+    if len(grid_files(folder.path)) > 1 and current_grid(folder.path) != copy:
+        folder.replace(CURRENT_GRID, copy.name.encode())
+    return copy
+
+
+def current_grid(folder: Path) -> Path | None:
+    """The grid that was run last in a store, None if it does not say."""
+    grids = {path.name: path for path in grid_files(folder)}
+    if len(grids) == 1:
+        return next(iter(grids.values()))
+    with suppress(OSError, ValueError):
+        return grids.get(read_file(folder / CURRENT_GRID).decode())
+    return None
+
+
+def _copy_grid(folder: Directory, text: bytes, manifest: Mapping[str, Any]) -> Path:
     first = folder.path / GRID_FILE
     digest = grid_digest(text)
     if _first_digest(manifest) in ("", digest):
@@ -53,6 +72,8 @@ def damaged_grids(folder: Path, manifest: Mapping[str, Any]) -> Iterator[tuple[P
             is_damaged = path != later_grid(folder, digest)
         if is_damaged:
             yield path, "is not the grid that was copied here", _CURE
+    if os.path.lexists(folder / CURRENT_GRID) and current_grid(folder) is None:
+        yield folder / CURRENT_GRID, "does not name a grid of the store", "Delete it"
 
 
 def _first_digest(manifest: Mapping[str, Any]) -> str:

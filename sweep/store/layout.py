@@ -16,6 +16,8 @@ BROKEN = "broken"
 """Folder of the parts that a repair moved aside."""
 SWAP = "_swap"
 """This file exists while rewritten folders take the place of the old ones."""
+CURRENT_GRID = "current-grid.txt"
+"""Name of the grid that was run last, in a store of several."""
 TEMPORARY = "_tmp-"
 """Prefix of files that are still being written. Readers of a whole folder skip a leading `_`."""
 

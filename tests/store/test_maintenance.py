@@ -861,7 +861,9 @@ def test_status_takes_the_largest_grid_or_the_one_that_is_asked_for(
         "out_of_memory": 0,
     }
     assert [(each["trials"], each["left"]) for each in found["buckets"]] == [(20, 8)]
-    assert "the largest of those in the folder" in call("status", store)[1]
+    assert "the largest if the folder does not say" in call("status", store)[1]
+    (store / "current-grid.txt").write_text("grid.yaml")
+    assert asked(store)["trials"] == 12
     smaller = asked(store, "--grid", shell.write_grid(tmp_path, GRID.replace("[0, 3]", "[0, 1]")))
     assert (smaller["trials"], smaller["done"], smaller["rows_of_other_grids"]) == (4, 4, 8)
 

@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 
 from sweep import schema
 from sweep.errors import StoreConflict, StoreError, SweepError
-from sweep.store import Claims, Store, owner
+from sweep.store import Claims, Store, current_grid, owner
 from sweep.store.commit_log import CommitLog
 from sweep.store.parts import part_name, to_parquet
 from tests.store.small_store import (
@@ -303,7 +303,10 @@ def test_another_grid_is_kept_beside_the_first(tmp_path: Path) -> None:
     for text in ("seeds: 1\n", "seeds: 2\n", "seeds: 1\n", "seeds: 2\n"):
         Store(tmp_path).open(MANIFEST, text)
     second = f"grid-{hashlib.sha256(b'seeds: 2' + bytes([10])).hexdigest()[:8]}.yaml"
-    assert names(tmp_path) == [second, "grid.yaml", "manifest.json"]
+    assert names(tmp_path) == ["current-grid.txt", second, "grid.yaml", "manifest.json"]
+    assert current_grid(tmp_path) == tmp_path / second
+    Store(tmp_path).open(MANIFEST, "seeds: 1\n")
+    assert current_grid(tmp_path) == tmp_path / "grid.yaml"
     assert (tmp_path / "grid.yaml").read_text() == "seeds: 1\n"
     assert (tmp_path / second).read_text() == "seeds: 2\n"
     found = Store(tmp_path).read_manifest()

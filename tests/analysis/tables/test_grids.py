@@ -96,6 +96,15 @@ def test_an_edited_value_leaves_the_older_rows_out(tmp_path: Path):
     assert "4 older rows" in repr(picture(runs))
 
 
+def test_a_grid_that_is_run_again_is_the_current_one(tmp_path: Path):
+    """Though nothing was left to train, and the newest rows are of the other."""
+    folder = write(tmp_path / "s", grid(), grid(width=5))
+    (folder / "current-grid.txt").write_text("grid.yaml")
+    assert analysis.load(folder)["width"].unique().tolist() == [4]
+    (folder / "current-grid.txt").write_text("grid-00000000.yaml")
+    assert analysis.load(folder)["width"].unique().tolist() == [5]
+
+
 @pytest.mark.parametrize("swap_times", [False, True])
 def test_rows_of_an_extended_grid_are_kept(tmp_path: Path, swap_times: bool):
     """Whatever happened to the times of the files: only the larger grid has the newest rows."""
