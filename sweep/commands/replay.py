@@ -25,7 +25,7 @@ from sweep.planning.bucket import Bucket
 from sweep.planning.plan import Host
 from sweep.schema import RUNS
 from sweep.status import Status
-from sweep.store import Store, list_parts, read_part, read_rows
+from sweep.store import Store, list_parts, read_grid, read_part, read_rows
 from sweep.store.manifest_diff import describe_changes
 
 OUTCOME = ("status", "steps", "fit_step")
@@ -157,7 +157,7 @@ def _units(distance: float) -> str:
 def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
     """The buckets of all grids that the store keeps."""
     for path in store.grids():
-        grid = grids.load_grid(path)
+        grid = grids.parse_grid(read_grid(path), str(path))
         for bucket in plans.make_plan(grid, host).buckets:
             yield Candidate(grid, bucket, bucket.source.ids(bucket.rows)[0])
 

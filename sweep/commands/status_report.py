@@ -28,6 +28,7 @@ from sweep.store import (
     is_being_compacted,
     list_parts,
     live_workers,
+    read_grid,
     read_rows,
 )
 
@@ -49,9 +50,13 @@ def sweep_status(
         StoreError: there is no store, or a part is broken.
     """
     manifest = _manifest(folder)
-    files = [file] if file else _stored_grids(folder)
     with naming_plugins(manifest, plugins or ()):
-        loaded = {path: grids.load_grid(path) for path in files}
+        if file:
+            loaded = {file: grids.load_grid(file)}
+        else:
+            loaded = {
+                path: grids.parse_grid(read_grid(path), str(path)) for path in _stored_grids(folder)
+            }
     chosen = _current(folder, loaded)
     grid = loaded[chosen]
     trials, status_codes = _rows(folder)

@@ -63,8 +63,8 @@ def load_grid(path: str | FilePath) -> Grid:
     return _parse(content, str(path))
 
 
-def parse_grid(text: str, file: str = "<grid>") -> Grid:
-    """Parse the text of a grid file. Raises GridError with all errors of the text."""
+def parse_grid(text: str | bytes, file: str = "<grid>") -> Grid:
+    """Parse the content of a grid file. Raises GridError with all errors of the text."""
     return _parse(text, file)
 
 

@@ -131,10 +131,10 @@ class Claims:
         return [worker_name(name) for name in names if not self._has_expired(name)]
 
     @contextmanager
-    def exclusive(self, purpose: str) -> Iterator[None]:
-        """Keep other processes out while the store is rewritten.
+    def rewriting(self) -> Iterator[None]:
+        """Keep others from rewriting the store, while they may be at work in it.
 
-        Raises StoreError if any is at work in it; `purpose` completes "To ..." in its message.
+        Raises StoreError if another process is rewriting it.
         """
         with writing_errors(self.folder):
             self._wait_for_verdict(_EXCLUSIVE)
@@ -144,6 +144,17 @@ class Claims:
                 f"{self.folder.parent} is being rewritten by {holder}. Try again later."
             )
         try:
+            yield
+        finally:
+            self.release(_EXCLUSIVE)
+
+    @contextmanager
+    def exclusive(self, purpose: str) -> Iterator[None]:
+        """Keep other processes out while the store is rewritten.
+
+        Raises StoreError if any is at work in it; `purpose` completes "To ..." in its message.
+        """
+        with self.rewriting():
             with writing_errors(self.folder):
                 for name in self._files.workers():
                     self._wait_for_verdict(name)
@@ -154,8 +165,16 @@ class Claims:
                     f"In use by {', '.join(workers)}. Try again later."
                 )
             yield
-        finally:
-            self.release(_EXCLUSIVE)
+
+    def require_exclusive(self) -> None:
+        """Raise StoreError unless this process still has the store to itself."""
+        file = self._files.find(_EXCLUSIVE)
+        is_own = file is not None and file.owner == self._registration.owner
+        if not is_own or _EXCLUSIVE not in self._names:
+            raise StoreError(
+                f"{self.folder.parent} was given to another process while this one was suspended. "
+                "Run the same command again."
+            )
 
     def _clear(self) -> None:
         """Remove the claims and files of processes that are gone, half-written ones as well."""

@@ -25,6 +25,7 @@ from sweep.store.directory import Directory
 from sweep.store.io_errors import reading_errors
 from sweep.store.layout import TEMPORARY
 from sweep.store.parts import (
+    CURVE_ROWS,
     decode_part,
     part_name,
     part_numbers,
@@ -111,6 +112,7 @@ class CommitLog:
                 hidden = self._curves.write_temporary(to_parquet(curves, metadata))
             try:
                 metadata["curves"] = hidden
+                metadata[CURVE_ROWS] = str(curves.num_rows if curves is not None else 0)
                 published = self._runs.write_once(name, to_parquet(runs, metadata))
                 # A part that appeared in a folder that was being replaced may be lost with it.
                 self._require_current()

@@ -13,7 +13,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from sweep.store.directory import Directory
 from sweep.store.io_errors import reading_errors
 from sweep.store.layout import SWAP, TABLES, TEMPORARY
 from sweep.store.parts import (
+    CURVE_ROWS,
     bucket_blocks,
     count_rows,
     list_parts,
@@ -37,17 +38,27 @@ from sweep.store.parts import (
     to_parquet,
 )
 
+CheckAccess = Callable[[], None]
 ROWS = 1 << 20
 """Largest number of rows, of both tables together, of a part that several were joined to."""
 
 
-def rewrite_parts(folder: Directory, columns: Mapping[str, str]) -> int:
+def rewrite_parts(
+    folder: Directory, columns: Mapping[str, str], check_access: CheckAccess = lambda: None
+) -> int:
     """Join parts into larger ones; returns the new number of parts of the runs.
 
     Args:
         folder: The folder of the store.
         columns: Types of the columns of the runs by name, as in the manifest; new ones become null.
+        check_access: Raises StoreError if others have taken this process for dead; called before
+            each step that they would suffer from.
+
+    Raises:
+        StoreError: A part is broken, or a folder of an earlier rewrite is in the way.
     """
+    for kind in TABLES:
+        _require_absent(folder, _old(kind))
     groups = list(parts_to_join(folder.path))
     schemas = schema.tables(columns) if columns else dict.fromkeys(TABLES)
     for kind in TABLES:
@@ -56,24 +67,35 @@ def rewrite_parts(folder: Directory, columns: Mapping[str, str]) -> int:
             _join(folder.path / kind, new_folder, group, schemas[kind])
         new_folder.sync()
     last = groups[-1][-1] if groups else -1
+    check_access()
     folder.write_once(SWAP, str(last).encode())
-    finish_swap(folder)
+    finish_swap(folder, check_access)
     return len(groups)
 
 
-def finish_swap(folder: Directory) -> None:
-    """Complete or undo a rewrite that was interrupted.
+def is_unfinished(folder: Directory) -> bool:
+    """Whether a rewrite is under way or was interrupted."""
+    names = (SWAP, *(name(kind) for kind in TABLES for name in (_new, _old)))
+    return any(folder.status(name) for name in names)
+
+
+def finish_swap(folder: Directory, check_access: CheckAccess = lambda: None) -> None:
+    """Complete or undo a rewrite that was interrupted. It needs exclusive access.
 
     Raises StoreError if one of its folders is a link or holds files that are not its own.
     """
     if folder.status(SWAP):
         last = _last_number(folder)
         for kind in TABLES:
+            check_access()
             _swap(folder, kind, last)
+        check_access()
         folder.remove(SWAP)
         folder.sync()
     for kind in TABLES:
+        check_access()
         _discard(folder, _new(kind))
+        _restore(folder, kind)
 
 
 def _new(kind: str) -> str:
@@ -102,10 +124,31 @@ def _swap(folder: Directory, kind: str, last: int | None) -> None:
             folder.move(kind, folder, _old(kind))
         if folder.status(_old(kind)):
             _carry_late_parts(folder.folder(_old(kind)), new_folder, last)
-        folder.move(_new(kind), folder, kind)
+        try:
+            folder.move(_new(kind), folder, kind)
+        except FileNotFoundError:
+            # Another process took this one for dead, and has put the new folder in place before.
+            _restore(folder, kind)
+            raise
         folder.sync()
     if folder.status(_old(kind)):
         _remove_old(folder, kind, last)
+
+
+def _restore(folder: Directory, kind: str) -> None:
+    """Put the old folder of a table back if nothing has taken its place."""
+    if folder.status(_old(kind)) and not folder.status(kind):
+        folder.folder(_old(kind))  # refuses a link
+        folder.move(_old(kind), folder, kind)
+        folder.sync()
+
+
+def _require_absent(folder: Directory, name: str) -> None:
+    if folder.status(name):
+        raise StoreError(
+            f"{folder.path / name} is left of a compaction that was overtaken, or not of this "
+            "program. Move it elsewhere."
+        )
 
 
 def _carry_late_parts(old: Directory, new: Directory, last: int | None) -> None:
@@ -205,6 +248,12 @@ def _joint_metadata(metadata_list: list[dict[str, str]]) -> dict[str, str]:
     if trials:
         joint["trials"] = str(trials)
     joint.pop("moved", None)
+    counts = [metadata.get(CURVE_ROWS, "") for metadata in metadata_list]
+    # A part of version 0.2 does not say.
+    if all(counts):
+        joint[CURVE_ROWS] = str(sum(map(int, counts)))
+    else:
+        joint.pop(CURVE_ROWS, None)
     return joint
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from sweep.errors import StoreConflict, StoreError
 from sweep.store.claims import Claims
 from sweep.store.commit_log import CommitLog, publish_curves
-from sweep.store.compaction import finish_swap, rewrite_parts
+from sweep.store.compaction import finish_swap, is_unfinished, rewrite_parts
 from sweep.store.directory import Directory, is_abandoned
 from sweep.store.io_errors import writing_errors
 from sweep.store.kept_grids import grid_digest, keep_grid
@@ -59,7 +59,8 @@ class Store:
         with writing_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             folder = Directory(self.folder)
-            finish_swap(folder)
+            if is_unfinished(folder):
+                self._finish_swap(folder, claims)
             for kind in TABLES:
                 folder.folder(kind, create=True)
             _clean_up(folder)
@@ -69,6 +70,13 @@ class Store:
             create_manifest(folder, {**manifest, INFO: info})
             self._check_manifest(folder, manifest, claims)
             self.grid_copy = keep_grid(folder, text, self.manifest)
+
+    def _finish_swap(self, folder: Directory, claims: Claims | None) -> None:
+        """Finish a rewrite, which may be another process's that is still at it."""
+        with ExitStack() as stack:
+            claims = claims or stack.enter_context(Claims(self.folder))
+            stack.enter_context(claims.rewriting())
+            finish_swap(folder, claims.require_exclusive)
 
     def refresh(self) -> bool:
         """Read the parts that any process has committed since; True if there were any."""
@@ -144,7 +152,7 @@ class Store:
             claims = claims or stack.enter_context(Claims(self.folder))
             stack.enter_context(claims.exclusive("add the columns of another grid"))
             publish_curves(folder)
-            rewrite_parts(folder, growing.get("columns", {}))
+            rewrite_parts(folder, growing.get("columns", {}), claims.require_exclusive)
             # Last: after a kill the old manifest makes the next command rewrite once more.
             replace_manifest(folder, self.manifest)
         self.log = CommitLog(self.folder)

@@ -161,8 +161,8 @@ def test_a_careless_rewriting_would_be_seen(
 
     rewrite = module.rewrite_parts
 
-    def careless(folder: Directory, columns: Any) -> int:
-        count = rewrite(folder, columns)
+    def careless(folder: Directory, columns: Any, *more: Any) -> int:
+        count = rewrite(folder, columns, *more)
         for path in list_parts(folder.path, "runs"):
             table = pq.read_table(path)
             pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)

@@ -237,7 +237,15 @@ HOSTILE: dict[str, Prepare] = {
         f"{name} is a pipe": pipe(name)
         for name in (
             *("manifest.json", "grid.yaml", "_swap", FIRST, CURVES, "runs/part-00000001.parquet"),
-            *("claims", "claims/alone", "claims/worker-a.1-1.1", "checkpoints", "report"),
+            *(
+                "grid-0123abcd.yaml",
+                "current-grid.txt",
+                "claims",
+                "claims/alone",
+                "claims/worker-a.1-1.1",
+                "checkpoints",
+                "report",
+            ),
             *("report/index.html", "runs/mine", "runs", "broken"),
         )
     },

@@ -44,6 +44,7 @@ from sweep.store import (
     repair,
     verify,
 )
+from sweep.store.compaction import finish_swap
 from sweep.store.directory import Directory
 from sweep.store.maintenance import part_scan
 from sweep.store.maintenance import repair as maintenance
@@ -547,6 +548,7 @@ def test_compaction_keeps_all_rows_in_fewer_files(store: Path) -> None:
         "trials",
         "rows",
         "digest",
+        "curve_rows",
     }
     again = state(store)
     assert json.loads(call("compact", store, "--json")[1])["after"] == {"runs": 1, "curves": 1}
@@ -615,6 +617,59 @@ def test_a_compaction_that_was_cut_off_is_a_finding(store: Path) -> None:
     assert verify(store) == []
 
 
+def test_curves_of_fewer_trials_than_the_runs_declare_are_trained_again(store: Path) -> None:
+    """An old part of the curves was put back after a compaction; verify said that all was whole."""
+    old, before = part(store, "curves", 3).read_bytes(), whole(store)
+    compact(store)
+    part(store, "curves", 3).write_bytes(old)
+    (finding,) = verify(store)
+    assert finding.path == part(store, "curves", 3)
+    assert "holds 9 rows, and its part of the runs declares 21" in finding.what
+    repair(store)
+    train(store)
+    assert whole(store) == before and verify(store) == []
+
+
+def test_what_an_overtaken_compaction_left_is_named_and_in_nobodys_way(store: Path) -> None:
+    (store / "_old-runs").mkdir()
+    (store / "_old-runs" / "x").write_text("mine")
+    (finding,) = verify(store)
+    assert finding.path == store / "_old-runs" and "Move it elsewhere" in finding.cure
+    with pytest.raises(StoreError, match="_old-runs is left of a compaction"):
+        compact(store)
+    assert not (store / "_swap").exists() and train(store).done().tolist() == TRIALS
+
+
+@pytest.mark.promise(19)
+@pytest.mark.parametrize("kind", ["runs", "curves"])
+def test_a_compaction_that_was_overtaken_harms_nothing(
+    store: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """It sleeps right before it moves a table aside, and another process completes the rest."""
+    before, move = whole(store), Directory.move
+
+    def sleeping(folder: Directory, name: str, target: Directory, new_name: str) -> None:
+        if new_name == f"_old-{kind}":
+            monkeypatch.setattr(Directory, "move", move)
+            finish_swap(Directory(store))
+        move(folder, name, target, new_name)
+
+    monkeypatch.setattr(Directory, "move", sleeping)
+    with pytest.raises(StoreError):
+        compact(store)
+    assert whole(store) == before and verify(store) == []
+
+
+def test_a_start_that_slept_does_not_undo_the_compaction_of_another(store: Path) -> None:
+    (store / "_new-curves").mkdir()
+    with Claims(store) as claims, claims.exclusive("compact the store"):
+        with pytest.raises(StoreError, match="is being rewritten by"):
+            train(store)
+        assert (store / "_new-curves").is_dir()
+    train(store)
+    assert not (store / "_new-curves").exists()
+
+
 # Kills
 
 
@@ -636,7 +691,7 @@ def without_empty_parts(store: Directory, move: Any, said: Any) -> Iterator[Path
     store.folder("runs").remove(part_name(move.number))
 
 
-def in_place(store: Directory, columns: object) -> None:
+def in_place(store: Directory, columns: object, check_access: object) -> None:
     """A mutant of a compaction: large parts appear beside those that they hold."""
     for kind in ("curves", "runs"):
         table, found = store.folder(kind), list_parts(store.path, kind)
@@ -646,10 +701,10 @@ def in_place(store: Directory, columns: object) -> None:
             table.remove(path.name)
 
 
-def too_soon(store: Directory, columns: Any) -> None:
+def too_soon(store: Directory, columns: Any, check_access: Any) -> None:
     """A mutant of a compaction: it says that all is written before it is."""
     store.write_once("_swap", b"")
-    rewrite(store, columns)
+    rewrite(store, columns, check_access)
 
 
 rewrite, carry_out = maintenance.rewrite_parts, maintenance._carry_out

@@ -14,7 +14,7 @@ import numpy as np
 from sweep.schema import RUNS
 from sweep.store.maintenance.findings import Finding, Move, subtract_spans
 from sweep.store.maintenance.part_scan import PartScan
-from sweep.store.parts import part_name
+from sweep.store.parts import CURVE_ROWS, part_name
 
 
 class Diagnosis:
@@ -163,6 +163,9 @@ def _pair_fault(runs: PartScan | None, curves: PartScan) -> str:
     if runs is None:
         return "has no matching part of the runs"
     unmatched = curves.trials[~np.isin(curves.trials, runs.trials)]
-    if not len(unmatched):
-        return ""
-    return f"holds trial {unmatched[0]}, which its part of the runs does not"
+    if len(unmatched):
+        return f"holds trial {unmatched[0]}, which its part of the runs does not"
+    declared = runs.metadata.get(CURVE_ROWS, "")
+    if declared.isdecimal() and int(declared) != curves.rows:
+        return f"holds {curves.rows:,} rows, and its part of the runs declares {int(declared):,}"
+    return ""

@@ -19,13 +19,13 @@ from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
 from sweep.store.claims import Claims
 from sweep.store.commit_log import publish_curves
-from sweep.store.compaction import finish_swap, parts_to_join, rewrite_parts
+from sweep.store.compaction import CheckAccess, finish_swap, parts_to_join, rewrite_parts
 from sweep.store.directory import Directory
 from sweep.store.io_errors import writing_errors
 from sweep.store.layout import BROKEN
 from sweep.store.maintenance.findings import Finding, Move, Span
 from sweep.store.maintenance.scan import StoreHeader, Survey, read_header, survey
-from sweep.store.parts import list_parts, part_name, to_parquet
+from sweep.store.parts import CURVE_ROWS, list_parts, part_name, to_parquet
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def repair(folder: Path) -> RepairReport:
     """
     folder = Path(folder)
     header = read_header(folder)
-    with _exclusive_access(folder, "repair the store") as store:
+    with _exclusive_access(folder, "repair the store") as (store, _):
         before = survey(folder)
         for finding in before.findings:
             if finding.path == folder / MANIFEST_FILE:
@@ -79,28 +79,28 @@ def compact(folder: Path) -> CompactionReport:
     """
     folder = Path(folder)
     header = read_header(folder)
-    with _exclusive_access(folder, "compact the store") as store:
+    with _exclusive_access(folder, "compact the store") as (store, check_access):
         publish_curves(store)
         before = survey(folder)
         for finding in before.findings:
             if finding not in before.beside_parts:
                 raise StoreError(str(finding))
         if len(list(parts_to_join(folder))) < before.parts[RUNS]:
-            rewrite_parts(store, header.columns)
+            rewrite_parts(store, header.columns, check_access)
         after = {kind: len(list_parts(folder, kind)) for kind in before.parts}
     return CompactionReport(before.parts, after)
 
 
 @contextmanager
-def _exclusive_access(folder: Path, purpose: str) -> Iterator[Directory]:
+def _exclusive_access(folder: Path, purpose: str) -> Iterator[tuple[Directory, CheckAccess]]:
     """Keep other processes out, and finish or undo rewrites, also after an error."""
     with Claims(folder) as claims, claims.exclusive(purpose), writing_errors(folder):
         store = Directory(folder)
         try:
-            finish_swap(store)
-            yield store
+            finish_swap(store, claims.require_exclusive)
+            yield store, claims.require_exclusive
         finally:
-            finish_swap(store)
+            finish_swap(store, claims.require_exclusive)
 
 
 def _carry_out(store: Directory, move: Move, header: StoreHeader) -> Iterator[Path]:
@@ -131,6 +131,7 @@ def _empty_part(span: Span, why: str, header: StoreHeader) -> bytes:
     """
     first, last = map(str, span)
     metadata = {"first": first, "last": last, "store": header.store_id, "moved": why}
+    metadata[CURVE_ROWS] = "0"
     runs_schema = schema.runs(schema.columns_from_text(header.columns))
     return to_parquet(runs_schema.empty_table(), metadata)
 

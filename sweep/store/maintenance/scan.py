@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ def _survey_parts(folder: Path) -> Survey:
         header = StoreHeader()
     diagnosis = Diagnosis(folder, tables[RUNS], tables[CURVES], header.store_id)
     findings += diagnosis.findings
-    beside_parts = [*_damaged_grids(folder), *_foreign_files(folder)]
+    beside_parts = [*_leftovers(folder), *_damaged_grids(folder), *_foreign_files(folder)]
     findings += beside_parts
     part_counts = {kind: len(scans) for kind, scans in tables.items()}
     row_counts = {kind: sum(part.rows for part in scans.values()) for kind, scans in tables.items()}
@@ -151,6 +152,15 @@ def _is_foreign_manifest(header: StoreHeader, scans: list[PartScan]) -> bool:
     """Whether no part carries the id in the manifest: then the manifest was replaced, not they."""
     ids = [part.metadata["store"] for part in scans if "store" in part.metadata]
     return bool(header.store_id) and len(ids) > 1 and header.store_id not in ids
+
+
+def _leftovers(folder: Path) -> Iterator[Finding]:
+    """Old folders of parts, which a compaction leaves only where another one overtook it."""
+    for kind in (RUNS, CURVES):
+        path = folder / f"_old-{kind}"
+        if os.path.lexists(path):
+            what = "is left of a compaction that was overtaken, or not of this program"
+            yield Finding(path, what, f"Move it elsewhere, or back if {kind} is missing")
 
 
 def _damaged_grids(folder: Path) -> Iterator[Finding]:
