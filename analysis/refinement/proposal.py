@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.stats.boundary import Boundary
+from analysis.stats.paired_gap import tuned
 from analysis.tables.axes import finite_values
 from sweep.errors import SweepError
 
@@ -41,21 +42,24 @@ class Refinement:
     Args:
         boundary: the boundary to refine.
         runs: the budget of one round, in runs.
+        tune: the column that the best run of several hyperparameters minimizes; the boundary is
+            that of the best runs.
     """
 
     boundary: Boundary
     runs: int = 1024
+    tune: str = "train_loss"
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
         """New points: columns y (where the boundary has one), x and `seed`; empty if none helps.
 
         A row whose boundary lies outside of the grid gets none. All facets are run at all points,
-        so that runs stay paired. Raises SweepError if the budget is too small for a single row, and
-        as the boundary does.
+        so that runs stay paired, with all hyperparameters, so that the best can be chosen. Raises
+        SweepError if the budget is too small for a single row, and as the boundary does.
         """
-        rows = self._rows(runs)
+        rows = self._rows(self.best_runs(runs))
         keys = [key for key in (self.boundary.y, self.boundary.x) if key is not None]
-        # One point makes a run for each facet.
+        # One point makes a run for each facet and value of the hyperparameters.
         runs_per_point = int(runs.groupby([*keys, "seed"]).size().max())
         chosen, seeds = _choose_rows(rows, self.runs // runs_per_point)
         if rows and not chosen:
@@ -69,6 +73,15 @@ class Refinement:
         points = [(*cell, first + seed) for cell in cells for seed in range(seeds)]
         dtypes = {key: runs[key].dtype for key in keys}
         return pd.DataFrame(points, columns=[*keys, "seed"]).astype(dtypes)
+
+    def best_runs(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The best run of several hyperparameters for each problem and optimizer."""
+        boundary = self.boundary
+        axes = [key for key in (boundary.facet, boundary.y, boundary.x) if key is not None]
+        # Without these columns no two rows are known to be runs of one problem.
+        if not {"problem", "optimizer"} <= set(runs.columns):
+            return runs
+        return tuned(runs, self.tune, axes)
 
     def _rows(self, runs: pd.DataFrame) -> list[_Row]:
         """The rows with a crossing, largest gain per cell first."""

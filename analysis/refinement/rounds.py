@@ -82,7 +82,7 @@ def refine(
         _run(folder, path, out)
         runs = _load(folder, out, where, all_grids)
         budget -= len(runs) - count_before
-        yield f"{len(runs):,} runs: {_widths(batch.boundary(runs))}."
+        yield f"{len(runs):,} runs: {_widths(batch.boundary(batch.best_runs(runs)))}."
 
 
 def _refined_folder(folder: Path) -> Path:

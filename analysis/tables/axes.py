@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
+import numpy as np
 import pandas as pd
 
 from analysis.tables.columns import observable_names
@@ -24,6 +27,9 @@ SECONDARY_AXES = ("signal", "noise", "batch_size", "max_steps", "epochs")
 
 HORIZONTAL_AXES = ("snr", "signal", "noise")
 """Axes drawn horizontally: the strength of the signal, along which a phase boundary is crossed."""
+
+ASSIGNMENT = re.compile(r"""('[^']*'|"[^"]*")|(?<![=!<>])=(?!=)""")
+"""A quoted word, or a single equals sign, which pandas takes for an assignment."""
 
 FULL_SHARE = 0.5
 """Two axes span a plane if at least this share of the combinations of their values was run."""
@@ -143,19 +149,39 @@ def filter_rows(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     if not where:
         return table
     try:
-        rows = table.query(where)
+        selected = table.eval(where)
     # pandas passes on whatever Python's parser and its own evaluator raise.
     except Exception as error:
+        _refuse_assignment(where)
         reason = f"{type(error).__name__}: {error}"
         raise SweepError(
             f"The condition {where!r} cannot be evaluated ({reason}). Use columns of the runs."
         ) from error
-    if not isinstance(rows, pd.DataFrame):
+    if isinstance(selected, pd.DataFrame):
+        _refuse_assignment(where)
+    # A column of numbers would select rows by their labels.
+    if not isinstance(selected, pd.Series) or selected.dtype != bool:
         raise SweepError(f"{where!r} is not a condition. Compare columns, such as 'n == 200'.")
+    rows = table[selected]
     if rows.empty:
         cure = "Compare floating-point columns with a tolerance or by < and >"
         raise SweepError(f"No row satisfies {where!r}. {cure}.")
     return rows
+
+
+def _refuse_assignment(where: str) -> None:
+    """Raises SweepError if a condition has `=` in place of `==`."""
+    comparison = ASSIGNMENT.sub(lambda match: match[1] or "==", where)
+    if comparison != where:
+        raise SweepError(f"The condition {where!r} assigns a value. Write {comparison!r}.")
+
+
+def condition(column: str, value: object) -> str:
+    """The pandas query that selects one value of a column; None and NaN select missing ones."""
+    if pd.isna(value):  # type: ignore[call-overload]
+        return f"{column}.isna()"
+    # The representation of a number of numpy names its type.
+    return f"{column} == {(value.item() if isinstance(value, np.generic) else value)!r}"
 
 
 def require_one_run_per_seed(table: pd.DataFrame, keys: Sequence[str]) -> None:
@@ -167,10 +193,12 @@ def require_one_run_per_seed(table: pd.DataFrame, keys: Sequence[str]) -> None:
     mixed = [name for name in candidates if not is_determined_by(table, name, keys)]
     if not mixed:
         return
+    example = condition(mixed[0], table[mixed[0]].iloc[0])
     raise SweepError(
         f"The cells would average over {', '.join(mixed)}, not only over seeds. "
-        f'Select one value of each with where="{mixed[0]} == ...", make it an axis or the facet, '
-        "or, if it is a hyperparameter, choose the best run of each problem with tuned(runs)."
+        f"Select one value of each, such as by --where {shlex.quote(example)}, in Python by "
+        f"runs.query({example!r}), make it an axis or the facet, or, if it is a hyperparameter, "
+        "choose the best run of each problem, in Python by tuned(runs)."
     )
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import analysis
 from analysis.__main__ import app, main
+from sweep.grid import load_grid
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -92,6 +93,9 @@ def test_errors_are_one_sentence_and_an_exit_code(
         "no column 'snrr'": ("phase", store, "--x", "snrr"),
         "cannot be written to x.doc": ("phase", store, "--out", tmp_path / "x.doc"),
         "no values of 'margin_l2'": ("curves", store, "--value", "margin_l2"),
+        "Write 'snr == 0.1 and n >= 2'.": ("phase", store, "--where", "snr = 0.1 and n >= 2"),
+        "'status' is not a condition": ("phase", store, "--where", "status"),
+        "'seed' is not a condition": ("phase", store, "--where", "seed"),
         "'1' is not a condition": ("phase", store, "--where", "1"),
         "No run has a value of flip_test": ("phase", store, "--y", "flip_test"),
         "cannot be written: No such file": ("phase", store, "--out", "/proc/x.pdf"),
@@ -292,3 +296,46 @@ def test_boundary_collapse_and_refine_say_what_they_found(
     )
     code, _, said = call(capsys, "refine", store, "--out", tmp_path / "r")
     assert code == 1 and "grid" in said  # that of the planted store gives no axes
+
+
+TUNED_GRID = """
+name: planted
+seed: {range: [0, 4]}
+data: {kind: feature_noise, n: 20, d: 100, sparsity: 10, snr: [0.1, 0.3, 1], feature_noise: [0.1, 0.2]}
+model: {kind: cnn}
+optimizer: [{kind: gd, lr: [0.1, 0.5]}, {kind: adam, lr: [0.1, 0.5]}]
+"""
+
+
+def write_tuned_store(make: Any, folder: Path) -> Path:
+    """A store in which the larger step size fits better, and the other one never fails."""
+    rows = [
+        {**row, "trial": 2 * row["trial"] + k, "lr": lr, "train_loss": loss, "test_error": error}
+        for row in make.plane(make.planted)
+        for k, (lr, loss, error) in enumerate([(0.1, 0.02, 0.0), (0.5, 0.01, row["test_error"])])
+    ]
+    make.write_store(folder, rows, trials=len(rows))
+    (folder / "grid.yaml").write_text(TUNED_GRID)
+    return folder
+
+
+def test_refine_tunes_as_boundary_does(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """New points have all step sizes, so that the best of them can be chosen there as well."""
+    folder, out = write_tuned_store(make, tmp_path / "s"), tmp_path / "r"
+    code, said, err = call(capsys, "refine", folder, "--runs", 64, "--out", out)
+    assert (code, err) == (0, "") and "Over lr, the run with the smallest" in said
+    (gd, adam) = load_grid(out / "round-1.yaml").blocks
+    for block in (gd, adam):
+        columns = block.columns(next(block.rows()))
+        assert set(columns["lr"]) == {0.1, 0.5} and set(columns["seed"]) == {4, 5, 6, 7}
+        assert 0.3 < min(columns["snr"]) < max(columns["snr"]) < 1
+    assert gd.size + adam.size == 64
+    code, _, err = call(capsys, "refine", folder, "--tune", "test_error")
+    assert code == 1 and "must not be chosen by" in err
+
+
+def test_refine_names_a_condition_that_works(store: Path, capsys: pytest.CaptureFixture[str]):
+    code, _, err = call(capsys, "refine", store, "--x", "snr", "--y", "sparsity")
+    assert code == 1 and "--where 'feature_noise == 0.2'" in err
