@@ -17,6 +17,7 @@ from analysis.cli.shared import (
     Level,
     MoreFolders,
     Out,
+    TableOut,
     Tune,
     Value,
     Where,
@@ -51,7 +52,7 @@ def boundary(
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
-    out: Out = None,
+    out: TableOut = None,
 ) -> None:
     """Locate where a value crosses a level along x, and the power of y that the crossings follow.
 

@@ -66,6 +66,9 @@ _METADATA: dict[str, dict[str, Any]] = {
     ".png": {},
 }
 
+FIGURE_SUFFIXES = tuple(_METADATA)
+"""Suffixes of the files that a figure can be written to."""
+
 PlotFunction = TypeVar("PlotFunction", bound=Callable[..., Any])
 
 

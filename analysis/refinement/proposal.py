@@ -94,13 +94,16 @@ class Refinement:
 
     def _crossings(self, runs: pd.DataFrame) -> dict[Any, list[_Crossing]]:
         """The crossings that can be refined, those of all facets by the y of their row."""
-        boundary, axis = self.boundary, _Axis.of(runs, self.boundary.x)
+        boundary = self.boundary
+        # Only along numbers is there a boundary, so that the rest may rely on them.
+        estimates = boundary(runs).to_dict("records")
+        axis = _Axis.of(runs, boundary.x)
         names = [key for key in (boundary.facet, boundary.y) if key is not None]
         values = runs.assign(_value=finite_values(runs, boundary.value))
         groups = values.groupby([*names, boundary.x])["_value"]
         cells = groups.agg(["mean", "count"]).query("count > 0").reset_index()
         crossings: dict[Any, list[_Crossing]] = {}
-        for estimate in boundary(runs).to_dict("records"):
+        for estimate in estimates:
             if not np.isfinite(estimate["at"]):
                 continue
             row_cells = cells

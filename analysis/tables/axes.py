@@ -19,6 +19,9 @@ from sweep.status import Status
 DERIVED = frozenset({"a", "b", "difference", "trial_a", "trial_b"})
 """Columns of a paired table that are neither axes nor ids of the store."""
 
+IDS = frozenset({"problem", "trial", "trial_a", "trial_b"})
+"""Columns whose numbers are names: a mean of them says nothing."""
+
 PREFERRED_AXES = ("snr", "n", "d", "feature_noise", "sparsity", "power", "width", "flip")
 """Axes that a figure takes first, in this order."""
 
@@ -112,7 +115,12 @@ def is_determined_by(table: pd.DataFrame, column: str, by: Sequence[str]) -> boo
 
 
 def finite_values(runs: pd.DataFrame, value: str) -> pd.Series:
-    """The column `value` as float, NaN where it is infinite or the run ended `nonfinite`."""
+    """The column `value` as float, NaN where it is infinite or the run ended `nonfinite`.
+
+    Raises SweepError where it is missing, an id, or holds anything but numbers.
+    """
+    if value in IDS:
+        raise SweepError(f"{value} is an id. Choose a column of results, like test_error.")
     values = numbers(runs, value)
     values = values.where(values.abs() != float("inf"))
     if "status" not in runs:
@@ -182,6 +190,12 @@ def condition(column: str, value: object) -> str:
         return f"{column}.isna()"
     # The representation of a number of numpy names its type.
     return f"{column} == {(value.item() if isinstance(value, np.generic) else value)!r}"
+
+
+def require_different(keys: Sequence[str]) -> None:
+    """Raises SweepError where one column is more than one of x, y and facet."""
+    if len(set(keys)) < len(keys):
+        raise SweepError(f"x, y and facet are {', '.join(keys)}. Give them different columns.")
 
 
 def require_one_run_per_seed(table: pd.DataFrame, keys: Sequence[str]) -> None:

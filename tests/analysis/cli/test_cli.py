@@ -91,7 +91,19 @@ def test_errors_are_one_sentence_and_an_exit_code(
         "Give them different columns": ("phase", store, "--x", "snr", "--facet", "snr"),
         "cannot be evaluated": ("phase", store, "--where", "snr =="),
         "no column 'snrr'": ("phase", store, "--x", "snrr"),
-        "cannot be written to x.doc": ("phase", store, "--out", tmp_path / "x.doc"),
+        "to x.doc. Use one of the suffixes .pdf, .svg, .png, .csv.": (
+            *("phase", store, "--out", tmp_path / "x.doc"),
+        ),
+        "to x.png. Use the suffix .csv.": ("boundary", store, "--out", tmp_path / "x.png"),
+        "x, y and facet are snr, snr": ("refine", store, "--x", "snr", "--y", "snr"),
+        "are optimizer, optimizer": ("refine", store, "--x", "optimizer"),
+        "model is not numeric": (
+            *("refine", store, "--x", "model"),
+            *("--where", "snr == 0.3 and feature_noise == 0.2"),
+        ),
+        "trial is an id": ("phase", store, "--value", "trial"),
+        "problem is an id": ("boundary", store, "--value", "problem"),
+        "adam and gd have no value of lr in common": ("gap", store, "--x", "snr", "--y", "lr"),
         "no values of 'margin_l2'": ("curves", store, "--value", "margin_l2"),
         "Write 'snr == 0.1 and n >= 2'.": ("phase", store, "--where", "snr = 0.1 and n >= 2"),
         "'status' is not a condition": ("phase", store, "--where", "status"),
@@ -105,8 +117,9 @@ def test_errors_are_one_sentence_and_an_exit_code(
         ),
     }
     for what, arguments in cases.items():
-        code, _, err = call(capsys, *arguments)
+        code, out, err = call(capsys, *arguments)
         assert code == 1 and what in err and err.count("\n") == 1, arguments
+        assert "suffix" not in what or out == ""
     assert call(capsys, "phase")[0] == 2
 
 
@@ -128,6 +141,7 @@ def test_terminals_of_any_encoding(store: Path, encoding: str):
         assert result.exit_code == 0, result.exception
         signs = ("→", "-∞") if encoding == "utf-8" else ("->", "-inf")
         assert signs[arguments[0] == "boundary"] in result.output
+        assert result.output.endswith("\n")
 
 
 def test_words_of_a_table_are_printed_as_they_stand(make: Any, tmp_path: Path):
