@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.stats.boundary import Boundary
 from analysis.stats.paired_gap import tuned
 from analysis.tables.axes import finite_values
+from analysis.tables.labels import counted
 from sweep.errors import SweepError
 
 MIN_SEEDS = 4
@@ -65,8 +66,8 @@ class Refinement:
         if rows and not chosen:
             needed = MIN_SEEDS * runs_per_point * min(len(row.cells) for row in rows)
             raise SweepError(
-                f"{self.runs} run{'s are' if self.runs > 1 else ' is'} too few for a single row and {MIN_SEEDS} seeds. "
-                f"Give at least {needed}."
+                f"{counted(self.runs, 'run')} {'is' if self.runs == 1 else 'are'} too few for a single "
+                f"row and {MIN_SEEDS} seeds. Give at least {needed}."
             )
         first = int(runs["seed"].max()) + 1
         cells = sorted((row.y, x)[-len(keys) :] for row in chosen for x in row.cells)
