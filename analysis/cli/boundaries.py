@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from itertools import starmap
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,7 @@ from analysis.cli.shared import (
     Level,
     MoreFolders,
     Out,
+    TableOut,
     Tune,
     Value,
     Where,
@@ -31,6 +34,7 @@ from analysis.refinement import rounds as refinement_rounds
 from analysis.refinement.proposal import Refinement
 from analysis.stats.boundary import FITS, Boundary
 from analysis.stats.collapse import Collapse
+from analysis.tables.axes import condition
 from sweep.cli import path_argument
 from sweep.errors import SweepError
 from sweep.terminal_text import echo
@@ -48,7 +52,7 @@ def boundary(
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
-    out: Out = None,
+    out: TableOut = None,
 ) -> None:
     """Locate where a value crosses a level along x, and the power of y that the crossings follow.
 
@@ -105,6 +109,7 @@ def refine_command(
         int, typer.Option(min=0, help="Number of rounds to run; 0 only writes the grid.")
     ] = 0,
     runs: Annotated[int, typer.Option(min=1, help="Maximum number of runs per round.")] = 1024,
+    tune: Tune = "train_loss",
     where: Where = None,
     all_grids: AllGrids = False,
     out: Annotated[
@@ -116,17 +121,17 @@ def refine_command(
 
     In Python, load(DIR, DIR-refined) reads both folders.
     """
-    view = select_view(read_runs(folder, None, where, all_grids), x, y, "optimizer", "train_loss")
+    view = select_view(read_runs(folder, None, where, all_grids), x, y, "optimizer", tune)
     # The refinement reads the runs again, and knows `where` but not the view's selection.
     if view.fixed:
-        columns = ", ".join(view.fixed)
+        where_text = " and ".join(starmap(condition, view.fixed.items()))
         raise SweepError(
-            f"The runs also differ in {columns}. Select one value of each with --where, such as "
-            f"'{columns} == ...'."
+            f"The runs also differ in {', '.join(view.fixed)}. Select one value of each, such as by "
+            f"--where {shlex.quote(where_text)}."
         )
     target = Boundary(horizontal_axis(view), view.y, value, level, "optimizer")
     sentences = refinement_rounds.refine(
-        folder, Refinement(target, runs), rounds, out, where, all_grids
+        folder, Refinement(target, runs, tune), rounds, out, where, all_grids
     )
     for sentence in sentences:
         echo(sentence)

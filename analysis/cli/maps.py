@@ -27,6 +27,7 @@ from analysis.cli.shared import (
 from analysis.figures.lines import curves_figure
 from analysis.reporting.curve_sections import most_informative_cell
 from analysis.reporting.sections import draw_cells
+from analysis.reporting.view import View
 from analysis.stats.bands import FIGURE, Bands
 from analysis.stats.cells import Cells
 from analysis.stats.paired_gap import PairedGap, pairs
@@ -64,10 +65,7 @@ def gap(
     view = select_view(runs[runs["optimizer"].isin([a, b])], x, y, None, tune)
     paired = PairedGap(a, b, value, tune, view.pairing_axes)(view.runs)
     if paired.empty:
-        raise SweepError(
-            f"{a} and {b} have no problem in common yet. Let the sweep continue, or compare other "
-            "optimizers."
-        )
+        raise _nothing_paired(a, b, view)
     cells = Cells(view.x, view.y, "difference", level=confidence)(paired)
     print_table(cells, gap_sentences(cells))
     write_result(folder, f"gap-{a}-{b}", cells, draw_cells(cells, width), out)
@@ -120,6 +118,20 @@ def curves_command(
     final = bands[bands["step"] == bands["step"].max()]
     print_table(final, [cell_phrase, "At the last step:"] if cell_phrase else ["At the last step:"])
     write_result(folder, "curves", bands, curves_figure(bands, width=width), out)
+
+
+def _nothing_paired(a: str, b: str, view: View) -> SweepError:
+    """Why no run of the one optimizer has a partner among those of the other."""
+    if view.pairing_axes:
+        axes = " and ".join(view.pairing_axes)
+        return SweepError(
+            f"{a} and {b} have no value of {axes} in common, so their runs cannot be paired over an "
+            "axis of the training. Choose axes of the problem with --x and --y."
+        )
+    return SweepError(
+        f"{a} and {b} have no problem in common yet. Let the sweep continue, or compare other "
+        "optimizers."
+    )
 
 
 def _choose_pair(runs: pd.DataFrame, a: str | None, b: str | None) -> tuple[str, str]:

@@ -49,3 +49,6 @@ def watch(
     with Live(auto_refresh=False) as live:
         for frame in watch_frames(folder, x, y, value, where, every, all_grids):
             live.update(frame, refresh=True)
+    # rich ends the last line only on a terminal
+    if not live.console.is_terminal:
+        echo("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from analysis.figures.style import figure_bytes
+from analysis.figures.style import FIGURE_SUFFIXES, figure_bytes
 from analysis.files import file_name, write_file
 from analysis.reporting.picture import plain_text
 from analysis.reporting.view import View, make_view
@@ -24,6 +25,32 @@ from sweep.cli import path_argument
 from sweep.errors import SweepError
 from sweep.terminal_text import echo
 from sweep.user_paths import user_path
+
+TABLE_SUFFIX = ".csv"
+"""Suffix of the files that a table is written to."""
+
+
+def figure_or_table(text: str) -> Path:
+    """The `parser` of a file to write: its suffix is known before anything is computed."""
+    return _output_file(text, (*FIGURE_SUFFIXES, TABLE_SUFFIX))
+
+
+def table_only(text: str) -> Path:
+    """The `parser` of a file to write where the result has no figure."""
+    return _output_file(text, (TABLE_SUFFIX,))
+
+
+def _output_file(text: str, suffixes: Sequence[str]) -> Path:
+    path = path_argument(text)
+    if path.suffix in suffixes:
+        return path
+    cure = (
+        f"one of the suffixes {', '.join(suffixes)}"
+        if suffixes[1:]
+        else f"the suffix {suffixes[0]}"
+    )
+    raise SweepError(f"The result cannot be written to {path.name}. Use {cure}.")
+
 
 Folder = Annotated[
     Path,
@@ -80,9 +107,12 @@ Width = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        parser=path_argument,
+        parser=figure_or_table,
         help="File to write: .pdf, .svg, .png for the figure, .csv for the table.",
     ),
+]
+TableOut = Annotated[
+    Path | None, typer.Option(parser=table_only, help="File of the table to write: .csv.")
 ]
 
 AllGrids = Annotated[
@@ -171,7 +201,7 @@ def write_result(
         return
     within = None if out else user_path(folder)
     path = user_path(out) if out else user_path(folder) / "report" / f"{file_name(name)}.pdf"
-    if path.suffix == ".csv":
+    if path.suffix == TABLE_SUFFIX:
         content = csv_bytes(table)
     elif figure is None:
         raise SweepError("This result has no figure. Write its table with --out FILE.csv.")

@@ -23,7 +23,7 @@ from analysis.figures.style import (
     value_label,
 )
 from analysis.tables.axes import sorted_unique
-from analysis.tables.labels import axis_label, ticks
+from analysis.tables.labels import axis_label, counted, ticks
 from sweep.errors import SweepError
 
 CELL_COLUMNS = ("mean", "low", "high", "nonfinite", "incomplete")
@@ -129,7 +129,8 @@ def _caption(cells: pd.DataFrame, lines: Sequence[pd.DataFrame]) -> str:
     # Cells without a place in the plane would otherwise be lost without a trace.
     undrawn = int(cells[[cells.attrs["x"], cells.attrs["y"]]].isna().any(axis=1).sum())
     if undrawn:
-        parts.append(f"{undrawn} cells without a value on an axis are not drawn")
+        verb = "is" if undrawn == 1 else "are"
+        parts.append(f"{counted(undrawn, 'cell')} without a value on an axis {verb} not drawn")
     if cells["incomplete"].any():
         parts.append("///: runs are missing")
     if (cells["nonfinite"] > 0).any():

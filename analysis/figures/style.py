@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.files import write_file
-from analysis.tables.labels import axis_label, format_number
+from analysis.tables.labels import axis_label, counted, format_number
 from sweep.errors import SweepError
 from sweep.terminal_text import escape_controls
 from sweep.user_paths import user_path
@@ -65,6 +65,9 @@ _METADATA: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None},
     ".png": {},
 }
+
+FIGURE_SUFFIXES = tuple(_METADATA)
+"""Suffixes of the files that a figure can be written to."""
 
 PlotFunction = TypeVar("PlotFunction", bound=Callable[..., Any])
 
@@ -229,7 +232,7 @@ def count_sentence(table: pd.DataFrame) -> str:
     """How many seeds are behind each number of a table."""
     smallest, largest = table["count"].min(), table["count"].max()
     if smallest == largest:
-        return f"{largest} seeds each"
+        return f"{counted(largest, 'seed')} each"
     return f"{smallest} to {largest} seeds"
 
 

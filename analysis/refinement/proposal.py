@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.stats.boundary import Boundary
+from analysis.stats.paired_gap import tuned
 from analysis.tables.axes import finite_values
+from analysis.tables.labels import counted
 from sweep.errors import SweepError
 
 MIN_SEEDS = 4
@@ -41,34 +43,46 @@ class Refinement:
     Args:
         boundary: the boundary to refine.
         runs: the budget of one round, in runs.
+        tune: the column that the best run of several hyperparameters minimizes; the boundary is
+            that of the best runs.
     """
 
     boundary: Boundary
     runs: int = 1024
+    tune: str = "train_loss"
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
         """New points: columns y (where the boundary has one), x and `seed`; empty if none helps.
 
         A row whose boundary lies outside of the grid gets none. All facets are run at all points,
-        so that runs stay paired. Raises SweepError if the budget is too small for a single row, and
-        as the boundary does.
+        so that runs stay paired, with all hyperparameters, so that the best can be chosen. Raises
+        SweepError if the budget is too small for a single row, and as the boundary does.
         """
-        rows = self._rows(runs)
+        rows = self._rows(self.best_runs(runs))
         keys = [key for key in (self.boundary.y, self.boundary.x) if key is not None]
-        # One point makes a run for each facet.
+        # One point makes a run for each facet and value of the hyperparameters.
         runs_per_point = int(runs.groupby([*keys, "seed"]).size().max())
         chosen, seeds = _choose_rows(rows, self.runs // runs_per_point)
         if rows and not chosen:
             needed = MIN_SEEDS * runs_per_point * min(len(row.cells) for row in rows)
             raise SweepError(
-                f"{self.runs} run{'s are' if self.runs > 1 else ' is'} too few for a single row and {MIN_SEEDS} seeds. "
-                f"Give at least {needed}."
+                f"{counted(self.runs, 'run')} {'is' if self.runs == 1 else 'are'} too few for a single "
+                f"row and {MIN_SEEDS} seeds. Give at least {needed}."
             )
         first = int(runs["seed"].max()) + 1
         cells = sorted((row.y, x)[-len(keys) :] for row in chosen for x in row.cells)
         points = [(*cell, first + seed) for cell in cells for seed in range(seeds)]
         dtypes = {key: runs[key].dtype for key in keys}
         return pd.DataFrame(points, columns=[*keys, "seed"]).astype(dtypes)
+
+    def best_runs(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The best run of several hyperparameters for each problem and optimizer."""
+        boundary = self.boundary
+        axes = [key for key in (boundary.facet, boundary.y, boundary.x) if key is not None]
+        # Without these columns no two rows are known to be runs of one problem.
+        if not {"problem", "optimizer"} <= set(runs.columns):
+            return runs
+        return tuned(runs, self.tune, axes)
 
     def _rows(self, runs: pd.DataFrame) -> list[_Row]:
         """The rows with a crossing, largest gain per cell first."""
@@ -81,13 +95,16 @@ class Refinement:
 
     def _crossings(self, runs: pd.DataFrame) -> dict[Any, list[_Crossing]]:
         """The crossings that can be refined, those of all facets by the y of their row."""
-        boundary, axis = self.boundary, _Axis.of(runs, self.boundary.x)
+        boundary = self.boundary
+        # Only along numbers is there a boundary, so that the rest may rely on them.
+        estimates = boundary(runs).to_dict("records")
+        axis = _Axis.of(runs, boundary.x)
         names = [key for key in (boundary.facet, boundary.y) if key is not None]
         values = runs.assign(_value=finite_values(runs, boundary.value))
         groups = values.groupby([*names, boundary.x])["_value"]
         cells = groups.agg(["mean", "count"]).query("count > 0").reset_index()
         crossings: dict[Any, list[_Crossing]] = {}
-        for estimate in boundary(runs).to_dict("records"):
+        for estimate in estimates:
             if not np.isfinite(estimate["at"]):
                 continue
             row_cells = cells

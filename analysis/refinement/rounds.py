@@ -21,7 +21,7 @@ from analysis.refinement.proposal import Refinement
 from analysis.stats.boundary import Boundary
 from analysis.tables.axes import filter_rows
 from analysis.tables.grids import grid_history, grid_text
-from analysis.tables.labels import format_number
+from analysis.tables.labels import counted, format_number
 from analysis.tables.load import latest_grid, load, stored_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
 from sweep.schema import GRID_FILE, RUNS
@@ -71,7 +71,7 @@ def refine(
             batch = replace(refinement, runs=budget // (rounds - turn + 1))
         points = batch(runs)
         if points.empty:
-            yield f"{len(runs):,} runs: further runs would not narrow the boundary."
+            yield f"{counted(len(runs), 'run')}: further runs would not narrow the boundary."
             return
         path = _round_path(out, started + turn)
         yield _write(folder, path, batch.boundary, points, runs, where)
@@ -82,7 +82,7 @@ def refine(
         _run(folder, path, out)
         runs = _load(folder, out, where, all_grids)
         budget -= len(runs) - count_before
-        yield f"{len(runs):,} runs: {_widths(batch.boundary(runs))}."
+        yield f"{counted(len(runs), 'run')}: {_widths(batch.boundary(batch.best_runs(runs)))}."
 
 
 def _refined_folder(folder: Path) -> Path:
@@ -117,10 +117,10 @@ def _write(
     # Names of sweeps have at most 100 characters.
     name = f"{stored_manifest(folder).get('name', folder.name)}-refined"[-100:]
     grid = grid_with_cells(_grid_text(folder), name, columns, seeds, where)
-    rows = f" in {cells[boundary.y].nunique()} rows" if boundary.y else ""
-    contents = f"{len(cells):,} cells{rows} at {len(seeds):,} new seeds"
+    rows = f" in {counted(cells[boundary.y].nunique(), 'row')}" if boundary.y else ""
+    contents = f"{counted(len(cells), 'cell')}{rows} at {counted(len(seeds), 'new seed')}"
     crossing = f"where {boundary.value} crosses {boundary.level:g} along {boundary.x}"
-    reason = f"chosen from {len(runs):,} runs of {folder.name} to locate best {crossing}"
+    reason = f"chosen from {counted(len(runs), 'run')} of {folder.name} to locate best {crossing}"
     write_file(path, f"# {contents},\n# {reason}.\n{grid}".encode())
     return f"Wrote {path}: {contents}."
 
@@ -176,7 +176,8 @@ def _widths(estimates: pd.DataFrame) -> str:
     """How many rows cross within the grid and how wide their intervals are."""
     finite = np.isfinite(estimates[["at", "low", "high"]]).all(axis=1)
     inside = estimates[finite]
-    text = f"{len(inside)} of {len(estimates)} rows cross within the grid"
+    verb = "crosses" if 1 in (len(inside), len(estimates)) else "cross"
+    text = f"{len(inside)} of {counted(len(estimates), 'row')} {verb} within the grid"
     if inside.empty:
         return text
     if (inside["low"] > 0).all():

@@ -14,6 +14,7 @@ from analysis.tables.axes import (
     plane,
     problem_axes,
     require_columns,
+    require_different,
     sorted_unique,
     swept,
     training_axes,
@@ -90,7 +91,7 @@ def make_view(
         facet: Another column that may vary.
         tune: The column that the best run minimizes.
 
-    Raises SweepError on a name that is no column, and on more optimizers than can be compared.
+    Raises SweepError on a name that is no column or given twice, and on more optimizers than can be compared.
     """
     check_optimizers(runs)
     notes: list[str] = []
@@ -98,6 +99,7 @@ def make_view(
     kinds = [name for name in KINDS if name != "optimizer"]
     part = _fix(runs, [name for name in swept(runs) if name in kinds], [], notes, fixed)
     require_columns(part, [name for name in (x, y, facet) if name is not None])
+    require_different([name for name in (x, y, facet) if name is not None])
     # The axes are chosen within one facet: what only differs between facets is no axis.
     panel = part if facet in (None, "optimizer") else _fix(part, [facet], [], [], {})
     x, y = plane(panel, x, y)

@@ -9,8 +9,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from analysis.tables.axes import DERIVED, finite_values, require_columns, require_one_run_per_seed
-from sweep.errors import SweepError
+from analysis.tables.axes import (
+    DERIVED,
+    finite_values,
+    require_columns,
+    require_different,
+    require_one_run_per_seed,
+)
 
 
 def half_width(deviation: ArrayLike, count: ArrayLike, level: float = 0.95) -> NDArray[np.float64]:
@@ -55,10 +60,7 @@ class Cells:
         complete. Raises SweepError where something else than the seed varies within a cell.
         """
         require_columns(table, [*self.keys, self.value])
-        if len(set(self.keys)) < len(self.keys):
-            raise SweepError(
-                f"x, y and facet are {', '.join(self.keys)}. Give them different columns."
-            )
+        require_different(self.keys)
         require_one_run_per_seed(table, self.keys)
         # A key is grouped through a copy, so that a column can be a key and the value, or have any name.
         groups = table.assign(_value=finite_values(table, self.value)).groupby(

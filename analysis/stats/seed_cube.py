@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analysis.tables.axes import (
     finite_values,
     require_columns,
+    require_different,
     require_one_run_per_seed,
     sorted_unique,
 )
@@ -95,6 +96,7 @@ def runs_with_values(runs: pd.DataFrame, keys: Sequence[str], value: str) -> pd.
             value is finite.
     """
     require_columns(runs, [*keys, value, "seed"])
+    require_different(keys)
     require_one_run_per_seed(runs, keys)
     table = runs.assign(_value=finite_values(runs, value)).dropna(subset=["_value"])
     if table.empty:

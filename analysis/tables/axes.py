@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
+import numpy as np
 import pandas as pd
 
 from analysis.tables.columns import observable_names
@@ -16,6 +19,9 @@ from sweep.status import Status
 DERIVED = frozenset({"a", "b", "difference", "trial_a", "trial_b"})
 """Columns of a paired table that are neither axes nor ids of the store."""
 
+IDS = frozenset({"problem", "trial", "trial_a", "trial_b"})
+"""Columns whose numbers are names: a mean of them says nothing."""
+
 PREFERRED_AXES = ("snr", "n", "d", "feature_noise", "sparsity", "power", "width", "flip")
 """Axes that a figure takes first, in this order."""
 
@@ -24,6 +30,9 @@ SECONDARY_AXES = ("signal", "noise", "batch_size", "max_steps", "epochs")
 
 HORIZONTAL_AXES = ("snr", "signal", "noise")
 """Axes drawn horizontally: the strength of the signal, along which a phase boundary is crossed."""
+
+ASSIGNMENT = re.compile(r"""('[^']*'|"[^"]*")|(?<![=!<>])=(?!=)""")
+"""A quoted word, or a single equals sign, which pandas takes for an assignment."""
 
 FULL_SHARE = 0.5
 """Two axes span a plane if at least this share of the combinations of their values was run."""
@@ -106,7 +115,12 @@ def is_determined_by(table: pd.DataFrame, column: str, by: Sequence[str]) -> boo
 
 
 def finite_values(runs: pd.DataFrame, value: str) -> pd.Series:
-    """The column `value` as float, NaN where it is infinite or the run ended `nonfinite`."""
+    """The column `value` as float, NaN where it is infinite or the run ended `nonfinite`.
+
+    Raises SweepError where it is missing, an id, or holds anything but numbers.
+    """
+    if value in IDS:
+        raise SweepError(f"{value} is an id. Choose a column of results, like test_error.")
     values = numbers(runs, value)
     values = values.where(values.abs() != float("inf"))
     if "status" not in runs:
@@ -143,19 +157,45 @@ def filter_rows(table: pd.DataFrame, where: str | None) -> pd.DataFrame:
     if not where:
         return table
     try:
-        rows = table.query(where)
+        selected = table.eval(where)
     # pandas passes on whatever Python's parser and its own evaluator raise.
     except Exception as error:
+        _refuse_assignment(where)
         reason = f"{type(error).__name__}: {error}"
         raise SweepError(
             f"The condition {where!r} cannot be evaluated ({reason}). Use columns of the runs."
         ) from error
-    if not isinstance(rows, pd.DataFrame):
+    if isinstance(selected, pd.DataFrame):
+        _refuse_assignment(where)
+    # A column of numbers would select rows by their labels.
+    if not isinstance(selected, pd.Series) or selected.dtype != bool:
         raise SweepError(f"{where!r} is not a condition. Compare columns, such as 'n == 200'.")
+    rows = table[selected]
     if rows.empty:
         cure = "Compare floating-point columns with a tolerance or by < and >"
         raise SweepError(f"No row satisfies {where!r}. {cure}.")
     return rows
+
+
+def _refuse_assignment(where: str) -> None:
+    """Raises SweepError if a condition has `=` in place of `==`."""
+    comparison = ASSIGNMENT.sub(lambda match: match[1] or "==", where)
+    if comparison != where:
+        raise SweepError(f"The condition {where!r} assigns a value. Write {comparison!r}.")
+
+
+def condition(column: str, value: object) -> str:
+    """The pandas query that selects one value of a column; None and NaN select missing ones."""
+    if pd.isna(value):  # type: ignore[call-overload]
+        return f"{column}.isna()"
+    # The representation of a number of numpy names its type.
+    return f"{column} == {(value.item() if isinstance(value, np.generic) else value)!r}"
+
+
+def require_different(keys: Sequence[str]) -> None:
+    """Raises SweepError where one column is more than one of x, y and facet."""
+    if len(set(keys)) < len(keys):
+        raise SweepError(f"x, y and facet are {', '.join(keys)}. Give them different columns.")
 
 
 def require_one_run_per_seed(table: pd.DataFrame, keys: Sequence[str]) -> None:
@@ -167,10 +207,12 @@ def require_one_run_per_seed(table: pd.DataFrame, keys: Sequence[str]) -> None:
     mixed = [name for name in candidates if not is_determined_by(table, name, keys)]
     if not mixed:
         return
+    example = condition(mixed[0], table[mixed[0]].iloc[0])
     raise SweepError(
         f"The cells would average over {', '.join(mixed)}, not only over seeds. "
-        f'Select one value of each with where="{mixed[0]} == ...", make it an axis or the facet, '
-        "or, if it is a hyperparameter, choose the best run of each problem with tuned(runs)."
+        f"Select one value of each, such as by --where {shlex.quote(example)}, in Python by "
+        f"runs.query({example!r}), make it an axis or the facet, or, if it is a hyperparameter, "
+        "choose the best run of each problem, in Python by tuned(runs)."
     )
 
 

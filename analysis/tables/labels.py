@@ -105,6 +105,11 @@ def format_interval(mean: Any, low: Any, high: Any, sign: str = "") -> str:
     return text if math.isnan(half) else f"{text} [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 cell`, `2 cells`, `1,024 cells`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def cell_sentence(cell: pd.Series, keys: list[str]) -> str:
     """A cell as a condition: `snr = 0.3, n = 20`."""
     return ", ".join(f"{key} = {format_number(cell[key])}" for key in keys)
@@ -122,11 +127,21 @@ def _completeness(runs: pd.DataFrame) -> str:
     """How many trials have finished, and of how many."""
     count, expected = len(runs), runs.attrs.get("trials")
     if runs.attrs.get("complete") is False and expected is not None:
-        missing = f"{expected - count:,} of {expected:,} trials are missing"
-        return f"INCOMPLETE: {missing}. The results below may change once they have finished."
+        missing = expected - count
+        verb, pronoun = ("is", "it has") if missing == 1 else ("are", "they have")
+        missing_text = f"{missing:,} of {expected:,} trials {verb} missing"
+        return f"INCOMPLETE: {missing_text}. The results below may change once {pronoun} finished."
     if runs.attrs.get("complete"):
-        return f"Complete: all {count:,} trials have finished."
-    return f"{count:,} trials have finished; the store does not record how many there should be."
+        return f"Complete: {_all_finished(count)}."
+    verb = "has" if count == 1 else "have"
+    return (
+        f"{counted(count, 'trial')} {verb} finished; the store does not record how many there "
+        "should be."
+    )
+
+
+def _all_finished(count: int) -> str:
+    return "the only trial has finished" if count == 1 else f"all {count:,} trials have finished"
 
 
 def gap_sentences(cells: pd.DataFrame) -> list[str]:
@@ -144,11 +159,11 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
     keys = _axis_keys(cells)
     peak = largest_cell(finite)
     interval = format_interval(peak["mean"], peak["low"], peak["high"], "+")
-    size = f"{interval} (over {peak['count']:.0f} seeds)"
+    size = f"{interval} (over {counted(int(peak['count']), 'seed')})"
     if not keys:
         return [f"{a} minus {b}, paired: the {value} differs by {size}."]
     large = cells[cells["mean"] > LARGE_GAP]
-    share = f"{len(large) or 'none'} of {len(cells)} cells{_region(large, keys)}"
+    share = f"{len(large) or 'none'} of {counted(len(cells), 'cell')}{_region(large, keys)}"
     return [
         f"{a}'s {value} exceeds {b}'s by more than {LARGE_GAP:g} in {share}.",
         _sign_sentence(cells, keys),
@@ -192,7 +207,7 @@ def error_sentences(cells: pd.DataFrame, best: float = 0.0) -> list[str]:
     if best:
         source = "the share of flipped test labels"
         bound = f"within {NEAR_BEST:g} of the best possible, {best:g} ({source})"
-    return [f"Of {by_cell.ngroups} cells, a mean test error {bound}: {text}."]
+    return [f"Of {counted(by_cell.ngroups, 'cell')}, a mean test error {bound}: {text}."]
 
 
 def fit_sentence(runs: pd.DataFrame, keys: list[str]) -> str:
@@ -207,7 +222,7 @@ def fit_sentence(runs: pd.DataFrame, keys: list[str]) -> str:
         fitted.append(f"{name} in {total - len(misfits)} of {total} runs")
         if misfits.empty:
             continue
-        within = f" in {_count(len(misfits[keys].drop_duplicates()), 'cell')}" if keys else ""
+        within = f" in {counted(len(misfits[keys].drop_duplicates()), 'cell')}" if keys else ""
         unfitted.append(f"{len(misfits)} of {name}{within}")
     sentence = f"Training error 0 at the end: {', '.join(fitted)}."
     if not unfitted:
@@ -235,11 +250,6 @@ def range_sentence(table: pd.DataFrame) -> str:
 def _axis_keys(cells: pd.DataFrame) -> list[str]:
     """The columns that identify a cell."""
     return [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
-
-
-def _count(number: int, noun: str) -> str:
-    """A number with its noun: `1 cell`, `2 cells`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _sign_sentence(cells: pd.DataFrame, keys: list[str]) -> str:
@@ -275,11 +285,11 @@ def _caveats(cells: pd.DataFrame) -> list[str]:
     unpaired = cells.attrs.get("unpaired", 0)
     caveats = []
     if incomplete:
-        caveats.append(f"runs are missing in {_count(incomplete, 'cell')}")
+        caveats.append(f"runs are missing in {counted(incomplete, 'cell')}")
     if nonfinite:
-        cells_text = _count(nonfinite, "cell")
+        cells_text = counted(nonfinite, "cell")
         caveats.append(f"runs without a finite value in {cells_text} are excluded from the means")
     if unpaired:
         verb = "was" if unpaired == 1 else "were"
-        caveats.append(f"{_count(unpaired, 'problem')} {verb} run with only one of the two")
+        caveats.append(f"{counted(unpaired, 'problem')} {verb} run with only one of the two")
     return [f"Note: {'; '.join(caveats)}."] if caveats else []

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import analysis
 from analysis.__main__ import app, main
+from sweep.grid import load_grid
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -90,8 +91,23 @@ def test_errors_are_one_sentence_and_an_exit_code(
         "Give them different columns": ("phase", store, "--x", "snr", "--facet", "snr"),
         "cannot be evaluated": ("phase", store, "--where", "snr =="),
         "no column 'snrr'": ("phase", store, "--x", "snrr"),
-        "cannot be written to x.doc": ("phase", store, "--out", tmp_path / "x.doc"),
+        "to x.doc. Use one of the suffixes .pdf, .svg, .png, .csv.": (
+            *("phase", store, "--out", tmp_path / "x.doc"),
+        ),
+        "to x.png. Use the suffix .csv.": ("boundary", store, "--out", tmp_path / "x.png"),
+        "x, y and facet are snr, snr": ("refine", store, "--x", "snr", "--y", "snr"),
+        "are optimizer, optimizer": ("refine", store, "--x", "optimizer"),
+        "model is not numeric": (
+            *("refine", store, "--x", "model"),
+            *("--where", "snr == 0.3 and feature_noise == 0.2"),
+        ),
+        "trial is an id": ("phase", store, "--value", "trial"),
+        "problem is an id": ("boundary", store, "--value", "problem"),
+        "adam and gd have no value of lr in common": ("gap", store, "--x", "snr", "--y", "lr"),
         "no values of 'margin_l2'": ("curves", store, "--value", "margin_l2"),
+        "Write 'snr == 0.1 and n >= 2'.": ("phase", store, "--where", "snr = 0.1 and n >= 2"),
+        "'status' is not a condition": ("phase", store, "--where", "status"),
+        "'seed' is not a condition": ("phase", store, "--where", "seed"),
         "'1' is not a condition": ("phase", store, "--where", "1"),
         "No run has a value of flip_test": ("phase", store, "--y", "flip_test"),
         "cannot be written: No such file": ("phase", store, "--out", "/proc/x.pdf"),
@@ -101,8 +117,9 @@ def test_errors_are_one_sentence_and_an_exit_code(
         ),
     }
     for what, arguments in cases.items():
-        code, _, err = call(capsys, *arguments)
+        code, out, err = call(capsys, *arguments)
         assert code == 1 and what in err and err.count("\n") == 1, arguments
+        assert "suffix" not in what or out == ""
     assert call(capsys, "phase")[0] == 2
 
 
@@ -124,6 +141,7 @@ def test_terminals_of_any_encoding(store: Path, encoding: str):
         assert result.exit_code == 0, result.exception
         signs = ("→", "-∞") if encoding == "utf-8" else ("->", "-inf")
         assert signs[arguments[0] == "boundary"] in result.output
+        assert result.output.endswith("\n")
 
 
 def test_words_of_a_table_are_printed_as_they_stand(make: Any, tmp_path: Path):
@@ -292,3 +310,46 @@ def test_boundary_collapse_and_refine_say_what_they_found(
     )
     code, _, said = call(capsys, "refine", store, "--out", tmp_path / "r")
     assert code == 1 and "grid" in said  # that of the planted store gives no axes
+
+
+TUNED_GRID = """
+name: planted
+seed: {range: [0, 4]}
+data: {kind: feature_noise, n: 20, d: 100, sparsity: 10, snr: [0.1, 0.3, 1], feature_noise: [0.1, 0.2]}
+model: {kind: cnn}
+optimizer: [{kind: gd, lr: [0.1, 0.5]}, {kind: adam, lr: [0.1, 0.5]}]
+"""
+
+
+def write_tuned_store(make: Any, folder: Path) -> Path:
+    """A store in which the larger step size fits better, and the other one never fails."""
+    rows = [
+        {**row, "trial": 2 * row["trial"] + k, "lr": lr, "train_loss": loss, "test_error": error}
+        for row in make.plane(make.planted)
+        for k, (lr, loss, error) in enumerate([(0.1, 0.02, 0.0), (0.5, 0.01, row["test_error"])])
+    ]
+    make.write_store(folder, rows, trials=len(rows))
+    (folder / "grid.yaml").write_text(TUNED_GRID)
+    return folder
+
+
+def test_refine_tunes_as_boundary_does(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """New points have all step sizes, so that the best of them can be chosen there as well."""
+    folder, out = write_tuned_store(make, tmp_path / "s"), tmp_path / "r"
+    code, said, err = call(capsys, "refine", folder, "--runs", 64, "--out", out)
+    assert (code, err) == (0, "") and "Over lr, the run with the smallest" in said
+    (gd, adam) = load_grid(out / "round-1.yaml").blocks
+    for block in (gd, adam):
+        columns = block.columns(next(block.rows()))
+        assert set(columns["lr"]) == {0.1, 0.5} and set(columns["seed"]) == {4, 5, 6, 7}
+        assert 0.3 < min(columns["snr"]) < max(columns["snr"]) < 1
+    assert gd.size + adam.size == 64
+    code, _, err = call(capsys, "refine", folder, "--tune", "test_error")
+    assert code == 1 and "must not be chosen by" in err
+
+
+def test_refine_names_a_condition_that_works(store: Path, capsys: pytest.CaptureFixture[str]):
+    code, _, err = call(capsys, "refine", store, "--x", "snr", "--y", "sparsity")
+    assert code == 1 and "--where 'feature_noise == 0.2'" in err

@@ -97,7 +97,8 @@ def test_cells_with_fewer_runs_are_marked_unless_the_grid_has_no_more(
 def test_nothing_but_the_seed_is_averaged(make: Any):
     runs = make.runs(make.plane(make.planted))
     with pytest.raises(
-        SweepError, match=r"average over feature_noise, not only over seeds.*where="
+        SweepError,
+        match=r"average over feature_noise, not only over seeds.*--where 'feature_noise == 0.1'",
     ):
         Cells("snr", None, "test_error", "optimizer")(runs)
     with pytest.raises(SweepError, match="average over optimizer"):
