@@ -147,6 +147,10 @@ def _current_rows(folder: Path, all_grids: bool) -> CurrentRows:
 
 def _read_parts(folder: Path, name: str, trials: Collection[int] | None = None) -> list[pa.Table]:
     """The parts of one table of a store, in the order of their names."""
+    if folder.is_file():
+        raise StoreError(
+            f"{folder} is a file. Give the folder of the sweep, such as {folder.absolute().parent}."
+        )
     if not folder.is_dir():
         raise StoreError(
             f"{folder} is not a folder. Run `python -m sweep.run GRID --out {folder}` first."

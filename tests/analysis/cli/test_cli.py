@@ -85,6 +85,7 @@ def test_errors_are_one_sentence_and_an_exit_code(
 ):
     cases = {
         "is not a folder": ("report", tmp_path / "nowhere"),
+        f"Give the folder of the sweep, such as {store}.": ("phase", store / "manifest.json"),
         "must not be chosen by 'test_error'": ("gap", store, "--tune", "test_error"),
         "No run has the optimizer 'lion'": ("gap", store, "--a", "lion", "--b", "gd"),
         "No pair of optimizers matches": ("gap", store, "--where", "optimizer == 'gd'"),
