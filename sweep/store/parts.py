@@ -27,6 +27,8 @@ MAX_ROWS = 1 << 24
 """More than any part has: a file of a few kilobytes can declare billions of equal rows."""
 CURVE_ROWS = "curve_rows"
 """Key in the metadata of a part of the runs: the rows that its part of the curves has."""
+_THREADED_BYTES = 1 << 22
+"""Parts of fewer bytes are read by one thread: starting more takes longer."""
 _PART_NAME = re.compile(r"part-(\d{8})\.parquet")
 
 
@@ -125,7 +127,7 @@ def _decode_rows(
     with pq.ParquetFile(source, page_checksum_verification=True, read_dictionary=text) as part:
         if part.metadata.num_rows > MAX_ROWS:
             raise ValueError(f"it declares {part.metadata.num_rows:,} rows, too many for a part")
-        table = part.read(columns=columns)
+        table = part.read(columns=columns, use_threads=len(content) > _THREADED_BYTES)
     _require_columns(table, columns or ())
     metadata = table.schema.metadata or {}
     if DECLARATION.encode() in metadata and not has_digest:
