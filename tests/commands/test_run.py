@@ -263,7 +263,9 @@ def test_more_seeds_add_parts_and_touch_none(one: Path, home: Path) -> None:
     after = files(store)
     assert {name: after[name] for name in before} == before
     new = sorted(after.keys() - before.keys())
-    assert [name.split("/")[0].split("-")[0] for name in new] == ["curves", "grid", "runs"]
+    assert [name.split("/")[0].split("-")[0] for name in new] == [
+        *("current", "curves", "grid", "runs"),
+    ]
     assert (
         rows(store).num_rows == 12 and difference(of_trials(rows(store), old["trial"]), old) == ""
     )
