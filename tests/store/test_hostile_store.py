@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from sweep.__main__ import app
 from sweep.store import owner
 from tests import shell
+from tests.sampling import every
 
 pytestmark = pytest.mark.thorough
 
@@ -317,7 +318,7 @@ def is_shown_in_a_report(name: str) -> bool:
 
 
 @pytest.mark.promise(18)
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", every(3, HOSTILE))
 def test_no_command_leaves_the_store_waits_or_fails_without_a_sentence(
     trained: Path, tmp_path: Path, name: str
 ) -> None:

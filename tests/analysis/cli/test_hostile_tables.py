@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
+from tests.sampling import every
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -104,11 +105,9 @@ def some(number: int) -> list[str]:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("number", "name"), list(enumerate(TABLES)))
-def test_commands_end_with_a_sentence_or_a_picture(
-    number: int, name: str, make: Any, tmp_path: Path
-):
-    check_commands(name, some(number), make, tmp_path)
+@pytest.mark.parametrize("name", every(2, TABLES))
+def test_commands_end_with_a_sentence_or_a_picture(name: str, make: Any, tmp_path: Path):
+    check_commands(name, some(list(TABLES).index(name) // 2), make, tmp_path)
 
 
 @pytest.mark.slow
