@@ -92,7 +92,7 @@ def test_rounds_of_a_refinement_are_one_experiment(tmp_path: Path) -> None:
 @pytest.mark.thorough
 def test_a_run_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     progress = SilentProgress()
-    monkeypatch.setattr(train, "_progress", lambda request: progress)
+    monkeypatch.setattr(train, "_settle", lambda request: progress)
     text = """
 name: run
 data: {kind: signal_noise, n: 4, d: 6, snr: 1}

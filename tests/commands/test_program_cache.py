@@ -102,7 +102,7 @@ def test_a_sweep_compiles_damaged_programs_again_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     progress = SilentProgress()
-    monkeypatch.setattr(train, "_progress", lambda request: progress)
+    monkeypatch.setattr(train, "_settle", lambda request: progress)
     monkeypatch.setattr(backend, "cache_folder", lambda: tmp_path / "programs")
     grid, before = write_grid(tmp_path, GRID), jax.config.values["jax_compilation_cache_dir"]
     jax.config.update("jax_compilation_cache_dir", None)
