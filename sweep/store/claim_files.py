@@ -72,6 +72,18 @@ class ClaimFiles:
                 return ClaimFile(who, state)
         return None
 
+    def is_foreign(self, name: str) -> bool:
+        """Whether something has the name of a claim and is none, so that it would never go."""
+        with suppress(FileNotFoundError):
+            folder = self._folder()
+            before = folder.status(name)
+            found = self.find(name)
+            # A claim may be released, and taken by another process, at any moment.
+            after = folder.status(name)
+            if before and after and found is None:
+                return os.path.samestat(before, after)
+        return False
+
     def create(self, name: str, text: str) -> None:
         """Write a file, and the folder if that is missing; nothing is left of a failed attempt."""
         while True:

@@ -13,7 +13,6 @@ process that exists on this machine keeps rewrites out, and goes on with its own
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -185,10 +184,9 @@ class Claims:
 
     def _require_claim(self, name: str) -> None:
         """Raise StoreError if what has the name of a claim is none, so that it would never go."""
-        path = self.folder / name
-        if os.path.lexists(path) and self._files.find(name) is None:
+        if self._files.is_foreign(name):
             raise StoreError(
-                f"{path} is in the way of a claim and is none. "
+                f"{self.folder / name} is in the way of a claim and is none. "
                 "Move it elsewhere and run the same command again."
             )
 

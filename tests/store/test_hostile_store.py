@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -195,8 +196,8 @@ def same(table: pa.Table) -> pa.Table:
 
 
 def repeated(table: pa.Table) -> pa.Table:
-    """Thirty million rows of one value, which take a few kilobytes."""
-    return table.take(pa.array([0] * 30_000_000, pa.int32()))
+    """Twenty million rows of one value, which take a few kilobytes."""
+    return pa.table({"trial": np.zeros(20_000_000, np.int64)}, metadata=table.schema.metadata)
 
 
 def as_text(table: pa.Table) -> pa.Table:

@@ -64,14 +64,14 @@ app()
 FORGETFUL = """
 import sys, time
 from sweep.run import app
-from sweep.store.commit_log import CommitLog, TrialIds
+from sweep.store.commit_log import CommitLog, TrialIds, part_name
 
 began, take_in = time.time(), CommitLog._add_part
 
-def forgetting(log, number, path):
+def forgetting(log, folder, number):
     known = log.ids
-    log.ids = known if path.stat().st_mtime > began else TrialIds()
-    take_in(log, number, path)
+    log.ids = known if folder.status(part_name(number)).st_mtime > began else TrialIds()
+    take_in(log, folder, number)
     log.ids = known
 
 CommitLog._add_part = forgetting
