@@ -57,6 +57,8 @@ class StopSignals:
     @contextmanager
     def stopping(self, stop: threading.Event) -> Iterator[None]:
         """Let the first signal set `stop` and raise at the end; a second one raises at once."""
+        if self._pending is not None:
+            raise self._pending  # it was raised where an exception is ignored, such as a callback
         self._stop = stop
         try:
             yield
@@ -72,7 +74,7 @@ class StopSignals:
         )
         if self._pending is not None and number in SENT_BY_SYSTEMS:
             return
-        if self._stop is None or self._pending is not None:
+        is_first, self._pending = self._pending is None, error
+        if self._stop is None or not is_first:
             raise error
-        self._pending = error
         self._stop.set()

@@ -97,7 +97,7 @@ HOSTILE = {
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", every(3, HOSTILE), ids=ascii)
+@pytest.mark.parametrize("name", every(6, HOSTILE), ids=ascii)
 def test_any_manifest_is_followed_by_a_sentence(store: Path, name: str) -> None:
     edit_manifest(store, HOSTILE[name])
     before = files(store)

@@ -74,7 +74,7 @@ def unnoticed(store: Path, choose: Callable[[int], Iterable[int]]) -> list[str]:
 
 
 def sample(bits: int) -> list[int]:
-    return random.Random(bits).sample(range(bits), min(bits, 300))
+    return random.Random(bits).sample(range(bits), min(bits, 100))
 
 
 @pytest.mark.promise(20)

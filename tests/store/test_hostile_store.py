@@ -319,7 +319,7 @@ def is_shown_in_a_report(name: str) -> bool:
 
 
 @pytest.mark.promise(18)
-@pytest.mark.parametrize("name", every(3, HOSTILE))
+@pytest.mark.parametrize("name", every(6, HOSTILE))
 def test_no_command_leaves_the_store_waits_or_fails_without_a_sentence(
     trained: Path, tmp_path: Path, name: str
 ) -> None:

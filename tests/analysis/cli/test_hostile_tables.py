@@ -105,9 +105,9 @@ def some(number: int) -> list[str]:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", every(2, TABLES))
+@pytest.mark.parametrize("name", every(4, TABLES))
 def test_commands_end_with_a_sentence_or_a_picture(name: str, make: Any, tmp_path: Path):
-    check_commands(name, some(list(TABLES).index(name) // 2), make, tmp_path)
+    check_commands(name, some(list(TABLES).index(name) // 4), make, tmp_path)
 
 
 @pytest.mark.slow
