@@ -96,7 +96,7 @@ def test_a_program_under_the_name_of_another_and_a_torn_one_are_damaged(tmp_path
         assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.thorough
+@pytest.mark.slow  # needs a process that has not compiled these programs yet
 @pytest.mark.promise(24)
 def test_a_sweep_compiles_damaged_programs_again_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
