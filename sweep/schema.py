@@ -152,3 +152,5 @@ FIXED = frozenset({*IDS, *KINDS, "seed", *OUTCOME, *STANDARD_OBSERVABLES, "step"
 
 MANIFEST_FILE, GRID_FILE, GRID_FILES = "manifest.json", "grid.yaml", "grid*.yaml"
 """Files in a store: its manifest, the grid that created it, a pattern for all its grids."""
+ROUND_FILES = "round-*.yaml"
+"""Grids of the rounds of a refinement, which are one experiment, beside the store's own copies."""

@@ -50,7 +50,7 @@ def echo(text: str, *, err: bool = False) -> None:
     try:
         print(escape_controls(text), file=stream, flush=True)
     except OSError as error:
-        _discard(stream)
+        discard_output(stream)
         # The end of a pipe such as `| head` is no fault: the command ends without a word.
         if isinstance(error, BrokenPipeError) and not err:
             raise
@@ -71,8 +71,8 @@ def accept_all_characters() -> None:
             stream.reconfigure(errors=_ENCODING_ERRORS)
 
 
-def _discard(stream: TextIO) -> None:
-    """Send what a stream still holds nowhere: Python would try again at its end, and fail."""
+def discard_output(stream: TextIO) -> None:
+    """Send what a stream still holds nowhere, and all that follows: Python would try again at its end, and fail."""
     with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
 

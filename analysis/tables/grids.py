@@ -17,13 +17,10 @@ import pyarrow as pa
 from analysis.tables.columns import observable_names
 from sweep import store
 from sweep.errors import SweepError
-from sweep.schema import FIXED, KINDS
+from sweep.schema import FIXED, KINDS, ROUND_FILES
 
 MAX_TRIALS = 10_000_000
 """Most trials of a grid whose ids are computed, which takes about half a second a million."""
-
-ROUND_FILES = "round-*.yaml"
-"""Grids of rounds of refinement, beside the store's own copies of them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def grid_text(path: Path) -> str:
     return store.read_grid(path).decode("utf-8-sig", "replace")  # Windows adds a byte order mark
 
 
-def current_grid(folder: Path, newest: pa.Table) -> Path | None:
+def choose_grid(folder: Path, newest: pa.Table) -> Path | None:
     """The grid that was run last, None where a store has no grid.
 
     The store says which; one of version 0.2 does not. Of its grids, the one with the latest file
@@ -90,7 +87,7 @@ def current_rows(folder: Path, parts: Sequence[pa.Table], rows: pa.Table) -> Cur
     """
     if len(grid_history(folder)) < 2 or any(folder.glob(ROUND_FILES)):
         return CurrentRows(rows)
-    path = current_grid(folder, parts[-1])
+    path = choose_grid(folder, parts[-1])
     ids = None if path is None else trial_ids(path)
     if path is None or ids is None:
         return CurrentRows(

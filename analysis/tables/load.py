@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from analysis.tables.axes import swept
 from analysis.tables.columns import read_descriptions
-from analysis.tables.grids import CurrentRows, current_grid, current_rows
+from analysis.tables.grids import CurrentRows, choose_grid, current_rows
 from analysis.tables.row_types import check_types, with_all_columns
 from sweep import store
 from sweep.errors import StoreError
@@ -118,7 +118,7 @@ def expected_trials(folder: Folder) -> int | None:
 def latest_grid(folder: Path) -> Path | None:
     """The grid that was run last in a store, None where the store keeps none."""
     paths = part_files(folder, RUNS)
-    return current_grid(folder, _read_part(paths[-1], None)) if paths else None
+    return choose_grid(folder, _read_part(paths[-1], None)) if paths else None
 
 
 def part_files(folder: Folder, table: str) -> list[Path]:

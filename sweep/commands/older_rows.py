@@ -9,11 +9,8 @@ import pyarrow as pa
 
 from sweep.grid import Grid
 from sweep.grid.product.space import canonical
-from sweep.schema import KINDS, RUNS
+from sweep.schema import KINDS, ROUND_FILES, RUNS
 from sweep.store import Store, list_parts, read_rows
-
-ROUNDS = "round-*.yaml"
-"""Grids of a refinement, which are one experiment."""
 
 
 def describe_older_rows(grid: Grid, store: Store) -> str:
@@ -23,7 +20,7 @@ def describe_older_rows(grid: Grid, store: Store) -> str:
         grid: the grid that is run.
         store: the store, which has been opened with the grid.
     """
-    if len(store.grids()) < 2 or any(store.folder.glob(ROUNDS)):
+    if len(store.grids()) < 2 or any(store.folder.glob(ROUND_FILES)):
         return ""
     ids = [block.ids(rows)[0] for block in grid.blocks for rows in block.rows()]
     older = np.setdiff1d(store.done(), np.concatenate(ids))

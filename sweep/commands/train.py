@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from sweep.jax_settings import pinned_settings
 from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
-from sweep.store import Claims, Store, Writer, owner
+from sweep.store import Claims, Store, Writer, grid_digest, owner
 from sweep.terminal_text import escape_controls
 from sweep.user_paths import require_folder
 from sweep.workers import cores, launcher
@@ -185,16 +184,15 @@ def _worker_slots(platform: str) -> int:
 def _load_grid(request: Request) -> Grid:
     """The grid; raises StoreError if it is not the one that a worker has been told of."""
     grid = grids.load_grid(request.grid)
-    if request.assignment is not None and _digest(grid) != request.assignment.digest:
+    if (
+        request.assignment is not None
+        and grid_digest(grid.text.encode()) != request.assignment.digest
+    ):
         raise StoreError(
             f"{request.grid} is not the grid that this sweep has planned. "
             "Delete it and run the same command again; what is committed stays."
         )
     return grid
-
-
-def _digest(grid: Grid) -> str:
-    return hashlib.sha256(grid.text.encode()).hexdigest()
 
 
 def _plan(request: Request, grid: Grid, store: Store, host: Host) -> Plan:
@@ -246,7 +244,7 @@ def _worker_command(plan: Plan, request: Request, store: Store) -> list[str]:
         "--shard": _shard_text(request),
         "--checkpoint": request.checkpoint,
         "--place": plan.host.platform,
-        "--digest": _digest(plan.grid),
+        "--digest": grid_digest(plan.grid.text.encode()),
     }
     options: list[str] = []
     for name, value in values.items():

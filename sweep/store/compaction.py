@@ -24,7 +24,7 @@ from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
 from sweep.store.directory import Directory
 from sweep.store.io_errors import reading_errors
-from sweep.store.layout import SWAP, TABLES, TEMPORARY
+from sweep.store.layout import SWAP, TABLES, TEMPORARY, replaced_folder, rewritten_folder
 from sweep.store.parts import (
     CURVE_ROWS,
     bucket_blocks,
@@ -58,11 +58,11 @@ def rewrite_parts(
         StoreError: A part is broken, or a folder of an earlier rewrite is in the way.
     """
     for kind in TABLES:
-        _require_absent(folder, _old(kind))
+        _require_absent(folder, replaced_folder(kind))
     groups = list(parts_to_join(folder.path))
     schemas = schema.tables(columns) if columns else dict.fromkeys(TABLES)
     for kind in TABLES:
-        new_folder = folder.folder(_new(kind), create=True)
+        new_folder = folder.folder(rewritten_folder(kind), create=True)
         for group in groups:
             _join(folder.path / kind, new_folder, group, schemas[kind])
         new_folder.sync()
@@ -75,7 +75,7 @@ def rewrite_parts(
 
 def is_unfinished(folder: Directory) -> bool:
     """Whether a rewrite is under way or was interrupted."""
-    names = (SWAP, *(name(kind) for kind in TABLES for name in (_new, _old)))
+    names = (SWAP, *(name(kind) for kind in TABLES for name in (rewritten_folder, replaced_folder)))
     return any(folder.status(name) for name in names)
 
 
@@ -94,18 +94,8 @@ def finish_swap(folder: Directory, check_access: CheckAccess = lambda: None) -> 
         folder.sync()
     for kind in TABLES:
         check_access()
-        _discard(folder, _new(kind))
+        _discard(folder, rewritten_folder(kind))
         _restore(folder, kind)
-
-
-def _new(kind: str) -> str:
-    """The name of the folder in which a rewrite collects the joined parts of a table."""
-    return f"_new-{kind}"
-
-
-def _old(kind: str) -> str:
-    """The name that the replaced folder of a table has until it is removed."""
-    return f"_old-{kind}"
 
 
 def _last_number(folder: Directory) -> int | None:
@@ -117,29 +107,29 @@ def _last_number(folder: Directory) -> int | None:
 
 def _swap(folder: Directory, kind: str, last: int | None) -> None:
     """Put the new folder in place of the table and remove the old one."""
-    if folder.status(_new(kind)):
-        new_folder = folder.folder(_new(kind))
+    if folder.status(rewritten_folder(kind)):
+        new_folder = folder.folder(rewritten_folder(kind))
         if folder.status(kind):
             folder.folder(kind)  # refuses a link
-            folder.move(kind, folder, _old(kind))
-        if folder.status(_old(kind)):
-            _carry_late_parts(folder.folder(_old(kind)), new_folder, last)
+            folder.move(kind, folder, replaced_folder(kind))
+        if folder.status(replaced_folder(kind)):
+            _carry_late_parts(folder.folder(replaced_folder(kind)), new_folder, last)
         try:
-            folder.move(_new(kind), folder, kind)
+            folder.move(rewritten_folder(kind), folder, kind)
         except FileNotFoundError:
             # Another process took this one for dead, and has put the new folder in place before.
             _restore(folder, kind)
             raise
         folder.sync()
-    if folder.status(_old(kind)):
+    if folder.status(replaced_folder(kind)):
         _remove_old(folder, kind, last)
 
 
 def _restore(folder: Directory, kind: str) -> None:
     """Put the old folder of a table back if nothing has taken its place."""
-    if folder.status(_old(kind)) and not folder.status(kind):
-        folder.folder(_old(kind))  # refuses a link
-        folder.move(_old(kind), folder, kind)
+    if folder.status(replaced_folder(kind)) and not folder.status(kind):
+        folder.folder(replaced_folder(kind))  # refuses a link
+        folder.move(replaced_folder(kind), folder, kind)
         folder.sync()
 
 
@@ -160,7 +150,7 @@ def _carry_late_parts(old: Directory, new: Directory, last: int | None) -> None:
 
 def _remove_old(folder: Directory, kind: str, last: int | None) -> None:
     """Remove the old folder of a table once nothing is in it but what the new one covers."""
-    old, table = folder.folder(_old(kind)), folder.folder(kind)
+    old, table = folder.folder(replaced_folder(kind)), folder.folder(kind)
     for _ in range(100):  # a process that wakes up may add a file between the two calls
         _carry_late_parts(old, table, last)
         for name in old.names():
@@ -170,7 +160,7 @@ def _remove_old(folder: Directory, kind: str, last: int | None) -> None:
                 with suppress(FileNotFoundError):
                     old.move(name, table, name)
         try:
-            return folder.remove_folder(_old(kind))
+            return folder.remove_folder(replaced_folder(kind))
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise

@@ -24,6 +24,16 @@ TEMPORARY = "_tmp-"
 _GRID_NAME = re.compile(r"grid(-[0-9a-f]{8})?\.yaml")
 
 
+def rewritten_folder(table: str) -> str:
+    """The name of the folder in which a rewrite collects the joined parts of a table."""
+    return f"_new-{table}"
+
+
+def replaced_folder(table: str) -> str:
+    """The name that the replaced folder of a table has until it is removed."""
+    return f"_old-{table}"
+
+
 def grid_files(folder: Path) -> list[Path]:
     """Grid files in a store: the one that created it, and each later one."""
     return sorted(path for path in folder.glob(GRID_FILES) if _GRID_NAME.fullmatch(path.name))

@@ -7,6 +7,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from sweep.terminal_text import discard_output
+
 _STANDARD_DESCRIPTORS = (0, 1, 2)
 
 
@@ -77,6 +79,4 @@ def discard_unwritable() -> None:
         try:
             stream.flush()
         except (OSError, ValueError):
-            with suppress(OSError, ValueError):
-                # Python would flush once more, and end with exit code 120.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            discard_output(stream)  # Python would flush once more, and end with exit code 120

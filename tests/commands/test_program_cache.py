@@ -118,7 +118,7 @@ def test_a_sweep_compiles_damaged_programs_again_and_says_so(
         again = sweep(grid, tmp_path / "again", workers=1)
         assert stores_differ(whole, again) == ""
         told = [text for text in progress.messages if "is damaged" in text]
-        assert len(told) == len(programs) > 0
+        assert len(told) == len(programs) > 3
         assert f"The compiled program {programs[0]} is damaged; compiling it again." in told
         cache = CheckedCache(str(tmp_path / "programs"), -1)
         keys = [program.name.removesuffix("-sha256-cache") for program in programs]

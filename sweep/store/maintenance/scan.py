@@ -14,7 +14,7 @@ from sweep.schema import CURVES, MANIFEST_FILE, RUNS
 from sweep.store.directory import Directory
 from sweep.store.io_errors import reading_errors
 from sweep.store.kept_grids import damaged_grids
-from sweep.store.layout import is_being_compacted
+from sweep.store.layout import is_being_compacted, replaced_folder
 from sweep.store.maintenance.diagnosis import Diagnosis
 from sweep.store.maintenance.findings import Finding, Move
 from sweep.store.maintenance.part_scan import PartScan, scan_part, scan_parts
@@ -157,7 +157,7 @@ def _is_foreign_manifest(header: StoreHeader, scans: list[PartScan]) -> bool:
 def _leftovers(folder: Path) -> Iterator[Finding]:
     """Old folders of parts, which a compaction leaves only where another one overtook it."""
     for kind in (RUNS, CURVES):
-        path = folder / f"_old-{kind}"
+        path = folder / replaced_folder(kind)
         if os.path.lexists(path):
             what = "is left of a compaction that was overtaken, or not of this program"
             yield Finding(path, what, f"Move it elsewhere, or back if {kind} is missing")
