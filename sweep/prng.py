@@ -31,6 +31,9 @@ class Purpose(IntEnum):
     WORLD = 4
     HEAD = 5
     LAW = 6
+    RELATIONS = 7
+    OBJECTIVE = 8
+    OPTIMIZER = 9
 
 
 def stream(seed: Scalar, purpose: Purpose) -> Key[Array, ""]:

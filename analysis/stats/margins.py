@@ -171,7 +171,7 @@ def _signed_points(rows: pd.DataFrame, dtype: str) -> Iterator[Floats]:
     @jax.jit
     def draw(data: Separable, seed: Any) -> Any:
         points = training_points(data, seed, feature_directions(data, seed))
-        return points.label[:, None] * points.noise.dense(int(data.d))[:, 0]
+        return points.info.label[:, None] * points.noise.dense(int(data.d))[:, 0]
 
     names = [field.name for field in dataclasses.fields(Separable)]
     require_columns(rows, names)

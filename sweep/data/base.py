@@ -12,7 +12,9 @@ across sizes, declare counts `static(..., padded=True)` and draw by `prng.standa
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -20,8 +22,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from sweep import spec
+from sweep.data.points import PointInfo, Points
 from sweep.data.vectors import Dense, Sparse, Vectors, axis_direction, outer_product
-from sweep.padding import mask_padded_rows, valid_mask
+from sweep.padding import valid_mask
 from sweep.prng import Purpose, each_row, standard_normal, stream
 from sweep.spec import Scalar
 
@@ -30,38 +33,22 @@ __all__ = [
     "AbstractGaussian",
     "Dense",
     "NoiseParams",
+    "PointInfo",
     "Points",
     "RandomDraws",
     "Sparse",
     "Vectors",
     "axis_direction",
+    "coupled",
     "feature_count",
     "feature_directions",
     "outer_product",
+    "patch_count",
     "random_label",
     "test_draws",
     "test_points",
     "training_points",
 ]
-
-
-class Points(NamedTuple):
-    """Points of a data set: their noise vectors (points, N, d) and labels of -1.0 or +1.0.
-
-    `true_label` is the label that the point was made from, `label` the observed one.
-    """
-
-    noise: Vectors
-    true_label: Float[Array, " points"]
-    label: Float[Array, " points"]
-
-    def masked(self, n: int) -> Points:
-        """The points, with zero noise and labels for those beyond the actual size of `n`."""
-        valid = valid_mask(n)
-        # Zero noise and labels add nothing to gradients and sums over points.
-        noise = self.noise._replace(value=mask_padded_rows(self.noise.value, valid))
-        labels = (mask_padded_rows(label, valid) for label in (self.true_label, self.label))
-        return Points(noise, *labels)
 
 
 class AbstractData(ABC):
@@ -72,6 +59,9 @@ class AbstractData(ABC):
 
     noise_vectors: ClassVar[int] = 1
     """N: noise vectors a point. The last N patches of a point are its noise patches."""
+
+    has_fresh_points: ClassVar[bool] = True
+    """False where no points but those of the training set can be drawn."""
 
     n: int
     d: int
@@ -104,19 +94,31 @@ class AbstractData(ABC):
             A `Points` without the leading axis.
         """
 
+    def couple(self, key: Key[Array, ""], points: Points) -> Points:
+        """The training points, with what they get from each other: edges, labels of a labeller.
+
+        Rows are drawn independently before. By default nothing is added. Data that couples its
+        points must not declare a padded `n`, and more points change those that were there.
+
+        Args:
+            key: the key of the relations of a seed.
+            points: all n training points.
+        """
+        return points
+
     @abstractmethod
     def assemble(
         self,
         on_features: Float[Array, "K units"],
         on_noise: Float[Array, "points N units"],
-        true_labels: Float[Array, " points"],
+        info: PointInfo,
     ) -> Float[Array, "points P units"]:
         """Responses of filters to the patches of points, from their responses to the vectors.
 
         Args:
             on_features: responses to the feature directions (K, units).
             on_noise: responses to the noise vectors (points, N, units).
-            true_labels: labels that the points were made from (points,).
+            info: what is known of the points besides their vectors.
 
         Returns:
             Responses to the patches (points, P, units).
@@ -138,8 +140,7 @@ class NoiseParams(NamedTuple):
 
     scale: Float[Array, " N"]
     components: Float[Array, "N K"]
-    true_label: Float[Array, ""]
-    label: Float[Array, ""]
+    info: PointInfo
 
 
 class AbstractGaussian(AbstractData):
@@ -184,7 +185,7 @@ class AbstractGaussian(AbstractData):
         components = features.project(draws.gaussian.T).T
         params = self.make(draws.uniforms, row, components, fresh)
         noise = params.scale[:, None] * features.replace(draws.gaussian, params.components)
-        return Points(Dense(noise), params.true_label, params.label)
+        return Points(Dense(noise), params.info)
 
     def draw_responses(self, key: Key[Array, ""], rows: int, units: int) -> RandomDraws:
         """The random numbers of `responses`.
@@ -214,7 +215,7 @@ class AbstractGaussian(AbstractData):
         rows: Int[Array, " rows"],
         on_features: Float[Array, "K units"],
         root: Float[Array, "units units"],
-    ) -> tuple[Float[Array, "rows N units"], Float[Array, " rows"], Float[Array, " rows"]]:
+    ) -> tuple[Float[Array, "rows N units"], PointInfo]:
         """Responses of filters to the noise vectors of fresh points, drawn from their Gaussian law.
 
         Args:
@@ -225,8 +226,8 @@ class AbstractGaussian(AbstractData):
                 (F W)^T F W.
 
         Returns:
-            Responses to the N noise vectors of each point (rows, N, units), true labels and
-            observed labels (rows,).
+            Responses to the N noise vectors of each point (rows, N, units), and what is known of
+            the points.
         """
         K = on_features.shape[0]
         g = draws.gaussian
@@ -236,7 +237,7 @@ class AbstractGaussian(AbstractData):
 
         params = jax.vmap(params_of)(draws.uniforms, rows, g[..., :K])
         noise = params.scale[..., None] * (params.components @ on_features + g[..., K:] @ root)
-        return noise, params.true_label, params.label
+        return noise, params.info
 
 
 def feature_directions(data: AbstractData, seed: Scalar) -> Vectors:
@@ -244,19 +245,39 @@ def feature_directions(data: AbstractData, seed: Scalar) -> Vectors:
     return data.features(stream(seed, Purpose.WORLD))
 
 
+def _cached_by_structure(count: Callable[[AbstractData], int]) -> Callable[[AbstractData], int]:
+    """A count that is traced once for all data models with the same static fields, padded ones not."""
+    # A trace takes milliseconds, and the cost model asks for every group of trials.
+    known: dict[tuple[Any, ...], int] = {}
+
+    @functools.wraps(count)
+    def cached(data: AbstractData) -> int:
+        fields = spec.fields(type(data)).values()
+        deciding = [field.name for field in fields if field.role == "static" and not field.padded]
+        key = type(data), *(getattr(data, name) for name in deciding)
+        if key not in known:
+            known[key] = count(data)
+        return known[key]
+
+    return cached
+
+
+@_cached_by_structure
 def feature_count(data: AbstractData) -> int:
     """K: the number of feature directions; it may depend on static fields, not on padded ones."""
-    fields = spec.fields(type(data)).values()
-    deciding = [field.name for field in fields if field.role == "static" and not field.padded]
-    # Cached, since a trace takes milliseconds and the cost model asks for every group of trials.
-    key = type(data), tuple(getattr(data, name) for name in deciding)
-    if key not in _FEATURE_COUNTS:
-        directions = jax.eval_shape(lambda: feature_directions(data, 0))
-        _FEATURE_COUNTS[key] = directions.value.shape[0]
-    return _FEATURE_COUNTS[key]
+    return jax.eval_shape(lambda: feature_directions(data, 0)).value.shape[0]
 
 
-_FEATURE_COUNTS: dict[tuple[type, tuple[Any, ...]], int] = {}
+@_cached_by_structure
+def patch_count(data: AbstractData) -> int:
+    """P: patches of a point; it may depend on static fields, not on padded ones."""
+
+    def patches() -> Array:
+        info = training_points(data, 0, feature_directions(data, 0)).info
+        on_features = jnp.zeros((feature_count(data), 1))
+        return data.assemble(on_features, jnp.zeros((data.n, data.noise_vectors, 1)), info)
+
+    return jax.eval_shape(patches).shape[1]
 
 
 def training_points(data: AbstractData, seed: Scalar, features: Vectors) -> Points:
@@ -265,7 +286,19 @@ def training_points(data: AbstractData, seed: Scalar, features: Vectors) -> Poin
     def draw_point(key: Array, row: Array) -> Points:
         return data.point(data.draw(key), row, features, False)
 
-    return each_row(draw_point, stream(seed, Purpose.DATA), jnp.arange(data.n)).masked(data.n)
+    points = each_row(draw_point, stream(seed, Purpose.DATA), jnp.arange(data.n))
+    return coupled(data, seed, points).masked(data.n)
+
+
+def coupled(data: AbstractData, seed: Scalar, points: Points) -> Points:
+    """The training points of a seed with their relations.
+
+    Raises:
+        TypeError: A data model that couples its points declares a padded n.
+    """
+    if type(data).couple is not AbstractData.couple and valid_mask(data.n) is not None:
+        raise TypeError(f"{type(data).__name__} couples its points: declare n without padding")
+    return data.couple(stream(seed, Purpose.RELATIONS), points)
 
 
 def test_draws(data: AbstractData, seed: Scalar, rows: Int[Array, " r"]) -> Any:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractData, Points, random_label
+from sweep.data.base import AbstractData, PointInfo, Points, random_label
 from sweep.data.vectors import Sparse, Vectors, axis_direction, outer_product
 from sweep.prng import sample_distinct, standard_normal
 from sweep.spec import Alternative, Check, Scalar, lane, part, static
@@ -96,14 +96,14 @@ class FeatureNoise(AbstractData):
         """Sparse noise of one point and its label."""
         noise, uniform = draws
         y = random_label(uniform, row, self.balanced)
-        return Points(noise._replace(value=self.noise * noise.value), y, y)
+        return Points(noise._replace(value=self.noise * noise.value), PointInfo(y, y))
 
     def assemble(
         self,
         on_features: Float[Array, "1 units"],
         on_noise: Float[Array, "points 1 units"],
-        true_labels: Float[Array, " points"],
+        info: PointInfo,
     ) -> Float[Array, "points 2 units"]:
         """Responses to patch 0, the feature y v, and to patch 1, the noise minus alpha y v."""
-        feature = outer_product(true_labels, on_features[0])
+        feature = outer_product(info.true_label, on_features[0])
         return jnp.stack([feature, on_noise[:, 0] - self.feature_noise * feature], axis=1)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractGaussian, NoiseParams, random_label
+from sweep.data.base import AbstractGaussian, NoiseParams, PointInfo, random_label
 from sweep.data.vectors import Dense, Vectors
 from sweep.prng import standard_normal
 from sweep.spec import Scalar, lane, part, static
@@ -57,15 +57,15 @@ class Separable(AbstractGaussian):
         # With a teacher, x and -x are equally likely: draw the label, then flip x to its side.
         y = random_label(uniforms[0], row, self.balanced)
         if self.labels == "free":
-            return NoiseParams(jnp.ones(1, components.dtype), components, y, y)
+            return NoiseParams(jnp.ones(1, components.dtype), components, PointInfo(y, y))
         side = jnp.sign(components)
-        return NoiseParams(y * side[:, 0], components + side * self.margin, y, y)
+        return NoiseParams(y * side[:, 0], components + side * self.margin, PointInfo(y, y))
 
     def assemble(
         self,
         on_features: Float[Array, "K units"],
         on_noise: Float[Array, "points 1 units"],
-        true_labels: Float[Array, " points"],
+        info: PointInfo,
     ) -> Float[Array, "points 1 units"]:
         """The point itself."""
         return on_noise

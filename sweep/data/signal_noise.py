@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from sweep.data.base import AbstractGaussian, NoiseParams, random_label
+from sweep.data.base import AbstractGaussian, NoiseParams, PointInfo, random_label
 from sweep.data.vectors import Vectors, axis_direction, outer_product
 from sweep.spec import Alternative, Scalar, lane, part, static
 
@@ -77,14 +77,15 @@ class SignalNoise(AbstractGaussian):
         # By default test labels are clean, so that the test error is that of the true label.
         label = flipped if self.flip_test or not fresh else y
         remaining = jnp.zeros_like(components) if self.orthogonal else components
-        return NoiseParams(jnp.full(1, self.noise, components.dtype), remaining, y, label)
+        scale = jnp.full(1, self.noise, components.dtype)
+        return NoiseParams(scale, remaining, PointInfo(y, label))
 
     def assemble(
         self,
         on_features: Float[Array, "1 units"],
         on_noise: Float[Array, "points 1 units"],
-        true_labels: Float[Array, " points"],
+        info: PointInfo,
     ) -> Float[Array, "points 2 units"]:
         """[y mu, xi]."""
-        signal = outer_product(self.signal * true_labels, on_features[0])
+        signal = outer_product(self.signal * info.true_label, on_features[0])
         return jnp.stack([signal, on_noise[:, 0]], axis=1)

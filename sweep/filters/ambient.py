@@ -96,7 +96,7 @@ def ambient_inputs(source: Source) -> TrainingInputs:
     directions, points = source.training_set()
     d = int(source.data.d)
     tokens = jnp.concatenate([directions.dense(d), points.noise.dense(d).reshape(-1, d)])
-    return TrainingInputs(dense_tokens(tokens), points.true_label, points.label, None)
+    return TrainingInputs(dense_tokens(tokens), points.info, None)
 
 
 def ambient_draws(source: Source) -> int:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from sweep.data.base import (
     AbstractData,
+    PointInfo,
     Points,
     Vectors,
     feature_count,
@@ -84,8 +85,7 @@ class TrainingInputs(NamedTuple):
     """
 
     tokens: Any
-    true_label: Float[Array, " points"]
-    label: Float[Array, " points"]
+    info: PointInfo
     context: Any
 
 

@@ -16,8 +16,8 @@ from sweep.data.base import (
     AbstractGaussian,
     Sparse,
     Vectors,
-    feature_count,
     feature_directions,
+    patch_count,
     training_points,
 )
 from sweep.filters import ambient, gram, span, support
@@ -132,17 +132,6 @@ def initial_network(source: Source, coordinates: str) -> Network:
 def training_inputs(source: Source, coordinates: str) -> TrainingInputs:
     """The training set of a trial."""
     return COORDINATES[coordinates].training_inputs(source)
-
-
-def patch_count(data: AbstractData) -> int:
-    """P: patches of a point."""
-
-    def patches() -> Array:
-        on_features = jnp.zeros((feature_count(data), 1))
-        on_noise = jnp.zeros((1, data.noise_vectors, 1))
-        return data.assemble(on_features, on_noise, jnp.zeros(1))
-
-    return jax.eval_shape(patches).shape[1]
 
 
 def incompatibility(

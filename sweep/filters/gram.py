@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sweep.data.base import AbstractGaussian, Dense, NoiseParams, Points, feature_count
+from sweep.data.base import AbstractGaussian, Dense, NoiseParams, Points, coupled, feature_count
 from sweep.filters.ambient import dense_tokens
 from sweep.filters.base import Source, TrainingInputs
 from sweep.filters.span import inner_product_inputs
@@ -35,7 +35,7 @@ def gram_inputs(source: Source) -> TrainingInputs:
     # The feature directions are orthonormal, so in rotated coordinates they are axes.
     axes = jnp.eye(feature_count(data), noise.shape[-1])
     tokens = jnp.concatenate([axes, points.noise.value.reshape(noise.shape)])
-    inputs = TrainingInputs(dense_tokens(tokens), points.true_label, points.label, None)
+    inputs = TrainingInputs(dense_tokens(tokens), points.info, None)
     return inner_product_inputs(inputs, mask_padding(scale * filters.T, valid_mask(model.units())))
 
 
@@ -53,7 +53,7 @@ def _gram_points(source: Source, data: AbstractGaussian, noise: Float[Array, "n 
     uniforms = each_row(draw_uniforms, stream(source.seed, Purpose.DATA), rows)
     params = jax.vmap(params_of)(uniforms, rows, noise)
     vectors = params.scale[..., None] * noise.at[..., :K].set(params.components)
-    return Points(Dense(vectors), params.true_label, params.label).masked(data.n)
+    return coupled(data, source.seed, Points(Dense(vectors), params.info)).masked(data.n)
 
 
 def gram_vectors(source: Source) -> tuple[Float[Array, "nN D"], Float[Array, "units D"]]:

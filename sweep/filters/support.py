@@ -96,7 +96,7 @@ def support_inputs(source: Source) -> TrainingInputs:
 
     tokens = jnp.concatenate([dense(directions), dense(points.noise).reshape(-1, len(rows))])
     context = SupportContext(rows, *_untouched_norms(source, rows))
-    return TrainingInputs(dense_tokens(tokens), points.true_label, points.label, context)
+    return TrainingInputs(dense_tokens(tokens), points.info, context)
 
 
 def touched_count(source: Source) -> int:

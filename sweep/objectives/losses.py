@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sweep.objectives.base import AbstractObjective
+from sweep.objectives.base import AbstractMarginLoss
 from sweep.spec import Scalar, lane, part
 
 L2_FIELD = "strength of (l2/2)||w||^2 inside the gradient"
 
 
 @part
-class Logistic(AbstractObjective):
+class Logistic(AbstractMarginLoss):
     """log(1 + exp(-z)): cross-entropy of the logits F_{+1} and F_{-1} (arXiv 2108.11371, (3.2))."""
 
     definition: ClassVar[str] = "The loss of a point is log(1 + exp(-y F(x)))."
@@ -29,7 +29,7 @@ class Logistic(AbstractObjective):
 
 
 @part
-class Exponential(AbstractObjective):
+class Exponential(AbstractMarginLoss):
     """exp(-z)."""
 
     definition: ClassVar[str] = "The loss of a point is exp(-y F(x))."
@@ -42,7 +42,7 @@ class Exponential(AbstractObjective):
 
 
 @part
-class Square(AbstractObjective):
+class Square(AbstractMarginLoss):
     """(1 - z)^2 / 2 = (f(x) - y)^2 / 2 for labels of +-1."""
 
     definition: ClassVar[str] = "The loss of a point is (y F(x) - 1)² / 2."

@@ -56,9 +56,9 @@ class Alignment(AbstractObservable):
             return {}
         # Patches hold the features first, then the noise vectors.
         on_noise = trial.model.by_class(snapshot.patches[:, -trial.data.noise_vectors :])
-        of_class = jnp.where(inputs.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]).max(
-            axis=-1
-        )
+        of_class = jnp.where(
+            inputs.info.label[:, None] > 0, on_noise[..., 0], on_noise[..., 1]
+        ).max(axis=-1)
         # Not `jnp.mean`, which would count padded points.
         mean = jnp.sum(mask_padding(of_class, valid_mask(trial.data.n))) / actual_size(trial.data.n)
         noise = {

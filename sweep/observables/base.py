@@ -19,15 +19,17 @@ from sweep.trial import Trial
 class Snapshot(NamedTuple):
     """A lane at a recorded step, in evaluation mode, with the quantities that observables share.
 
-    `margins` are label times output of each training point, `patches` the responses of the filters
-    to its patches. Padded points have no meaning in either: take extremes by `smallest`.
-    `largest_weight` is None in coordinates that cannot compute it.
+    `outputs` are those of the network on the training points, `margins` label times output, or
+    None where an output is no margin; `patches` are the responses of the filters to the patches.
+    Padded points have no meaning in any of them: take extremes by `smallest`. `largest_weight` is
+    None in coordinates that cannot compute it.
     """
 
     trial: Trial
     network: Network
     inputs: TrainingInputs
-    margins: Float[Array, " n"]
+    outputs: Float[Array, "n ..."]
+    margins: Float[Array, " n"] | None
     patches: Float[Array, "n P units"]
     loss: Scalar
     gradient_norm: Scalar

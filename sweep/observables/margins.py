@@ -34,7 +34,7 @@ class NormalizedMargins(AbstractObservable):
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
         """Both margins of a linear model; `margin_linf` only where the largest weight is known."""
         # Other networks scale with a power of their weights, so a norm would not normalize them.
-        if not snapshot.trial.model.linear:
+        if not snapshot.trial.model.linear or snapshot.margins is None:
             return {}
         margin = smallest(snapshot.trial, snapshot.margins)
         euclidean = {"margin_l2": margin / snapshot.weight_norm}

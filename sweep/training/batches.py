@@ -42,7 +42,9 @@ def steps_per_epoch(trial: Trial) -> int:
 def full_batch(trial: Trial, inputs: TrainingInputs) -> Batch:
     """The batch of all points; those beyond a padded n have weight 0."""
     is_valid = valid_mask(trial.data.n)
-    return Batch(inputs, None if is_valid is None else is_valid.astype(inputs.true_label.dtype))
+    return Batch(
+        inputs, None if is_valid is None else is_valid.astype(inputs.info.true_label.dtype)
+    )
 
 
 def initial_order(trial: Trial) -> Int[Array, " n"] | None:
@@ -87,7 +89,8 @@ def batch_at(
     K = feature_count(trial.data)
     noise = (K + rows[:, None] * N + jnp.arange(N)).reshape(-1)
     tokens = inputs.tokens.take(jnp.concatenate([jnp.arange(K), noise]))
-    weight = None if n % size == 0 else (position < n).astype(inputs.true_label.dtype)
+    weight = None if n % size == 0 else (position < n).astype(inputs.info.true_label.dtype)
     return Batch(
-        TrainingInputs(tokens, inputs.true_label[rows], inputs.label[rows], inputs.context), weight
+        TrainingInputs(tokens, jax.tree.map(lambda leaf: leaf[rows], inputs.info), inputs.context),
+        weight,
     )

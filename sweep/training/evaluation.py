@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from sweep import spec
 from sweep.data.base import (
     AbstractGaussian,
+    PointInfo,
     feature_count,
     feature_directions,
     test_draws,
@@ -23,6 +24,7 @@ from sweep.data.base import (
 )
 from sweep.filters import AbstractFilters, Network, TrainingInputs
 from sweep.models.base import AbstractFiltered
+from sweep.objectives.base import ObjectiveInputs
 from sweep.padding import actual_size
 from sweep.prng import Purpose, stream
 from sweep.spec import Scalar
@@ -84,9 +86,9 @@ class CachedDraws(NamedTuple):
 
 
 ResponseFunction = Callable[
-    [Any, Int[Array, " rows"]], tuple[Float[Array, "rows P units"], Float[Array, " rows"]]
+    [Any, Int[Array, " rows"]], tuple[Float[Array, "rows P units"], PointInfo]
 ]
-"""From random numbers and row numbers of points to pre-activations of patches and seen labels."""
+"""From random numbers and row numbers of points to pre-activations of patches, and what is known."""
 
 
 def vector_response(trial: Trial, net: Network, inputs: TrainingInputs) -> ResponseFunction:
@@ -101,9 +103,9 @@ def vector_response(trial: Trial, net: Network, inputs: TrainingInputs) -> Respo
     project = net.filters.projector(trial.source, inputs.context)
     on_features = project(directions)
 
-    def respond(draws: Any, rows: Int[Array, " rows"]) -> tuple[Array, Array]:
+    def respond(draws: Any, rows: Int[Array, " rows"]) -> tuple[Array, PointInfo]:
         fresh = test_points(trial.data, draws, directions, rows)
-        return trial.data.assemble(on_features, project(fresh.noise), fresh.true_label), fresh.label
+        return trial.data.assemble(on_features, project(fresh.noise), fresh.info), fresh.info
 
     return respond
 
@@ -136,9 +138,9 @@ def law_response(trial: Trial, net: Network, inputs: TrainingInputs) -> Response
     on_features = filters(inputs.tokens.take(slice(feature_count(data))))
     root = covariance_root(filters.covariance(inputs) - on_features.T @ on_features)
 
-    def respond(draws: Any, rows: Int[Array, " rows"]) -> tuple[Array, Array]:
-        noise, truth, label = data.responses(draws, rows, on_features, root)
-        return data.assemble(on_features, noise, truth), label
+    def respond(draws: Any, rows: Int[Array, " rows"]) -> tuple[Array, PointInfo]:
+        noise, info = data.responses(draws, rows, on_features, root)
+        return data.assemble(on_features, noise, info), info
 
     return respond
 
@@ -149,8 +151,8 @@ def evaluate_fresh_points(
     inputs: TrainingInputs,
     points: int,
     cached_draws: CachedDraws | None = None,
-) -> tuple[Scalar, Int[Array, ""]]:
-    """Mean loss on fresh points, and how many of them are misclassified.
+) -> tuple[Scalar, Int[Array, ""] | None]:
+    """Mean loss on fresh points, and how many are misclassified, None where nothing is classified.
 
     Args:
         trial: The trial.
@@ -161,20 +163,21 @@ def evaluate_fresh_points(
     """
     respond = (law_response if has_law(trial) else vector_response)(trial, net, inputs)
 
-    def evaluate_chunk(number: Array) -> tuple[Scalar, Int[Array, ""]]:
+    def evaluate_chunk(number: Array) -> tuple[Scalar, Int[Array, ""] | None]:
         first = CHUNK * number
         rows = first + jnp.arange(min(CHUNK, points))
         if cached_draws:
             draws = cached_draws.chunk(number)
         else:
             draws = draw_test_points(trial, first, len(rows))
-        patches, label = respond(draws, rows)
-        margin = label * net(patches)
+        patches, info = respond(draws, rows)
         is_counted = rows < points  # the last chunk is filled up
-        losses = jnp.where(is_counted, trial.objective.loss(margin), 0.0)
-        # Not `margin <= 0`: a margin that is NaN counts as wrong.
-        return jnp.sum(losses), jnp.sum(is_counted & ~(margin > 0))
+        losses = trial.objective.losses(net, ObjectiveInputs(patches, info))
+        mistakes = trial.objective.mistakes(net(patches), info)
+        wrong = None if mistakes is None else jnp.sum(is_counted & mistakes)
+        return jnp.sum(jnp.where(is_counted, losses, 0.0)), wrong
 
     chunk_count = -(-points // CHUNK)
     losses, wrong_counts = jax.lax.map(evaluate_chunk, jnp.arange(chunk_count))
-    return jnp.sum(losses) / points, jnp.sum(wrong_counts)
+    wrong = None if wrong_counts is None else jnp.sum(wrong_counts)
+    return jnp.sum(losses) / points, wrong

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from sweep.filters import TrainingInputs
 from sweep.observables import KINDS, Snapshot
@@ -23,19 +23,22 @@ from sweep.training.step import (
     full_batch,
     gradient_norm,
     loss_and_grads,
-    margins,
     merge,
+    objective_inputs,
 )
 from sweep.trial import Trial
 
 
 class Measurement(NamedTuple):
-    """A lane at one step: counts of errors, and the floating-point columns that its parts have."""
+    """A lane at one step: counts of mistakes, and the floating-point columns that its parts have.
+
+    The counts are None where nothing is classified, or for `test_wrong` where nothing is tested.
+    """
 
     step: Int[Array, ""]
     status: Int[Array, ""]
-    train_wrong: Int[Array, ""]
-    test_wrong: Int[Array, ""]
+    train_wrong: Int[Array, ""] | None
+    test_wrong: Int[Array, ""] | None
     observables: dict[str, Scalar]
 
 
@@ -57,13 +60,17 @@ def measure(
     """
     loss, gradients, _ = loss_and_grads(trial, state, full_batch(trial, inputs), training=False)
     network = merge(trial, state.params, state.rest, training=False)
-    outputs, patches = margins(trial, network, inputs)
+    seen = objective_inputs(trial, network, full_batch(trial, inputs), state.step, training=False)
+    outputs = network(seen.patches)
+    mistakes = trial.objective.mistakes(outputs, inputs.info)
+    has_margins = mistakes is not None and outputs.ndim == 1
     snapshot = Snapshot(
         trial,
         network,
         inputs,
-        margins=inputs.label * outputs,
-        patches=patches,
+        outputs=outputs,
+        margins=inputs.info.label * outputs if has_margins else None,
+        patches=seen.patches,
         loss=loss,
         gradient_norm=gradient_norm(trial, inputs, state, gradients),
         weight_norm=jnp.sqrt(network.squared_norm(inputs)),
@@ -72,7 +79,7 @@ def measure(
     observables: dict[str, Scalar] = {}
     for kind in KINDS.values():
         observables |= kind.measure(snapshot)
-    test_wrong = jnp.array(0)
+    test_wrong = None
     if points:
         test_loss, test_wrong = evaluation.evaluate_fresh_points(
             trial, network, inputs, points, draws
@@ -80,7 +87,7 @@ def measure(
         observables["test_loss"] = test_loss
     reached = at_target(trial, loss, snapshot.gradient_norm)
     status = final_status(state.status, loss, snapshot.weight_norm, reached)
-    train_wrong = count_errors(trial, snapshot.margins)
+    train_wrong = None if mistakes is None else count_mistakes(trial, mistakes)
     return Measurement(state.step, status, train_wrong, test_wrong, observables)
 
 
@@ -102,14 +109,16 @@ def columns(measured: Measurement, n: np.ndarray, points: int) -> dict[str, np.n
         points: fresh points that each was tested on.
     """
     table = {name: np.asarray(values, np.float64) for name, values in measured.observables.items()}
-    table["train_error"] = np.asarray(measured.train_wrong) / n
-    if points:
+    if measured.train_wrong is not None:
+        table["train_error"] = np.asarray(measured.train_wrong) / n
+    if measured.test_wrong is not None:
         table["test_error"] = np.asarray(measured.test_wrong) / points
+    if {"train_error", "test_error"} <= table.keys():
         table["generalization_gap"] = table["test_error"] - table["train_error"]
     return table
 
 
-def count_errors(trial: Trial, margins: Float[Array, " points"]) -> Int[Array, ""]:
-    """How many training points have a margin <= 0; one that is not a number is an error."""
+def count_mistakes(trial: Trial, mistakes: Bool[Array, " points"]) -> Int[Array, ""]:
+    """How many training points are misclassified, padded ones not counted."""
     valid = valid_mask(trial.data.n)
-    return jnp.sum(~(margins > 0) if valid is None else ~(margins > 0) & valid)
+    return jnp.sum(mistakes if valid is None else mistakes & valid)

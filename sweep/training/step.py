@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from sweep.filters import (
     Network,
@@ -18,6 +18,8 @@ from sweep.filters import (
     on_transposed_filters,
     training_inputs,
 )
+from sweep.objectives.base import ObjectiveInputs
+from sweep.prng import Purpose, stream
 from sweep.spec import Scalar
 from sweep.status import Status
 from sweep.training.batches import (
@@ -129,21 +131,24 @@ def _status(condition: Any, if_true: Any, if_false: Any) -> Count:
     return jax.lax.convert_element_type(jnp.where(condition, if_true, if_false), jnp.int32)
 
 
-def margins(
-    trial: Trial, net: Network, inputs: TrainingInputs
-) -> tuple[Float[Array, " points"], Float[Array, "points P units"]]:
-    """Outputs of the network on training points, and the pre-activations of their patches.
+def objective_inputs(
+    trial: Trial, net: Network, batch: Batch, step: Count, training: bool
+) -> ObjectiveInputs:
+    """Training points as the objective sees them through the filters of a network.
 
     Args:
         trial: The trial.
         net: Its network.
-        inputs: The training inputs of the points.
+        batch: The points.
+        step: Updates made so far.
+        training: Whether the objective may draw random numbers.
     """
-    pre = net.filters(inputs.tokens)
-    points, N = inputs.true_label.shape[0], trial.data.noise_vectors
+    pre, info = net.filters(batch.inputs.tokens), batch.inputs.info
+    points, N = info.true_label.shape[0], trial.data.noise_vectors
     K = pre.shape[0] - points * N
-    patches = trial.data.assemble(pre[:K], pre[K:].reshape(points, N, -1), inputs.true_label)
-    return net(patches), patches
+    patches = trial.data.assemble(pre[:K], pre[K:].reshape(points, N, -1), info)
+    key = jax.random.fold_in(stream(trial.seed, Purpose.OBJECTIVE), step) if training else None
+    return ObjectiveInputs(patches, info, batch.weight, step, key)
 
 
 def merge(trial: Trial, params: nnx.State, rest: nnx.State, training: bool) -> Network:
@@ -179,8 +184,8 @@ def loss_and_grads(
 
     def loss(params: nnx.State) -> tuple[Scalar, nnx.State]:
         net = merge(trial, params, state.rest, training)
-        margin, _ = margins(trial, net, batch.inputs)
-        losses = trial.objective.loss(batch.inputs.label * margin)
+        inputs = objective_inputs(trial, net, batch, state.step, training)
+        losses = trial.objective.losses(net, inputs)
         if batch.weight is None:
             mean = jnp.mean(losses)
         else:

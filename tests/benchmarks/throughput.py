@@ -123,7 +123,7 @@ def whole_run(
     """One training written out by hand for the core experiment, with nothing in it that it does not need."""
     scene, state = start(trial)
     points = training_points(trial.data, trial.seed, feature_directions(trial.data, trial.seed))
-    xi, y = points.noise.dense(trial.data.d)[:, 0], points.label[:, None]
+    xi, y = points.noise.dense(trial.data.d)[:, 0], points.info.label[:, None]
     optimizer = trial.optimizer.transform()
     vectors = jax.lax.optimization_barrier((xi, y))
     first = state.params["filters"]["weights"][...].T

@@ -16,6 +16,7 @@ from sweep.data.base import (
     AbstractData,
     AbstractGaussian,
     NoiseParams,
+    PointInfo,
     Points,
     Sparse,
     Vectors,
@@ -274,10 +275,10 @@ class PlainSparse(AbstractData):
 
     def point(self, draws: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         y = random_label(draws[1], row, False)
-        return Points(Sparse(draws[0].index, self.noise * draws[0].value), y, y)
+        return Points(Sparse(draws[0].index, self.noise * draws[0].value), PointInfo(y, y))
 
-    def assemble(self, on_features: Array, on_noise: Array, true_labels: Array) -> Array:
-        return jnp.stack([true_labels[:, None] * on_features[0], on_noise[:, 0]], axis=1)
+    def assemble(self, on_features: Array, on_noise: Array, info: PointInfo) -> Array:
+        return jnp.stack([info.true_label[:, None] * on_features[0], on_noise[:, 0]], axis=1)
 
 
 @part
@@ -293,10 +294,10 @@ class PlainGaussian(AbstractGaussian):
 
     def make(self, uniforms: Array, row: Array, components: Array, fresh: bool) -> NoiseParams:
         y = random_label(uniforms[0], row, False)
-        return NoiseParams(jnp.full(1, self.noise, components.dtype), components, y, y)
+        return NoiseParams(jnp.full(1, self.noise, components.dtype), components, PointInfo(y, y))
 
-    def assemble(self, on_features: Array, on_noise: Array, true_labels: Array) -> Array:
-        return jnp.stack([true_labels[:, None] * on_features[0], on_noise[:, 0]], axis=1)
+    def assemble(self, on_features: Array, on_noise: Array, info: PointInfo) -> Array:
+        return jnp.stack([info.true_label[:, None] * on_features[0], on_noise[:, 0]], axis=1)
 
 
 class TestPlainCounts:

@@ -26,6 +26,7 @@ class Drawn(NamedTuple):
     truth: np.ndarray
     label: np.ndarray
     patches: np.ndarray
+    info: base.PointInfo
 
 
 @functools.partial(quick, static_argnames="fresh")
@@ -40,15 +41,16 @@ def _draw(data: Any, seed: Any, fresh: bool) -> tuple[Any, ...]:
     return (
         vectors,
         noise,
-        points.true_label,
-        points.label,
-        data.assemble(vectors, noise, points.true_label),
+        points.info.true_label,
+        points.info.label,
+        data.assemble(vectors, noise, points.info),
+        points.info,
     )
 
 
 def draw(data: Any, seed: int = 3, fresh: bool = False) -> Drawn:
     """The training set, or as many test points."""
-    return Drawn(*map(np.asarray, _draw(data, np.uint32(seed), fresh)))
+    return Drawn(*jax.tree.map(np.asarray, _draw(data, np.uint32(seed), fresh)))
 
 
 def example(name: str, **changes: Any) -> Any:
@@ -93,8 +95,8 @@ def test_assembly_is_linear(row: Example) -> None:
     data = row.part()
     drawn = draw(data)
     weights = np.random.default_rng(0).normal(size=(data.d, 5)).astype(np.float32)
-    on_vectors = map(jnp.asarray, (drawn.features @ weights, drawn.noise @ weights, drawn.truth))
-    assembled = data.assemble(*on_vectors)
+    on_vectors = map(jnp.asarray, (drawn.features @ weights, drawn.noise @ weights))
+    assembled = data.assemble(*on_vectors, jax.tree.map(jnp.asarray, drawn.info))
     np.testing.assert_allclose(assembled, drawn.patches @ weights, atol=1e-5)
 
 
@@ -304,10 +306,8 @@ class TestGaussian:
         root = np.linalg.cholesky(
             self.weights.T @ self.weights - f.T @ f
         ).T  # any root of the covariance will do
-        noise, truth, label = map(
-            np.asarray, _respond(data, f.astype(np.float32), root.astype(np.float32), MANY)
-        )
-        return f, noise[:, 0], truth, label
+        noise, info = _respond(data, f.astype(np.float32), root.astype(np.float32), MANY)
+        return f, *map(np.asarray, (noise[:, 0], info.true_label, info.label))
 
     @pytest.mark.parametrize("by_law", [True, False], ids=["law", "vectors"])
     @pytest.mark.parametrize("row", GAUSSIAN, ids=named)

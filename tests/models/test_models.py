@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from sweep.data.base import patch_count
 from sweep.filters import Source, initial_network
 from sweep.filters.ambient import dense_tokens
-from sweep.filters.first_layer import Patches, patch_count
+from sweep.filters.first_layer import Patches
 from sweep.models import CNN, Linear
 from sweep.prng import Purpose, stream
 from tests.contracts.parts import Example, named, of

@@ -12,7 +12,7 @@ from flax import nnx
 from sweep import grid, models, objectives
 from sweep.errors import SweepError
 from sweep.models.base import AbstractModel
-from sweep.objectives.base import AbstractObjective
+from sweep.objectives.base import AbstractMarginLoss
 from sweep.planning import plan
 from sweep.planning.plan import Host, Plan
 from sweep.spec import Scalar, lane, part, static
@@ -57,7 +57,7 @@ class Wide(AbstractModel):
 
 
 @part
-class Mean(AbstractObjective):
+class Mean(AbstractMarginLoss):
     """An objective that takes the mean itself."""
 
     l2: Scalar = lane(0.0, doc="weight of the squared norm")

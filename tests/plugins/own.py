@@ -10,7 +10,15 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from sweep import data, models
-from sweep.data.base import AbstractData, Dense, Points, Vectors, axis_direction, random_label
+from sweep.data.base import (
+    AbstractData,
+    Dense,
+    PointInfo,
+    Points,
+    Vectors,
+    axis_direction,
+    random_label,
+)
 from sweep.models.base import AbstractModel
 from sweep.spec import Scalar, lane, part, static
 
@@ -34,16 +42,16 @@ class Blobs(AbstractData):
     def point(self, draws: Any, row: Int[Array, ""], features: Vectors, fresh: bool) -> Points:
         """The cloud around the origin that is moved in `assemble`."""
         y = random_label(jnp.zeros(()), row, True)
-        return Points(Dense(draws), y, y)
+        return Points(Dense(draws), PointInfo(y, y))
 
     def assemble(
         self,
         on_features: Float[Array, "1 units"],
         on_noise: Float[Array, "points 1 units"],
-        true_labels: Float[Array, " points"],
+        info: PointInfo,
     ) -> Float[Array, "points 1 units"]:
         """The point itself."""
-        return on_noise + 0.5 * self.separation * true_labels[:, None, None] * on_features[0]
+        return on_noise + 0.5 * self.separation * info.true_label[:, None, None] * on_features[0]
 
 
 @part

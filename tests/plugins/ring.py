@@ -9,7 +9,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from sweep import data, observables
-from sweep.data.base import AbstractData, Dense, Points, Vectors, axis_direction, random_label
+from sweep.data.base import (
+    AbstractData,
+    Dense,
+    PointInfo,
+    Points,
+    Vectors,
+    axis_direction,
+    random_label,
+)
 from sweep.observables import AbstractObservable, Snapshot
 from sweep.schema import ColumnInfo
 from sweep.spec import Scalar, lane, part, static
@@ -34,11 +42,11 @@ class Ring(AbstractData):
     def point(self, drawn: Any, row: Array, features: Vectors, fresh: bool) -> Points:
         """Its direction, times the radius."""
         y = random_label(jnp.zeros(()), row, True)
-        return Points(Dense(self.radius * drawn / jnp.linalg.norm(drawn)), y, y)
+        return Points(Dense(self.radius * drawn / jnp.linalg.norm(drawn)), PointInfo(y, y))
 
-    def assemble(self, on_features: Array, on_noise: Array, truth: Array) -> Array:
+    def assemble(self, on_features: Array, on_noise: Array, info: PointInfo) -> Array:
         """x = radius u + y e_1."""
-        return on_noise + truth[:, None, None] * on_features[0]
+        return on_noise + info.true_label[:, None, None] * on_features[0]
 
 
 class Concentration(AbstractObservable):

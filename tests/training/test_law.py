@@ -221,7 +221,7 @@ def test_labels_are_those_of_the_seed(data: str, more: dict[str, Any]) -> None:
         scenes: tuple[TrainingInputs, ...] = tuple(
             filters.training_inputs(one.source, each) for each in ("gram", "ambient")
         )
-        return [(scene.true_label, scene.label) for scene in scenes]
+        return [(scene.info.true_label, scene.info.label) for scene in scenes]
 
     gram, ambient = labels(one)
     np.testing.assert_array_equal(gram, ambient)

@@ -13,6 +13,7 @@ from flax import nnx
 
 from sweep import schema
 from sweep.data import base
+from sweep.data.base import PointInfo
 from sweep.models.base import AbstractModel
 from sweep.observables.base import smallest
 from sweep.padding import Size
@@ -56,7 +57,7 @@ def written(one: Trial, fresh: int = 0) -> Written:
             points = base.test_points(one.data, base.test_draws(one.data, one.seed, rows), v, rows)
         else:
             points = base.training_points(one.data, one.seed, v)
-        return points.noise.dense(one.data.d)[:, 0], points.true_label, points.label
+        return points.noise.dense(one.data.d)[:, 0], points.info.true_label, points.info.label
 
     noise, truth, label = map(np.asarray, draw())
     signal = truth[:, None] * np.eye(one.data.d)[0] * getattr(one.data, "signal", 1.0)
@@ -305,14 +306,16 @@ class TestOutcome:
 
     def test_a_margin_of_nothing_or_of_no_number_is_wrong(self) -> None:
         margin = jnp.array([-1.0, 0.0, -0.0, jnp.nan, -jnp.inf, 1e-30, jnp.inf])
-        assert int(measure.count_errors(trial(n=7), margin)) == 5
+        one = trial(n=7)
+        wrong = one.objective.mistakes(margin, PointInfo(jnp.ones(7), jnp.ones(7)))
+        assert wrong is not None and int(measure.count_mistakes(one, wrong)) == 5
 
     @pytest.mark.parametrize("own", [1, 2, 3, 4])
     def test_points_that_a_trial_does_not_have_are_not_counted(self, own: int) -> None:
         """Zeros beyond a padded n would be errors, and the smallest of all numbers."""
         one = trial(n=Size(4, own))
         margin = jnp.array([-1.0, 2.0, jnp.nan, 3.0]).at[own:].set(0.0)
-        assert int(measure.count_errors(one, margin)) == (1 if own < 3 else 2)
+        assert int(measure.count_mistakes(one, ~(margin > 0))) == (1 if own < 3 else 2)
         assert float(smallest(one, jnp.array([5.0, 4.0, 3.0, 2.0]).at[own:].set(0.0))) == 6 - own
 
     @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Reference:
     def __post_init__(self) -> None:
         data, seed = self.trial.data, self.trial.seed
         points = training_points(data, seed, feature_directions(data, seed))
-        self.y = np.asarray(points.label)
+        self.y = np.asarray(points.info.label)
         noise, v = np.asarray(points.noise.dense(data.d))[:, 0], np.eye(data.d)[0]
         signal = self.y[:, None] * v
         self.x = np.stack([signal, noise - data.feature_noise * signal], axis=1)
