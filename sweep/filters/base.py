@@ -109,6 +109,9 @@ def on_transposed_filters(
         return rule.init(transpose(params))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        if "oracle" in extra:
+            oracle = extra["oracle"].through(transpose)
+            extra |= {"oracle": oracle, "value_fn": oracle.value}
         updates, state = rule.update(
             transpose(updates), state, transpose(params), **transpose(extra)
         )

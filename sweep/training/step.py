@@ -19,6 +19,7 @@ from sweep.filters import (
     training_inputs,
 )
 from sweep.objectives.base import ObjectiveInputs
+from sweep.optimizers.oracle import Oracle
 from sweep.prng import Purpose, stream
 from sweep.spec import Scalar
 from sweep.status import Status
@@ -85,7 +86,9 @@ def advance(trial: Trial, inputs: TrainingInputs, state: State) -> State:
     status = _status(state.status == Status.RUNNING, outcome, state.status)
 
     def update() -> State:
-        return _update(trial, inputs, state._replace(rest=rest, order=order), loss, grads)
+        questions = oracle(trial, inputs, state, batch)
+        moved = state._replace(rest=rest, order=order)
+        return _update(trial, inputs, moved, loss, grads, questions)
 
     return update_if_running(status == Status.RUNNING, update, state._replace(status=status))
 
@@ -104,17 +107,59 @@ def update_if_running(running: Bool[Array, ""], update: Callable[[], State], end
 
 
 def _update(
-    trial: Trial, inputs: TrainingInputs, state: State, loss: Scalar, grads: nnx.State
+    trial: Trial,
+    inputs: TrainingInputs,
+    state: State,
+    loss: Scalar,
+    grads: nnx.State,
+    oracle: Oracle,
 ) -> State:
     """The state after an update by the loss and the gradient of a batch."""
     norm = merge(trial, state.params, state.rest, training=False).squared_norm(inputs)
     objective = loss + 0.5 * trial.objective.l2 * norm
     updates, moments = update_rule(trial).update(
-        grads, state.moments, state.params, value=objective, grad=grads
+        grads,
+        state.moments,
+        state.params,
+        value=objective,
+        grad=grads,
+        value_fn=oracle.value,
+        oracle=oracle,
     )
     params, step = optax.apply_updates(state.params, updates), state.step + 1
     status = _status(step >= trial.train.steps, Status.OUT_OF_STEPS, Status.RUNNING)
     return state._replace(params=params, moments=moments, step=step, status=status)
+
+
+def oracle(trial: Trial, inputs: TrainingInputs, state: State, batch: Batch) -> Oracle:
+    """What the optimizer may ask of the objective on a batch, at any weights.
+
+    Args:
+        trial: The trial.
+        inputs: Its training inputs, for norms.
+        state: Its state; of the network the variables that are not trained.
+        batch: The points.
+    """
+
+    def squared_norm(tree: nnx.State) -> Scalar:
+        return merge(trial, tree, state.rest, training=False).squared_norm(inputs)
+
+    def at(params: nnx.State) -> tuple[Scalar, nnx.State]:
+        moved = state._replace(params=params)
+        loss, grads, _ = loss_and_grads(trial, moved, batch, training=True)
+        return loss + 0.5 * trial.objective.l2 * squared_norm(params), grads
+
+    def hvp(params: nnx.State, vector: nnx.State) -> nnx.State:
+        # Reverse over reverse: responses have rules of their own for gradients, and no forward mode.
+        return jax.vjp(lambda params: at(params)[1], params)[1](vector)[0]
+
+    return Oracle(
+        value=lambda params: at(params)[0],
+        gradient=lambda params: at(params)[1],
+        norm=lambda tree: jnp.sqrt(squared_norm(tree)),
+        hvp=hvp,
+        key=jax.random.fold_in(stream(trial.seed, Purpose.OPTIMIZER), state.step),
+    )
 
 
 def update_rule(trial: Trial) -> optax.GradientTransformationExtraArgs:
