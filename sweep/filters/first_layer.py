@@ -159,7 +159,7 @@ def incompatibility(
         if not optimizer.elementwise:
             return "the optimizer does not move each weight by its own gradients alone"
         return None
-    if not optimizer.linear:
+    if not optimizer.stays_in_span:
         return (
             "the optimizer is not linear in the gradient, so that its steps leave the span of the "
             "training vectors"
@@ -176,5 +176,6 @@ def default_coordinates(model: type[AbstractModel], optimizer: type[AbstractOpti
 
     `span` if the optimizer is linear and the network has filters, else `ambient`.
     """
-    spans = optimizer.linear and issubclass(model, AbstractFiltered)
+    in_span = optimizer.linear or optimizer.rotation_equivariant
+    spans = in_span and issubclass(model, AbstractFiltered)
     return "span" if spans else "ambient"

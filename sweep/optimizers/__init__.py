@@ -5,7 +5,12 @@ from __future__ import annotations
 from sweep.optimizers.adaptive import AdaGrad, Adam, AdamW, Lion, RMSProp
 from sweep.optimizers.aliases import from_optax
 from sweep.optimizers.base import AbstractOptimizer
+from sweep.optimizers.clipping import DeltaClip
+from sweep.optimizers.critical_momenta import CriticalMomenta
+from sweep.optimizers.gen_sign_sgd import GeneralizedSignSGD
 from sweep.optimizers.gradient import GradientDescent, Momentum, Nesterov, SignSGD, Signum
+from sweep.optimizers.k_adam import KAdam
+from sweep.optimizers.miadam import MIAdam
 from sweep.optimizers.schedules import AbstractSchedule, Constant, Cosine, Power, Warmup
 
 KINDS: dict[str, type[AbstractOptimizer]] = {
@@ -20,6 +25,11 @@ KINDS: dict[str, type[AbstractOptimizer]] = {
     "rmsprop": RMSProp,
     "adagrad": AdaGrad,
     "lion": Lion,
+    "gen_sign_sgd": GeneralizedSignSGD,
+    "miadam": MIAdam,
+    "k_adam": KAdam,
+    "critical_momenta": CriticalMomenta,
+    "delta_clip": DeltaClip,
 }
 
 SCHEDULES: dict[str, type[AbstractSchedule]] = {

@@ -76,7 +76,7 @@ def _best_block(flops: float, products: int) -> int:
 
 def moments(optimizer: AbstractOptimizer) -> int:
     """Numbers that an optimizer keeps for each weight, roughly."""
-    return 0 if optimizer.linear else 2
+    return 0 if optimizer.stays_in_span else 2
 
 
 def seconds_per_point(trial: Trial) -> float:

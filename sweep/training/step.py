@@ -166,7 +166,7 @@ def update_rule(trial: Trial) -> optax.GradientTransformationExtraArgs:
     """The optimizer of a trial as a transformation of the gradients of its coordinates."""
     rule = optax.with_extra_args_support(trial.optimizer.transform())
     # Other optimizers depend on which axis of a weight matrix is the input; filters are rows here.
-    if trial.optimizer.elementwise or trial.optimizer.linear:
+    if trial.optimizer.elementwise or trial.optimizer.stays_in_span:
         return rule
     return on_transposed_filters(rule)
 

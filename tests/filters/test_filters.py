@@ -113,6 +113,16 @@ IN_SPAN = [
         decay_steps=99,
     ),
     case(
+        SIGNAL,
+        CNN,
+        "delta_clip",
+        "clipped-decay-batches",
+        gamma=0.3,
+        delta=0.1,
+        weight_decay=0.1,
+        batch_size=4,
+    ),
+    case(
         SIGNAL, CNN, "nesterov", "nesterov-power", lr=0.01, schedule="power", exponent=0.5, warmup=9
     ),
     case(TEACHER, LINEAR, "nesterov", "nesterov-decay-batches", weight_decay=0.1, batch_size=4),
@@ -137,7 +147,10 @@ class TestSpan:
 
     @pytest.mark.parametrize(
         ("data", "model", "optimizer", "more"),
-        some(IN_SPAN, "sgd momentum-power nesterov-power nesterov-decay-batches gd-from-zero"),
+        some(
+            IN_SPAN,
+            "sgd momentum-power nesterov-power nesterov-decay-batches gd-from-zero clipped-decay-batches",
+        ),
     )
     def test_a_training_is_that_of_the_weights(
         self, data: Case, model: Case, optimizer: str, more: dict[str, Any]
@@ -295,7 +308,11 @@ def _sizes(jaxpr: Any) -> Iterator[int]:
 
 
 LINEAR_KINDS = {"gd", "sgd", "momentum", "nesterov"}
-ELEMENTWISE = LINEAR_KINDS | {"sign_sgd", "signum", "adam", "adamw", "rmsprop", "adagrad", "lion"}
+IN_SPAN_KINDS = LINEAR_KINDS | {"delta_clip"}
+ELEMENTWISE = LINEAR_KINDS | {
+    *("sign_sgd", "signum", "adam", "adamw", "rmsprop", "adagrad", "lion"),
+    *("gen_sign_sgd", "miadam", "k_adam"),
+}
 
 
 def unfit(coordinates: str, one: Trial) -> str | None:
@@ -312,7 +329,7 @@ class TestUnfit:
             both(data, CNN, "gd").replace(optimizer=row.part()) for data in (SPARSE, SIGNAL)
         )
         in_span = {unfit("span", sparse), unfit("span", gaussian), unfit("gram", gaussian)}
-        if row.kind in LINEAR_KINDS:
+        if row.kind in IN_SPAN_KINDS:
             assert in_span == {None}
         else:
             (reason,) = in_span

@@ -68,7 +68,7 @@ def _reason(
     if (
         reason is None
         and requested == "support"
-        and not example.optimizer.linear
+        and not example.optimizer.stays_in_span
         and _any_nonzero(block, "l2")
     ):
         return "l2 is not 0, so that each weight that no data touches moves in its own way"
