@@ -658,14 +658,18 @@ BAD = [
     (text_of(seed="!!set {a}"), 5, 7, "seed", "the tag !!set", "plain text"),
     (text_of(seed="!!int x"), 5, 7, "seed", "'x' is not a value", "plain text"),
     (text_of(seed="99999999999999999999"), 5, 7, "seed", "not a value of 64 bits", "plain text"),
+    (text_of(data="{<<: 3, kind: feature_noise}"), 2, 12, "data", "<< merges mappings", "&name"),
+    (text_of(data="{<<: [[]]}"), 2, 13, "data", "<< merges mappings only", "<<: *name"),
     (
-        text_of(data="{<<: {kind: feature_noise}}"),
+        text_of(data="{<<: {kind: feature_noise}, <<: {n: 3}}"),
         2,
-        8,
+        7,
         "data",
-        "merge keys",
-        "Write the fields out",
+        "<< is given twice, first in line 2",
+        "one list, <<: [*first, *second]",
     ),
+    (text_of(data="{<<: {kind: feature_noise, m: 3}}"), 2, 34, "data.m", "not a field", "n, d"),
+    (text_of(data="{<<: {<<: {}, n: 3, n: 4}}"), 2, 27, "data.n", "given twice", "Keep one"),
     (text_of() + "1: 2\n", 5, 1, "", "a key has to be a word", "name: value"),
     (text_of() + "? [a]\n: 2\n", 5, 3, "", "a key has to be a word", "name: value"),
     (text_of(name='"\\ud800"'), 1, 7, "name", "valid text", "plain text"),
@@ -863,6 +867,46 @@ def test_a_file_that_is_too_large(tmp_path):
     path.write_bytes(b"#" * (yaml_reader.MAX_BYTES + 1))
     with pytest.raises(GridError, match="more than 1048576 bytes"):
         grid.load_grid(path)
+
+
+MERGED = """
+name: t
+data: {kind: feature_noise, n: &n [10, 20]}
+model: {kind: cnn, width: 3}
+optimizer:
+  - &adam {kind: adam, lr: 1e-3, schedule: {kind: cosine, decay_steps: 50}}
+  - &fast {<<: *adam, lr: 1e-2}
+  - {b1: 0.5, <<: *fast, b2: 0.9}
+  - {<<: [*fast, {lr: 7, b1: 0.8, b2: 0.6}, *adam], b1: 0.4}
+"""
+WRITTEN_OUT = """
+name: t
+data: {kind: feature_noise, n: [10, 20]}
+model: {kind: cnn, width: 3}
+optimizer:
+  - {kind: adam, lr: 1e-3, schedule: {kind: cosine, decay_steps: 50}}
+  - {kind: adam, lr: 1e-2, schedule: {kind: cosine, decay_steps: 50}}
+  - {kind: adam, lr: 1e-2, b1: 0.5, b2: 0.9, schedule: {kind: cosine, decay_steps: 50}}
+  - {kind: adam, lr: 1e-2, b1: 0.4, b2: 0.6, schedule: {kind: cosine, decay_steps: 50}}
+"""
+
+
+def test_merge_keys_are_what_yaml_says():
+    """Own keys win wherever they stand, then the first of those merged (yaml.org/type/merge.html)."""
+    assert yaml_reader.read_yaml(MERGED, "t").value == yaml_reader.read_yaml(WRITTEN_OUT, "t").value
+    ids = [
+        [block.ids(rows)[0].tolist() for block in read.blocks for rows in block.rows()]
+        for read in map(grid.parse_grid, (MERGED, WRITTEN_OUT))
+    ]
+    assert ids[0] == ids[1]
+
+
+def test_what_is_merged_is_reported_where_it_is_written():
+    with pytest.raises(GridError) as caught:
+        grid.parse_grid(MERGED.replace("decay_steps: 50", "decay_steps: -1"))
+    assert [(p.line, p.field) for p in caught.value.problems] == [
+        (6, f"optimizer[{index}].schedule.decay_steps") for index in range(4)
+    ]
 
 
 @pytest.mark.promise(9)
