@@ -17,6 +17,7 @@ from sweep.grid.assembly import check_overlaps, coordinates
 from sweep.grid.assembly.builder import BlockBuilder, ResolutionError
 from sweep.grid.assembly.check_block import Tally, check_block
 from sweep.grid.fields import validation
+from sweep.grid.fields.cures import closest_name
 from sweep.grid.fields.parts import PartSpec, family_members
 from sweep.grid.fields.settings import (
     Settings,
@@ -25,7 +26,7 @@ from sweep.grid.fields.settings import (
     read_settings,
     value_of,
 )
-from sweep.grid.fields.validation import closest_name, show_value
+from sweep.grid.fields.validation import show_value
 from sweep.grid.fields.values import ComputedValues, GivenValues, Source, sources
 from sweep.grid.product.block import Block
 from sweep.grid.product.space import MAX_TABLE, TooManyPoints

@@ -145,7 +145,7 @@ FORMS = [
     ({"n": 1e3}, "n", [1000]),
     ({"n": [10, 2e2]}, "n", [10, 200]),
     ({"noise": 1}, "noise", [1.0]),
-    ({"sparsity": "=d / 3"}, "sparsity", [333]),
+    ({"sparsity": "=round(d / 3)"}, "sparsity", [333]),
     ({"noise": "=1/3"}, "noise", [0.333333333333]),
     ({"balanced": [True, False]}, "balanced", [True, False]),
     ({"balanced": "=n > 3"}, "balanced", [True]),
@@ -567,7 +567,7 @@ def test_ten_million_points_in_a_second_and_little_memory():
                 "d": [1000, 2000],
                 "snr": {"log": [0.1, 10, 100]},
             }
-            | {"sparsity": "=sqrt(d) * 2"},
+            | {"sparsity": "=round(sqrt(d) * 2)"},
             "model": {"kind": "cnn", "width": {"range": [10, 60, 5]}},
             "where": "n + width < 100 and n * snr < 500",
         },

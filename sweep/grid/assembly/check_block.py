@@ -77,6 +77,9 @@ def _report_invalid(block: BlockBuilder, invalid: InvalidValues, position: int) 
     value = canonical_text(invalid.values[position])
     what = f"{field.name} = {invalid.expression.text} is {value}{location}"
     cure = f"Make it {validation.allowed(field)}, or keep only points where it is by means of where"
+    if field.type is int and validation.is_fraction(invalid.values[[position]])[0]:
+        rounded = f"round({invalid.expression.text})"
+        cure = f"Write {rounded}, floor or ceil, or keep only points where it is whole"
     block.document.add_error(invalid.symbol.path, what, cure)
 
 
