@@ -54,7 +54,8 @@ class Stopped(Exception):
 class Document:
     """The values of a file, their positions, and the problems detected so far.
 
-    If the file could not be read to the end, `value` is None and `broken` is true.
+    If the file could not be read to the end, `value` is None and `broken` is true. `options` has
+    the values that do not stand in the file but in an option of the command, with that option.
     """
 
     def __init__(self, file: str) -> None:
@@ -66,6 +67,7 @@ class Document:
         self.words = 0
         self.positions: dict[Path, tuple[int, int]] = {}
         self.key_positions: dict[Path, tuple[int, int]] = {}
+        self.options: dict[Path, str] = {}
 
     def add_error(self, path: Path, what: str, cure: str, *, key: bool = False) -> None:
         """Report a problem at a value or its key.
@@ -93,15 +95,7 @@ class Document:
         Raises:
             Stopped: there are too many problems.
         """
-        self.problems.append(
-            Problem(
-                self.file,
-                *position,
-                plain_value(dotted(path), 200),
-                plain_value(what),
-                plain_value(cure),
-            )
-        )
+        self.problems.append(self._problem(position, path, plain_value(what), plain_value(cure)))
         if len(self.problems) == MAX_PROBLEMS:
             self._stop(
                 (),
@@ -156,10 +150,36 @@ class Document:
         """Report a last problem and end the reading."""
         self.broken = True
         # Not by add_error, which may call _stop again at the limit on problems.
-        self.problems.append(
-            Problem(self.file, *self.position(path), plain_value(dotted(path), 200), what, cure)
-        )
+        self.problems.append(self._problem(self.position(path), path, what, cure))
         raise Stopped
+
+    def _problem(self, position: tuple[int, int], path: Path, what: str, cure: str) -> Problem:
+        """A problem of a value in the file, or in the option that sets it."""
+        field, option = plain_value(dotted(path), 200), self.option_of(path)
+        if option:
+            return Problem(option, 0, 0, field, what, cure)
+        return Problem(self.file, *position, field, what, cure)
+
+    def add_option_error(self, option: str, what: str, cure: str) -> None:
+        """Report a problem of an option itself."""
+        self.problems.append(Problem(option, 0, 0, "", plain_value(what), plain_value(cure)))
+
+    def option_of(self, path: Path) -> str:
+        """The option that sets a value or what it is part of, "" for a value of the file."""
+        while path and path not in self.options:
+            path = path[:-1]
+        return self.options.get(path, "")
+
+    def forget(self, path: Path) -> None:
+        """Forget where a value and its parts stood, before another one takes its place."""
+        for places in (self.positions, self.key_positions, self.options):
+            for place in [place for place in places if place[: len(path)] == path]:
+                del places[place]
+
+    def place(self, path: Path) -> str:
+        """Where a value stands, for a message: `in line 4`, or `of` an option."""
+        option = self.option_of(path)
+        return f"of {option}" if option else f"in line {self.position(path)[0]}"
 
     def position(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """The line and column of a value or its key, counted from 1."""
@@ -207,6 +227,24 @@ def read_yaml(text: str | bytes, file: str) -> Document:
             (), "the file is empty", "Write at least name, data, model and optimizer"
         )
     return document
+
+
+def read_value(document: Document, text: str, path: Path, option: str) -> Any:
+    """A value that an option gives to a path of a document, None after reporting that it is none.
+
+    Args:
+        document: the document, which takes the errors.
+        text: the value as YAML.
+        path: where it will stand.
+        option: the option, for messages.
+    """
+    try:
+        root = _compose(_decoded(text))
+        return None if root is None else _Builder(document).value(root, path)
+    except _Unreadable as unreadable:
+        document.broken = True
+        document.add_option_error(option, plain_value(unreadable.what, 200), unreadable.cure)
+    return None
 
 
 class _Unreadable(Exception):
@@ -276,6 +314,8 @@ _resolve("int", r"[-+]?[0-9]+(_[0-9]+)*", "-+0123456789")
 _resolve("float", r"[-+]?(\.[0-9]+|[0-9]+(_[0-9]+)*(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789")
 _resolve("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.")
 _resolve("merge", "<<", "<")
+RESOLVERS = _Loader.yaml_implicit_resolvers
+"""How PyYAML tells the type of a plain word, by its first character."""
 
 
 def _mark_position(mark: Any) -> tuple[int, int]:
