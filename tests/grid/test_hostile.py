@@ -311,6 +311,9 @@ SLOW = {
     "many_lists_of_a_million": text_of(
         optimizer=union(["{kind: gd, lr: {log: [1, 2, 1048576]}}"] * 200)
     ),
+    "many_samples_of_a_million": text_of(
+        optimizer=union(["{kind: gd, lr: {sample: {log: [1, 2]}, count: 1048576}}"] * 200)
+    ),
     "many_ranges_of_16_million": text_of().replace(
         "{kind: feature_noise}", union(["{kind: separable, n: {range: [1, 16777217]}}"] * 30)
     ),
@@ -363,7 +366,12 @@ SLOW = {
 }
 
 
-LARGE = ("many_lists_of_a_million", "many_ranges_of_16_million", "a_minimum_of_95_large_arrays")
+LARGE = (
+    "many_lists_of_a_million",
+    "many_samples_of_a_million",
+    "many_ranges_of_16_million",
+    "a_minimum_of_95_large_arrays",
+)
 
 
 @pytest.mark.parametrize("text", SLOW.values(), ids=SLOW)

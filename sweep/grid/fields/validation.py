@@ -203,8 +203,8 @@ def _type_cure(field: spec.Field, value: Any) -> str:
         return "Give a value or leave the field out"
     if isinstance(value, dict | list):
         return (
-            "Write a scalar, a list of scalars, {log: [..]}, {lin: [..]}, {range: [..]} "
-            "or '=expression'"
+            "Write a scalar, a list of scalars, {log: [..]}, {lin: [..]}, {range: [..]}, "
+            "{sample: ..} or '=expression'"
         )
     if isinstance(value, str) and value.startswith("="):
         return (
@@ -297,6 +297,26 @@ class Range(BaseModel, extra="forbid"):
     )
 
 
+class LogLaw(BaseModel, extra="forbid"):
+    """Random numbers whose logarithm is uniform."""
+
+    log: tuple[float, float] = Declared(description="lower end, upper end")
+
+
+class LinLaw(BaseModel, extra="forbid"):
+    """Uniform random numbers."""
+
+    lin: tuple[float, float] = Declared(description="lower end, upper end")
+
+
+class Sample(BaseModel, extra="forbid"):
+    """Random values; a larger count keeps those of a smaller one."""
+
+    sample: LogLaw | LinLaw
+    count: int = Declared(ge=1, description="number of values")
+    seed: int = Declared(0, ge=0, lt=2**32, description="another seed gives other values")
+
+
 Formula = Annotated[str, Declared(pattern="^=", description="computed from other fields")]
 
 
@@ -306,7 +326,7 @@ def as_written(field: spec.Field) -> Any:
         return family_model(field.type)
     null = [Literal["full"], None] if field.null else [None] if field.optional else []
     scalar = Union[(_scalar(field), *null)]
-    forms = [Log, Lin, Range] if field.type in (int, float) else []
+    forms = [Log, Lin, Range, Sample] if field.type in (int, float) else []
     return Union[(scalar, Formula, list[scalar], *forms)]
 
 
