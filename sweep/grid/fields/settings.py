@@ -10,7 +10,8 @@ from typing import Any
 from sweep import spec
 from sweep.filters import COORDINATES
 from sweep.grid.fields import validation
-from sweep.grid.fields.validation import closest_name, show_value
+from sweep.grid.fields.cures import closest_name
+from sweep.grid.fields.validation import show_value
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 WORDS = ("auto", *COORDINATES)
