@@ -90,6 +90,7 @@ _KEYS = (
     "coordinates",
     "record",
     "test_points",
+    "validation_points",
 )
 
 
