@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from itertools import starmap
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,8 @@ from analysis.cli.shared import (
     Out,
     TableOut,
     Tune,
+    TuneOver,
+    TunePer,
     Value,
     Where,
     X,
@@ -27,6 +28,7 @@ from analysis.cli.shared import (
     print_table,
     read_runs,
     select_view,
+    tuning_of,
     write_result,
 )
 from analysis.figures.collapse import collapse_figure
@@ -34,7 +36,6 @@ from analysis.refinement import rounds as refinement_rounds
 from analysis.refinement.proposal import Refinement
 from analysis.stats.boundary import FITS, Boundary
 from analysis.stats.collapse import Collapse
-from analysis.tables.axes import condition
 from sweep.cli import path_argument
 from sweep.errors import SweepError
 from sweep.terminal_text import echo
@@ -48,7 +49,9 @@ def boundary(
     y: Y = None,
     value: Value = "test_error",
     fit: Fit = "monotone",
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
@@ -58,7 +61,8 @@ def boundary(
 
     Each optimizer has a boundary of its own.
     """
-    view = select_view(read_runs(folder, more, where, all_grids), x, y, "optimizer", tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, more, where, all_grids), x, y, "optimizer", tuning)
     if fit not in FITS:
         raise SweepError(f"There is no fit {fit!r}. Choose {' or '.join(FITS)}.")
     axis = horizontal_axis(view)
@@ -83,14 +87,17 @@ def collapse(
     width: Annotated[
         bool, typer.Option("--steepness", help="Let curves of larger sizes be steeper.")
     ] = False,
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     out: Out = None,
 ) -> None:
     """Finite-size scaling: the exponent at which the curves of all sizes collapse."""
-    view = select_view(read_runs(folder, more, where, all_grids), x, size, "optimizer", tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, more, where, all_grids), x, size, "optimizer", tuning)
     scaling = Collapse(horizontal_axis(view), size, value, "optimizer", width, confidence)
     fits = scaling(view.runs)
     formula = f"{value} = g({view.x} {size}^exponent)"
@@ -109,7 +116,9 @@ def refine_command(
         int, typer.Option(min=0, help="Number of rounds to run; 0 only writes the grid.")
     ] = 0,
     runs: Annotated[int, typer.Option(min=1, help="Maximum number of runs per round.")] = 1024,
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     out: Annotated[
@@ -121,17 +130,17 @@ def refine_command(
 
     In Python, load(DIR, DIR-refined) reads both folders.
     """
-    view = select_view(read_runs(folder, None, where, all_grids), x, y, "optimizer", tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, None, where, all_grids), x, y, "optimizer", tuning)
     # The refinement reads the runs again, and knows `where` but not the view's selection.
     if view.fixed:
-        where_text = " and ".join(starmap(condition, view.fixed.items()))
         raise SweepError(
             f"The runs also differ in {', '.join(view.fixed)}. Select one value of each, such as by "
-            f"--where {shlex.quote(where_text)}."
+            f"--where {shlex.quote(view.fixed_condition)}."
         )
     target = Boundary(horizontal_axis(view), view.y, value, level, "optimizer")
     sentences = refinement_rounds.refine(
-        folder, Refinement(target, runs, tune), rounds, out, where, all_grids
+        folder, Refinement(target, runs, tuning), rounds, out, where, all_grids
     )
     for sentence in sentences:
         echo(sentence)
