@@ -6,10 +6,13 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import pandas as pd
 import typer
 
 from analysis.cli.shared import (
     AllGrids,
+    Branch,
     Confidence,
     Fit,
     Folder,
@@ -34,8 +37,10 @@ from analysis.cli.shared import (
 from analysis.figures.collapse import collapse_figure
 from analysis.refinement import rounds as refinement_rounds
 from analysis.refinement.proposal import Refinement
-from analysis.stats.boundary import FITS, Boundary
+from analysis.reporting.boundary_sentences import row_notes
+from analysis.stats.boundary import Boundary
 from analysis.stats.collapse import Collapse
+from analysis.stats.resampling import FITS
 from sweep.cli import path_argument
 from sweep.errors import SweepError
 from sweep.terminal_text import echo
@@ -49,6 +54,7 @@ def boundary(
     y: Y = None,
     value: Value = "test_error",
     fit: Fit = "monotone",
+    branch: Branch = None,
     tune: Tune = "",
     tune_over: TuneOver = None,
     tune_per: TunePer = "cell",
@@ -59,7 +65,7 @@ def boundary(
 ) -> None:
     """Locate where a value crosses a level along x, and the power of y that the crossings follow.
 
-    Each optimizer has a boundary of its own.
+    Each optimizer has a boundary of its own, and each direction of crossing a branch.
     """
     tuning = tuning_of(tune, tune_over, tune_per)
     view = select_view(read_runs(folder, more, where, all_grids), x, y, "optimizer", tuning)
@@ -68,14 +74,34 @@ def boundary(
     axis = horizontal_axis(view)
     # To a type checker `fit` is any string; that it is one of FITS was checked above.
     arguments = (axis, view.y, value, level, "optimizer", fit, confidence)
-    locate = Boundary(*arguments)  # type: ignore[arg-type]
+    locate = Boundary(*arguments, branch=branch)  # type: ignore[arg-type]
+    locate.follow(view.runs)
     table = locate(view.runs)
     print_table(table, [f"{value} = {level:g} is crossed at this {axis}:"])
+    for sentence in _boundary_notes(table, fit):
+        echo(sentence)
     # An exponent is a slope of logarithms.
     if view.y is not None and (view.runs[view.y] > 0).all():
-        slope = f"Slope of log {axis} against log {view.y} along the boundary:"
+        slope = f"Slope of log {axis} against log {view.y} along the branch that is followed:"
         print_table(locate.exponent(view.runs), [slope])
     write_result(folder, "boundary", table, None, out)
+
+
+def _boundary_notes(table: pd.DataFrame, fit: str) -> Iterator[str]:
+    """What a reader of the table must know about its rows."""
+    yield from row_notes(table)
+    if (~np.isfinite(table[["at", "low", "high"]].dropna())).any(axis=None):
+        yield (
+            "An infinite place, with branch none: the row lies on its side of the level everywhere. "
+            "An infinite end of an interval: the seeds do not exclude that it crosses beyond the "
+            "grid."
+        )
+    contradicted = int((table["crossings"] > 1).sum())
+    if fit == "logistic" and contradicted:
+        yield (
+            "A logistic curve crosses once by its definition, which is wrong in such rows. See all "
+            "crossings with --fit monotone."
+        )
 
 
 def collapse(
@@ -112,6 +138,7 @@ def refine_command(
     x: X = None,
     y: Y = None,
     value: Value = "test_error",
+    branch: Branch = None,
     rounds: Annotated[
         int, typer.Option(min=0, help="Number of rounds to run; 0 only writes the grid.")
     ] = 0,
@@ -138,7 +165,7 @@ def refine_command(
             f"The runs also differ in {', '.join(view.fixed)}. Select one value of each, such as by "
             f"--where {shlex.quote(view.fixed_condition)}."
         )
-    target = Boundary(horizontal_axis(view), view.y, value, level, "optimizer")
+    target = Boundary(horizontal_axis(view), view.y, value, level, "optimizer", branch=branch)
     sentences = refinement_rounds.refine(
         folder, Refinement(target, runs, tuning), rounds, out, where, all_grids
     )

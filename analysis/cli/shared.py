@@ -114,6 +114,13 @@ Fit = Annotated[
         help="monotone (where the fitted mean crosses) or logistic (where half of the runs cross)."
     ),
 ]
+Branch = Annotated[
+    str | None,
+    typer.Option(
+        help="Branch to follow where rows cross several times: falling, rising, 'falling 2'. "
+        "Default: the direction of the overall trend."
+    ),
+]
 Width = Annotated[
     str | None,
     typer.Option(help="Width of the figure for a paper: single or double column."),

@@ -53,7 +53,8 @@ class Refinement:
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
         """New points: columns y (where the boundary has one), x and `seed`; empty if none helps.
 
-        A row whose boundary lies outside of the grid gets none. All facets are run at all points,
+        A row whose boundary lies outside of the grid gets none, nor does one that does not cross on
+        the branch that the boundary follows. All facets are run at all points,
         so that runs stay paired, with all hyperparameters, so that the best can be chosen. Raises
         SweepError if the budget is too small for a single row, and as the boundary does.
         """
@@ -96,7 +97,7 @@ class Refinement:
         """The crossings that can be refined, those of all facets by the y of their row."""
         boundary = self.boundary
         # Only along numbers is there a boundary, so that the rest may rely on them.
-        estimates = boundary(runs).to_dict("records")
+        estimates = boundary.follow(runs).to_dict("records")
         axis = _Axis.of(runs, boundary.x)
         names = [key for key in (boundary.facet, boundary.y) if key is not None]
         values = runs.assign(_value=finite_values(runs, boundary.value))
