@@ -60,7 +60,7 @@ def check_optimizers(runs: pd.DataFrame) -> None:
 @dataclass(frozen=True)
 class PairedGap:
     """`value` under optimizer `a` minus `value` under `b` on the same problem: same data, same
-    first weights.
+    initial weights.
 
     Where an optimizer has several runs of a problem (step sizes, batch sizes), the one with the
     least `tune` stands for it; columns in `by` are not chosen between but paired as well: the
