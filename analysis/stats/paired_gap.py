@@ -48,7 +48,7 @@ def _check_count(runs: pd.DataFrame, of: str) -> None:
 
 @dataclass(frozen=True)
 class PairedGap:
-    """`value` at `of` = `a` minus `value` at `of` = `b`, on the same data and first weights.
+    """`value` at `of` = `a` minus `value` at `of` = `b`, on the same data and initial weights.
 
     `of` is `optimizer`, or any other column: `objective`, `model`, `batch_size`. Of several step
     sizes, `Tuning` chooses one for each optimizer and cell. Columns in `by` are paired as well: the

@@ -68,7 +68,7 @@ def written(one: Trial, fresh: int = 0) -> Written:
 
 
 def weights(state: State) -> np.ndarray:
-    """First weights (d, units)."""
+    """Initial weights (d, units)."""
     return np.asarray(state.params["filters"]["weights"][...]).T
 
 
