@@ -27,9 +27,9 @@ class Problem:
     """One error in a grid file: where, what, and how to fix it.
 
     Attributes:
-        file: Path of the grid file.
-        line: Line in the file, from 1.
-        column: Column in the line, from 1.
+        file: Path of the grid file, or the option of the command that the value stands in.
+        line: Line in the file, from 1; 0 for an option.
+        column: Column in the line, from 1; 0 for an option.
         field: Dotted path of the field (`data.sparsity`); "" for the whole file.
         what: What is wrong, without a full stop.
         cure: How to fix it, without a full stop.
@@ -44,7 +44,8 @@ class Problem:
 
     def __str__(self) -> str:
         field = f"{self.field}: " if self.field else ""
-        return f"{self.file}:{self.line}:{self.column}: {field}{self.what}. {self.cure}."
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {field}{self.what}. {self.cure}."
 
 
 class GridError(SweepError):

@@ -31,9 +31,10 @@ class Purpose(IntEnum):
     WORLD = 4
     HEAD = 5
     LAW = 6
-    RELATIONS = 7
-    OBJECTIVE = 8
-    OPTIMIZER = 9
+    VALIDATION = 7
+    RELATIONS = 8
+    OBJECTIVE = 9
+    OPTIMIZER = 10
 
 
 def stream(seed: Scalar, purpose: Purpose) -> Key[Array, ""]:

@@ -301,9 +301,9 @@ def coupled(data: AbstractData, seed: Scalar, points: Points) -> Points:
     return data.couple(stream(seed, Purpose.RELATIONS), points)
 
 
-def test_draws(data: AbstractData, seed: Scalar, rows: Int[Array, " r"]) -> Any:
+def test_draws(data: AbstractData, seed: Scalar, rows: Int[Array, " r"], purpose: Purpose) -> Any:
     """The random numbers of the fresh points of a seed with the given row numbers."""
-    return each_row(lambda key, _: data.draw(key), stream(seed, Purpose.TEST), rows)
+    return each_row(lambda key, _: data.draw(key), stream(seed, purpose), rows)
 
 
 def test_points(

@@ -1,17 +1,19 @@
 """Loss and error on fresh points: their random numbers, and what filters give on them.
 
+Points of a test and points of a validation are drawn by one law from streams of their own.
+
 The random numbers of a point depend on the seed and on counts only. One table of them therefore
 serves all trials of a seed and all records of a trial; drawing it costs more than using it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from sweep import spec
 from sweep.data.base import (
@@ -49,40 +51,69 @@ def draw_origin(trial: Trial) -> tuple[Scalar, ...]:
     return trial.seed, *(actual_size(getattr(trial.data, name)) for name in names)
 
 
-def draw_test_points(trial: Trial, first: Scalar, count: int) -> Any:
+def draw_points(trial: Trial, first: Scalar, count: int, purpose: Purpose = Purpose.TEST) -> Any:
     """The random numbers of a chunk of fresh points.
 
     Args:
         trial: The trial, of which `draw_origin` and compiled-in fields matter.
         first: Row number of the first point, a multiple of CHUNK.
         count: Number of points.
+        purpose: The stream they are drawn from, TEST or VALIDATION.
 
     Returns:
         A pytree with leaves (count, ...).
     """
     if not has_law(trial):
-        return test_draws(trial.data, trial.seed, first + jnp.arange(count))
+        return test_draws(trial.data, trial.seed, first + jnp.arange(count), purpose)
     data = cast(AbstractGaussian, trial.data)
-    key = jax.random.fold_in(stream(trial.seed, Purpose.TEST), first)
+    key = jax.random.fold_in(stream(trial.seed, purpose), first)
     return data.draw_responses(key, count, trial.source.units)
 
 
-def draw_table(trial: Trial, points: int) -> Any:
+def draw_table(trial: Trial, points: int, purpose: Purpose = Purpose.TEST) -> Any:
     """The random numbers of all fresh points: leaves (chunks, points per chunk, ...)."""
     count = min(CHUNK, points)
     firsts = jnp.arange(0, points, CHUNK)
-    return jax.lax.map(lambda first: draw_test_points(trial, first, count), firsts)
+    return jax.lax.map(lambda first: draw_points(trial, first, count, purpose), firsts)
+
+
+def draw_tables(trial: Trial, test_points: int, validation_points: int) -> dict[str, Any]:
+    """The tables of test and validation points by the name of their purpose, if there are any."""
+    counts = {Purpose.TEST: test_points, Purpose.VALIDATION: validation_points}
+    return {
+        purpose.name: draw_table(trial, count, purpose)
+        for purpose, count in counts.items()
+        if count
+    }
 
 
 class CachedDraws(NamedTuple):
-    """The table in one slot of many: leaves of `tables` have shape (slots, chunks, ...)."""
+    """Tables in one slot of many: those of `draw_tables`, leaves (slots, chunks, ...)."""
 
-    tables: Any
+    tables: Mapping[str, Any]
     slot: Int[Array, ""]
 
-    def chunk(self, number: Int[Array, ""]) -> Any:
+    def chunk(self, purpose: Purpose, number: Int[Array, ""]) -> Any:
         """The random numbers of one chunk."""
-        return jax.tree.map(lambda leaf: leaf[self.slot, number], self.tables)
+        return jax.tree.map(lambda leaf: leaf[self.slot, number], self.tables[purpose.name])
+
+
+class FreshResult(NamedTuple):
+    """Mean loss on fresh points, how many are misclassified, and how many are undecided.
+
+    Both counts are None where nothing is classified.
+    """
+
+    loss: Scalar
+    wrong: Int[Array, ""] | None
+    ties: Int[Array, ""] | None
+
+
+def ties(outputs: Float[Array, "points ..."]) -> Bool[Array, " points"]:
+    """Which outputs decide nothing: a margin of exactly 0, or the same number for every class."""
+    if outputs.ndim == 1:
+        return outputs == 0
+    return jnp.all(outputs == outputs[:, :1], axis=-1)
 
 
 ResponseFunction = Callable[
@@ -151,8 +182,9 @@ def evaluate_fresh_points(
     inputs: TrainingInputs,
     points: int,
     cached_draws: CachedDraws | None = None,
-) -> tuple[Scalar, Int[Array, ""] | None]:
-    """Mean loss on fresh points, and how many are misclassified, None where nothing is classified.
+    purpose: Purpose = Purpose.TEST,
+) -> FreshResult:
+    """Evaluate a network on fresh points.
 
     Args:
         trial: The trial.
@@ -160,24 +192,28 @@ def evaluate_fresh_points(
         inputs: Its training inputs.
         points: Number of fresh points.
         cached_draws: Their random numbers; None to draw them chunk by chunk.
+        purpose: The stream they are drawn from, TEST or VALIDATION.
     """
     respond = (law_response if has_law(trial) else vector_response)(trial, net, inputs)
 
-    def evaluate_chunk(number: Array) -> tuple[Scalar, Int[Array, ""] | None]:
+    def evaluate_chunk(number: Array) -> FreshResult:
         first = CHUNK * number
         rows = first + jnp.arange(min(CHUNK, points))
         if cached_draws:
-            draws = cached_draws.chunk(number)
+            draws = cached_draws.chunk(purpose, number)
         else:
-            draws = draw_test_points(trial, first, len(rows))
+            draws = draw_points(trial, first, len(rows), purpose)
         patches, info = respond(draws, rows)
         is_counted = rows < points  # the last chunk is filled up
         losses = trial.objective.losses(net, ObjectiveInputs(patches, info))
-        mistakes = trial.objective.mistakes(net(patches), info)
-        wrong = None if mistakes is None else jnp.sum(is_counted & mistakes)
-        return jnp.sum(jnp.where(is_counted, losses, 0.0)), wrong
+        outputs = net(patches)
+        mistakes = trial.objective.mistakes(outputs, info)
+        return FreshResult(
+            jnp.sum(jnp.where(is_counted, losses, 0.0)),
+            None if mistakes is None else jnp.sum(is_counted & mistakes),
+            None if mistakes is None else jnp.sum(is_counted & ties(outputs)),
+        )
 
     chunk_count = -(-points // CHUNK)
-    losses, wrong_counts = jax.lax.map(evaluate_chunk, jnp.arange(chunk_count))
-    wrong = None if wrong_counts is None else jnp.sum(wrong_counts)
-    return jnp.sum(losses) / points, wrong
+    sums = jax.tree.map(jnp.sum, jax.lax.map(evaluate_chunk, jnp.arange(chunk_count)))
+    return sums._replace(loss=sums.loss / points)

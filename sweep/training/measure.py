@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Int
 from sweep.filters import TrainingInputs
 from sweep.observables import KINDS, Snapshot
 from sweep.padding import valid_mask
+from sweep.prng import Purpose
 from sweep.spec import Scalar
 from sweep.status import Status
 from sweep.training import evaluation
@@ -32,13 +33,15 @@ from sweep.trial import Trial
 class Measurement(NamedTuple):
     """A lane at one step: counts of mistakes, and the floating-point columns that its parts have.
 
-    The counts are None where nothing is classified, or for `test_wrong` where nothing is tested.
+    The counts are None where nothing is classified, or where no such points are evaluated.
     """
 
     step: Int[Array, ""]
     status: Int[Array, ""]
     train_wrong: Int[Array, ""] | None
     test_wrong: Int[Array, ""] | None
+    test_ties: Int[Array, ""] | None
+    validation_wrong: Int[Array, ""] | None
     observables: dict[str, Scalar]
 
 
@@ -48,6 +51,7 @@ def measure(
     state: State,
     points: int,
     draws: evaluation.CachedDraws | None = None,
+    validation_points: int = 0,
 ) -> Measurement:
     """Losses, errors and observables of a lane.
 
@@ -57,6 +61,7 @@ def measure(
         state: where it stands.
         points: how many fresh points it is tested on; none where 0.
         draws: the random numbers of the fresh points, drawn now where None.
+        validation_points: how many other fresh points it is validated on; none where 0.
     """
     loss, gradients, _ = loss_and_grads(trial, state, full_batch(trial, inputs), training=False)
     network = merge(trial, state.params, state.rest, training=False)
@@ -79,16 +84,22 @@ def measure(
     observables: dict[str, Scalar] = {}
     for kind in KINDS.values():
         observables |= kind.measure(snapshot)
-    test_wrong = None
+
+    def evaluate(count: int, purpose: Purpose) -> evaluation.FreshResult:
+        return evaluation.evaluate_fresh_points(trial, network, inputs, count, draws, purpose)
+
+    test = validation = evaluation.FreshResult(loss, None, None)
     if points:
-        test_loss, test_wrong = evaluation.evaluate_fresh_points(
-            trial, network, inputs, points, draws
-        )
-        observables["test_loss"] = test_loss
+        test = evaluate(points, Purpose.TEST)
+        observables["test_loss"] = test.loss
+    if validation_points:
+        validation = evaluate(validation_points, Purpose.VALIDATION)
+        observables["validation_loss"] = validation.loss
     reached = at_target(trial, loss, snapshot.gradient_norm)
     status = final_status(state.status, loss, snapshot.weight_norm, reached)
     train_wrong = None if mistakes is None else count_mistakes(trial, mistakes)
-    return Measurement(state.step, status, train_wrong, test_wrong, observables)
+    counts = train_wrong, test.wrong, test.ties, validation.wrong
+    return Measurement(state.step, status, *counts, observables)
 
 
 def final_status(
@@ -100,21 +111,27 @@ def final_status(
     return jnp.where(status == Status.OUT_OF_STEPS, last, status).astype(jnp.int32)
 
 
-def columns(measured: Measurement, n: np.ndarray, points: int) -> dict[str, np.ndarray]:
+def columns(
+    measured: Measurement, n: np.ndarray, points: int, validation_points: int = 0
+) -> dict[str, np.ndarray]:
     """The observables of the tables, in float64; errors are exact ratios of counts.
 
     Args:
         measured: measurements fetched from the device, leaves (lanes,).
         n: training points of each lane.
         points: fresh points that each was tested on.
+        validation_points: fresh points that each was validated on.
     """
     table = {name: np.asarray(values, np.float64) for name, values in measured.observables.items()}
     if measured.train_wrong is not None:
         table["train_error"] = np.asarray(measured.train_wrong) / n
     if measured.test_wrong is not None:
         table["test_error"] = np.asarray(measured.test_wrong) / points
+        table["test_ties"] = np.asarray(measured.test_ties) / points
     if {"train_error", "test_error"} <= table.keys():
         table["generalization_gap"] = table["test_error"] - table["train_error"]
+    if measured.validation_wrong is not None:
+        table["validation_error"] = np.asarray(measured.validation_wrong) / validation_points
     return table
 
 
