@@ -16,7 +16,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, NoneType
-from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import jax
 
@@ -35,7 +35,8 @@ class Field:
     `type` is bool, int, float or str, or the family name of a nested field; an absent bound is
     None. `column` is its name in the runs table. `null` is the expression that replaces a null
     value in a grid. `doc` is a definition, `label` a short axis label, `symbol` the letter used on
-    the axis, `explanation` a sentence for reports.
+    the axis, `explanation` a sentence for reports. `prefix` of a nested field stands before the names
+    of the fields within.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Field:
     null: str = ""
     optional: bool = False
     padded: bool = False
+    prefix: str = ""
     label: str = ""
     symbol: str = ""
     explanation: str = ""
@@ -174,15 +176,17 @@ def lane(
     return _field("lane", default, doc, integer=integer, column=column, **bounds, **texts)
 
 
-def nested(family: str, default: Any = dataclasses.MISSING, *, doc: str) -> Any:
+def nested(family: str, default: Any = dataclasses.MISSING, *, doc: str, prefix: str = "") -> Any:
     """A field that is itself a part; its kind becomes a column.
 
     Args:
         family: The family of its kinds, such as `schedule`.
         default: The part where a grid gives none; without a default the field is required.
         doc: A definition of the field.
+        prefix: Stands before the names of its fields in conditions and tables, which tells two
+            nested parts of one family apart.
     """
-    return _field("nested", default, doc, family=family)
+    return _field("nested", default, doc, family=family, prefix=prefix)
 
 
 @dataclass_transform(
@@ -269,6 +273,29 @@ def fields(cls: type) -> Mapping[str, Field]:
     return MappingProxyType(declared)
 
 
+class Slot(NamedTuple):
+    """A place for a part in a trial: that of a family, or of a nested field of another part.
+
+    `name` is that of the column of its kind: `optimizer`, `schedule`, or `optimizer_inner` for an
+    optimizer within an optimizer. `prefix` stands before the names of its fields.
+    """
+
+    name: str
+    family: str
+    prefix: str = ""
+
+    def within(self, field: Field) -> Slot:
+        """The place of a nested field of the part that stands here."""
+        # Behind the name of the outer part where the families are equal: a column says of what.
+        outer = f"{self.name}_" if field.type == self.family else self.prefix
+        return Slot(outer + field.name, field.type, self.prefix + field.prefix)
+
+
+def nested_fields(cls: type) -> dict[str, Field]:
+    """The fields of a part that are parts themselves, by name."""
+    return {name: field for name, field in fields(cls).items() if field.role == "nested"}
+
+
 def alternatives(cls: type) -> tuple[Alternative, ...]:
     """The alternative units in which fields of a part may be given."""
     return getattr(cls, "alternatives", ())
@@ -279,10 +306,13 @@ def checks(cls: type) -> tuple[Check, ...]:
     return getattr(cls, "checks", ())
 
 
-def column_infos(cls: type, part: str) -> dict[str, ColumnInfo]:
+def column_infos(cls: type, part: str, prefix: str = "") -> dict[str, ColumnInfo]:
     """The meaning of each column of a part, by name: its fields and their alternatives."""
-    columns = {field.column: field for field in fields(cls).values() if field.role != "nested"}
-    columns |= {alternative.name: alternative for alternative in alternatives(cls)}
+    columns: dict[str, Field | Alternative] = {
+        prefix + field.column: field for field in fields(cls).values() if field.role != "nested"
+    }
+    if not prefix:
+        columns |= {alternative.name: alternative for alternative in alternatives(cls)}
     return {
         name: ColumnInfo(
             declared.doc,

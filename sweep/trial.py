@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from sweep import data, models, objectives, optimizers
@@ -11,7 +11,18 @@ from sweep.filters import COORDINATES, Source
 from sweep.models.base import AbstractModel
 from sweep.objectives.base import AbstractObjective
 from sweep.optimizers.base import AbstractOptimizer
-from sweep.spec import Alternative, Check, Registry, Scalar, fields, lane, part, static
+from sweep.spec import (
+    Alternative,
+    Check,
+    Registry,
+    Scalar,
+    Slot,
+    fields,
+    lane,
+    nested_fields,
+    part,
+    static,
+)
 
 
 @part
@@ -94,12 +105,30 @@ def defaults(kinds: Iterable[Mapping[str, str]]) -> dict[str, dict[str, Any]]:
 
     A store is rejected where they differ: ids ignore fields at their default.
     """
-    used: set[tuple[str, str]] = set()
-    for block_kinds in kinds:
-        # Train has a single kind, which blocks do not name.
-        used |= {*block_kinds.items(), ("train", "train")}
+    used = {(slot.family, kind) for block in kinds for slot, kind, _ in parts_of(block)}
     parts = {f"{family} {kind}": find_kind(family, kind) for family, kind in sorted(used)}
     return {name: _defaults(cls) for name, cls in parts.items() if cls is not None}
+
+
+def parts_of(kinds: Mapping[str, str]) -> Iterator[tuple[Slot, str, type]]:
+    """The slot, kind and class of each part that the kinds of a block name, nested ones included.
+
+    `train` has a single kind, which blocks do not name.
+    """
+    for family in PARTS:
+        yield from _parts_within(Slot(family, family), kinds)
+
+
+def _parts_within(slot: Slot, kinds: Mapping[str, str]) -> Iterator[tuple[Slot, str, type]]:
+    kind = kinds.get(slot.name, slot.family)
+    cls = find_kind(slot.family, kind)
+    # A store may name kinds of a plugin that is not there.
+    if cls is None:
+        return
+    yield slot, kind, cls
+    for field in nested_fields(cls).values():
+        if (inner := slot.within(field)).name in kinds:
+            yield from _parts_within(inner, kinds)
 
 
 def _defaults(cls: type) -> dict[str, Any]:
@@ -122,25 +151,26 @@ def find_kind(family: str, kind: str) -> type | None:
 def build_trial(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
     """A trial, or a batch of trials where the values of lane fields are arrays.
 
-    `kinds` maps each family that occurs to its kind (`{"data": "feature_noise", ..., "schedule":
+    `kinds` maps each slot that is filled to its kind (`{"data": "feature_noise", ..., "schedule":
     "constant"}`); `values` maps fields to values and may omit fields with a default.
     """
-    parts = {name: _build_part(name, kinds, values) for name in PARTS}
+    parts = {name: _build_part(Slot(name, name), kinds, values) for name in PARTS}
     # The seed and coordinates belong to the trial itself and have the same defaults as there.
     return Trial(
         seed=values.get("seed", 0), coordinates=values.get("coordinates", "ambient"), **parts
     )
 
 
-def _build_part(family: str, kinds: Mapping[str, str], values: Mapping[str, Any]) -> Any:
-    """The part of a family, with those nested in it."""
-    cls = find_kind(family, kinds.get(family, family))
-    assert cls is not None, f"{family} has no kind {kinds.get(family)!r}"
+def _build_part(slot: Slot, kinds: Mapping[str, str], values: Mapping[str, Any]) -> Any:
+    """The part of a slot, with those nested in it."""
+    cls = find_kind(slot.family, kinds.get(slot.name, slot.family))
+    assert cls is not None, f"{slot.family} has no kind {kinds.get(slot.name)!r}"
     arguments = {}
     for name, field in fields(cls).items():
-        # A family without a kind in this block keeps the field's default.
-        if field.role == "nested" and field.type in kinds:
-            arguments[name] = _build_part(field.type, kinds, values)
-        elif name in values:
-            arguments[name] = values[name]
+        inner = slot.within(field) if field.role == "nested" else None
+        # A slot without a kind in this block keeps the field's default.
+        if inner and inner.name in kinds:
+            arguments[name] = _build_part(inner, kinds, values)
+        elif not inner and slot.prefix + name in values:
+            arguments[name] = values[slot.prefix + name]
     return cls(**arguments)

@@ -12,7 +12,7 @@ from sweep.grid import Grid
 from sweep.jax_settings import foreign_settings
 from sweep.observables import VALIDATED, further_columns, observable_columns
 from sweep.schema import ColumnInfo, Observable
-from sweep.trial import defaults, find_kind
+from sweep.trial import defaults, parts_of
 
 VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
 """Packages whose version may change the bits of a result."""
@@ -65,7 +65,7 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
 
     Recorded in the manifest for readers of the tables, but never compared.
     """
-    kinds = {(family, kind) for block in grid.blocks for family, kind in block.kinds.items()}
+    parts = {part for block in grid.blocks for part in parts_of(block.kinds)}
     absent = () if grid.settings.validation_points else VALIDATED
     columns: dict[str, ColumnInfo] = {
         name: dataclasses.replace(info, part="observable")
@@ -73,12 +73,10 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
         if name not in absent
     }
     definitions: dict[str, str] = {}
-    for family, kind in sorted({*kinds, ("train", "train")}):
-        cls = find_kind(family, kind)
-        if cls is not None:
-            # Families may share a column name; the first of them, and observables, take precedence.
-            columns = {**spec.column_infos(cls, family), **columns}
-            definitions[f"{family} {kind}"] = spec.definition(cls)
+    for slot, kind, cls in sorted(parts, key=lambda part: (part[0].family, part[1], part[0].name)):
+        # Families may share a column name; the first of them, and observables, take precedence.
+        columns = {**spec.column_infos(cls, slot.family, slot.prefix), **columns}
+        definitions[f"{slot.family} {kind}"] = spec.definition(cls)
     return {
         "meanings": {name: info.to_json() for name, info in columns.items()},
         "definitions": definitions,

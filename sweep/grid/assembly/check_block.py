@@ -62,7 +62,7 @@ def check_block(block: BlockBuilder, selection: Selection, tally: Tally) -> None
     # Checks assume valid fields; on invalid ones they would only add misleading errors.
     if not block.invalid_values:
         for member in flat(block.members):
-            for check in spec.checks(member.cls):
+            for check in spec.checks(member.cls) if not member.slot.prefix else ():
                 _check(block, member, check, selection, tally)
     for axis in range(len(block.space.sizes)):
         _check_repeats(block, axis, selection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweep import schema, spec
 from sweep.grid.fields import validation
@@ -30,8 +30,8 @@ class Symbol:
 class SymbolTable:
     """The names of a block, part by part.
 
-    `kinds` maps all families, nested ones included, to their kinds; `kind_names` maps the names
-    that conditions may compare. `order` lists the fields in file order, the order of their axes.
+    `kinds` maps all slots, nested ones included, to their kinds, and `kind_names` those that
+    conditions may compare. `order` lists the fields in file order, the order of their axes.
 
     Args:
         document: the grid file, which collects problems.
@@ -46,22 +46,25 @@ class SymbolTable:
         self.kind_names: dict[str, str] = {}
         self.order: list[str] = []
         for member in members:
-            self._declare(member, member.family, member.family, "")
+            self._declare(member, member.family, "")
             self.order += order_of(member)
         self._add(Symbol(validation.seed_field(), "lane", "seed", ("seed",), seeds, is_set=True))
         self.order.append("seed")
 
-    def _declare(self, member: PartSpec, part: str, name: str, default_kind: str) -> None:
+    def _declare(self, member: PartSpec, part: str, default_kind: str) -> None:
         """Add the names of a member: its kind, its fields, nested ones too, its alternatives."""
-        if member.family in self.kinds:
-            what = f"a second {member.family} stands beside that of another part"
+        name = member.slot.name
+        if name in self.kinds:
+            what = f"a second {name} stands beside that of another part"
             self.document.add_error(
-                member.path, what, "Take another kind, or use a family of its own in the plugin"
+                member.path,
+                what,
+                "Take another kind, or give the nested part a prefix in the plugin",
             )
         if member.family != "train":
             kind = spec.Field(name, "static", str, "", default=member.kind, column=name)
             self._add(Symbol(kind, "kind", part, member.path, default_kind=default_kind))
-            self.kind_names[name] = self.kinds[member.family] = member.kind
+            self.kind_names[name] = self.kinds[name] = member.kind
         setters = {
             alternative.field: alternative
             for alternative in spec.alternatives(member.cls)
@@ -69,10 +72,11 @@ class SymbolTable:
         }
         for field_name, field in spec.fields(member.cls).items():
             if field.role == "nested":
-                self._declare(member.nested[field_name], part, field_name, kind_of(field))
+                self._declare(member.nested[field_name], part, kind_of(field))
             else:
                 self._declare_field(member, part, field, field.role, setters.get(field_name))
-        for alternative in spec.alternatives(member.cls):
+        # The formulas of alternatives and checks name fields without a prefix.
+        for alternative in spec.alternatives(member.cls) if not member.slot.prefix else ():
             self._declare_field(
                 member, part, validation.alternative_field(alternative), "alternative", alternative
             )
@@ -85,9 +89,11 @@ class SymbolTable:
         role: Role,
         setter: spec.Alternative | None,
     ) -> None:
-        is_set = field.name in member.sources
+        is_set, source = field.name in member.sources, member.sources.get(field.name)
         path = (*member.path, setter.name if setter and not is_set else field.name)
-        self._add(Symbol(field, role, part, path, member.sources.get(field.name), is_set, setter))
+        prefix = member.slot.prefix
+        field = replace(field, name=prefix + field.name, column=prefix + field.column)
+        self._add(Symbol(field, role, part, path, source, is_set, setter))
 
     def _add(self, symbol: Symbol) -> None:
         # Names and columns must be unique over all parts: the runs table has no prefixes.

@@ -19,18 +19,23 @@ from sweep.grid.syntax.yaml_reader import Document, Path
 
 @dataclass(frozen=True, eq=False)
 class PartSpec:
-    """A kind of a family, the sources of its fields, and one member of each nested union.
+    """A kind in a slot, the sources of its fields, and one member of each nested union.
 
     `order` holds the names of its fields in the order of the file.
     """
 
-    family: str
+    slot: spec.Slot
     kind: str
     cls: type
     path: Path
     sources: dict[str, Source]
     nested: dict[str, PartSpec]
     order: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """The family of its kind."""
+        return self.slot.family
 
 
 def family_members(document: Document, family: str, raw: Mapping[str, Any]) -> list[PartSpec]:
@@ -50,25 +55,28 @@ def family_members(document: Document, family: str, raw: Mapping[str, Any]) -> l
             f"Write {family}: {{kind: ...}}. {closest_name('', trial.FAMILIES[family])}",
         )
         return []
+    slot = spec.Slot(family, family)
     return _members(
-        document, family, defaults[family] if raw_family is None else raw_family, (family,)
+        document, slot, defaults[family] if raw_family is None else raw_family, (family,)
     )
 
 
-def _members(document: Document, family: str, raw: Any, path: Path) -> list[PartSpec]:
+def _members(document: Document, slot: spec.Slot, raw: Any, path: Path) -> list[PartSpec]:
     """The members of a list, or the members that a single mapping stands for."""
     if not isinstance(raw, list):
-        return _member(document, family, raw, path)
+        return _member(document, slot, raw, path)
     if not raw:
-        document.add_error(path, "an empty list makes no trials", f"Write at least one {family}")
+        what = f"Write at least one {slot.family}"
+        document.add_error(path, "an empty list makes no trials", what)
     return [
         member
         for index, item in enumerate(raw)
-        for member in _member(document, family, item, (*path, index))
+        for member in _member(document, slot, item, (*path, index))
     ]
 
 
-def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartSpec]:
+def _member(document: Document, slot: spec.Slot, raw: Any, path: Path) -> list[PartSpec]:
+    family = slot.family
     raw = {"kind": raw} if isinstance(raw, str) and family != "train" else raw
     if not isinstance(raw, dict):
         kind = "" if family == "train" else "kind: ..., "
@@ -83,7 +91,7 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
     cls = trial.find_kind(family, kind) if kind else None
     if cls is None:
         return []
-    nested = {name: field for name, field in spec.fields(cls).items() if field.role == "nested"}
+    nested = spec.nested_fields(cls)
     fields = validation.declared(cls)
     document.count_words(1 + len(fields), path)
     raw_fields = {name: value for name, value in raw.items() if name != "kind" or family == "train"}
@@ -95,7 +103,7 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
     }
     values = sources(document, fields, scalars, path)
     _check_conflicts(document, cls, values, path)
-    choices = [_nested(document, field, raw_fields, path) for field in nested.values()]
+    choices = [_nested(document, slot, field, raw_fields, path) for field in nested.values()]
     if "schedule" in nested and not getattr(cls, "scheduled", True):
         _check_unscheduled(document, kind, nested["schedule"], itertools.chain(*choices))
     order = tuple(name for name in raw_fields if name in fields)
@@ -113,9 +121,7 @@ def _member(document: Document, family: str, raw: Any, path: Path) -> list[PartS
     # One member for each combination, since a block has a single kind of each nested family.
     combinations = itertools.product(*choices)
     return [
-        PartSpec(
-            family, kind, cls, path, values, dict(zip(nested, alternative, strict=True)), order
-        )
+        PartSpec(slot, kind, cls, path, values, dict(zip(nested, alternative, strict=True)), order)
         for alternative in combinations
     ]
 
@@ -194,17 +200,22 @@ def _check_unscheduled(
 
 
 def _nested(
-    document: Document, field: spec.Field, raw_fields: Mapping[str, Any], path: Path
+    document: Document,
+    outer: spec.Slot,
+    field: spec.Field,
+    raw_fields: Mapping[str, Any],
+    path: Path,
 ) -> list[PartSpec]:
+    slot = outer.within(field)
     if field.name in raw_fields:
-        return _members(document, field.type, raw_fields[field.name], (*path, field.name))
+        return _members(document, slot, raw_fields[field.name], (*path, field.name))
     if field.required:
         # The missing field is reported by the caller; no combination exists without it.
         return []
-    return [_default_member(field, path)]
+    return [_default_member(slot, field, path)]
 
 
-def _default_member(field: spec.Field, path: Path) -> PartSpec:
+def _default_member(slot: spec.Slot, field: spec.Field, path: Path) -> PartSpec:
     """The member of a nested field that the file leaves out."""
     cls = type(field.default)
     values: dict[str, Source] = {}
@@ -220,11 +231,12 @@ def _default_member(field: spec.Field, path: Path) -> PartSpec:
                 path, np.array([value], DTYPES[inner.type]), np.zeros(1, bool)
             )
     nested = {
-        name: _default_member(replace(inner, default=getattr(field.default, name)), path)
-        for name, inner in spec.fields(cls).items()
-        if inner.role == "nested"
+        name: _default_member(
+            slot.within(inner), replace(inner, default=getattr(field.default, name)), path
+        )
+        for name, inner in spec.nested_fields(cls).items()
     }
-    return PartSpec(field.type, kind_of(field), cls, path, values, nested, tuple(values))
+    return PartSpec(slot, kind_of(field), cls, path, values, nested, tuple(values))
 
 
 def kind_of(field: spec.Field) -> str:
@@ -236,7 +248,8 @@ def kind_of(field: spec.Field) -> str:
 def order_of(member: PartSpec) -> list[str]:
     """Names of the fields of a member and of its nested members, in the order of the file."""
     names = [
-        order_of(member.nested[name]) if name in member.nested else [name] for name in member.order
+        order_of(member.nested[name]) if name in member.nested else [member.slot.prefix + name]
+        for name in member.order
     ]
     return list(itertools.chain(*names))
 

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, ForwardRef, Literal, Union
 
 import numpy as np
 from pydantic import (
@@ -320,10 +320,13 @@ class Sample(BaseModel, extra="forbid"):
 Formula = Annotated[str, Declared(pattern="^=", description="computed from other fields")]
 
 
-def as_written(field: spec.Field) -> Any:
-    """The type of all forms in which a grid may give a field."""
+def as_written(field: spec.Field, family: str = "") -> Any:
+    """The type of all forms in which a grid may give a field of a part of a family."""
     if field.role == "nested":
-        return family_model(field.type)
+        # A part within a part of its own family: the schema of the family refers to itself.
+        return (
+            ForwardRef(f"{field.type}_part") if field.type == family else family_model(field.type)
+        )
     null = [Literal["full"], None] if field.null else [None] if field.optional else []
     scalar = Union[(_scalar(field), *null)]
     forms = [Log, Lin, Range, Sample] if field.type in (int, float) else []
@@ -347,7 +350,7 @@ def part_model(family: str, kind: str, cls: type) -> type[BaseModel]:
         else field
         for field in fields
     ]
-    attributes = _attributes(relaxed, as_written, required=True)
+    attributes = _attributes(relaxed, functools.partial(as_written, family=family), required=True)
     if family != "train":
         attributes = {"kind": (Literal[kind], ...), **attributes}
     return create_model(f"{family}_{kind}", __config__=_STRICT, __doc__=cls.__doc__, **attributes)
@@ -376,7 +379,10 @@ def family_model(family: str) -> Any:
     )
     if bare_kinds and family != "train":
         member = Union[member, Literal[bare_kinds]]  # noqa: UP007
-    return Union[member, Annotated[list[member], Declared(min_length=1)]]  # noqa: UP007
+    part = Union[member, Annotated[list[member], Declared(min_length=1)]]  # noqa: UP007
+    for model in models:
+        model.model_rebuild(_types_namespace={f"{family}_part": part})
+    return part
 
 
 def settings_model(name: str, fields: Iterable[spec.Field]) -> type[BaseModel]:
