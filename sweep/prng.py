@@ -35,6 +35,7 @@ class Purpose(IntEnum):
     RELATIONS = 8
     OBJECTIVE = 9
     OPTIMIZER = 10
+    MASK = 11
 
 
 def stream(seed: Scalar, purpose: Purpose) -> Key[Array, ""]:

@@ -161,6 +161,17 @@ def build_trial(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
     )
 
 
+def example_part(family: str, kinds: Mapping[str, str]) -> Any:
+    """A part with 1 for each required number, for questions that the kinds alone decide."""
+    values = {
+        slot.prefix + name: 1
+        for slot, _, cls in parts_of(kinds)
+        for name, field in fields(cls).items()
+        if field.required and field.role != "nested"
+    }
+    return _build_part(Slot(family, family), kinds, values)
+
+
 def _build_part(slot: Slot, kinds: Mapping[str, str], values: Mapping[str, Any]) -> Any:
     """The part of a slot, with those nested in it."""
     cls = find_kind(slot.family, kinds.get(slot.name, slot.family))

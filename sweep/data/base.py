@@ -60,6 +60,12 @@ class AbstractData(ABC):
     noise_vectors: ClassVar[int] = 1
     """N: noise vectors a point. The last N patches of a point are its noise patches."""
 
+    groups: ClassVar[tuple[str, ...]] = ()
+    """Names of the groups of points that errors are told apart by; none by default."""
+
+    direction_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the feature directions, where each has a column of its own."""
+
     has_fresh_points: ClassVar[bool] = True
     """False where no points but those of the training set can be drawn."""
 
@@ -93,6 +99,10 @@ class AbstractData(ABC):
         Returns:
             A `Points` without the leading axis.
         """
+
+    def group(self, info: PointInfo) -> Int[Array, " points"]:
+        """The group of each point, as a position in `groups`."""
+        return jnp.zeros(info.true_label.shape, jnp.int32)
 
     def couple(self, key: Key[Array, ""], points: Points) -> Points:
         """The training points, with what they get from each other: edges, labels of a labeller.

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from flax import nnx
+from jaxtyping import Array, Bool, Float
 
 from sweep.data.base import Vectors
 from sweep.filters.base import AbstractFilters, Index, Rows, Source, TrainingInputs
@@ -58,13 +59,18 @@ ambient_responses.defvjp(_forward, _backward)
 
 
 class Ambient(AbstractFilters):
-    """`weights` (units, d): W^T, a filter a row."""
+    """`weights` (units, d): W^T, a filter a row. Weights outside of the `mask` are zero and stay so."""
 
-    def __init__(self, weights: Float[Array, "units d"]) -> None:
+    def __init__(
+        self, weights: Float[Array, "units d"], mask: Bool[Array, "units d"] | None = None
+    ) -> None:
         self.weights = Rows(weights)
+        self.mask = None if mask is None else nnx.Variable(mask)
 
     def __call__(self, tokens: DenseTokens) -> Float[Array, "tokens units"]:
-        return ambient_responses(self.weights[...], tokens)
+        # What is masked is zero already: the product is there for the gradient.
+        weights = self.weights[...]
+        return ambient_responses(weights if self.mask is None else weights * self.mask[...], tokens)
 
     def projector(
         self, source: Source, context: None
@@ -88,7 +94,9 @@ class Ambient(AbstractFilters):
 
 def ambient_filters(source: Source) -> Ambient:
     """The first layer before training."""
-    return Ambient(source.first_weights(jnp.arange(source.data.d)).T)
+    rows = jnp.arange(source.data.d)
+    mask = source.mask(rows)
+    return Ambient(source.first_weights(rows).T, None if mask is None else mask.T)
 
 
 def ambient_inputs(source: Source) -> TrainingInputs:

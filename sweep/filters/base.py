@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from sweep.data.base import (
     AbstractData,
@@ -52,9 +52,15 @@ class Source(NamedTuple):
         key, d = stream(self.seed, Purpose.INIT), actual_size(self.data.d)
         weights = self.filtered.first_weights(key, rows, d)
         weights = mask_padding(weights, valid_mask(self.filtered.units()))
+        mask = self.mask(rows)
+        weights = weights if mask is None else jnp.where(mask, weights, 0.0)
         if valid_mask(self.data.d) is None:
             return weights
         return jnp.where(rows[:, None] < d, weights, 0.0)
+
+    def mask(self, rows: Int[Array, " r"]) -> Bool[Array, "r units"] | None:
+        """Which weights of the first layer there are at some coordinates; None for all."""
+        return self.filtered.mask(stream(self.seed, Purpose.MASK), rows)
 
     def training_set(self) -> tuple[Vectors, Points]:
         """The feature directions and the training points; those beyond the actual n are zero."""

@@ -152,6 +152,8 @@ def incompatibility(
         return None
     if not isinstance(model, AbstractFiltered):
         return "the network has no first-layer filters"
+    if jax.eval_shape(lambda: Source(data, model, 0).mask(jnp.arange(1))) is not None:
+        return "each filter has weights of its own that stay zero"
     if coordinates == "support":
         noise = jax.eval_shape(lambda: training_points(data, 0, feature_directions(data, 0))).noise
         if not isinstance(noise, Sparse):
@@ -171,11 +173,11 @@ def incompatibility(
     return None
 
 
-def default_coordinates(model: type[AbstractModel], optimizer: type[AbstractOptimizer]) -> str:
+def default_coordinates(
+    data: AbstractData, model: AbstractModel, optimizer: AbstractOptimizer
+) -> str:
     """What `coordinates: auto` stands for where there are fewer noise vectors than dimensions.
 
-    `span` if the optimizer is linear and the network has filters, else `ambient`.
+    `span` where it can train the parts, else `ambient`.
     """
-    in_span = optimizer.linear or optimizer.rotation_equivariant
-    spans = in_span and issubclass(model, AbstractFiltered)
-    return "span" if spans else "ambient"
+    return "ambient" if incompatibility("span", data, model, optimizer) else "span"

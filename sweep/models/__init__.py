@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from sweep.models.autoencoder import Autoencoder
 from sweep.models.base import AbstractModel
 from sweep.models.cnn import CNN
 from sweep.models.linear import Linear
+from sweep.models.mlp import MLP
+from sweep.models.pruned import Pruned
 
 KINDS: dict[str, type[AbstractModel]] = {
     "cnn": CNN,
     "linear": Linear,
+    "mlp": MLP,
+    "autoencoder": Autoencoder,
+    "pruned": Pruned,
 }

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from flax import nnx
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from sweep.spec import Scalar
 
@@ -60,6 +60,15 @@ class AbstractFiltered(AbstractModel):
             Weights of all filters at these coordinates (r, units); those of padded filters and
             coordinates may be anything.
         """
+
+    def mask(self, key: Key[Array, ""], rows: Int[Array, " r"]) -> Bool[Array, "r units"] | None:
+        """Which weights there are at some coordinates; the others are zero for good. None for all.
+
+        Args:
+            key: the key of the masks of a seed.
+            rows: coordinates of the input (r,).
+        """
+        return None
 
     @abstractmethod
     def by_class(self, on_filters: Float[Array, "*rows units"]) -> Float[Array, "*rows 2"]:

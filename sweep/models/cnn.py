@@ -43,6 +43,7 @@ class CNN(AbstractFiltered):
     power: int = static(
         3, at_least=1, doc="exponent q of the activation max(z, 0)^q", label="power", symbol="q"
     )
+    odd: bool = static(False, doc="the activation z^q in place of max(z, 0)^q")
     readout: str = static("sum", choices=("sum", "mean"), doc="how filters are put together")
     patches: str = static("sum", choices=("sum", "mean"), doc="how patches are put together")
     bias: bool = static(False, doc="a trained bias for each filter")
@@ -50,6 +51,9 @@ class CNN(AbstractFiltered):
         "normal",
         choices=("normal", "uniform"),
         doc="law of initial weights; uniform is in +-1/sqrt(d)",
+    )
+    gain: Scalar = lane(
+        1.0, at_least=0, doc="factor of initial weights and biases that are uniform"
     )
     init_scale: Scalar = lane(
         0.01,
@@ -74,7 +78,7 @@ class CNN(AbstractFiltered):
         units = int(self.units())
         # A key for each coordinate, so that a larger d or width continues the smaller draw.
         if self.init == "uniform":
-            return each_row(lambda key, _: _uniform(key, units, d), key, rows)
+            return self.gain * each_row(lambda key, _: _uniform(key, units, d), key, rows)
         return self.init_scale * each_row(
             lambda key, _: jax.random.normal(key, (units,)), key, rows
         )
@@ -84,9 +88,11 @@ class CNN(AbstractFiltered):
         valid = valid_mask(self.units())
         bias = None
         if self.bias:
-            bias = nnx.Param(mask_padding(_uniform(rngs.params(), self.units(), d), valid))
+            drawn = self.gain * _uniform(rngs.params(), self.units(), d)
+            bias = nnx.Param(mask_padding(drawn, valid))
         signs = mask_padding(jnp.tile(jnp.array([1.0, -1.0]), int(self.width)), valid)
-        return SecondLayer(self.power, self._second_weight(patches) * signs, bias)
+        second = self._second_weight(patches) * signs
+        return SecondLayer(self.power, self.odd, second, bias)
 
     def _second_weight(self, patches: int) -> Scalar:
         """The weight of each filter and patch in the margin, up to the sign."""
@@ -108,10 +114,16 @@ def _uniform(key: Key[Array, ""], units: int, d: Scalar) -> Float[Array, " units
 
 
 class SecondLayer(nnx.Module):
-    """Sums max(z, 0)^power over patches, then over filters with fixed weights `second` (units,)."""
+    """Sums max(z, 0)^power over patches, then over filters with fixed weights `second` (units,).
 
-    def __init__(self, power: int, second: Float[Array, " units"], bias: nnx.Param | None) -> None:
+    The activation is z^power if `odd`.
+    """
+
+    def __init__(
+        self, power: int, odd: bool, second: Float[Array, " units"], bias: nnx.Param | None
+    ) -> None:
         self.power = power
+        self.odd = odd
         self.second = nnx.Variable(second)
         self.bias = bias
 
@@ -119,6 +131,6 @@ class SecondLayer(nnx.Module):
         """The margin of each point, from pre-activations."""
         if self.bias is not None:
             pre = pre + self.bias[...]
-        active = jax.nn.relu(pre) ** self.power
+        active = (pre if self.odd else jax.nn.relu(pre)) ** self.power
         # One product over patches and filters: two reductions take up to 1.5 times as long on CPUs.
         return active.reshape(*pre.shape[:-2], -1) @ jnp.tile(self.second[...], pre.shape[-2])

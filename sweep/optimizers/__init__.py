@@ -12,6 +12,7 @@ from sweep.optimizers.gradient import GradientDescent, Momentum, Nesterov, SignS
 from sweep.optimizers.k_adam import KAdam
 from sweep.optimizers.miadam import MIAdam
 from sweep.optimizers.schedules import AbstractSchedule, Constant, Cosine, Power, Warmup
+from sweep.optimizers.sharpness_aware import SAM, SASSHA
 
 KINDS: dict[str, type[AbstractOptimizer]] = {
     "gd": GradientDescent,
@@ -30,6 +31,8 @@ KINDS: dict[str, type[AbstractOptimizer]] = {
     "k_adam": KAdam,
     "critical_momenta": CriticalMomenta,
     "delta_clip": DeltaClip,
+    "sam": SAM,
+    "sassha": SASSHA,
 }
 
 SCHEDULES: dict[str, type[AbstractSchedule]] = {

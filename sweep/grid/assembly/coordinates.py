@@ -19,11 +19,12 @@ A block takes some 50 ms of tracing, so that all of them take about five seconds
 
 def choose_coordinates(requested: str, kinds: Mapping[str, str]) -> Coordinates:
     """The coordinates of a block; its static fields resolve `auto`."""
+    # Examples and not classes: a part around another one answers for that.
     data, model, optimizer = (
-        trial.find_kind(family, kinds[family]) for family in ("data", "model", "optimizer")
+        trial.example_part(family, kinds) for family in ("data", "model", "optimizer")
     )
-    assert data and model and optimizer
-    return Coordinates(requested, filters.default_coordinates(model, optimizer), data.noise_vectors)
+    default = filters.default_coordinates(data, model, optimizer)
+    return Coordinates(requested, default, data.noise_vectors)
 
 
 def check_coordinates(document: Document, blocks: Sequence[Block]) -> None:
