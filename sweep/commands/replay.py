@@ -19,7 +19,6 @@ from sweep.engine.trial_source import TrialList
 from sweep.errors import StoreConflict, StoreError
 from sweep.grid import Grid
 from sweep.jax_settings import foreign_settings
-from sweep.observables import observable_columns
 from sweep.planning import plan as plans
 from sweep.planning.bucket import Bucket
 from sweep.planning.plan import Host
@@ -199,6 +198,7 @@ def _train(
         settings.record_test,
         settings.test_points,
         settings.validation_points,
+        settings.metrics,
     )
     trials = TrialList(take_trials(candidate.bucket.trials(), indices))
     for finished in Driver(trials, lanes, block, records):
@@ -223,7 +223,8 @@ def _distance(stored: dict[str, object], replayed: dict[str, object], dtype: typ
     """The largest distance of an observable in units in the last place of `dtype`."""
     if any(stored[name] != replayed[name] for name in OUTCOME):
         return np.inf
-    pairs = [(stored[name], replayed.get(name)) for name in observable_columns() if name in stored]
+    names = (replayed.keys() | set(STANDARD_OBSERVABLES)) - set(OUTCOME)
+    pairs = [(stored[name], replayed.get(name)) for name in names if name in stored]
     if any((before is None) != (after is None) for before, after in pairs):
         return np.inf
     measured = [pair for pair in pairs if pair[0] is not None]

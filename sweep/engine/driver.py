@@ -75,11 +75,11 @@ class Driver:
         self.stop = stop or threading.Event()
         self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
         self.programs = programs.compiled_programs(
-            block, records.test_points, records.validation_points
+            block, records.test_points, records.validation_points, records.metrics
         )
         # Programs that measure before the end of a trial: without fresh points if not recorded.
-        before_end = self.programs if records.test else programs.compiled_programs(block, 0)
-        self.record_programs = before_end
+        without_test = programs.compiled_programs(block, 0, 0, records.metrics)
+        self.record_programs = self.programs if records.test else without_test
         self.ends_chunks_early = awaited_ends(block) > 0
         self.draw_cache = draw_cache_for(queue.trials, self.programs)
         self._check_memory(lanes)
@@ -236,8 +236,9 @@ class Driver:
         validated = "validation_loss" in measured.observables
         validation_points = records.validation_points if validated else 0
         counts = np.broadcast_to(actual_size(self.queue.trials.data.n), self.queue.count)
+        groups = self.queue.trials.data.groups
         columns = measurement_columns(
-            measured, counts[trial_indices], test_points, validation_points
+            measured, counts[trial_indices], test_points, validation_points, groups
         )
         self.recorder.add(lanes, measured.step, columns)
         has_ended = measured.status != Status.RUNNING

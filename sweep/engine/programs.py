@@ -61,12 +61,14 @@ class Programs(NamedTuple):
 
 
 @functools.lru_cache
-def compiled_programs(block: int, test_points: int, validation_points: int = 0) -> Programs:
-    """Programs for blocks of `block` lanes that measure on so many fresh points.
+def compiled_programs(
+    block: int, test_points: int, validation_points: int = 0, metrics: tuple[str, ...] = ()
+) -> Programs:
+    """Programs for blocks of `block` lanes that measure on so many fresh points, and `metrics`.
 
     jax compiles each of them once per structure of trials and number of lanes.
     """
-    functions = _LaneFunctions(block, test_points, validation_points)
+    functions = _LaneFunctions(block, test_points, validation_points, metrics)
     # Donated lanes are updated in place: a bucket needs the memory of its lanes only once.
     in_place = functools.partial(jax.jit, donate_argnums=0)
     return Programs(
@@ -87,6 +89,7 @@ class _LaneFunctions:
     block: int
     test_points: int
     validation_points: int
+    metrics: tuple[str, ...]
 
     def empty(self, trials: Trial) -> Lanes:
         """Lanes for such trials, one each, none of them running."""
@@ -127,7 +130,8 @@ class _LaneFunctions:
         def measure_slot(lane_and_slot: tuple[Lanes, jax.Array]) -> Measurement:
             lane, slot = lane_and_slot
             draws = None if tables is None else evaluation.CachedDraws(tables, slot)
-            return measure_lane(*lane, self.test_points, draws, self.validation_points)
+            points = self.test_points, draws, self.validation_points
+            return measure_lane(*lane, *points, self.metrics)
 
         args = lanes, slots
         blank = _zeros_like_result(jax.vmap(measure_slot), args)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sweep.observables import observable_columns
 from sweep.status import Status
 from sweep.trial import Trial
 
@@ -24,12 +24,14 @@ class RecordSchedule:
         test: Whether records before the end have test columns. The end always has them.
         test_points: Number of fresh points.
         validation_points: Number of fresh points apart from those, recorded at the same steps.
+        metrics: Observables that are measured on request.
     """
 
     points: int = 32
     test: bool = True
     test_points: int = 2000
     validation_points: int = 0
+    metrics: tuple[str, ...] = ()
 
     def steps(self, last: int) -> np.ndarray:
         """The recorded steps of a trial of at most `last` steps: 0, log-spaced ones, and `last`."""
@@ -96,9 +98,7 @@ class Recorder:
 
     def __init__(self, lanes: int, longest: int) -> None:
         self.steps = np.zeros((lanes, longest), np.int64)
-        names = observable_columns()
-        self.values = {name: np.full((lanes, longest), np.nan) for name in names}
-        self.measured_names: set[str] = set()
+        self.values: dict[str, np.ndarray] = {}
         self.length = np.zeros(lanes, np.int64)
 
     def add(self, lanes: np.ndarray, steps: Any, columns: dict[str, np.ndarray]) -> None:
@@ -114,19 +114,29 @@ class Recorder:
         is_repeated = (self.length[lanes] > 0) & (self.steps[lanes, last] == steps)
         position = np.where(is_repeated, last, self.length[lanes])
         self.steps[lanes, position] = steps
-        self.measured_names |= set(columns)
-        for name in self.measured_names:
-            self.values[name][lanes, position] = columns.get(name, np.nan)
+        self._add_names(columns)
+        for name, values in self.values.items():
+            values[lanes, position] = columns.get(name, np.nan)
         self.length[lanes] = position + 1
 
     def checkpoint_columns(self, lanes: np.ndarray) -> dict[str, np.ndarray]:
         """The records of some lanes as columns of a checkpoint."""
         columns = {"length": self.length[lanes], "steps": self.steps[lanes]}
-        return columns | {name: self.values[name][lanes] for name in self.measured_names}
+        return columns | {name: values[lanes] for name, values in self.values.items()}
+
+    def _add_names(self, names: Iterable[str]) -> None:
+        """Make room for observables that were not measured before."""
+        for name in set(names) - self.values.keys():
+            self.values[name] = np.full(self.steps.shape, np.nan)
 
     def restore(self, lanes: np.ndarray, columns: dict[str, np.ndarray]) -> None:
-        """Replace the records of some lanes by those of a checkpoint."""
-        self.measured_names |= self.values.keys() & columns.keys()
+        """Replace the records of some lanes by those of a checkpoint.
+
+        Args:
+            lanes: Indices of the lanes, shape (rows,).
+            columns: What `checkpoint_columns` returned for them.
+        """
+        self._add_names(columns.keys() - {"length", "steps"})
         width = min(columns["steps"].shape[1], self.steps.shape[1])
         self.length[lanes] = columns["length"]
         self.steps[lanes, :width] = columns["steps"][:, :width]
@@ -156,14 +166,16 @@ class Recorder:
 
     def _runs(self, lanes: np.ndarray, is_recorded: np.ndarray, status: Any) -> dict[str, Any]:
         """The outcome of each trial, and the last record of every observable."""
-        is_fitted = is_recorded & (self.values["train_error"][lanes] == 0)
+        # Where nothing is classified, nothing is fitted.
+        errors = self.values.get("train_error", np.full(self.steps.shape, np.nan))
+        is_fitted = is_recorded & (errors[lanes] == 0)
         first_fitted = self.steps[lanes, is_fitted.argmax(axis=1)]
         last = self.length[lanes] - 1
         return {
             "status": np.array([Status(code).label for code in status], object),
             "steps": self.steps[lanes, last],
             "fit_step": np.ma.array(first_fitted, mask=~is_fitted.any(axis=1)),
-            **{name: self.values[name][lanes, last] for name in self.measured_names},
+            **{name: values[lanes, last] for name, values in self.values.items()},
         }
 
     def _curves(
@@ -172,5 +184,5 @@ class Recorder:
         """All records of the trials, one after another."""
         rows, positions = np.nonzero(is_recorded)
         columns = {"index": trial_indices[rows], "step": self.steps[lanes[rows], positions]}
-        names = self.measured_names
-        return columns | {name: self.values[name][lanes[rows], positions] for name in names}
+        values = {name: value[lanes[rows], positions] for name, value in self.values.items()}
+        return columns | values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import ClassVar
 
 import jax
@@ -48,7 +49,7 @@ class DenseLayers(nnx.Module):
     def __init__(self, sizes: list[int], activation: str, gain: Scalar, rngs: nnx.Rngs) -> None:
         spread = 2.0 if activation == "relu" else 1.0
         init = nnx.initializers.variance_scaling(spread, "fan_in", "normal")
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        pairs = itertools.pairwise(sizes)
         layers = [
             nnx.Linear(inputs, outputs, kernel_init=init, rngs=rngs) for inputs, outputs in pairs
         ]

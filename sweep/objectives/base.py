@@ -38,6 +38,11 @@ class AbstractObjective(ABC):
 
     l2: Scalar
 
+    @property
+    def classifies(self) -> bool:
+        """True where points are right or wrong."""
+        return type(self).mistakes is not AbstractObjective.mistakes
+
     @abstractmethod
     def losses(
         self, network: Callable[[Any], Outputs], inputs: ObjectiveInputs

@@ -29,6 +29,11 @@ class AbstractWrapped(AbstractObjective):
         """The strength of the inner objective's l2 term."""
         return self.inner.l2
 
+    @property
+    def classifies(self) -> bool:
+        """Whether the inner objective does."""
+        return self.inner.classifies
+
     def mistakes(self, outputs: Outputs, info: PointInfo) -> Bool[Array, " points"] | None:
         """Those of the inner objective."""
         return self.inner.mistakes(outputs, info)

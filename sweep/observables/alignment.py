@@ -13,6 +13,7 @@ from sweep.observables.base import AbstractObservable, Snapshot, smallest
 from sweep.padding import actual_size, mask_padding, valid_mask
 from sweep.schema import ColumnInfo
 from sweep.spec import Scalar
+from sweep.trial import Trial
 
 
 class Alignment(AbstractObservable):
@@ -48,6 +49,20 @@ class Alignment(AbstractObservable):
         ),
     }
 
+    @classmethod
+    def columns_of(cls, trial: Trial) -> Mapping[str, ColumnInfo]:
+        """Its columns, and one for each feature direction that the data model names."""
+        if not isinstance(trial.model, AbstractFiltered):
+            return cls.columns
+        named = {
+            f"feature_{name}": ColumnInfo(
+                f"max_r |<w_r, v>|, v the unit direction of the {name} feature",
+                label=f"learning of the {name} feature",
+            )
+            for name in trial.data.direction_names
+        }
+        return {**cls.columns, **named}
+
     @staticmethod
     def measure(snapshot: Snapshot) -> dict[str, Scalar]:
         """No column without filters, only those of the noise if no feature exists, else all."""
@@ -68,8 +83,15 @@ class Alignment(AbstractObservable):
         }
         if feature_count(trial.data) == 0:
             return noise
-        direction = snapshot.network.filters(inputs.tokens.take(slice(1)))[0]
+        names = trial.data.direction_names
+        directions = snapshot.network.filters(inputs.tokens.take(slice(max(len(names), 1))))
+        named = {
+            f"feature_{name}": jnp.max(jnp.abs(direction))
+            for name, direction in zip(names, directions, strict=False)
+        }
+        direction = directions[0]
         positive = trial.model.by_class(direction)[0]
         negative = trial.model.by_class(-direction)[1]
         weaker = jnp.minimum(positive, negative)
-        return noise | {"feature": weaker, "feature_pos": positive, "feature_neg": negative}
+        features = {"feature": weaker, "feature_pos": positive, "feature_neg": negative}
+        return noise | features | named

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sweep.filters import Network, TrainingInputs
+from sweep.optimizers.oracle import Oracle
 from sweep.padding import valid_mask
 from sweep.schema import ColumnInfo
 from sweep.spec import Scalar
@@ -22,7 +23,8 @@ class Snapshot(NamedTuple):
     `outputs` are those of the network on the training points, `margins` label times output, or
     None where an output is no margin; `patches` are the responses of the filters to the patches.
     Padded points have no meaning in any of them: take extremes by `smallest`. `largest_weight` is
-    None in coordinates that cannot compute it.
+    None in coordinates that cannot compute it; `params` are the trained variables, and `oracle` is
+    the objective around them on all training points.
     """
 
     trial: Trial
@@ -35,13 +37,27 @@ class Snapshot(NamedTuple):
     gradient_norm: Scalar
     weight_norm: Scalar
     largest_weight: Scalar | None
+    params: Any
+    oracle: Oracle
 
 
 class AbstractObservable(ABC):
     """Columns of both tables, measured on a lane at recorded steps; training does not use them."""
 
     columns: ClassVar[Mapping[str, ColumnInfo]]
-    """The columns it measures, with their meaning."""
+    """The columns that it has for any trial, or may have, with their meaning."""
+
+    on_request: ClassVar[bool] = False
+    """True where it costs too much to measure unless a grid names it in `record: {metrics: ...}`."""
+
+    @classmethod
+    def columns_of(cls, trial: Trial) -> Mapping[str, ColumnInfo]:
+        """The columns in the tables of a grid with such a trial; by default `columns`.
+
+        An observable that fits few trials returns none for the others, and one whose columns have
+        names that depend on the trial returns these.
+        """
+        return cls.columns
 
     @staticmethod
     @abstractmethod

@@ -9,9 +9,10 @@ from typing import Any
 
 from sweep import schema, spec
 from sweep.grid import Grid
+from sweep.grid.fields.settings import Settings
 from sweep.jax_settings import foreign_settings
-from sweep.observables import VALIDATED, further_columns, observable_columns
-from sweep.schema import ColumnInfo, Observable
+from sweep.observables import columns_of, observable_columns
+from sweep.schema import STANDARD_OBSERVABLES, ColumnInfo, Observable
 from sweep.trial import defaults, parts_of
 
 VERSIONED = ("jax-sweep", "jax", "jaxlib", "optax", "flax")
@@ -39,7 +40,7 @@ def results_identity(
         # Ids ignore fields at their default, so a changed default would give old ids a new meaning.
         "defaults": defaults(block.kinds for block in grid.blocks),
         "coordinates": settings.coordinates,
-        "record": {"points": settings.record_points, "test": settings.record_test},
+        "record": _record(settings),
         "test_points": settings.test_points,
         "dtype": dtype,
         "platform": platform,
@@ -54,10 +55,26 @@ def results_identity(
     return {**identity, **{key: value for key, value in optional.items() if value}}
 
 
+def _record(settings: Settings) -> dict[str, Any]:
+    """What is recorded, without metrics where there are none, as in earlier manifests."""
+    record = {"points": settings.record_points, "test": settings.record_test}
+    return {**record, "metrics": list(settings.metrics)} if settings.metrics else record
+
+
 def all_columns(grid: Grid) -> dict[str, type]:
     """The columns of a grid, and those of observables that not every store has."""
-    further = further_columns(bool(grid.settings.validation_points))
-    return {**grid.columns, **dict.fromkeys(further, Observable)}
+    return {**grid.columns, **dict.fromkeys(_observed(grid), Observable)}
+
+
+def _observed(grid: Grid) -> dict[str, ColumnInfo]:
+    """The columns of observables that not every store has, by what a trial of each block has."""
+    settings, columns = grid.settings, dict[str, ColumnInfo]()
+    for block in grid.blocks:
+        if block.size:
+            columns |= columns_of(
+                block.example(), settings.metrics, bool(settings.validation_points)
+            )
+    return columns
 
 
 def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
@@ -66,11 +83,12 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
     Recorded in the manifest for readers of the tables, but never compared.
     """
     parts = {part for block in grid.blocks for part in parts_of(block.kinds)}
-    absent = () if grid.settings.validation_points else VALIDATED
+    standard = {
+        name: info for name, info in observable_columns().items() if name in STANDARD_OBSERVABLES
+    }
     columns: dict[str, ColumnInfo] = {
         name: dataclasses.replace(info, part="observable")
-        for name, info in observable_columns().items()
-        if name not in absent
+        for name, info in {**standard, **_observed(grid)}.items()
     }
     definitions: dict[str, str] = {}
     for slot, kind, cls in sorted(parts, key=lambda part: (part[0].family, part[1], part[0].name)):

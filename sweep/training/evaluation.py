@@ -27,6 +27,7 @@ from sweep.data.base import (
 from sweep.filters import AbstractFilters, Network, TrainingInputs
 from sweep.models.base import AbstractFiltered
 from sweep.objectives.base import ObjectiveInputs
+from sweep.observables.groups import count_groups
 from sweep.padding import actual_size
 from sweep.prng import Purpose, stream
 from sweep.spec import Scalar
@@ -101,12 +102,14 @@ class CachedDraws(NamedTuple):
 class FreshResult(NamedTuple):
     """Mean loss on fresh points, how many are misclassified, and how many are undecided.
 
-    Both counts are None where nothing is classified.
+    All counts are None where nothing is classified; `groups` has the points of each group and how
+    many are misclassified.
     """
 
     loss: Scalar
     wrong: Int[Array, ""] | None
     ties: Int[Array, ""] | None
+    groups: Int[Array, "groups 2"] | None = None
 
 
 def ties(outputs: Float[Array, "points ..."]) -> Bool[Array, " points"]:
@@ -208,12 +211,13 @@ def evaluate_fresh_points(
         losses = trial.objective.losses(net, ObjectiveInputs(patches, info))
         outputs = net(patches)
         mistakes = trial.objective.mistakes(outputs, info)
-        return FreshResult(
-            jnp.sum(jnp.where(is_counted, losses, 0.0)),
-            None if mistakes is None else jnp.sum(is_counted & mistakes),
-            None if mistakes is None else jnp.sum(is_counted & ties(outputs)),
-        )
+        loss = jnp.sum(jnp.where(is_counted, losses, 0.0))
+        if mistakes is None:
+            return FreshResult(loss, None, None)
+        wrong, undecided = jnp.sum(is_counted & mistakes), jnp.sum(is_counted & ties(outputs))
+        return FreshResult(loss, wrong, undecided, count_groups(trial, info, mistakes, is_counted))
 
     chunk_count = -(-points // CHUNK)
-    sums = jax.tree.map(jnp.sum, jax.lax.map(evaluate_chunk, jnp.arange(chunk_count)))
+    chunks = jax.lax.map(evaluate_chunk, jnp.arange(chunk_count))
+    sums = jax.tree.map(lambda values: jnp.sum(values, axis=0), chunks)
     return sums._replace(loss=sums.loss / points)

@@ -131,7 +131,9 @@ def _update(
     return state._replace(params=params, moments=moments, step=step, status=status)
 
 
-def oracle(trial: Trial, inputs: TrainingInputs, state: State, batch: Batch) -> Oracle:
+def oracle(
+    trial: Trial, inputs: TrainingInputs, state: State, batch: Batch, training: bool = True
+) -> Oracle:
     """What the optimizer may ask of the objective on a batch, at any weights.
 
     Args:
@@ -139,6 +141,7 @@ def oracle(trial: Trial, inputs: TrainingInputs, state: State, batch: Batch) -> 
         inputs: Its training inputs, for norms.
         state: Its state; of the network the variables that are not trained.
         batch: The points.
+        training: Whether network and objective behave as in training.
     """
 
     def squared_norm(tree: nnx.State) -> Scalar:
@@ -146,7 +149,7 @@ def oracle(trial: Trial, inputs: TrainingInputs, state: State, batch: Batch) -> 
 
     def at(params: nnx.State) -> tuple[Scalar, nnx.State]:
         moved = state._replace(params=params)
-        loss, grads, _ = loss_and_grads(trial, moved, batch, training=True)
+        loss, grads, _ = loss_and_grads(trial, moved, batch, training)
         return loss + 0.5 * trial.objective.l2 * squared_norm(params), grads
 
     def hvp(params: nnx.State, vector: nnx.State) -> nnx.State:

@@ -114,6 +114,7 @@ class Worker:
             settings.record_test,
             settings.test_points,
             settings.validation_points,
+            settings.metrics,
         )
         while queue.claim(1) and not stop.is_set():
             # The states of a program fit no other: its id and block are part of the name.

@@ -20,6 +20,7 @@ from sweep.grid.fields.settings import (
     VALIDATION_POINTS,
     WORDS,
 )
+from sweep.observables import on_request
 
 
 def json_schema() -> dict[str, Any]:
@@ -64,7 +65,7 @@ def file_model() -> type[BaseModel]:
         "zip": (names | list[names], Declared([], description="fields that vary together")),
         "coordinates": (Literal[WORDS], Declared("auto", description=SYSTEM.doc)),
         "record": (
-            validation.settings_model("Record", (POINTS, TEST)),
+            validation.settings_model("Record", (POINTS, TEST), metrics=on_request()),
             Declared({}, description="recorded curves"),
         ),
         "test_points": (int, Declared(2000, ge=0, description=TEST_POINTS.doc)),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sweep import spec
+from sweep import observables, spec
 from sweep.filters import COORDINATES
 from sweep.grid.fields import validation
 from sweep.grid.fields.cures import closest_name
@@ -16,6 +16,8 @@ from sweep.grid.syntax.yaml_reader import Document, Path
 
 WORDS = ("auto", *COORDINATES)
 """The valid values of `coordinates` in a grid."""
+
+RECORD_KEYS = ("points", "test", "metrics")
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """A pattern for names of grids; they name folders, hence no slash and no leading dot."""
@@ -54,6 +56,7 @@ class Settings:
     record_test: bool = True
     test_points: int = 2000
     validation_points: int = 0
+    metrics: tuple[str, ...] = ()
 
 
 def value_of(raw: Mapping[str, Any], key: str, default: Any) -> Any:
@@ -102,12 +105,9 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
         # Reading goes on, so that all errors of a file are reported together.
         record = {}
     for key in record:
-        if key not in ("points", "test"):
+        if key not in RECORD_KEYS:
             document.add_error(
-                ("record", key),
-                "is not a key of record",
-                closest_name(key, ("points", "test")),
-                key=True,
+                ("record", key), "is not a key of record", closest_name(key, RECORD_KEYS), key=True
             )
     return Settings(
         coordinates=_setting(document, replace(SYSTEM, choices=WORDS), raw, ()),
@@ -115,7 +115,25 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
         record_test=_setting(document, TEST, record, ("record",)),
         test_points=_setting(document, TEST_POINTS, raw, ()),
         validation_points=_setting(document, VALIDATION_POINTS, raw, ()),
+        metrics=_metrics(document, value_of(record, "metrics", [])),
     )
+
+
+def _metrics(document: Document, raw: Any) -> tuple[str, ...]:
+    """The observables that are measured on request, in the order of the registry."""
+    known = observables.on_request()
+    names = [raw] if isinstance(raw, str) else raw
+    path = ("record", "metrics")
+    if not isinstance(names, list):
+        what = f"expected a list of names, got {show_value(raw)}"
+        document.add_error(path, what, f"Write metrics: [{known[0]}]")
+        return ()
+    document.count_words(len(names), path)
+    for name in names:
+        if name not in known:
+            what = f"there is no metric {show_value(name)} on request"
+            document.add_error(path, what, closest_name(str(name), known))
+    return tuple(name for name in known if name in names)
 
 
 def _setting(document: Document, field: spec.Field, raw: Mapping[str, Any], path: Path) -> Any:

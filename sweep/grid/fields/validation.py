@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ForwardRef, Literal, Union
 
@@ -385,6 +385,11 @@ def family_model(family: str) -> Any:
     return part
 
 
-def settings_model(name: str, fields: Iterable[spec.Field]) -> type[BaseModel]:
-    """A model of fields that each have a single plain value."""
-    return create_model(name, __config__=_STRICT, **_attributes(fields, _scalar, required=False))
+def settings_model(
+    name: str, fields: Iterable[spec.Field], **lists: Sequence[str]
+) -> type[BaseModel]:
+    """A model of fields that each have a single plain value, and of lists of known words."""
+    attributes = _attributes(fields, _scalar, required=False)
+    for key, words in lists.items():
+        attributes[key] = (list[Literal[tuple(words)]], Declared([]))
+    return create_model(name, __config__=_STRICT, **attributes)
