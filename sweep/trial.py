@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from sweep import data, models, objectives, optimizers
+from sweep import curricula, data, models, objectives, optimizers
+from sweep.curricula.base import AbstractCurriculum
+from sweep.curricula.expansion import Everything
 from sweep.data.base import AbstractData
 from sweep.filters import COORDINATES, Source
 from sweep.models.base import AbstractModel
@@ -19,6 +21,7 @@ from sweep.spec import (
     Slot,
     fields,
     lane,
+    nested,
     nested_fields,
     part,
     static,
@@ -40,6 +43,16 @@ class Train:
     )
     target_grad: Scalar | None = lane(
         None, at_least=0, doc="end when the norm of the gradient is at most this"
+    )
+
+    sampling: str = static(
+        "permutation",
+        choices=("permutation", "replacement", "fixed", "stratified"),
+        doc="how mini-batches are drawn: a new permutation each epoch, independent points with "
+        "replacement, the order of the rows, or permutations with equal shares of the classes",
+    )
+    curriculum: AbstractCurriculum = nested(
+        "curriculum", Everything(), doc="from which update on each point is seen"
     )
 
     alternatives: ClassVar[tuple[Alternative, ...]] = (
@@ -92,6 +105,7 @@ FAMILIES: dict[str, Registry] = {
     "optimizer": optimizers.KINDS,
     "train": {"train": Train},
     "schedule": optimizers.SCHEDULES,
+    "curriculum": curricula.KINDS,
 }
 """The kinds of each family. The first five families make a trial; the others are nested in them."""
 

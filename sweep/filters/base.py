@@ -87,12 +87,14 @@ class Source(NamedTuple):
 class TrainingInputs(NamedTuple):
     """The training set of a lane as its coordinates need it; training never changes it.
 
-    `context` is what the coordinates need besides the tokens.
+    `context` is what the coordinates need besides the tokens; `arrival` is the number of updates
+    before each point is seen, None where all are seen from the first.
     """
 
     tokens: Any
     info: PointInfo
     context: Any
+    arrival: Int[Array, " points"] | None = None
 
 
 class Rows(nnx.Param):

@@ -1,4 +1,4 @@
-"""The training points that each gradient sees: all of them, or mini-batches without replacement."""
+"""The training points that each gradient sees: all of them, or mini-batches."""
 
 from __future__ import annotations
 
@@ -42,31 +42,45 @@ def steps_per_epoch(trial: Trial) -> int:
 def full_batch(trial: Trial, inputs: TrainingInputs) -> Batch:
     """The batch of all points; those beyond a padded n have weight 0."""
     is_valid = valid_mask(trial.data.n)
-    return Batch(
-        inputs, None if is_valid is None else is_valid.astype(inputs.info.true_label.dtype)
-    )
+    dtype = inputs.info.true_label.dtype
+    return Batch(inputs, None if is_valid is None else is_valid.astype(dtype))
 
 
 def initial_order(trial: Trial) -> Int[Array, " n"] | None:
-    """A permutation of the training points before the first epoch; None for full batches."""
+    """The order of the training points before the first epoch; None for full batches."""
     return None if batch_size(trial) == trial.data.n else jnp.arange(trial.data.n)
 
 
-def epoch_order(trial: Trial, step: Count, order: Int[Array, " n"]) -> Int[Array, " n"]:
-    """The permutation of the epoch of a step: a new one if the epoch begins, else `order`.
+def epoch_order(
+    trial: Trial, inputs: TrainingInputs, step: Count, order: Int[Array, " n"]
+) -> Int[Array, " n"]:
+    """The order of the points in the epoch of a step: a new one if the epoch begins, else `order`.
 
     Args:
         trial: The trial.
+        inputs: All training inputs.
         step: Updates made so far.
-        order: The permutation of the step before.
+        order: The order of the step before.
     """
+    if trial.train.sampling in ("fixed", "replacement"):
+        return order
     epoch, step_in_epoch = jnp.divmod(step, steps_per_epoch(trial))
 
     def shuffle(seed: Scalar, epoch: Count) -> Int[Array, " n"]:
         key = jax.random.fold_in(stream(seed, Purpose.BATCH), epoch)
-        return jax.random.permutation(key, trial.data.n)
+        shuffled = jax.random.permutation(key, trial.data.n)
+        if trial.train.sampling == "stratified":
+            return shuffled[_class_by_class(inputs.info.label[shuffled])]
+        return shuffled
 
     return cond_if_any(step_in_epoch == 0, shuffle, order, trial.seed, epoch)
+
+
+def _class_by_class(labels: Float[Array, " n"]) -> Int[Array, " n"]:
+    """An order in which the classes take turns in proportion to their sizes."""
+    same = labels[:, None] == labels
+    rank = jnp.sum(jnp.tril(same, -1), axis=1)
+    return jnp.argsort((rank + 0.5) / jnp.sum(same, axis=1), stable=True)
 
 
 def batch_at(
@@ -78,19 +92,68 @@ def batch_at(
         trial: The trial.
         inputs: All training inputs.
         step: Updates made so far.
-        order: The permutation of the epoch; None for full batches.
+        order: The order of the epoch; None for full batches.
     """
     if order is None:
-        return full_batch(trial, inputs)
-    n, size, N = trial.data.n, batch_size(trial), trial.data.noise_vectors
+        return _without_late_points(full_batch(trial, inputs), step)
+    n, size = trial.data.n, batch_size(trial)
+    seen = n if inputs.arrival is None else jnp.sum(inputs.arrival <= step)
+    order = _early_points_first(inputs, order, step)
+    if trial.train.sampling == "replacement":
+        key = jax.random.fold_in(stream(trial.seed, Purpose.BATCH), step)
+        rows = order[jax.random.randint(key, (size,), 0, seen)]
+        return _without_late_points(Batch(take_points(trial, inputs, rows), None), step)
     position = (step % steps_per_epoch(trial)) * size + jnp.arange(size)
-    rows = order[jnp.minimum(position, n - 1)]
+    if inputs.arrival is not None:
+        # Points that have arrived are seen in turn until the epoch ends.
+        rows = order[position % jnp.maximum(seen, 1)]
+        return _without_late_points(Batch(take_points(trial, inputs, rows), None), step)
+    dtype = inputs.info.true_label.dtype
+    weight = None if n % size == 0 else (position < n).astype(dtype)
+    return Batch(take_points(trial, inputs, order[jnp.minimum(position, n - 1)]), weight)
+
+
+def take_points(trial: Trial, inputs: TrainingInputs, rows: Int[Array, " batch"]) -> TrainingInputs:
+    """The training inputs of some points.
+
+    Args:
+        trial: The trial.
+        inputs: All training inputs.
+        rows: Numbers of the points.
+    """
     # Tokens are the K feature directions, followed by the N noise vectors of each point.
-    K = feature_count(trial.data)
+    K, N = feature_count(trial.data), trial.data.noise_vectors
     noise = (K + rows[:, None] * N + jnp.arange(N)).reshape(-1)
     tokens = inputs.tokens.take(jnp.concatenate([jnp.arange(K), noise]))
-    weight = None if n % size == 0 else (position < n).astype(inputs.info.true_label.dtype)
-    return Batch(
-        TrainingInputs(tokens, jax.tree.map(lambda leaf: leaf[rows], inputs.info), inputs.context),
-        weight,
-    )
+    info = jax.tree.map(lambda leaf: leaf[rows], inputs.info)
+    arrival = None if inputs.arrival is None else inputs.arrival[rows]
+    return TrainingInputs(tokens, info, inputs.context, arrival)
+
+
+def _early_points_first(
+    inputs: TrainingInputs, order: Int[Array, " n"], step: Count
+) -> Int[Array, " n"]:
+    """The order with the points that have arrived in front, otherwise unchanged."""
+    if inputs.arrival is None:
+        return order
+    return order[jnp.argsort(inputs.arrival[order] > step, stable=True)]
+
+
+def _without_late_points(batch: Batch, step: Count) -> Batch:
+    """The batch with weight 0 for points that have not arrived."""
+    arrival = batch.inputs.arrival
+    if arrival is None:
+        return batch
+    arrived = (arrival <= step).astype(batch.inputs.info.true_label.dtype)
+    return batch._replace(weight=arrived if batch.weight is None else batch.weight * arrived)
+
+
+def mean_loss(batch: Batch, losses: Float[Array, " points"]) -> Scalar:
+    """The mean of the losses of a batch by the weights of its points; 0 where none counts."""
+    if batch.weight is None:
+        return jnp.mean(losses)
+    total = jnp.sum(batch.weight)
+    if batch.inputs.arrival is not None:
+        # Before the first point arrives nothing counts.
+        total = jnp.maximum(total, 1)
+    return jnp.sum(batch.weight * losses) / total

@@ -30,6 +30,7 @@ from sweep.training.batches import (
     epoch_order,
     full_batch,
     initial_order,
+    mean_loss,
     steps_per_epoch,
 )
 from sweep.training.lazy_cond import cond_if_any
@@ -63,7 +64,9 @@ def start(trial: Trial) -> tuple[TrainingInputs, State]:
     status = _status(trial.train.steps <= 0, Status.OUT_OF_STEPS, Status.RUNNING)
     moments = update_rule(trial).init(params)
     state = State(params, rest, moments, order, jnp.zeros((), jnp.int32), status)
-    return training_inputs(trial.source, trial.coordinates), state
+    inputs = training_inputs(trial.source, trial.coordinates)
+    arrival = trial.train.curriculum.arrival(trial.data, inputs.info)
+    return inputs._replace(arrival=arrival), state
 
 
 def advance(trial: Trial, inputs: TrainingInputs, state: State) -> State:
@@ -77,7 +80,7 @@ def advance(trial: Trial, inputs: TrainingInputs, state: State) -> State:
         inputs: Its training inputs.
         state: Its state after the updates so far.
     """
-    order = None if state.order is None else epoch_order(trial, state.step, state.order)
+    order = None if state.order is None else epoch_order(trial, inputs, state.step, state.order)
     batch = batch_at(trial, inputs, state.step, order)
     loss, grads, rest = loss_and_grads(trial, state, batch, training=True)
     reached = _target_reached(trial, inputs, state, loss, grads)
@@ -234,11 +237,7 @@ def loss_and_grads(
         net = merge(trial, params, state.rest, training)
         inputs = objective_inputs(trial, net, batch, state.step, training)
         losses = trial.objective.losses(net, inputs)
-        if batch.weight is None:
-            mean = jnp.mean(losses)
-        else:
-            mean = jnp.sum(batch.weight * losses) / jnp.sum(batch.weight)
-        return mean, nnx.state(net, nnx.Not(nnx.Param))
+        return mean_loss(batch, losses), nnx.state(net, nnx.Not(nnx.Param))
 
     (value, rest), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
     l2 = trial.objective.l2
@@ -251,7 +250,7 @@ def _target_reached(
     """Do the weights of `state` meet a target of the trial?"""
     if trial.train.target_loss is None and trial.train.target_grad is None:
         return jnp.array(False)
-    if state.order is None:
+    if state.order is None and inputs.arrival is None:
         return at_target(trial, loss, gradient_norm(trial, inputs, state, grads))
 
     # A mini-batch says little about the whole set, and the whole set is costly: once per epoch.
