@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep import schema, spec
 from sweep.grid import Grid
+from sweep.grid.fields.validation import seed_fields
 from sweep.jax_settings import foreign_settings
 from sweep.observables import observable_columns, plugin_columns
 from sweep.schema import ColumnInfo, Observable
@@ -63,6 +64,9 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
     kinds = {(family, kind) for block in grid.blocks for family, kind in block.kinds.items()}
     columns: dict[str, ColumnInfo] = dict(observable_columns())
     columns = {name: dataclasses.replace(info, part="observable") for name, info in columns.items()}
+    if "init_seed" in grid.columns:
+        seed = seed_fields()["init_seed"]
+        columns["init_seed"] = ColumnInfo(seed.doc, label=seed.label, part="seed")
     definitions: dict[str, str] = {}
     for family, kind in sorted({*kinds, ("train", "train")}):
         cls = find_kind(family, kind)
