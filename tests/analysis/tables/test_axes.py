@@ -58,10 +58,9 @@ def test_a_seed_of_first_weights_repeats_where_it_goes_with_the_seed_and_is_an_a
     make: Any,
 ):
     """Crossed with the seed, cells of both together would count a data set several times."""
-    paired = [{"n": n, "seed": s, "init_seed": s + 100} for n in (10, 20) for s in range(3)]
-    assert analysis.swept(runs_of(make, paired)) == ["n"]
-    crossed = [{"n": 10, "seed": s, "init_seed": i} for s in range(3) for i in range(2)]
-    assert analysis.swept(runs_of(make, crossed)) == ["init_seed"]
+    runs = runs_of(make, [{"n": n, "seed": seed} for n in (10, 20) for seed in range(3)])
+    assert analysis.swept(runs.assign(init_seed=runs["seed"] + 100)) == ["n"]
+    assert analysis.swept(runs.assign(init_seed=runs["problem"] // 3)) == ["n", "init_seed"]
 
 
 def test_training_is_an_axis_where_the_problem_has_none(make: Any):
