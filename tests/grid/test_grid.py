@@ -731,7 +731,17 @@ def test_the_model_of_files_takes_what_is_written():
             "data": "separable",
         }
     )
+    sample = {"sample": {"log": [1e-4, 0.1]}, "count": 5, "seed": 3}
+    step = {"kind": "step", "every": "=round(steps/4)"}
+    random = {"kind": "adam", "lr": sample, "b1": {"sample": {"lin": [0, 0.9]}, "count": 5}}
+    model.model_validate(
+        {**BASE, "optimizer": {**random, "schedule": step}, "init_seed": {"range": [0, 4]}}
+    )
+    model.model_validate({**BASE, "init_seed": None, "train": {"batch_size": "full"}})
     for wrong in (
+        {"init_seed": "full"},
+        {"optimizer": {"kind": "gd", "lr": {**sample, "count": 0}}},
+        {"optimizer": {"kind": "gd", "lr": {"sample": {"log": [1, 2, 3]}, "count": 2}}},
         {"data": {"kind": "feature_noise", "n": 0}},
         {"optimizer": {"kind": "gd"}},
         {"seeds": 3},
