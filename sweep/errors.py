@@ -10,7 +10,8 @@ SweepError                 1   something failed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -76,3 +77,14 @@ class Interrupted(SweepError):
 
 class WorkerFailed(SweepError):
     """A worker process that failed, with its last output. Rows it committed are kept."""
+
+
+@contextmanager
+def environment_errors() -> Iterator[None]:
+    """Around imports of jax, which reads its variables then: a malformed one is a SweepError."""
+    try:
+        yield
+    except ValueError as error:
+        if "environment" not in str(error):
+            raise
+        raise SweepError(f"jax rejects a variable: {error}. Correct or unset it.") from error

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TextIO
 import typer
 
 from sweep.cli import path_argument
-from sweep.errors import SweepError
+from sweep.errors import SweepError, environment_errors
 from sweep.terminal_text import accept_all_characters, escape_controls
 from sweep.user_paths import user_path
 from sweep.workers.lenient_stream import (
@@ -165,16 +165,16 @@ def main(
     if dtype not in ("float32", "float64"):
         raise typer.BadParameter(f"--dtype {dtype!r} is neither float32 nor float64.")
     accept_all_characters()
-    from sweep.commands import train
-
-    share, plugins = _shard(shard), tuple(plugin or ())
-    assignment = train.Assignment(_shard(turn), place, report, digest) if turn else None
-    request = train.Request(
-        *(grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint),
-        assignment=assignment,
-        changes=tuple(changes or ()),
-    )
     try:
+        with environment_errors():
+            from sweep.commands import train
+        share, plugins = _shard(shard), tuple(plugin or ())
+        assignment = train.Assignment(_shard(turn), place, report, digest) if turn else None
+        request = train.Request(
+            *(grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint),
+            assignment=assignment,
+            changes=tuple(changes or ()),
+        )
         if dry_run:
             _print(train.preview(request), sys.stdout)
             return

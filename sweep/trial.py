@@ -65,15 +65,15 @@ class Trial:
         "ambient", choices=tuple(COORDINATES), doc="coordinates of the first layer"
     )
     seed: Scalar = lane(
-        0, at_least=0, at_most=2**32 - 1, integer=True, doc="decides data and first weights"
+        0, at_least=0, at_most=2**32 - 1, integer=True, doc="decides data and initial weights"
     )
     init_seed: Scalar | None = lane(
         None,
         at_least=0,
         at_most=2**32 - 1,
         integer=True,
-        doc="decides the first weights in place of the seed, which then decides the data alone",
-        label="seed of first weights",
+        doc="decides the initial weights in place of the seed, which then decides the data alone",
+        label="seed of initial weights",
     )
 
     @property
@@ -94,7 +94,7 @@ FAMILIES: dict[str, Registry] = {
 
 PARTS = ("data", "model", "objective", "optimizer", "train")
 PROBLEM = ("data", "model", "objective", "seed")
-"""What defines the problem: trials that agree in it have bitwise equal data and first weights.
+"""What defines the problem: trials that agree in it have bitwise equal data and initial weights.
 
 `seed` stands for both seeds, of which `init_seed` counts where it differs from the other."""
 

@@ -31,6 +31,7 @@ from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, Writer, grid_digest, owner
 from sweep.terminal_text import escape_controls
 from sweep.user_paths import require_folder
+from sweep.wording import counted
 from sweep.workers import cores, launcher
 from sweep.workers.parent_link import ParentLink
 from sweep.workers.progress import Progress, SilentProgress
@@ -165,7 +166,7 @@ def _train(
             with count_compiles(progress):
                 worker.run(stop)
         if request.assignment is None and not stop.is_set():
-            counts = f"{plan.left:,} trials trained, {plan.planned:,} rows"
+            counts = f"{counted(plan.left, 'trial')} trained, {counted(plan.planned, 'row')}"
             progress.say(escape_controls(f"{counts} in {store.folder}."))
 
 
@@ -230,9 +231,10 @@ def _launch(
     workers = launcher.LocalWorkers(command, plan.host.workers)
     workers.run(progress, stop, store.refresh)
     if not stop.is_set() and (missing := plans.unfinished(plan, store.done()).left):
+        verb = "is" if missing == 1 else "are"
         raise WorkerFailed(
-            f"{missing:,} of {plan.planned:,} trials are not in {store.folder}, though no worker "
-            "failed. Run the same command again; what is committed stays."
+            f"{missing:,} of {counted(plan.planned, 'trial')} {verb} not in {store.folder}, though "
+            "no worker failed. Run the same command again; what is committed stays."
         )
 
 

@@ -108,6 +108,7 @@ _KEYS = (
     "coordinates",
     "record",
     "test_points",
+    "validation_points",
 )
 
 

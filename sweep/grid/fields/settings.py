@@ -34,6 +34,14 @@ TEST = spec.Field("test", "static", bool, "record test observables too", default
 TEST_POINTS = spec.Field(
     "test_points", "static", int, "fresh points that measure a test error", default=2000, at_least=0
 )
+VALIDATION_POINTS = spec.Field(
+    "validation_points",
+    "static",
+    int,
+    "fresh points apart from those of the test, by which a step size may be chosen",
+    default=0,
+    at_least=0,
+)
 SYSTEM = spec.Field("coordinates", "static", str, "how the first layer is stored", default="auto")
 
 
@@ -45,6 +53,7 @@ class Settings:
     record_points: int = 32
     record_test: bool = True
     test_points: int = 2000
+    validation_points: int = 0
 
 
 def value_of(raw: Mapping[str, Any], key: str, default: Any) -> Any:
@@ -105,6 +114,7 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
         record_points=_setting(document, POINTS, record, ("record",)),
         record_test=_setting(document, TEST, record, ("record",)),
         test_points=_setting(document, TEST_POINTS, raw, ()),
+        validation_points=_setting(document, VALIDATION_POINTS, raw, ()),
     )
 
 

@@ -49,7 +49,7 @@ def seed_fields() -> dict[str, spec.Field]:
         for field in dataclasses.fields(trial.Trial)
         if field.name in trial.SEEDS
     }
-    # Where a grid leaves it out, the first weights have the seed of the data.
+    # Where a grid leaves it out, the initial weights have the seed of the data.
     return {**seeds, "init_seed": dataclasses.replace(seeds["init_seed"], null="seed")}
 
 
