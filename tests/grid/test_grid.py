@@ -906,3 +906,12 @@ def test_members_of_a_union_draw_the_same_points():
         [row["lr"] for row in listing(found) if row["optimizer"] == kind] for kind in ("gd", "adam")
     )
     assert first == second
+
+
+def test_a_kept_grid_may_round_as_earlier_versions_did() -> None:
+    """A store of theirs has rows of it, which status and verify have to find."""
+    text = yaml.safe_dump({**BASE, "model": {"kind": "cnn", "width": "=sqrt(d)"}})
+    with pytest.raises(GridError, match="whole"):
+        grid.parse_grid(text)
+    (block,) = grid.parse_kept_grid(text, "kept").blocks
+    assert block.example().model.width == 32
