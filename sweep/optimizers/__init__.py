@@ -11,7 +11,15 @@ from sweep.optimizers.gen_sign_sgd import GeneralizedSignSGD
 from sweep.optimizers.gradient import GradientDescent, Momentum, Nesterov, SignSGD, Signum
 from sweep.optimizers.k_adam import KAdam
 from sweep.optimizers.miadam import MIAdam
-from sweep.optimizers.schedules import AbstractSchedule, Constant, Cosine, Power, Warmup
+from sweep.optimizers.schedules import (
+    AbstractSchedule,
+    Constant,
+    Cosine,
+    Milestones,
+    Power,
+    StepDecay,
+    Warmup,
+)
 from sweep.optimizers.sharpness_aware import SAM, SASSHA
 
 KINDS: dict[str, type[AbstractOptimizer]] = {
@@ -40,6 +48,8 @@ SCHEDULES: dict[str, type[AbstractSchedule]] = {
     "warmup": Warmup,
     "power": Power,
     "cosine": Cosine,
+    "step": StepDecay,
+    "milestones": Milestones,
 }
 
 __all__ = ["KINDS", "SCHEDULES", "AbstractOptimizer", "AbstractSchedule", "from_optax"]

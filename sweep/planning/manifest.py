@@ -10,6 +10,7 @@ from typing import Any
 from sweep import schema, spec
 from sweep.grid import Grid
 from sweep.grid.fields.settings import Settings
+from sweep.grid.fields.validation import seed_fields
 from sweep.jax_settings import foreign_settings
 from sweep.observables import columns_of, observable_columns
 from sweep.schema import STANDARD_OBSERVABLES, ColumnInfo, Observable
@@ -90,6 +91,9 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
         name: dataclasses.replace(info, part="observable")
         for name, info in {**standard, **_observed(grid)}.items()
     }
+    if "init_seed" in grid.columns:
+        seed = seed_fields()["init_seed"]
+        columns["init_seed"] = ColumnInfo(seed.doc, label=seed.label, part="seed")
     definitions: dict[str, str] = {}
     for slot, kind, cls in sorted(parts, key=lambda part: (part[0].family, part[1], part[0].name)):
         # Families may share a column name; the first of them, and observables, take precedence.
