@@ -117,9 +117,7 @@ def test_a_value_that_is_not_there_is_named(objectives: Path, capsys: pytest.Cap
     assert code == 1 and "The runs have 5, 20; name two of them" in err
     code, _, err = call(capsys, "gap", objectives, "--tune-over", "batchsize")
     assert code == 1 and "Did you mean batch_size" in err
-    code, said, err = call(
-        capsys, "gap", objectives, "--tune-over", "batch_size", "--tune-per", "x"
-    )
+    code, _, err = call(capsys, "gap", objectives, "--tune-over", "batch_size", "--tune-per", "x")
     assert code == 1 and "Choose cell or seed" in err
 
 
