@@ -88,6 +88,8 @@ def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
             f"{counted(len(paired), 'pair')}, and {counted(paired.attrs['unpaired'], 'run')} "
             f"without a partner. {setting_sentence(view.runs, 'optimizer', (a, b))}"
         ).rstrip()
+        if not view.runs.attrs.get("tuned"):
+            caption += " No step size was chosen by these results."
         figure, sentences = draw_cells(cells), gap_sentences(cells)
         yield Section(f"paired-{a}-{b}", title, caption, cells, figure, sentences)
 

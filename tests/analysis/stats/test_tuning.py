@@ -92,6 +92,8 @@ def test_the_validation_error_is_the_default_where_it_was_measured(runs: pd.Data
     assert Tuning().criterion(runs) == "train_loss"
     runs["validation_error"] = np.nan
     assert Tuning().criterion(runs) == "train_loss"
+    with pytest.raises(SweepError, match="validation_error was not measured"):
+        Tuning("validation_error")(runs)
     runs["validation_error"] = (runs["lr"] != 0.1) * 0.5
     runs["status"] = "out_of_steps"
     assert Tuning().criterion(runs) == "validation_error"
