@@ -20,10 +20,12 @@ import pytest
 
 import analysis
 from analysis import Bands, Cells, PairedGap
+from analysis.reporting.provenance import reproduction_commands
 from analysis.reporting.section import Section
 from analysis.reporting.sections import report_sections
 from analysis.reporting.tooltips import tooltip_data
 from analysis.reporting.view import make_view
+from analysis.tables.axes import filter_rows
 from analysis.tables.labels import format_interval
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -133,6 +135,22 @@ def test_the_commands_make_the_same_page(make: Any, tmp_path: Path):
     assert f"python -m sweep.run {folder}/grid.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m analysis report {folder} --confidence 0.9\n" in text and "run a.yaml" in text
     assert "are 90 % confidence intervals" in text and "about 10 exclude 0 by chance" in text
+
+
+def test_the_commands_name_plugins_and_choices(tmp_path: Path):
+    """Those of version 0.2 are in its command alone; a module needs its folder."""
+    folder = tmp_path / "s"
+    folder.mkdir()
+    for name in ("grid.yaml", "manifest.json"):
+        (folder / name).write_text("name: s\n")
+    info = {"command": ["run.py", "g.yaml", "--plugin=mine.parts", "--plugin", "x\nrm -r"]}
+    (folder / "manifest.json").write_text(json.dumps({"info": info}))
+    options = {"--tune-over": ("l2", "b1"), "--tune": None, "--all-grids": True}
+    commands = reproduction_commands(folder, options)
+    assert commands[0] == "# in the folder of mine/parts.py, unless it is installed"
+    assert commands[1].startswith(f"python -m sweep.run {folder}/grid.yaml --out {folder} --plugin")
+    assert "mine.parts" in commands[1]
+    assert commands[2].endswith(f"{folder} --tune-over l2 --tune-over b1 --all-grids")
 
 
 def test_how_long_it_took_is_told_where_the_start_is_known(make: Any, tmp_path: Path):
@@ -303,8 +321,8 @@ def test_optimizers_with_l2_of_their_own_are_compared_on_the_same_data(make: Any
     assert section.table["mean"].item() == pytest.approx(0.5)
     assert "There are 4 pairs, and 0 runs without a partner." in section.caption
     assert (
-        "Settings that differ: adam has l2 = 1e-5; adamw has l2 = 0, weight_decay = 0.01."
-        in section.caption
+        "Settings that differ: adam has l2 = 1e-5; adamw has l2 = 0, weight_decay = 0.01. "
+        "No step size was chosen by these results." in section.caption
     )
 
 
@@ -335,6 +353,7 @@ def test_a_decay_of_one_optimizer_alone_has_lines_of_its_own(make: Any, tmp_path
     view = make_view(analysis.load(folder))
     assert (view.x, view.y) == ("l2", "batch_size")
     assert view.notes == ("adamw is shown at weight_decay = 0.1, one of 3 values.",)
+    assert len(filter_rows(view.all_runs, view.fixed_condition)) == len(view.runs) == 24
     found = shown(folder)
     paired = found["paired-adam-adamw"].table.set_index(["l2", "batch_size"])["mean"]
     assert paired.to_dict() == pytest.approx(
@@ -371,6 +390,7 @@ def test_chosen_step_sizes_are_on_the_page(make: Any, tmp_path: Path):
         "choice. gd was not tuned: it ran at lr = 0.1 only.",
     )
     chosen = found["step-sizes"]
+    assert list(chosen.table)[:3] == ["optimizer", "snr", "lr"]
     assert chosen.table[["optimizer", "snr", "lr", "tried", "edge"]].to_numpy().tolist() == [
         ["adam", snr, 0.4, 3, "largest lr"] for snr in (0.1, 1.0)
     ]
