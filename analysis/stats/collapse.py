@@ -39,7 +39,8 @@ class Collapse:
     Size Scaling, 1990, up to the logarithm). c is arbitrary where b is 0, so c is not fitted: it is
     where the curves that were collapsed without b are halfway between the extremes of the means.
     That requires a value that rises or falls, and several x within a transition, else it looks
-    wider than it is.
+    wider than it is. The search for both ends in the least of many minima, or one a few percent
+    above it.
 
     The fit minimises the quality of Houdayer and Hartmann (Physical Review B 70 (2004), 014418,
     Section IV): the mean squared distance of points from the master curve, a weighted line through
