@@ -22,6 +22,9 @@ CAPTION = (
     "record at which a loss is first reached, between records linear in log loss."
 )
 
+WIDE_SPACING = 10.0
+"""Records further apart than this factor leave the line between them unknown."""
+
 
 def matched_sections(folder: Path, view: View, confidence: float) -> Iterator[Section]:
     """Test errors at equal training loss in the most informative cell, for each pair of optimizers.
@@ -79,7 +82,13 @@ def matched_sentences(table: pd.DataFrame, difference: pd.DataFrame) -> list[str
         f"{row['unreached']} of {row['unreached'] + row['count']} runs of {row[facet]}"
         for row in ends.to_dict("records")
     ]
-    if not counts:
-        return [sentence]
-    end = format_number(furthest(table[along]))
-    return [sentence, f"The {progress} {end} is not reached by {' and '.join(counts)}."]
+    sentences = [sentence]
+    if counts:
+        end = format_number(furthest(table[along]))
+        sentences.append(f"The {progress} {end} is not reached by {' and '.join(counts)}.")
+    if (spacing := table.attrs["spacing"]) > WIDE_SPACING:
+        sentences.append(
+            f"Records are up to a factor of {spacing:,.0f} apart in {progress}, and "
+            "lines between them are a guess. Record more points."
+        )
+    return sentences

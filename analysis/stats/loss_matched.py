@@ -31,7 +31,8 @@ class LossMatched:
 
     Progress is matched at `points` values, evenly spaced in the logarithm, from where half of the
     runs of each facet have begun to where half of those of each have ended. Nothing is said of runs
-    that do not get there: `unreached` counts them, and the mean is over the others.
+    that do not get there: `unreached` counts them, and the mean is over the others. `attrs` say by
+    which factor records are apart at most, `spacing`, in the median run of any facet.
     """
 
     value: str = "test_error"
@@ -85,7 +86,7 @@ class LossMatched:
         # A loss falls, so its table begins with the largest one.
         if self.along == "train_loss":
             table[self.along] = np.exp(-np.tile(progress, len(parts)))
-        table.attrs = dict(curves.attrs)
+        table.attrs = {**curves.attrs, "spacing": self._spacing(records, progress)}
         return table
 
     def _records(self, curves: pd.DataFrame) -> pd.DataFrame:
@@ -124,6 +125,14 @@ class LossMatched:
                 "could be compared. Train longer, or compare others."
             )
         return np.linspace(begin, end, self.points)
+
+    def _spacing(self, records: pd.DataFrame, progress: Floats) -> float:
+        """The factor between records in the widest gap of the median run of a facet."""
+        end = records["_progress"]
+        begin = end.groupby(records["trial"]).shift()
+        gap = (end.clip(upper=progress[-1]) - begin.clip(lower=progress[0])).clip(lower=0)
+        widest = gap.groupby([records[self.facet], records["trial"]]).max()
+        return float(np.exp(widest.groupby(level=0).median().max()))
 
     def _at(self, records: pd.DataFrame, progress: Floats) -> Floats:
         """The value of one run at each progress."""

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 import analysis
 from analysis.__main__ import app
-from analysis.reporting.matched_sections import matched_sections
+from analysis.reporting.matched_sections import matched_sections, matched_sentences
 from analysis.reporting.view import make_view
+from analysis.stats.loss_matched import LossMatched
 
 STEPS = (1, 3, 10, 30, 100)
 RATES = {"adam": 1.0, "gd": 0.2}
@@ -48,6 +49,17 @@ def test_a_section_compares_each_pair_at_the_least_loss_that_all_reach(matched_s
         "At the training loss 0.0476 the test error of adam minus that of gd"
     )
     assert "0.2" in sentence and "4 problems" in sentence
+
+
+def test_records_far_apart_are_told(matched_store: Path) -> None:
+    curves = analysis.load_curves(matched_store).query("snr == 0.1")
+    few = curves[curves["step"].isin([1, 100])]
+    match = LossMatched()
+    table = match(few)
+    sentences = matched_sentences(table, match.difference(few, "adam", "gd"))
+    # From 1 / 2, where adam begins, to 1 / 21, where gd ends.
+    assert table.attrs["spacing"] == pytest.approx(10.5)
+    assert "up to a factor of 10 apart in training loss" in sentences[-1]
 
 
 def test_curves_without_test_errors_have_no_section(store: Path) -> None:

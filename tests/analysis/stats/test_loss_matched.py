@@ -76,6 +76,7 @@ def test_a_loss_that_rises_again_counts_from_its_first_record() -> None:
     # In between is linear in log loss: from (0, 0) over (-2, 0.2) to (-4, 0.4).
     np.testing.assert_allclose(np.log(table["train_loss"]), [-4, -3, -2, -1, 0], atol=1e-12)
     np.testing.assert_allclose(table["mean"], [0.4, 0.3, 0.2, 0.1, 0.0], atol=1e-12)
+    assert table.attrs["spacing"] == pytest.approx(np.exp(2.0))
 
 
 def test_runs_that_do_not_get_there_are_counted() -> None:
