@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from analysis.figures.collapse import collapse_figure
     from analysis.figures.lines import curves_figure, gap_figure
+    from analysis.figures.loss_matched import matched_figure
     from analysis.figures.phase_diagram import phase_diagram
     from analysis.figures.style import save
     from analysis.figures.survival import survival_figure
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from analysis.stats.boundary import Boundary
     from analysis.stats.cells import Cells
     from analysis.stats.collapse import Collapse
+    from analysis.stats.loss_matched import LossMatched
     from analysis.stats.margins import Margins, best_margins, max_margin_l2, max_margin_linf
     from analysis.stats.overlay import Overlay
     from analysis.stats.paired_gap import PairedGap, pairs
@@ -49,6 +51,7 @@ _MODULES = {
     "Cells": "analysis.stats.cells",
     "Collapse": "analysis.stats.collapse",
     "FitTime": "analysis.stats.survival",
+    "LossMatched": "analysis.stats.loss_matched",
     "Margins": "analysis.stats.margins",
     "Overlay": "analysis.stats.overlay",
     "PairedGap": "analysis.stats.paired_gap",
@@ -64,6 +67,7 @@ _MODULES = {
     "labelled": "analysis.tables.arrays",
     "load": "analysis.tables.load",
     "load_curves": "analysis.tables.load",
+    "matched_figure": "analysis.figures.loss_matched",
     "max_margin_l2": "analysis.stats.margins",
     "max_margin_linf": "analysis.stats.margins",
     "pairs": "analysis.stats.paired_gap",
@@ -88,6 +92,7 @@ __all__ = [
     "Cells",
     "Collapse",
     "FitTime",
+    "LossMatched",
     "Margins",
     "Overlay",
     "PairedGap",
@@ -103,6 +108,7 @@ __all__ = [
     "labelled",
     "load",
     "load_curves",
+    "matched_figure",
     "max_margin_l2",
     "max_margin_linf",
     "pairs",

@@ -17,6 +17,9 @@ COMMANDS = {
     "curves": CommandSource(
         "analysis.cli.maps:curves_command", "Observables over steps, with bands over seeds."
     ),
+    "matched": CommandSource(
+        "analysis.cli.matched:matched", "Error against the training loss that was reached."
+    ),
     "boundary": CommandSource(
         "analysis.cli.boundaries:boundary", "Where a value crosses a level, and its exponent."
     ),

@@ -20,6 +20,7 @@ from analysis.reporting.boundary_sections import (
 from analysis.reporting.collapse_sections import collapse_sections
 from analysis.reporting.curve_sections import curve_sections, reported_values
 from analysis.reporting.margin_sections import margin_sections
+from analysis.reporting.matched_sections import matched_sections
 from analysis.reporting.section import Section
 from analysis.reporting.survival_sections import fit_time_sections
 from analysis.reporting.tuning_sections import tuning_sections
@@ -75,6 +76,7 @@ def report_sections(
     # Curves are optional: a store may have runs only.
     if part_files(folder, CURVES):
         yield from curve_sections(folder, view, confidence)
+        yield from matched_sections(folder, view, confidence)
 
 
 def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
