@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from analysis.stats.cells import Cells
     from analysis.stats.collapse import Collapse
     from analysis.stats.margins import Margins, best_margins, max_margin_l2, max_margin_linf
+    from analysis.stats.modes import Modes
     from analysis.stats.overlay import Overlay
     from analysis.stats.paired_gap import PairedGap, pairs, tuned
     from analysis.stats.survival import FitTime, SignFlips
@@ -49,6 +50,7 @@ _MODULES = {
     "Collapse": "analysis.stats.collapse",
     "FitTime": "analysis.stats.survival",
     "Margins": "analysis.stats.margins",
+    "Modes": "analysis.stats.modes",
     "Overlay": "analysis.stats.overlay",
     "PairedGap": "analysis.stats.paired_gap",
     "Refinement": "analysis.refinement.proposal",
@@ -87,6 +89,7 @@ __all__ = [
     "Collapse",
     "FitTime",
     "Margins",
+    "Modes",
     "Overlay",
     "PairedGap",
     "Refinement",

@@ -26,10 +26,12 @@ from analysis.cli.shared import (
 )
 from analysis.figures.lines import curves_figure
 from analysis.reporting.curve_sections import most_informative_cell
+from analysis.reporting.mode_sections import mode_sentences
 from analysis.reporting.sections import draw_cells
 from analysis.reporting.view import View
 from analysis.stats.bands import FIGURE, Bands
 from analysis.stats.cells import Cells
+from analysis.stats.modes import Modes
 from analysis.stats.paired_gap import PairedGap, pairs
 from analysis.tables.labels import best_possible_error, error_sentences, gap_sentences
 from analysis.tables.load import load_curves
@@ -67,8 +69,9 @@ def gap(
     if paired.empty:
         raise _nothing_paired(a, b, view)
     cells = Cells(view.x, view.y, "difference", level=confidence)(paired)
+    modes = Modes(view.x, view.y, "difference", level=confidence)(paired)
     print_table(cells, gap_sentences(cells))
-    write_result(folder, f"gap-{a}-{b}", cells, draw_cells(cells, width), out)
+    write_result(folder, f"gap-{a}-{b}", cells, draw_cells(cells, width, modes), out)
 
 
 def phase(
@@ -92,8 +95,9 @@ def phase(
     sentences = []
     if value == "test_error" and facet == "optimizer":
         sentences = error_sentences(cells, best_possible_error(view.runs))
-    print_table(cells, sentences)
-    write_result(folder, f"phase-{value}", cells, draw_cells(cells, width), out)
+    modes = Modes(view.x, view.y, value, facet, confidence)(view.runs)
+    print_table(cells, [*sentences, *mode_sentences(modes)])
+    write_result(folder, f"phase-{value}", cells, draw_cells(cells, width, modes), out)
 
 
 def curves_command(
