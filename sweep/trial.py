@@ -65,7 +65,7 @@ class Trial:
         "ambient", choices=tuple(COORDINATES), doc="coordinates of the first layer"
     )
     seed: Scalar = lane(
-        0, at_least=0, at_most=2**32 - 1, integer=True, doc="decides data and first weights"
+        0, at_least=0, at_most=2**32 - 1, integer=True, doc="decides data and initial weights"
     )
 
     @property
@@ -86,7 +86,7 @@ FAMILIES: dict[str, Registry] = {
 
 PARTS = ("data", "model", "objective", "optimizer", "train")
 PROBLEM = ("data", "model", "objective", "seed")
-"""What defines the problem: trials that agree in it have bitwise equal data and first weights."""
+"""What defines the problem: trials that agree in it have bitwise equal data and initial weights."""
 
 
 def defaults(kinds: Iterable[Mapping[str, str]]) -> dict[str, dict[str, Any]]:

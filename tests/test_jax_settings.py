@@ -164,7 +164,7 @@ def test_settings_of_the_caller_change_no_bit_and_stay_his(whole: Path, tmp_path
 def test_a_forgotten_pin_would_be_seen(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Other data and other first weights under equal ids."""
+    """Other data and other initial weights under equal ids."""
     pins = {key: value for key, value in PINNED.items() if key != name}
     monkeypatch.setattr(jax_settings, "PINNED", pins)
     before = jax_settings.global_settings()

@@ -85,7 +85,7 @@ def same(found: Trained, expected: Trained) -> None:
 
 
 def weights(trained: Trained, start: np.ndarray | None = None) -> np.ndarray:
-    """W (d, units). Coordinates that keep some rows alone need the first weights."""
+    """W (d, units). Coordinates that keep some rows alone need the initial weights."""
     filters, frame = trained.state.params["filters"], trained.inputs.context
     if "along" in filters:
         kept, along = filters["kept"][...], filters["along"][...]

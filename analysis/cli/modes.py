@@ -13,6 +13,8 @@ from analysis.cli.shared import (
     MoreFolders,
     Out,
     Tune,
+    TuneOver,
+    TunePer,
     Value,
     Where,
     Width,
@@ -21,6 +23,7 @@ from analysis.cli.shared import (
     print_table,
     read_runs,
     select_view,
+    tuning_of,
     write_result,
 )
 from analysis.reporting.mode_sections import mode_sentences
@@ -36,7 +39,9 @@ def modes_command(
     y: Y = None,
     value: Value = "test_error",
     facet: Annotated[str, typer.Option(help="Column with one panel per value.")] = "optimizer",
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
@@ -44,7 +49,8 @@ def modes_command(
     out: Out = None,
 ) -> None:
     """Where seeds split into modes, and what share of them is in each."""
-    view = select_view(read_runs(folder, more, where, all_grids), x, y, facet, tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, more, where, all_grids), x, y, facet, tuning, facet)
     modes = Modes(view.x, view.y, value, facet, confidence)(view.runs)
     split = split_modes(modes)
     print_table(split, mode_sentences(modes) or ["In no cell do seeds split into modes."])

@@ -86,7 +86,7 @@ class Cells:
         }
         of = self.value in DERIVED and table.attrs.get("value")
         cells.attrs |= {"of": of or self.value, "column": self.value}
-        cells.attrs["map_seeds"] = runs["seed"].nunique()
+        cells.attrs |= {"map_seeds": runs["seed"].nunique(), "map_cells": len(cells)}
         cells.attrs["fewest_seeds"] = fewest_seeds(1 - self.level)
         return cells
 

@@ -19,3 +19,14 @@ def collapsed(runs: pd.DataFrame) -> pd.Series:
     ties = runs["test_ties"].astype(float) if "test_ties" in runs else none
     norm = runs["weight_norm"].astype(float) if "weight_norm" in runs else none
     return (ties > MOSTLY).where(ties.notna(), norm == 0)
+
+
+def pairs_collapsed(paired: pd.DataFrame, runs: pd.DataFrame) -> pd.Series:
+    """Whether a network of each pair collapsed.
+
+    Args:
+        paired: A table of PairedGap.
+        runs: The runs that it was made from.
+    """
+    gone = runs.loc[collapsed(runs), "trial"]
+    return paired["trial_a"].isin(gone) | paired["trial_b"].isin(gone)

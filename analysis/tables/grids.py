@@ -18,6 +18,7 @@ from analysis.tables.columns import observable_names
 from sweep import store
 from sweep.errors import SweepError
 from sweep.schema import FIXED, KINDS, ROUND_FILES
+from sweep.wording import counted
 
 MAX_TRIALS = 10_000_000
 """Most trials of a grid whose ids are computed, which takes about half a second a million."""
@@ -101,9 +102,10 @@ def current_rows(folder: Path, parts: Sequence[pa.Table], rows: pa.Table) -> Cur
     note = ""
     if older.num_rows:
         columns = ", ".join(_differing_columns(kept, older)) or "the combination of their values"
+        verb, pronoun = ("is", "it differs") if older.num_rows == 1 else ("are", "they differ")
         note = (
-            f"{older.num_rows:,} older rows, which {path.name} no longer has, are left out: they "
-            f"differ in {columns}. Take them with --all-grids, in Python all_grids=True."
+            f"{counted(older.num_rows, 'older row')}, which {path.name} no longer has, {verb} left "
+            f"out: {pronoun} in {columns}. Take them with --all-grids, in Python all_grids=True."
         )
     return CurrentRows(kept, len(ids), note)
 

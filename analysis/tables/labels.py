@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.tables.axes import largest_cell, sorted_unique
 from analysis.tables.collapsed import MOSTLY
 from analysis.tables.columns import column_info
+from sweep.wording import counted as counted
 
 LABELS = {"fit_step": "steps until the training data is fitted"}
 """Labels of columns that the engine itself adds, where the name alone is not clear."""
@@ -104,11 +105,6 @@ def format_interval(mean: Any, low: Any, high: Any, sign: str = "") -> str:
     if agree:
         return f"{text} (all seeds alike)"
     return text if math.isnan(half) else f"{text} [{low:.{decimals}f}, {high:.{decimals}f}]"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: `1 cell`, `2 cells`, `1,024 cells`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def cell_sentence(cell: pd.Series, keys: list[str]) -> str:
@@ -285,7 +281,7 @@ def _sign_sentence(cells: pd.DataFrame, keys: list[str]) -> str:
     signs = marked_signs(cells)
     lower = cells[signs < 0]
     return (
-        f"With {error} over all {len(cells)} cells, the two differ in "
+        f"With {error} over all {cells.attrs['map_cells']} cells, the two differ in "
         f"{(signs != 0).sum() or 'none'}: above 0 in {(signs > 0).sum() or 'none'} and below 0 in "
         f"{len(lower) or 'none'}"
         f"{_listed(lower, keys)}; {single}."

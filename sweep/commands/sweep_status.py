@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sweep.status import Status
+from sweep.wording import counted
 
 FINAL_STATUSES = tuple(status for status in Status if status is not Status.RUNNING)
 _COLUMN_TITLES = {Status.NONFINITE: "diverged"}
@@ -99,11 +100,11 @@ class SweepStatus:
 
     def _heading(self) -> Iterator[str]:
         total = self.total
-        counts = f"{total.trials:,} trials, {total.done:,} done, {total.left:,} left"
+        counts = f"{counted(total.trials, 'trial')}, {total.done:,} done, {total.left:,} left"
         yield f"{self.folder}: {counts} of the grid in {self.file}."
         if len(self.grids) > 1 and self.file.parent == self.folder:
             grids = sorted(self.grids.items())
-            sizes = ", ".join(f"{name} ({size:,} trials)" for name, size in grids)
+            sizes = ", ".join(f"{name} ({counted(size, 'trial')})" for name, size in grids)
             yield (
                 f"The folder holds several grids: {sizes}. This is the one that was run last, or "
                 "the largest if the folder does not say. Another one is read with --grid."
@@ -111,7 +112,8 @@ class SweepStatus:
 
     def _notes(self) -> Iterator[str]:
         if self.unrelated:
-            yield f"{self.unrelated:,} rows are of trials that this grid does not have."
+            verb = "is" if self.unrelated == 1 else "are"
+            yield f"{counted(self.unrelated, 'row')} {verb} of trials that this grid does not have."
         yield f"At work: {', '.join(self.workers)}." if self.workers else "Nobody is at work."
         yield f"Checkpoints of trials that have not ended: {self.checkpoints:,}."
         if self.conflict:

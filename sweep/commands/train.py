@@ -31,6 +31,7 @@ from sweep.planning.plan import Host, Plan
 from sweep.store import Claims, Store, Writer, grid_digest, owner
 from sweep.terminal_text import escape_controls
 from sweep.user_paths import require_folder
+from sweep.wording import counted
 from sweep.workers import cores, launcher
 from sweep.workers.parent_link import ParentLink
 from sweep.workers.progress import Progress, SilentProgress
@@ -73,6 +74,7 @@ class Request:
 
     Attributes:
         assignment: what a worker of a parent process has been told; None in the parent itself.
+        changes: values that replace those of the grid, such as `data.n=100`.
     """
 
     grid: Path
@@ -85,6 +87,7 @@ class Request:
     quiet: bool = False
     checkpoint: float = 300.0
     assignment: Assignment | None = None
+    changes: tuple[str, ...] = ()
 
     def folder(self, grid: Grid) -> Path:
         """The folder of the store. Raises SweepError if a file is in its way."""
@@ -96,7 +99,7 @@ def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
     with pinned_settings(request.dtype):
         load_plugins(request.plugins)
-        grid = grids.load_grid(request.grid)
+        grid = grids.load_grid(request.grid, request.changes)
         store = Store(request.folder(grid))
         platform = requested_platform()
         # Without a backend gpus cannot be counted.
@@ -163,7 +166,7 @@ def _train(
             with count_compiles(progress):
                 worker.run(stop)
         if request.assignment is None and not stop.is_set():
-            counts = f"{plan.left:,} trials trained, {plan.planned:,} rows"
+            counts = f"{counted(plan.left, 'trial')} trained, {counted(plan.planned, 'row')}"
             progress.say(escape_controls(f"{counts} in {store.folder}."))
 
 
@@ -183,7 +186,7 @@ def _worker_slots(platform: str) -> int:
 
 def _load_grid(request: Request) -> Grid:
     """The grid; raises StoreError if it is not the one that a worker has been told of."""
-    grid = grids.load_grid(request.grid)
+    grid = grids.load_grid(request.grid, request.changes)
     if (
         request.assignment is not None
         and grid_digest(grid.text.encode()) != request.assignment.digest
@@ -228,9 +231,10 @@ def _launch(
     workers = launcher.LocalWorkers(command, plan.host.workers)
     workers.run(progress, stop, store.refresh)
     if not stop.is_set() and (missing := plans.unfinished(plan, store.done()).left):
+        verb = "is" if missing == 1 else "are"
         raise WorkerFailed(
-            f"{missing:,} of {plan.planned:,} trials are not in {store.folder}, though no worker "
-            "failed. Run the same command again; what is committed stays."
+            f"{missing:,} of {counted(plan.planned, 'trial')} {verb} not in {store.folder}, though "
+            "no worker failed. Run the same command again; what is committed stays."
         )
 
 

@@ -1,7 +1,7 @@
 """The first layer of a network, in the coordinates in which it is trained.
 
 `ambient`: W (d, units) as it is. `span`: W = kept W0 + tokens^T along. `gram`: the same, where
-inner products of data and first weights are drawn from their law. `support`: the rows of W that
+inner products of data and initial weights are drawn from their law. `support`: the rows of W that
 training data touches. Each system has a file.
 """
 

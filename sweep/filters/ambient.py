@@ -100,5 +100,5 @@ def ambient_inputs(source: Source) -> TrainingInputs:
 
 
 def ambient_draws(source: Source) -> int:
-    """The number of random numbers that make a training set and first weights."""
+    """The number of random numbers that make a training set and initial weights."""
     return source.data.d * (source.token_count + source.units)

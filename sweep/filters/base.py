@@ -40,14 +40,14 @@ class Tokens(Protocol):
 
 
 class Source(NamedTuple):
-    """The origin of data and first weights: everything that is drawn is a function of it."""
+    """The origin of data and initial weights: everything that is drawn is a function of it."""
 
     data: AbstractData
     model: AbstractModel
     seed: Scalar
 
     def first_weights(self, rows: Int[Array, " r"]) -> Float[Array, "r units"]:
-        """Rows of the first weights W0 (d, units), zero in padded rows and filters."""
+        """Rows of the initial weights W0 (d, units), zero in padded rows and filters."""
         key, d = stream(self.seed, Purpose.INIT), actual_size(self.data.d)
         weights = self.filtered.first_weights(key, rows, d)
         weights = mask_padding(weights, valid_mask(self.filtered.units()))

@@ -178,7 +178,7 @@ def incompatibility(
     if coordinates == "gram" and not isinstance(data, AbstractGaussian):
         return "the noise is not Gaussian, so that its inner products have no known law"
     if coordinates == "gram" and model.first_scale() is None:
-        return "the first weights are not Gaussian"
+        return "the initial weights are not Gaussian"
     return None
 
 

@@ -1,6 +1,6 @@
 """Gram coordinates: span coordinates whose inner products are drawn from their law.
 
-No vector of d numbers is made. Exact in law for Gaussian noise and Gaussian first weights; the
+No vector of d numbers is made. Exact in law for Gaussian noise and Gaussian initial weights; the
 draws differ from those of all other coordinates.
 """
 
@@ -20,7 +20,7 @@ from sweep.spec import Scalar
 
 
 def gram_inputs(source: Source) -> TrainingInputs:
-    """Training vectors and first weights up to a rotation, in as many dimensions as they span.
+    """Training vectors and initial weights up to a rotation, in as many dimensions as they span.
 
     The feature directions are the first K axes. Orthogonally to them, Gaussian vectors are a matrix
     Z = Q R of independent Gaussians, of which R is enough: Bartlett's triangle, whose diagonal

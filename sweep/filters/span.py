@@ -33,7 +33,7 @@ class InnerProducts(NamedTuple):
 
 
 class SpanContext(NamedTuple):
-    """The vectors themselves, the first weights W0 and W0^T W0."""
+    """The vectors themselves, the initial weights W0 and W0^T W0."""
 
     vectors: Float[Array, "all d"]
     first: Float[Array, "d units"]
@@ -126,13 +126,13 @@ span_responses.defvjp(_forward, _backward)
 
 
 def span_inputs(source: Source) -> TrainingInputs:
-    """The inner products of the training set of `source` and its first weights."""
+    """The inner products of the training set of `source` and its initial weights."""
     inputs = ambient.ambient_inputs(source)
     return inner_product_inputs(inputs, source.first_weights(jnp.arange(source.data.d)))
 
 
 def inner_product_inputs(inputs: TrainingInputs, first: Float[Array, "d units"]) -> TrainingInputs:
-    """Inputs in span coordinates, from those in ambient coordinates and the first weights."""
+    """Inputs in span coordinates, from those in ambient coordinates and the initial weights."""
     vectors = inputs.tokens.rows
     tokens = InnerProducts(vectors @ vectors.T, vectors @ first, jnp.arange(vectors.shape[0]))
     return inputs._replace(tokens=tokens, context=SpanContext(vectors, first, first.T @ first))

@@ -21,7 +21,7 @@ from sweep.filters.base import AbstractFilters, Rows, Source, TrainingInputs
 from sweep.spec import Scalar
 
 CHUNK = 4096
-"""Rows of first weights that are drawn at once for norms of the untouched ones."""
+"""Rows of initial weights that are drawn at once for norms of the untouched ones."""
 
 
 class SupportContext(NamedTuple):
@@ -45,7 +45,7 @@ class Support(AbstractFilters):
 
     @property
     def share(self) -> Float[Array, ""]:
-        """The share of the first weights that is left in untouched rows."""
+        """The share of the initial weights that is left in untouched rows."""
         return self.kept[...]
 
     def projector(
@@ -127,7 +127,7 @@ def _find_rows(
 
 
 def _untouched_norms(source: Source, touched: Int[Array, " touched"]) -> tuple[Array, Array]:
-    """Sum of squares and largest absolute value of the first weights in untouched rows."""
+    """Sum of squares and largest absolute value of the initial weights in untouched rows."""
 
     def chunk(first: Array) -> tuple[Array, Array]:
         rows = first + jnp.arange(CHUNK)
@@ -135,6 +135,6 @@ def _untouched_norms(source: Source, touched: Int[Array, " touched"]) -> tuple[A
         weights = jnp.where(is_touched[:, None], 0.0, _first_weights(source, rows))
         return jnp.sum(weights**2), jnp.max(jnp.abs(weights))
 
-    # A chunk at a time: support is for dimensions whose first weights do not fit into memory.
+    # A chunk at a time: support is for dimensions whose initial weights do not fit into memory.
     squares, largest = jax.lax.map(chunk, jnp.arange(0, int(source.data.d), CHUNK))
     return jnp.sum(squares), jnp.max(largest)

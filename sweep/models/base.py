@@ -52,7 +52,7 @@ class AbstractFiltered(AbstractModel):
         """Rows of the initial filters W (d, units).
 
         Args:
-            key: the key of the first weights of a seed.
+            key: the key of the initial weights of a seed.
             rows: coordinates of the input (r,).
             d: dimension of the input.
 

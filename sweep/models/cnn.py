@@ -21,9 +21,10 @@ class CNN(AbstractFiltered):
 
     Equation (3.1) of Zou, Cao, Li, Gu (arXiv 2108.11371) with `readout: sum` (c = 1) and q =
     `power`, act(z) = max(z, 0)^q; Section 3 of Kou et al. (arXiv 2303.04145) with `readout: mean`
-    (c = 1/m) and power 1. m: `width`; first weights N(0, `init_scale`^2). The released code of the
-    latter is `patches: mean, bias: true, init: uniform`. Filters of the two classes alternate:
-    filter 2r belongs to class +1, filter 2r + 1 to class -1.
+    (c = 1/m) and power 1. m: `width`; initial weights N(0, `init_scale`^2). The released code of the
+    latter is `patches: mean, bias: true, init: uniform`, its released grid was
+    made with `patches: sum`. Filters of the two classes alternate: filter 2r belongs to class +1,
+    filter 2r + 1 to class -1.
     """
 
     pointwise: ClassVar[bool] = True
@@ -32,7 +33,7 @@ class CNN(AbstractFiltered):
         "A network of m filters per class (width) that all patches share: "
         "F(x) = Σ ± max(⟨w, patch⟩, 0)^q, summed over patches and filters, + for filters of class "
         "+1 and - for those of class -1 (means instead of sums if readout or patches say so); q is "
-        "power. First weights are N(0, init_scale²) unless init says otherwise; only the filters w "
+        "power. Initial weights are N(0, init_scale²) unless init says otherwise; only the filters w "
         "(and biases) are trained."
     )
 
@@ -48,12 +49,12 @@ class CNN(AbstractFiltered):
     init: str = static(
         "normal",
         choices=("normal", "uniform"),
-        doc="law of first weights; uniform is in +-1/sqrt(d)",
+        doc="law of initial weights; uniform is in +-1/sqrt(d)",
     )
     init_scale: Scalar = lane(
         0.01,
         at_least=0,
-        doc="standard deviation of first weights, where init is normal",
+        doc="standard deviation of initial weights, where init is normal",
         label="initial scale",
         symbol="σ₀",
     )
@@ -69,7 +70,7 @@ class CNN(AbstractFiltered):
     def first_weights(
         self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar
     ) -> Float[Array, "r units"]:
-        """First weights at the given coordinates."""
+        """Initial weights at the given coordinates."""
         units = int(self.units())
         # A key for each coordinate, so that a larger d or width continues the smaller draw.
         if self.init == "uniform":

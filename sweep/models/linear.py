@@ -19,20 +19,20 @@ class Linear(AbstractFiltered):
     """margin(x) = sum_p <w, x_p>: one filter w that serves class +1 as w and class -1 as -w.
 
     The convex case of Section 4 of Zou, Cao, Li, Gu (arXiv 2108.11371) and the classifier of Zhang,
-    Zou, Cao (arXiv 2406.10650). First weights N(0, `init_scale`^2); 0 starts from the origin.
+    Zou, Cao (arXiv 2406.10650). Initial weights N(0, `init_scale`^2); 0 starts from the origin.
     """
 
     linear: ClassVar[bool] = True
     pointwise: ClassVar[bool] = True
 
     definition: ClassVar[str] = (
-        "A linear classifier: F(x) = ⟨w, x⟩, summed over patches; first weights are N(0, init_scale²)."
+        "A linear classifier: F(x) = ⟨w, x⟩, summed over patches; initial weights are N(0, init_scale²)."
     )
 
     init_scale: Scalar = lane(
         0.0,
         at_least=0,
-        doc="standard deviation of first weights",
+        doc="standard deviation of initial weights",
         label="initial scale",
         symbol="σ₀",
     )
@@ -48,7 +48,7 @@ class Linear(AbstractFiltered):
     def first_weights(
         self, key: Key[Array, ""], rows: Int[Array, " r"], d: Scalar
     ) -> Float[Array, "r 1"]:
-        """First weights at the given coordinates."""
+        """Initial weights at the given coordinates."""
         # A key for each coordinate, so that a larger d continues the smaller draw.
         return self.init_scale * each_row(lambda key, _: jax.random.normal(key, (1,)), key, rows)
 

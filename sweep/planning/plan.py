@@ -15,6 +15,7 @@ from sweep.jax_settings import pinned_settings
 from sweep.planning import cost_model, packing
 from sweep.planning.bucket import Bucket
 from sweep.planning.check_outputs import check_outputs
+from sweep.wording import counted, duration_text, memory_text
 
 LANE_SECONDS, MOST_LANES, ACCELERATOR_BYTES = 0.05, 1024, 4 << 30
 """Work that the lanes of a CPU hold, limit of their number, memory assumed on an accelerator."""
@@ -198,31 +199,24 @@ def _power_of_two(count: int) -> int:
 def describe_plan(plan: Plan) -> str:
     """The plan in words, for `--dry-run`."""
     done = plan.planned - plan.left
-    counts = f"{plan.planned:,} trials, {plan.left:,} left to do, {done:,} done"
+    counts = f"{counted(plan.planned, 'trial')}, {plan.left:,} left to do, {done:,} done"
     # Each worker holds the lanes of one bucket at a time: at worst, of the largest ones.
     lane_bytes = sorted(bucket.lanes * bucket.bytes for bucket in plan.buckets)
     memory = sum(lane_bytes[-plan.host.workers :])
     total = (
-        f"{len(plan.buckets)} buckets, a compilation each, {plan.host.workers} workers on "
-        f"{plan.host.platform}, about {memory / 2**20:,.0f} MiB for lanes, roughly "
-        f"{_duration_text(plan.seconds())}."
+        f"{counted(len(plan.buckets), 'bucket')}, one program to compile for each; "
+        f"{counted(plan.host.workers, 'worker')} on {plan.host.platform}. Takes roughly "
+        f"{duration_text(max(plan.seconds(), 1))}, and {memory_text(memory)} of memory for the "
+        "lanes (the trainings that run at once), besides that of Python and jax."
     )
     return "\n".join([f"{plan.grid.name}: {counts}.", *map(_bucket_line, plan.buckets), total])
 
 
 def _bucket_line(bucket: Bucket) -> str:
     """A line of `describe_plan` on a bucket."""
-    memory = bucket.lanes * bucket.bytes / 2**20
     padding = f", {bucket.waste:.0%} of the work is padding" if bucket.sizes else ""
     return (
-        f"  bucket {bucket.id}  {bucket.title}: {len(bucket.rows):,} of {bucket.planned:,} trials "
-        f"left, {bucket.lanes} lanes in blocks of {bucket.block}, {memory:,.1f} MiB{padding}"
+        f"  bucket {bucket.id}  {bucket.title}: {len(bucket.rows):,} of "
+        f"{counted(bucket.planned, 'trial')} left, {counted(bucket.lanes, 'lane')} in blocks of "
+        f"{bucket.block}, {memory_text(bucket.lanes * bucket.bytes)}{padding}"
     )
-
-
-def _duration_text(seconds: float) -> str:
-    """A duration in words, in the largest unit of which it has two."""
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(seconds, 1):.0f} seconds"

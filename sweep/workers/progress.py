@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
+from sweep.wording import counted, duration_text, rounded
+
 Clock = Callable[[], float]
 """Seconds since some fixed moment."""
 
@@ -83,20 +85,11 @@ class RateEstimate:
     def text(self, now: float) -> str:
         """Counts, rate and remaining time in one line."""
         rate = self.lane_steps / max(now - self.started_at, 1e-9)
-        compiles = f"{self.compiles:,} compile{'' if self.compiles == 1 else 's'}"
         seconds = self.seconds_left(now)
-        ending = f", about {duration_text(seconds)} left" if seconds else ""
-        trials = f"{min(self.done + self.trials, self.total):,} of {self.total:,} trials"
-        return f"{trials}, {rate:.1e} lane-steps/s, {compiles}{ending}"
-
-
-def duration_text(seconds: float) -> str:
-    """A duration in the unit that a person would choose."""
-    units = ((100, 1, "s"), (6000, 60, "min"), (48 * 3600, 3600, "h"))
-    fitting = ((size, unit) for limit, size, unit in units if seconds < limit)
-    size, unit = next(fitting, (86400, "days"))
-    value = seconds / size
-    return f"{value:.0f} {unit}" if value >= 10 or unit == "s" else f"{value:.1f} {unit}"
+        ending = f", about {duration_text(seconds, short=True)} left" if seconds else ""
+        trials = f"{min(self.done + self.trials, self.total):,} of {counted(self.total, 'trial')}"
+        speed = f"{rounded(rate)} training steps/s"
+        return f"{trials}, {speed}, {counted(self.compiles, 'program')} compiled{ending}"
 
 
 @dataclass

@@ -16,6 +16,7 @@ from sweep.planning.bucket import Bucket
 from sweep.planning.plan import Plan
 from sweep.status import Status
 from sweep.store import Checkpoints, Claims, Store, Writer, clear_checkpoints
+from sweep.wording import counted
 from sweep.workers.progress import Progress
 from sweep.workers.trial_checkpoints import TrialCheckpoints
 from sweep.workers.trial_queue import ClaimedSlices, TrialQueue
@@ -76,7 +77,8 @@ class Worker:
     def _report_waiting(self, count: int) -> None:
         # Workers of one parent wait for each other at the end of every sweep.
         if self.turn[1] == 1:
-            self.progress.say(f"Waiting for {count:,} trials that other processes are training.")
+            waited = counted(count, "trial")
+            self.progress.say(f"Waiting for {waited} that other processes are training.")
 
     def _in_turn(self, plan: Plan) -> tuple[Bucket, ...]:
         """The buckets, starting from a different one in each worker.
@@ -107,7 +109,12 @@ class Worker:
         Where memory is short, the lanes and then the block of the bucket shrink.
         """
         settings = self.plan.grid.settings
-        records = RecordSchedule(settings.record_points, settings.record_test, settings.test_points)
+        records = RecordSchedule(
+            settings.record_points,
+            settings.record_test,
+            settings.test_points,
+            settings.validation_points,
+        )
         while queue.claim(1) and not stop.is_set():
             # The states of a program fit no other: its id and block are part of the name.
             name = f"{bucket.id}-{bucket.block}"

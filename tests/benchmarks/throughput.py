@@ -99,7 +99,7 @@ def engine(
 def loop(
     number: int, index: int, count: int, run: Callable[[Trial], Any]
 ) -> Callable[[], list[float]]:
-    """A Python loop over a jitted whole run: data, first weights, all steps and the test in one compiled program."""
+    """A Python loop over a jitted whole run: data, initial weights, all steps and the test in one compiled program."""
     case = CASES[number]
     trials = (
         plan.make_plan(grid.parse_grid(case.grid("ambient")), plan.Host("cpu", 1))

@@ -145,7 +145,7 @@ def test_a_dry_run_says_the_plan_and_touches_nothing(home: Path) -> None:
     assert answer.code == 0 and not (home / "dry").exists()
     assert all(
         word in answer.out
-        for word in ("18 trials", "18 left", "2 buckets", "lanes", "MiB", "seconds")
+        for word in ("18 trials", "18 left", "2 buckets", "lanes", "iB of memory", "seconds")
     )
 
 

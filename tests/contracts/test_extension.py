@@ -21,6 +21,7 @@ from sweep import schema
 from sweep.run import app
 from sweep.store import Store, list_parts
 from sweep.store.directory import Directory
+from sweep.wording import counted
 from tests.shell import (
     PLUGINS,
     Answer,
@@ -112,7 +113,10 @@ def test_an_extended_grid_trains_what_is_new_and_keeps_what_is_old(
 ) -> None:
     for stage, (trained, count) in zip(stages, GROWTH.values(), strict=True):
         assert stage.answer.code == 0, stage.answer.err
-        assert f"{trained} trials trained, {count} rows in {store}." in stage.answer.err
+        assert (
+            f"{counted(trained, 'trial')} trained, {counted(count, 'row')} in {store}."
+            in stage.answer.err
+        )
         assert stage.runs.num_rows == len(set(stage.runs["trial"].to_pylist())) == count
     assert [lost(old, new) for at, new in enumerate(stages) for old in stages[:at]] == [""] * 6
 

@@ -133,7 +133,7 @@ IN_SPAN = [
 
 @pytest.mark.usefixtures("float64")
 class TestSpan:
-    """Steps that are linear in gradients and weights never leave the span of the data and the first weights."""
+    """Steps that are linear in gradients and weights never leave the span of the data and the initial weights."""
 
     @pytest.mark.parametrize(
         ("data", "model", "optimizer", "more"),
@@ -264,7 +264,7 @@ class TestMemory:
         return held, max(_sizes(made.jaxpr))
 
     def test_support_keeps_the_rows_that_data_touches(self) -> None:
-        """1 + n sparsity rows of W and its moments, whatever d; first weights of others are drawn a few at a time."""
+        """1 + n sparsity rows of W and its moments, whatever d; initial weights of others are drawn a few at a time."""
         one = both(SPARSE, CNN, "adam", "support", d=10**6)
         (weights,) = jax.tree.leaves(
             jax.eval_shape(step.start, one)[1].params["filters"]["weights"]
@@ -338,7 +338,7 @@ class TestUnfit:
         )
 
     def test_first_weights_of_another_law(self) -> None:
-        assert unfit("gram", both(SIGNAL, RELEASED, "gd")) == "the first weights are not Gaussian"
+        assert unfit("gram", both(SIGNAL, RELEASED, "gd")) == "the initial weights are not Gaussian"
         assert unfit("gram", both(TEACHER, ORIGIN, "gd")) is None
 
     def test_networks_without_filters(self) -> None:
@@ -398,7 +398,7 @@ class TestGrid:
             ),
             (
                 ("signal_noise", GD, "gram", "{kind: cnn, init: uniform}"),
-                "the first weights are not Gaussian",
+                "the initial weights are not Gaussian",
             ),
             (("signal_noise", ADAM, "gram"), "the optimizer is not linear"),
             (("feature_noise", ADAM, "support", "{kind: cnn}", "1e-3"), "l2 is not 0"),

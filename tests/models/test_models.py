@@ -1,4 +1,4 @@
-"""Networks against naive loops: margins, filters by class, laws of first weights."""
+"""Networks against naive loops: margins, filters by class, laws of initial weights."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _first(model: Any, key: jax.Array, rows: jax.Array) -> jax.Array:
 
 
 def first_weights(model: Any, rows: Any = None) -> np.ndarray:
-    """Rows of the first weights of a d = 500 network."""
+    """Rows of the initial weights of a d = 500 network."""
     rows = np.arange(500) if rows is None else np.asarray(rows)
     return np.asarray(_first(model, stream(5, Purpose.INIT), rows))
 

@@ -159,7 +159,7 @@ def test_bytes_of_a_lane_are_those_of_its_arrays() -> None:
 
 
 def test_bytes_in_coordinates_of_the_span_are_those_of_inner_products() -> None:
-    """Of T tokens with each other and with the first weights, and the vectors themselves, for measurements."""
+    """Of T tokens with each other and with the initial weights, and the vectors themselves, for measurements."""
     bucket = make().buckets[0]
     n, d, units = bucket.statics["n"], bucket.statics["d"], 2 * bucket.statics["width"]
     T = 1 + n
@@ -185,9 +185,8 @@ def test_the_description_says_what_a_user_asks() -> None:
         "180 trials",
         "173 left",
         "7 done",
-        "8 buckets",
-        "lanes",
-        "MiB",
+        "8 buckets, one program to compile for each",
+        "memory for the lanes",
         "hours",
         "n=8 d=30 sparsity=4 width=2 span",
     ):

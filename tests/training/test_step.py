@@ -43,7 +43,7 @@ def weights(state: State) -> np.ndarray:
 class Reference:
     """A two-layer CNN on feature-noise data with logistic loss, trained in NumPy.
 
-    Only the draws come from the program: noise, labels, first weights, and the permutation of each epoch.
+    Only the draws come from the program: noise, labels, initial weights, and the permutation of each epoch.
     """
 
     trial: Trial
@@ -210,7 +210,7 @@ def _first_time(values: list[float], target: float, every: int = 1) -> int:
 
 
 class TestTargets:
-    """A training ends at the first weights that meet a target, before the update that would leave them."""
+    """A training ends at the initial weights that meet a target, before the update that would leave them."""
 
     def test_full_batches_end_at_the_first_step_below_the_loss(self) -> None:
         first, _ = run(full_adam(), 0)

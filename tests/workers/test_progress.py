@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sweep.workers.progress import Progress, RateEstimate, SilentProgress, duration_text
+from sweep.workers.progress import Progress, RateEstimate, SilentProgress
 from sweep.workers.progress_display import LineProgress, ProgressBar, terminal_progress
 
 
@@ -31,7 +31,7 @@ def test_text_is_one_sentence_with_everything_in_it() -> None:
     tally.add(trials=1200, lane_steps=5_310_000, compiles=2)
     assert (
         tally.text(now=17.0)
-        == "1,200 of 4,000 trials, 3.1e+05 lane-steps/s, 2 compiles, about 40 s left"
+        == "1,200 of 4,000 trials, 310,000 training steps/s, 2 programs compiled, about 40 s left"
     )
 
 
@@ -44,32 +44,16 @@ def test_time_left_does_not_count_trials_of_earlier_runs() -> None:
 
 def test_nothing_is_promised_before_the_first_trial_or_after_the_last() -> None:
     tally = RateEstimate(total=2, done=1, started_at=0.0)
-    assert tally.text(now=0.0) == "1 of 2 trials, 0.0e+00 lane-steps/s, 0 compiles"
+    assert tally.text(now=0.0) == "1 of 2 trials, 0 training steps/s, 0 programs compiled"
     tally.add(trials=1, lane_steps=100, compiles=1)
-    assert tally.text(now=10.0) == "2 of 2 trials, 1.0e+01 lane-steps/s, 1 compile"
+    assert tally.text(now=10.0) == "2 of 2 trials, 10 training steps/s, 1 program compiled"
 
 
 def test_trials_that_are_trained_twice_are_not_counted_beyond_the_last() -> None:
     """The worker that trained them first was killed before it wrote their rows."""
     tally = RateEstimate(total=2, done=0, started_at=0.0)
     tally.add(trials=3, lane_steps=100, compiles=1)
-    assert tally.text(now=10.0) == "2 of 2 trials, 1.0e+01 lane-steps/s, 1 compile"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.2, "0 s"),
-        (40, "40 s"),
-        (150, "2.5 min"),
-        (1800, "30 min"),
-        (9000, "2.5 h"),
-        (90000, "25 h"),
-        (864000, "10 days"),
-    ],
-)
-def test_duration_is_told_in_the_unit_of_its_size(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
+    assert tally.text(now=10.0) == "2 of 2 trials, 10 training steps/s, 1 program compiled"
 
 
 def test_lines_come_at_most_every_ten_seconds_and_once_at_the_end() -> None:
@@ -81,7 +65,9 @@ def test_lines_come_at_most_every_ten_seconds_and_once_at_the_end() -> None:
             progress.advance(trials=1, lane_steps=1000)
     lines = out.getvalue().splitlines()
     assert [line.split(" of ")[0] for line in lines] == ["10", "20", "25"]
-    assert lines[0] == "10 of 100 trials, 1.0e+03 lane-steps/s, 0 compiles, about 90 s left"
+    assert (
+        lines[0] == "10 of 100 trials, 1,000 training steps/s, 0 programs compiled, about 90 s left"
+    )
 
 
 def test_lines_say_at_once_and_close_twice_without_harm() -> None:
@@ -94,7 +80,7 @@ def test_lines_say_at_once_and_close_twice_without_harm() -> None:
     progress.close()
     assert out.getvalue().splitlines() == [
         "Fewer lanes from now on.",
-        "1 of 1 trials, 0.0e+00 lane-steps/s, 0 compiles",
+        "1 of 1 trial, 0 training steps/s, 0 programs compiled",
     ]
 
 
@@ -109,7 +95,10 @@ def test_bar_draws_the_same_sentence_and_says_literally(monkeypatch: pytest.Monk
         progress.advance(trials=1200, lane_steps=5_310_000, compiles=2)
         progress.say("lanes [8] -> [4]")
     drawn = out.getvalue()
-    assert "1,200 of 4,000 trials, 3.1e+05 lane-steps/s, 2 compiles, about 40 s left" in drawn
+    assert (
+        "1,200 of 4,000 trials, 310,000 training steps/s, 2 programs compiled, about 40 s left"
+        in drawn
+    )
     assert drawn.startswith("Before the start.\n")
     assert "lanes [8] -> [4]" in drawn
 

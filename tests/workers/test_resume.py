@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sweep.wording import counted
 from tests.shell import (
     Answer,
     command,
@@ -223,7 +224,8 @@ def test_what_has_ended_is_committed_before_the_end(
     assert difference(of_trials(rows(whole), found["trial"]), found) == ""
     again = command(home / "grid.yaml", "--out", store)
     assert (
-        again.code == 0 and f"{TRIALS - found.num_rows} trials trained, {TRIALS} rows" in again.err
+        again.code == 0
+        and f"{counted(TRIALS - found.num_rows, 'trial')} trained, {TRIALS} rows" in again.err
     )
     assert stores_differ(store, whole) == ""
 

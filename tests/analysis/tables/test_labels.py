@@ -10,7 +10,7 @@ import pytest
 
 from analysis.refinement.rounds import _widths
 from analysis.tables.axes import condition
-from analysis.tables.labels import completeness_sentence, counted
+from analysis.tables.labels import completeness_sentence
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,6 @@ def test_verbs_agree_with_the_number_of_trials(rows: int, attrs: dict[str, Any],
 
 
 def test_nouns_and_verbs_agree_with_counts():
-    assert [counted(number, "cell") for number in (0, 1, 1024)] == [
-        "0 cells",
-        "1 cell",
-        "1,024 cells",
-    ]
     rows = pd.DataFrame({"at": [1.0, np.inf], "low": [0.5, 0.5], "high": [2.0, 2.0]})
     assert _widths(rows).startswith("1 of 2 rows crosses within the grid")
     assert _widths(rows[:1]).startswith("1 of 1 row crosses within the grid")
