@@ -113,6 +113,8 @@ def _draw_lines(
             hollow = {"color": color, "markerfacecolor": "white", "ms": 4.5}
             ax.plot(incomplete[x], incomplete["mean"], marker, **hollow)
             ax.plot(nonfinite[x], nonfinite["mean"], "x", color="black", ms=6)
+            split = _split(part)
+            ax.plot(split[x], split["mean"], "|", color=color, ms=14, mew=1.2)
 
 
 def _draw_levels(ax: Axes, part: pd.DataFrame, x: str, style: dict[str, Any]) -> pd.DataFrame:
@@ -167,9 +169,17 @@ def _caption(table: pd.DataFrame) -> str:
     parts = [count_sentence(table), f"bands: {level} intervals of the mean{_kinds(table)}"]
     if table["incomplete"].any() and not over_steps:
         parts.append("hollow: runs are missing")
+    if len(_split(table)):
+        mark = "in some cells" if over_steps else "|:"
+        parts.append(f"{mark} seeds split into modes, and the mean is the value of no seed")
     if (table["nonfinite"] > 0).any():
         parts.append(f"{'' if over_steps else '×: '}some runs have no finite value")
     return "; ".join(parts) + "."
+
+
+def _split(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells whose seeds split into modes."""
+    return table[table["modes"] > 1] if "modes" in table else table[:0]
 
 
 def _kinds(table: pd.DataFrame) -> str:

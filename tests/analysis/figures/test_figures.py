@@ -135,6 +135,17 @@ def test_a_cell_whose_seeds_split_is_drawn_as_shares(make: Any):
     assert "strips" not in texts(analysis.phase_diagram(cells))
 
 
+def test_a_line_says_where_seeds_split(make: Any):
+    """A bar at the mean of the cell, which is no value of a seed."""
+    runs = split_runs(make)
+    cells = Cells("snr", None, "test_error", "optimizer")(runs[runs["feature_noise"] == 0.1])
+    figure = analysis.gap_figure(cells)
+    bars = [line for line in figure.axes[0].lines if line.get_marker() == "|"]
+    assert [np.asarray(bar.get_xydata()).round(9).tolist() for bar in bars] == [[[0.3, 0.18]], []]
+    assert "|: seeds split into modes" in texts(figure)
+    assert "mid-P where seeds may split into modes" in texts(figure)
+
+
 def test_collapsed_cells_have_a_hatching_of_their_own(make: Any, monkeypatch: pytest.MonkeyPatch):
     """Most of their networks answer with ties; where there is no such column, have norm 0."""
     monkeypatch.setitem(columns._COLUMNS, "test_ties", ColumnInfo("ties", part="observable"))

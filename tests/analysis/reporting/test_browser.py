@@ -212,6 +212,7 @@ def test_cells_say_what_is_missing_and_what_diverged(visit: Any, folder: Path):
         ({"mean": 600, "below": 40, "above": None, "digits": 0}, "600 [560, ∞], 8 seeds"),
         ({"mean": 500, "below": None, "above": None, "count": 1}, "0.500, 1 seed"),
         ({"mean": None, "count": 0, "nonfinite": 8}, "no finite value, 8 runs"),
+        ({"mean": 180, "modes": 2}, "0.180, 8 seeds; its seeds split into 2 modes"),
     ],
 )
 def test_the_script_finds_the_words(visit: Any, cell: dict[str, Any], words: str):
