@@ -69,7 +69,7 @@ class Cells:
         # of whole seeds, where their signs are changed
         runs["seed"] = pd.factorize(table["seed"])[0] if "seed" in table else np.nan
         runs = runs.dropna(subset=["value"]).sort_values(["cell", "value"])
-        cells = cells.assign(**self._intervals(cells, runs, table.attrs.get("value")))
+        cells = cells.assign(**self._intervals(cells, runs, _value_range(self.value, table)))
         further = self._further(table, runs, groups)
         cells["nonfinite"] = cells["_rows"] - cells["count"]
         # In a complete sweep cells may differ in their seeds on purpose.
@@ -101,14 +101,11 @@ class Cells:
             further["collapsed"] = shares.to_numpy()
         return further
 
-    def _intervals(
-        self, cells: pd.DataFrame, runs: pd.DataFrame, paired: str | None
-    ) -> dict[str, Any]:
+    def _intervals(self, cells: pd.DataFrame, runs: pd.DataFrame, ends: Range) -> dict[str, Any]:
         """Columns `low`, `high`, `modes` and `interval` of the cells."""
         facet = 0 if self.facet is None else cells.groupby(level=self.facet).ngroup().to_numpy()
         numbered = cells.reset_index(drop=True).rename(columns={"_std": "std"})
         numbered["facet"] = facet
-        ends = _value_range(self.value, paired)
         found = mean_intervals(numbered, runs, ends, self.level)
         return {str(name): found[name].to_numpy() for name in found}
 
@@ -134,10 +131,14 @@ VALUE_RANGES = {
 """Smallest and largest value of a column. The interval of a mean ends there."""
 
 
-def _value_range(value: str, paired: str | None) -> Range:
+def _value_range(value: str, table: pd.DataFrame) -> Range:
     """Where the values of a column end, or the differences of two of them where it is one."""
+    paired = table.attrs.get("value")
     if value not in DERIVED or paired is None:
-        return VALUE_RANGES.get(value, Range())
+        fits = "train_error" in table and bool((table["train_error"] == 0).all())
+        # without any training error the gap is the test error
+        of = "test_error" if value == "generalization_gap" and fits else value
+        return VALUE_RANGES.get(of, Range())
     ends = VALUE_RANGES.get(paired, Range())
     if value != "difference":
         return ends

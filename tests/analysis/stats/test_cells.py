@@ -172,7 +172,8 @@ def test_missing_keys_make_a_cell_of_their_own(make: Any):
 def test_intervals_end_where_values_do(make: Any, value: str, low: float, high: float):
     """Seeds at the ends of what is possible: Student's interval would go far beyond."""
     top = min(high, 1.0)
-    runs = make.runs([make.row(s, s, "gd", seed=s, **{value: (low, top)[s]}) for s in range(2)])
+    ends = ({"train_error": 0.1, value: low}, {"train_error": 0.1, value: top})
+    runs = make.runs([make.row(s, s, "gd", seed=s, **ends[s]) for s in range(2)])
     found = Cells(None, None, value)(runs).iloc[0]
     assert low <= found["low"] < found["mean"] < found["high"] and (found["high"] <= high)
     if value == "train_loss":
@@ -208,6 +209,19 @@ def test_seeds_that_agree_have_an_interval():
     assert none["low"] == 0.0 and none["high"] == pytest.approx(1 - 0.05**0.25, abs=0.01)
     assert all_failed["high"] == 1.0 and all_failed["low"] == pytest.approx(0.05**0.25, abs=0.01)
     assert between["low"] < 0.25 and between["high"] > 0.7
+
+
+def test_a_gap_to_no_training_error_is_not_negative():
+    """Where all runs fit their training data, the gap is the test error and has its interval."""
+    runs = error_table({"a": [0.0] * 4, "b": [0.0, 0.0, 0.0, 1.0]})
+    runs = runs.assign(train_error=0.0, generalization_gap=runs["test_error"])
+    ends = ["low", "high"]
+    gap, error = (
+        Cells("x", None, name)(runs)[ends] for name in ("generalization_gap", "test_error")
+    )
+    pd.testing.assert_frame_equal(gap, error)
+    loose = Cells("x", None, "generalization_gap")(runs.assign(train_error=[0.1] + [0.0] * 7))
+    assert (loose["low"] < 0).all()
 
 
 def test_what_has_no_ends_keeps_students_interval():
