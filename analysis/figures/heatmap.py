@@ -113,7 +113,7 @@ def _draw_strips(
         if modes is not None:
             text.set_text(":".join(map(str, modes.seeds)))
             text.set_color("black")
-            text.set_path_effects([withStroke(linewidth=2, foreground="white", alpha=0.8)])
+            text.set_path_effects([withStroke(linewidth=1.5, foreground="white", alpha=0.7)])
 
 
 def clear_texts(ax: Axes, means: np.ndarray, scale: ColorScale) -> None:
