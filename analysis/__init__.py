@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from analysis.stats.collapse import Collapse
     from analysis.stats.loss_matched import LossMatched
     from analysis.stats.margins import Margins, best_margins, max_margin_l2, max_margin_linf
+    from analysis.stats.modes import Modes
     from analysis.stats.overlay import Overlay
     from analysis.stats.paired_gap import PairedGap, pairs
     from analysis.stats.survival import FitTime, SignFlips
@@ -53,6 +54,7 @@ _MODULES = {
     "FitTime": "analysis.stats.survival",
     "LossMatched": "analysis.stats.loss_matched",
     "Margins": "analysis.stats.margins",
+    "Modes": "analysis.stats.modes",
     "Overlay": "analysis.stats.overlay",
     "PairedGap": "analysis.stats.paired_gap",
     "Refinement": "analysis.refinement.proposal",
@@ -94,6 +96,7 @@ __all__ = [
     "FitTime",
     "LossMatched",
     "Margins",
+    "Modes",
     "Overlay",
     "PairedGap",
     "Refinement",

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from rich.color import Color
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
@@ -98,8 +97,10 @@ def picture(
         cells = Cells(view.x, view.y, value, "optimizer")(view.runs)
         names = list(sorted_unique(cells, "optimizer"))
     panels = Columns([_panel(cells, name) for name in names], padding=(1, 4))
-    sentences = [plain_text(text) for text in (completeness_sentence(runs), *view.notes)]
-    return Picture(Group(*sentences, panels))
+    sentences = [completeness_sentence(runs), *view.notes]
+    if (cells["modes"] > 1).any():
+        sentences.append("~: the seeds split into modes, so that the mean is the value of no seed.")
+    return Picture(Group(*map(plain_text, sentences), panels))
 
 
 def plain_text(words: str, style: str = "") -> Text:
@@ -145,16 +146,17 @@ def _thinned_values(cells: pd.DataFrame, key: str | None, limit: int) -> list[ob
 
 
 def _cell_text(row: dict[Hashable, Any], scale: ColorScale, width: int) -> Text:
-    """The mean of a cell on its colour, underlined while runs are missing."""
+    """The mean of a cell on its colour, underlined while runs are missing, after ~ of modes."""
     mean = np.array([row["mean"]])
     if np.isnan(mean).any():
         return Text("×".center(width), "dim")
-    fraction = (mean - scale.low) / (scale.high - scale.low)
-    (rgb,) = colormaps[scale.cmap](fraction, bytes=True)[:, :3]
+    (rgb,) = np.round(255 * scale.colors(mean))
     background = Color.from_rgb(*map(float, rgb))
     foreground = "white" if scale.dark(mean).any() else "black"
     style = Style(color=foreground, bgcolor=background, underline=row["incomplete"])
-    return Text(scale.format_mean(row["mean"]).center(width), style)
+    number = scale.format_mean(row["mean"])
+    # a mean over modes is the value of no seed
+    return Text((f"~{number}" if row["modes"] > 1 else number).center(width), style)
 
 
 def _axes_line(x: str | None, y: str | None) -> str:

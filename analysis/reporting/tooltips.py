@@ -78,7 +78,8 @@ def _panel_data(
     # A row without x is drawn as a level, not a point.
     part, extent = part.dropna(subset=[x]), extent.dropna(subset=[x])
     columns, rows = _axis_values(extent, x), _axis_values(extent, row_key)
-    matrices = {value: _matrix(part, value, row_key, rows, x, columns) for value in TOOLTIP_COLUMNS}
+    values = (*TOOLTIP_COLUMNS, *(["modes"] if "modes" in part else []))
+    matrices = {value: _matrix(part, value, row_key, rows, x, columns) for value in values}
     means = matrices["mean"]
     positions = _cell_positions(ax, means) if is_map else _point_positions(ax, means, columns)
     if positions is None:

@@ -48,6 +48,14 @@ def test_the_difference_is_the_paired_one(make: Any):
         picture(make.runs(make.plane(make.planted, optimizers=["gd"])), value="difference")
 
 
+def test_a_mean_over_modes_is_marked(make: Any):
+    """One of four seeds fails at snr = 0.1: the mean, 0.25, is the value of none."""
+    rows = make.plane(lambda o, snr, a, k: float(o == "adam" and snr == 0.1 and k == 3))
+    said = "\n".join(lines(picture(make.runs(rows))))
+    assert said.count("~0.25") == 2 and "~: the seeds split into modes" in said
+    assert "~" not in "\n".join(lines(picture(make.runs(make.plane(make.planted)))))
+
+
 def test_a_diverged_cell_has_a_cross(make: Any):
     rows = make.plane(make.planted, seeds=1)
     rows[0] |= {"status": "nonfinite"}
