@@ -120,7 +120,7 @@ def _boundary_caption(fit: BoundaryFit) -> str:
         f"{axis_label(y)}. branch: the direction in which it crosses as {x} grows; where a row has "
         "several in one direction, they are counted from the low end of the trend (falling 2 is "
         "one further away). A crossing is that of the monotone curve through the means around it; "
-        "a stretch of means counts as above or below where it lies two standard errors there. The "
+        "a stretch of means counts as above or below where it lies 2.5 standard errors there. The "
         f"{percent} interval is a bootstrap over seeds; where the error jumps between two "
         f"neighbouring values, it covers {percent} of the gap. Branch none, and ∞ or -∞ as its place: "
         "the whole row is on the side that the table names, and the trend would cross beyond the "
