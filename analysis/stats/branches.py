@@ -106,16 +106,18 @@ def settled_stretches(row: Row, rises: bool) -> list[Stretch]:
     """The stretches of a row whose sides its seeds settle.
 
     The stretches of the means are merged, the least certain first, until each of them has
-    neighbours that lie SIDE_EVIDENCE standard errors on its side, except for that of low values at the end to which the
-    trend leads: there a row may end in any case.
+    neighbours that together lie SIDE_EVIDENCE standard errors on its side. The stretch of low
+    values at the end to which the trend leads is exempt: there a row may end in any case.
 
     Args:
         row: The row.
         rises: Whether the value rises along x on the whole; otherwise it falls.
     """
     parts = stretches_of_means(row)
+    known: dict[Stretch, float] = {}
     while len(parts) > 1:
-        evidence = [_evidence(row, part) for part in parts]
+        known |= {part: _evidence(row, part) for part in parts if part not in known}
+        evidence = [known[part] for part in parts]
         low_end = 0 if rises else -1
         if not parts[low_end].above:
             evidence[low_end] = np.inf

@@ -76,7 +76,7 @@ class Resamples:
             first = last = logistic_crossing(x, sums, counts, level)
         else:
             first, last = monotone_crossings(x, sums, counts, level)
-        flat = np.isfinite(first) & (first < last) | (first > last)
+        flat = np.isfinite(first) & (first != last)
         middle = np.where(flat, (first + np.where(flat, last, 0.0)) / 2, last)
         # What is drawn has the spread that it should have; only that between seeds is expanded.
         offset = np.where(flat, self._between(first, last, flat) - middle, 0.0)
