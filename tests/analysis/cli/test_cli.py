@@ -335,6 +335,8 @@ def test_boundary_names_branches_and_sides(
     assert call(capsys, *arguments)[0] == 0
     rising = pd.read_csv(tmp_path / "rising.csv")
     assert set(rising[rising["followed"]]["branch"]) == {"rising"}
+    _, said, _ = call(capsys, "refine", folder, "--out", tmp_path / "r")
+    assert "the branch falling is refined; rows also cross on rising." in said
     code, said, _ = call(capsys, "boundary", folder, "--fit", "logistic")
     assert code == 0 and "A logistic curve crosses once by its definition" in said
     for branch, cure in (("falling 2", "on no branch 'falling 2'"), ("up", "Name falling or")):
