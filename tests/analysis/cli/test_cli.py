@@ -422,6 +422,37 @@ def test_boundary_collapse_and_refine_say_what_they_found(
     assert code == 1 and "grid" in said  # that of the planted store gives no axes
 
 
+def test_boundary_names_branches_and_sides(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The error is 0.9 at one snr of adam only, and 0 for gd."""
+
+    def peak(name: str, snr: float, *_: float) -> float:
+        return 0.9 if name == "adam" and snr == 0.3 else 0.0
+
+    folder = make.write_store(tmp_path / "s", make.plane(peak))
+    code, said, _ = call(capsys, "boundary", folder, "--out", tmp_path / "all.csv")
+    found = pd.read_csv(tmp_path / "all.csv")
+    assert code == 0 and found[found["optimizer"] == "adam"]["branch"].tolist() == [
+        *("rising", "falling"),
+        *("rising", "falling"),
+    ]
+    assert set(found[found["optimizer"] == "gd"]["side"]) == {"below"}
+    assert "2 of 4 rows cross 0.25 twice." in said
+    assert "2 of 4 rows lie below 0.25 everywhere." in said and "An infinite place" in said
+    arguments = ("boundary", folder, "--branch", "rising", "--out", tmp_path / "rising.csv")
+    assert call(capsys, *arguments)[0] == 0
+    rising = pd.read_csv(tmp_path / "rising.csv")
+    assert set(rising[rising["followed"]]["branch"]) == {"rising"}
+    _, said, _ = call(capsys, "refine", folder, "--out", tmp_path / "r")
+    assert "the branch falling is refined; rows also cross on rising." in said
+    code, said, _ = call(capsys, "boundary", folder, "--fit", "logistic")
+    assert code == 0 and "A logistic curve crosses once by its definition" in said
+    for branch, cure in (("falling 2", "on no branch 'falling 2'"), ("up", "Name falling or")):
+        code, _, err = call(capsys, "boundary", folder, "--branch", branch)
+        assert code == 1 and cure in err
+
+
 TUNED_GRID = """
 name: planted
 seed: {range: [0, 4]}

@@ -411,6 +411,24 @@ def test_a_boundary_lies_between_cells_as_its_axis_is_spaced(plane: pd.DataFrame
     assert "solid: test error = 0.25, with its 95 % interval" in texts(figure)
 
 
+def test_each_branch_is_a_line_of_its_own(plane: pd.DataFrame):
+    """With a gap where a row has none of it, and open circles where the value rises."""
+    places = [(0.1, "rising", 0.1), (0.1, "falling", 10.0), (0.2, "falling", 1.0)]
+    places += [(0.4, "rising", 1.0), (0.4, "falling", 10.0)]
+    rows = [
+        {"feature_noise": alpha, "branch": name, "at": at, "low": at, "high": at}
+        for alpha, name, at in places
+    ]
+    figure = analysis.phase_diagram(plane, lines=[boundary(rows)])
+    falling, rising = black(figure)
+    assert falling == ("-", [[2.5, 0.5], [1.5, 1.5], [2.5, 2.5]])
+    (first, gap, last) = rising[1]
+    assert (first, last) == ([0.5, 0.5], [1.5, 2.5]) and np.isnan(gap[0])
+    fills = [line.get_markerfacecolor() for line in figure.axes[0].get_lines()[1::2]]
+    assert fills == ["black", "white"]
+    assert "open circles: where it rises" in texts(figure)
+
+
 def test_an_even_axis_is_interpolated_evenly(make: Any):
     runs = make.runs(make.plane(make.planted, snrs=(0.0001, 1.0, 2.0), alphas=(0.1, 0.2)))
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
