@@ -19,6 +19,7 @@ from analysis.reporting.section import Section
 from analysis.reporting.sections import report_sections
 from analysis.reporting.view import make_view
 from analysis.tables.axes import filter_rows, sorted_unique
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import completeness_sentence, fit_sentence
 from analysis.tables.load import Folder, load
 from sweep.status import Status
@@ -93,11 +94,17 @@ def report(
             page_entry(section, name, write)
             for section, name in zip(sections, _file_names(sections), strict=True)
         ],
-        optimizers=list(sorted_unique(runs, "optimizer")),
+        optimizers=_optimizer_labels(runs),
         commands=reproduction_commands(folder, options),
     )
     write_file(page, text.encode("utf-8", "replace"), within)
     return page
+
+
+def _optimizer_labels(runs: pd.DataFrame) -> dict[str, str]:
+    """What readers call each optimizer, by its name in the tables."""
+    names = map(str, sorted_unique(runs, "optimizer"))
+    return {name: kind_label("optimizer", name) for name in names}
 
 
 def _file_names(sections: Iterable[Section]) -> list[str]:

@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 
 from analysis.figures.lines import gap_figure
 from analysis.figures.phase_diagram import phase_diagram
+from analysis.reporting.batch_sections import batch_sections
 from analysis.reporting.boundary_sections import (
     boundary_sections,
     exponent_sections,
     fit_boundary,
 )
 from analysis.reporting.collapse_sections import collapse_sections
+from analysis.reporting.correlation_sections import correlation_sections
 from analysis.reporting.curve_sections import curve_sections, reported_values
 from analysis.reporting.margin_sections import margin_sections
 from analysis.reporting.section import Section
@@ -61,6 +63,8 @@ def report_sections(
         yield from _line_sections(view, confidence)
     else:
         yield from _plane_sections(view, confidence, level)
+    yield from batch_sections(view, confidence, level)
+    yield from correlation_sections(view, confidence)
     yield from fit_time_sections(view, confidence)
     # Curves are optional: a store may have runs only.
     if part_files(folder, CURVES):

@@ -11,6 +11,7 @@ from sweep import schema, spec
 from sweep.grid import Grid
 from sweep.jax_settings import foreign_settings
 from sweep.observables import observable_columns, plugin_columns
+from sweep.optimizers import LABELS
 from sweep.schema import ColumnInfo, Observable
 from sweep.trial import defaults, find_kind
 
@@ -56,7 +57,7 @@ def all_columns(grid: Grid) -> dict[str, type]:
 
 
 def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
-    """The meaning of each column and the definition of each kind.
+    """The meaning of each column, the definition of each kind and its label, if it has one.
 
     Recorded in the manifest for readers of the tables, but never compared.
     """
@@ -73,6 +74,11 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
     return {
         "meanings": {name: info.to_json() for name, info in columns.items()},
         "definitions": definitions,
+        "labels": {
+            f"{family} {kind}": LABELS[kind]
+            for family, kind in sorted(kinds)
+            if family == "optimizer" and kind in LABELS
+        },
     }
 
 

@@ -128,10 +128,10 @@ def test_a_flip_is_told_with_its_step(make: Any, tmp_path: Path):
     (said,) = found.sentences
     adam, gd = said.split("; ")
     assert (
-        adam.startswith("Feature learning turns negative in 5 of 5 runs of adam")
+        adam.startswith("Feature learning turns negative in 5 of 5 runs of Adam")
         and "at step 50" in adam
     )
-    assert gd.startswith("in 0 of 5 runs of gd")
+    assert gd.startswith("in 0 of 5 runs of gradient descent")
     assert pd.isna(found.table.set_index("optimizer").loc["gd", "after"]) or np.isinf(
         found.table.set_index("optimizer").loc["gd", "after"]
     )

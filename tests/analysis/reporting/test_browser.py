@@ -186,7 +186,7 @@ def test_the_pointer_reads_the_number_whose_colour_is_under_it(visit: Any, folde
                 255 * np.array(colormaps["cividis"](mean / 0.5)[:3]), abs=4
             ), text
     mean = told(folder, "phase-test_error", optimizer="adam", snr=0.1, feature_noise=0.2)
-    assert f"snr = 0.1, feature_noise = 0.2, adam: {mean}, 4 seeds" in read.values()
+    assert f"snr = 0.1, feature_noise = 0.2, Adam: {mean}, 4 seeds" in read.values()
     assert mean.startswith("0.406")
 
 
@@ -246,14 +246,14 @@ def test_the_keyboard_steps_through_cells_and_panels(visit: Any):
         page.keyboard.press(key)
         read.append(readout(page, "phase-test_error").split(":")[0])
     assert read == [
-        "snr = 0.1, feature_noise = 0.1, adam",
-        "snr = 0.1, feature_noise = 0.2, adam",
-        "snr = 0.1, feature_noise = 0.2, adam",
-        "snr = 0.3, feature_noise = 0.2, adam",
-        "snr = 1, feature_noise = 0.2, adam",
-        "snr = 0.1, feature_noise = 0.2, gd",
-        "snr = 0.1, feature_noise = 0.1, gd",
-        "snr = 1, feature_noise = 0.1, adam",
+        "snr = 0.1, feature_noise = 0.1, Adam",
+        "snr = 0.1, feature_noise = 0.2, Adam",
+        "snr = 0.1, feature_noise = 0.2, Adam",
+        "snr = 0.3, feature_noise = 0.2, Adam",
+        "snr = 1, feature_noise = 0.2, Adam",
+        "snr = 0.1, feature_noise = 0.2, gradient descent",
+        "snr = 0.1, feature_noise = 0.1, gradient descent",
+        "snr = 1, feature_noise = 0.1, Adam",
     ]
     mark = region.locator(".mark").bounding_box()
     _, x, y = list(places(page, "phase-test_error"))[2]
@@ -272,7 +272,7 @@ def test_a_finger_reads_lines(visit: Any, folder: Path):
     image.scroll_into_view_if_needed()
     box, panel = image.bounding_box(), panels(page, "curves")[0]
     left, top, width, height = panel["bounds"]
-    last, gd = len(panel["columns"]) - 1, panel["rows"].index("gd")
+    last, gd = len(panel["columns"]) - 1, panel["rows"].index("gradient descent")
     place = panel["y"][gd * len(panel["columns"]) + last]
     x, y = left + width * panel["x"][last], top + height * place
     figure(page, "curves").locator(".paper").evaluate(

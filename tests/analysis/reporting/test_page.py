@@ -357,7 +357,7 @@ def test_numbers_are_those_of_the_sentences_to_the_digit(make: Any, rng: np.rand
     runs = make.runs([row for row in rows if row["seed"] == 0 or row["snr"] > 0.02])
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
     panels = tooltip_data(analysis.phase_diagram(cells), cells)
-    assert [panel["name"] for panel in panels] == ["adam", "gd"]
+    assert [panel["name"] for panel in panels] == ["Adam", "gradient descent"]
     for cell in cells.itertuples():
         panel = panels[["adam", "gd"].index(str(cell.optimizer))]
         told = worded(panel, alphas.index(cell.feature_noise), snrs.index(cell.snr))
@@ -419,7 +419,7 @@ def test_points_of_lines_lie_on_their_lines(make: Any):
     panels = tooltip_data(figure, cells)
     assert [panel["name"] for panel in panels] == ["feature_noise = 0.1", "feature_noise = 0.2"]
     for ax, panel in zip(figure.axes, panels, strict=True):
-        assert panel["lines"] and panel["rows"] == ["adam", "gd"]
+        assert panel["lines"] and panel["rows"] == ["Adam", "gradient descent"]
         assert panel["x"] == pytest.approx(
             [1 / 22, (1 + 20 * math.log(3) / math.log(10)) / 22, 21 / 22], abs=1e-4
         )
@@ -451,7 +451,7 @@ def test_a_level_without_an_axis_is_no_point(make: Any):
     runs = runs[(runs["optimizer"] == "adam") | (runs["problem"] < 4)]
     cells = Cells("b1", None, "test_error", "optimizer")(runs)
     (panel,) = tooltip_data(analysis.gap_figure(cells), cells)
-    assert panel["rows"] == ["adam"] and len(panel["columns"]) == 3
+    assert panel["rows"] == ["Adam"] and len(panel["columns"]) == 3
 
 
 def test_a_large_map_stays_small(make: Any, rng: np.random.Generator):
