@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from analysis.stats.critical_batch import CriticalBatch
     from analysis.stats.margins import Margins, best_margins, max_margin_l2, max_margin_linf
     from analysis.stats.overlay import Overlay
-    from analysis.stats.paired_gap import PairedGap, pairs, tuned
+    from analysis.stats.paired_gap import PairedGap, pairs
     from analysis.stats.survival import FitTime, SignFlips
     from analysis.stats.theories import THEORIES, Theory, Within
+    from analysis.stats.tuning import Tuning, tuned
     from analysis.tables.arrays import labelled
     from analysis.tables.axes import plane, problem_axes, swept, training_axes
     from analysis.tables.load import load, load_curves
@@ -59,6 +60,7 @@ _MODULES = {
     "Refinement": "analysis.refinement.proposal",
     "SignFlips": "analysis.stats.survival",
     "Theory": "analysis.stats.theories",
+    "Tuning": "analysis.stats.tuning",
     "Within": "analysis.stats.theories",
     "best_margins": "analysis.stats.margins",
     "collapse_figure": "analysis.figures.collapse",
@@ -81,7 +83,7 @@ _MODULES = {
     "survival_figure": "analysis.figures.survival",
     "swept": "analysis.tables.axes",
     "training_axes": "analysis.tables.axes",
-    "tuned": "analysis.stats.paired_gap",
+    "tuned": "analysis.stats.tuning",
 }
 """Public name -> the module that defines it."""
 
@@ -100,6 +102,7 @@ __all__ = [
     "Refinement",
     "SignFlips",
     "Theory",
+    "Tuning",
     "Within",
     "best_margins",
     "collapse_figure",

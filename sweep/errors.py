@@ -10,7 +10,8 @@ SweepError                 1   something failed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,9 +27,9 @@ class Problem:
     """One error in a grid file: where, what, and how to fix it.
 
     Attributes:
-        file: Path of the grid file.
-        line: Line in the file, from 1.
-        column: Column in the line, from 1.
+        file: Path of the grid file, or the option of the command that the value stands in.
+        line: Line in the file, from 1; 0 for an option.
+        column: Column in the line, from 1; 0 for an option.
         field: Dotted path of the field (`data.sparsity`); "" for the whole file.
         what: What is wrong, without a full stop.
         cure: How to fix it, without a full stop.
@@ -43,7 +44,8 @@ class Problem:
 
     def __str__(self) -> str:
         field = f"{self.field}: " if self.field else ""
-        return f"{self.file}:{self.line}:{self.column}: {field}{self.what}. {self.cure}."
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {field}{self.what}. {self.cure}."
 
 
 class GridError(SweepError):
@@ -75,3 +77,14 @@ class Interrupted(SweepError):
 
 class WorkerFailed(SweepError):
     """A worker process that failed, with its last output. Rows it committed are kept."""
+
+
+@contextmanager
+def environment_errors() -> Iterator[None]:
+    """Around imports of jax, which reads its variables then: a malformed one is a SweepError."""
+    try:
+        yield
+    except ValueError as error:
+        if "environment" not in str(error):
+            raise
+        raise SweepError(f"jax rejects a variable: {error}. Correct or unset it.") from error

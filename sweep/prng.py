@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     WORLD = 4
     HEAD = 5
     LAW = 6
+    VALIDATION = 7
 
 
 def stream(seed: Scalar, purpose: Purpose) -> Key[Array, ""]:

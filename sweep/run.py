@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TextIO
 import typer
 
 from sweep.cli import path_argument
-from sweep.errors import SweepError
+from sweep.errors import SweepError, environment_errors
 from sweep.terminal_text import accept_all_characters, escape_controls
 from sweep.user_paths import user_path
 from sweep.workers.lenient_stream import (
@@ -40,6 +40,7 @@ def sweep(
     plugins: tuple[str, ...] = (),
     quiet: bool = False,
     checkpoint: float = 300.0,
+    changes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Train all trials of a grid that are not done yet and return the folder of the tables.
 
@@ -57,18 +58,25 @@ def sweep(
         quiet: no progress on standard error.
         checkpoint: seconds after which the state of trainings that are still running is kept, and
             again after as many.
+        changes: values that replace those of the grid, by their place in it: `{"data.n": 100,
+            "optimizer[1].lr": [1e-3, 1e-2]}`. The store keeps the grid with these values.
 
     Raises:
         GridError: the file is wrong. StoreConflict: `out` holds another sweep. Interrupted: SIGTERM
             or Ctrl-C came.
     """
     from sweep.commands import train
+    from sweep.grid.syntax.changes import change_text
 
     folder = None if out is None else user_path(out)
     names = (plugins,) if isinstance(plugins, str) else tuple(plugins)
+    changed = tuple(change_text(*change) for change in (changes or {}).items())
     with _grid_file(grid) as path:
         return train.run(
-            train.Request(path, folder, workers, shard, lanes, dtype, names, quiet, checkpoint)
+            train.Request(
+                *(path, folder, workers, shard, lanes, dtype, names, quiet, checkpoint),
+                changes=changed,
+            )
         )
 
 
@@ -129,6 +137,12 @@ def main(
     checkpoint: Annotated[
         float, typer.Option(min=0, help="Seconds between checkpoints of long trainings.")
     ] = 300.0,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="FIELD=VALUE in place of that of GRID (data.n=100); may be repeated."
+        ),
+    ] = None,
     turn: Annotated[
         str | None, typer.Option(hidden=True, help="i/n: be the i-th of n workers of a parent.")
     ] = None,
@@ -151,14 +165,16 @@ def main(
     if dtype not in ("float32", "float64"):
         raise typer.BadParameter(f"--dtype {dtype!r} is neither float32 nor float64.")
     accept_all_characters()
-    from sweep.commands import train
-
-    share, plugins = _shard(shard), tuple(plugin or ())
-    assignment = train.Assignment(_shard(turn), place, report, digest) if turn else None
-    request = train.Request(
-        grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint, assignment
-    )
     try:
+        with environment_errors():
+            from sweep.commands import train
+        share, plugins = _shard(shard), tuple(plugin or ())
+        assignment = train.Assignment(_shard(turn), place, report, digest) if turn else None
+        request = train.Request(
+            *(grid, out, _workers(workers), share, lanes, dtype, plugins, quiet, checkpoint),
+            assignment=assignment,
+            changes=tuple(changes or ()),
+        )
         if dry_run:
             _print(train.preview(request), sys.stdout)
             return

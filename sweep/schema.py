@@ -40,6 +40,9 @@ STANDARD_OBSERVABLES = (
 They are null where they are not defined for a network or a data set.
 """
 
+LATER_OBSERVABLES = ("test_ties", "validation_loss", "validation_error")
+"""Observables that stores of version 0.3 lack; a manifest lists those that its store has."""
+
 OUTCOME = {
     "coordinates": pa.string(),
     "status": pa.string(),
@@ -147,7 +150,9 @@ def tables(columns: Mapping[str, str]) -> dict[str, pa.Schema]:
     return {RUNS: runs(fields), CURVES: curves(fields)}
 
 
-FIXED = frozenset({*IDS, *KINDS, "seed", *OUTCOME, *STANDARD_OBSERVABLES, "step"})
+FIXED = frozenset(
+    {*IDS, *KINDS, "seed", *OUTCOME, *STANDARD_OBSERVABLES, *LATER_OBSERVABLES, "step"}
+)
 """Column names that no field of a part may take."""
 
 MANIFEST_FILE, GRID_FILE, GRID_FILES = "manifest.json", "grid.yaml", "grid*.yaml"

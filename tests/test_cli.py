@@ -190,6 +190,19 @@ def test_a_stream_that_takes_nothing_leaves_the_exit_code(
     assert answer.stderr.startswith(said) if said else answer.stderr == ""
 
 
+@pytest.mark.parametrize("words", [["-m", "sweep", "kinds"], ["-m", "sweep.run", "grid.yaml"]])
+def test_a_malformed_variable_of_jax_is_an_error_with_a_cure(words: list[str]) -> None:
+    answer = subprocess.run(
+        [sys.executable, *words],
+        env={**environment(), "JAX_ENABLE_X64": "maybe"},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("jax rejects a variable: ")
+    assert answer.stderr.endswith("JAX_ENABLE_X64'. Correct or unset it.\n")
+
+
 # Paths.
 
 

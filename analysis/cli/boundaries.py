@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from itertools import starmap
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import pandas as pd
 import typer
 
 from analysis.cli.shared import (
     AllGrids,
+    Branch,
     Confidence,
     Fit,
     Folder,
@@ -19,6 +21,8 @@ from analysis.cli.shared import (
     Out,
     TableOut,
     Tune,
+    TuneOver,
+    TunePer,
     Value,
     Where,
     X,
@@ -27,14 +31,16 @@ from analysis.cli.shared import (
     print_table,
     read_runs,
     select_view,
+    tuning_of,
     write_result,
 )
 from analysis.figures.collapse import collapse_figure
 from analysis.refinement import rounds as refinement_rounds
 from analysis.refinement.proposal import Refinement
-from analysis.stats.boundary import FITS, Boundary
+from analysis.reporting.boundary_sentences import row_notes
+from analysis.stats.boundary import Boundary
 from analysis.stats.collapse import Collapse
-from analysis.tables.axes import condition
+from analysis.stats.resampling import FITS
 from sweep.cli import path_argument
 from sweep.errors import SweepError
 from sweep.terminal_text import echo
@@ -48,7 +54,10 @@ def boundary(
     y: Y = None,
     value: Value = "test_error",
     fit: Fit = "monotone",
-    tune: Tune = "train_loss",
+    branch: Branch = None,
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
@@ -56,22 +65,43 @@ def boundary(
 ) -> None:
     """Locate where a value crosses a level along x, and the power of y that the crossings follow.
 
-    Each optimizer has a boundary of its own.
+    Each optimizer has a boundary of its own, and each direction of crossing a branch.
     """
-    view = select_view(read_runs(folder, more, where, all_grids), x, y, "optimizer", tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, more, where, all_grids), x, y, "optimizer", tuning)
     if fit not in FITS:
         raise SweepError(f"There is no fit {fit!r}. Choose {' or '.join(FITS)}.")
     axis = horizontal_axis(view)
     # To a type checker `fit` is any string; that it is one of FITS was checked above.
     arguments = (axis, view.y, value, level, "optimizer", fit, confidence)
-    locate = Boundary(*arguments)  # type: ignore[arg-type]
+    locate = Boundary(*arguments, branch=branch)  # type: ignore[arg-type]
+    locate.follow(view.runs)
     table = locate(view.runs)
     print_table(table, [f"{value} = {level:g} is crossed at this {axis}:"])
+    for sentence in _boundary_notes(table, fit):
+        echo(sentence)
     # An exponent is a slope of logarithms.
     if view.y is not None and (view.runs[view.y] > 0).all():
-        slope = f"Slope of log {axis} against log {view.y} along the boundary:"
+        slope = f"Slope of log {axis} against log {view.y} along the branch that is followed:"
         print_table(locate.exponent(view.runs), [slope])
     write_result(folder, "boundary", table, None, out)
+
+
+def _boundary_notes(table: pd.DataFrame, fit: str) -> Iterator[str]:
+    """What a reader of the table must know about its rows."""
+    yield from row_notes(table)
+    if (~np.isfinite(table[["at", "low", "high"]].dropna())).any(axis=None):
+        yield (
+            "An infinite place, with branch none: the row lies on its side of the level everywhere. "
+            "An infinite end of an interval: the seeds do not exclude that it crosses beyond the "
+            "grid."
+        )
+    contradicted = int((table["crossings"] > 1).sum())
+    if fit == "logistic" and contradicted:
+        yield (
+            "A logistic curve crosses once by its definition, which is wrong in such rows. See all "
+            "crossings with --fit monotone."
+        )
 
 
 def collapse(
@@ -83,14 +113,17 @@ def collapse(
     width: Annotated[
         bool, typer.Option("--steepness", help="Let curves of larger sizes be steeper.")
     ] = False,
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     out: Out = None,
 ) -> None:
     """Finite-size scaling: the exponent at which the curves of all sizes collapse."""
-    view = select_view(read_runs(folder, more, where, all_grids), x, size, "optimizer", tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, more, where, all_grids), x, size, "optimizer", tuning)
     scaling = Collapse(horizontal_axis(view), size, value, "optimizer", width, confidence)
     fits = scaling(view.runs)
     formula = f"{value} = g({view.x} {size}^exponent)"
@@ -105,11 +138,14 @@ def refine_command(
     x: X = None,
     y: Y = None,
     value: Value = "test_error",
+    branch: Branch = None,
     rounds: Annotated[
         int, typer.Option(min=0, help="Number of rounds to run; 0 only writes the grid.")
     ] = 0,
     runs: Annotated[int, typer.Option(min=1, help="Maximum number of runs per round.")] = 1024,
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     out: Annotated[
@@ -121,17 +157,17 @@ def refine_command(
 
     In Python, load(DIR, DIR-refined) reads both folders.
     """
-    view = select_view(read_runs(folder, None, where, all_grids), x, y, "optimizer", tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, None, where, all_grids), x, y, "optimizer", tuning)
     # The refinement reads the runs again, and knows `where` but not the view's selection.
     if view.fixed:
-        where_text = " and ".join(starmap(condition, view.fixed.items()))
         raise SweepError(
             f"The runs also differ in {', '.join(view.fixed)}. Select one value of each, such as by "
-            f"--where {shlex.quote(where_text)}."
+            f"--where {shlex.quote(view.fixed_condition)}."
         )
-    target = Boundary(horizontal_axis(view), view.y, value, level, "optimizer")
+    target = Boundary(horizontal_axis(view), view.y, value, level, "optimizer", branch=branch)
     sentences = refinement_rounds.refine(
-        folder, Refinement(target, runs, tune), rounds, out, where, all_grids
+        folder, Refinement(target, runs, tuning), rounds, out, where, all_grids
     )
     for sentence in sentences:
         echo(sentence)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -14,6 +14,8 @@ from analysis.cli.shared import (
     MoreFolders,
     Out,
     Tune,
+    TuneOver,
+    TunePer,
     Value,
     Where,
     Width,
@@ -22,16 +24,24 @@ from analysis.cli.shared import (
     print_table,
     read_runs,
     select_view,
+    tuning_of,
     write_result,
 )
 from analysis.figures.lines import curves_figure
 from analysis.reporting.curve_sections import most_informative_cell
 from analysis.reporting.sections import draw_cells
+from analysis.reporting.tuning_sentences import setting_sentence
 from analysis.reporting.view import View
 from analysis.stats.bands import FIGURE, Bands
 from analysis.stats.cells import Cells
 from analysis.stats.paired_gap import PairedGap, pairs
-from analysis.tables.labels import best_possible_error, error_sentences, gap_sentences
+from analysis.tables.axes import sorted_unique
+from analysis.tables.labels import (
+    best_possible_error,
+    error_sentences,
+    format_number,
+    gap_sentences,
+)
 from analysis.tables.load import load_curves
 from sweep.errors import SweepError
 
@@ -48,27 +58,42 @@ def gap(
     b: Annotated[
         str | None, typer.Option(help="Second optimizer, subtracted. Default: gd, sgd, ...")
     ] = None,
+    pair: Annotated[
+        str,
+        typer.Option(help="Column whose values --a and --b are compared, such as objective."),
+    ] = "optimizer",
     x: X = None,
     y: Y = None,
     value: Value = "test_error",
-    tune: Tune = "train_loss",
+    facet: Annotated[str | None, typer.Option(help="Column with one panel per value.")] = None,
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     width: Width = None,
     out: Out = None,
 ) -> None:
-    """Difference between two optimizers on the same problems, with intervals over seeds."""
+    """Difference between two optimizers, or two values of another column, on the same data.
+
+    The runs of a pair have the same first weights, too. Intervals are over seeds.
+    """
+    tuning = tuning_of(tune, tune_over, tune_per)
     runs = read_runs(folder, more, where, all_grids)
-    a, b = _choose_pair(runs, a, b)
+    first, second = _choose_pair(runs, a, b, pair)
     # A third optimizer must not decide which axes vary.
-    view = select_view(runs[runs["optimizer"].isin([a, b])], x, y, None, tune)
-    paired = PairedGap(a, b, value, tune, view.pairing_axes)(view.runs)
+    view = select_view(runs[runs[pair].isin([first, second])], x, y, facet, tuning, pair)
+    paired = PairedGap(first, second, value, by=view.pairing_axes, of=pair)(view.runs)
     if paired.empty:
-        raise _nothing_paired(a, b, view)
-    cells = Cells(view.x, view.y, "difference", level=confidence)(paired)
-    print_table(cells, gap_sentences(cells))
-    write_result(folder, f"gap-{a}-{b}", cells, draw_cells(cells, width), out)
+        raise _nothing_paired(first, second, view)
+    cells = Cells(view.x, view.y, "difference", facet, confidence)(paired)
+    sentences = [
+        setting_sentence(view.runs, pair, (first, second)),
+        *_facet_sentences(cells, facet),
+    ]
+    print_table(cells, [sentence for sentence in sentences if sentence])
+    write_result(folder, f"gap-{first}-{second}", cells, draw_cells(cells, width), out)
 
 
 def phase(
@@ -78,7 +103,9 @@ def phase(
     y: Y = None,
     value: Value = "test_error",
     facet: Annotated[str, typer.Option(help="Column with one panel per value.")] = "optimizer",
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
@@ -86,7 +113,8 @@ def phase(
     out: Out = None,
 ) -> None:
     """Phase diagram: the mean over seeds in each cell of a plane, for each optimizer."""
-    view = select_view(read_runs(folder, more, where, all_grids), x, y, facet, tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, more, where, all_grids), x, y, facet, tuning, facet)
     cells = Cells(view.x, view.y, value, facet, confidence)(view.runs)
     # The sentences compare optimizers by their test error.
     sentences = []
@@ -101,7 +129,9 @@ def curves_command(
     value: Annotated[
         list[str], typer.Option(help="Observable; repeat the option for more panels.")
     ] = _DEFAULT_CURVES,
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
@@ -109,7 +139,8 @@ def curves_command(
     out: Out = None,
 ) -> None:
     """Observables over steps in the cell with the largest paired difference, with bands."""
-    view = select_view(read_runs(folder, None, where, all_grids), None, None, None, tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, None, where, all_grids), None, None, None, tuning)
     cell, cell_phrase = most_informative_cell(view, confidence)
     records = load_curves(folder, trials=cell["trial"].tolist())
     # otherwise the bands would count as averaged over the hyperparameters
@@ -120,7 +151,19 @@ def curves_command(
     write_result(folder, "curves", bands, curves_figure(bands, width=width), out)
 
 
-def _nothing_paired(a: str, b: str, view: View) -> SweepError:
+def _facet_sentences(cells: pd.DataFrame, facet: str | None) -> list[str]:
+    """What the cells show, for each panel."""
+    if facet is None:
+        return gap_sentences(cells)
+    sentences = []
+    for value in sorted_unique(cells, facet):
+        part = cells[cells[facet] == value]
+        part.attrs = cells.attrs
+        sentences += [f"At {facet} = {format_number(value)}:", *gap_sentences(part)]
+    return sentences
+
+
+def _nothing_paired(a: Any, b: Any, view: View) -> SweepError:
     """Why no run of the one optimizer has a partner among those of the other."""
     if view.pairing_axes:
         axes = " and ".join(view.pairing_axes)
@@ -134,14 +177,26 @@ def _nothing_paired(a: str, b: str, view: View) -> SweepError:
     )
 
 
-def _choose_pair(runs: pd.DataFrame, a: str | None, b: str | None) -> tuple[str, str]:
-    """The two optimizers to compare: the requested ones, or the first pair that includes them."""
-    if a is not None and b is not None:
-        return a, b
-    for first, second in pairs(runs):
-        if a in (None, first) and b in (None, second):
-            return first, second
-    names = ", ".join(sorted(runs["optimizer"].unique()))
+def _choose_pair(runs: pd.DataFrame, a: str | None, b: str | None, of: str) -> tuple[Any, Any]:
+    """The two values to compare: the requested ones, or the first pair that includes them."""
+    compared = pairs(runs, of)
+    values = {_text(value): value for value in sorted_unique(runs, of)}
+    first, second = (None if text is None else values.get(_text(text), text) for text in (a, b))
+    if first is not None and second is not None:
+        return first, second
+    for pair in compared:
+        if first in (None, pair[0]) and second in (None, pair[1]):
+            return pair
+    noun = "optimizers" if of == "optimizer" else f"values of {of}"
     raise SweepError(
-        f"No pair of optimizers matches. The runs have {names}; name two of them with --a and --b."
+        f"No pair of {noun} matches. The runs have {', '.join(map(str, values))}; name two of them "
+        "with --a and --b."
     )
+
+
+def _text(value: Any) -> str:
+    """A value, or what a user typed for it, as one text: 2, 2.0 and 2e0 are the same."""
+    try:
+        return f"{float(value):.12g}"
+    except (TypeError, ValueError):
+        return str(value)

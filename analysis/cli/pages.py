@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from analysis.cli.shared import AllGrids, Confidence, Folder, Level, Where, X, Y
+from analysis.cli.shared import (
+    AllGrids,
+    Confidence,
+    Folder,
+    Level,
+    Tune,
+    TuneOver,
+    TunePer,
+    Where,
+    X,
+    Y,
+    tuning_of,
+)
 from analysis.reporting import page
 from analysis.reporting.terminal import watch_frames
 from sweep.cli import path_argument
@@ -23,13 +35,17 @@ def report_command(
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
     level: Level = 0.25,
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     out: Annotated[
         Path | None,
         typer.Option(parser=path_argument, help="Folder of the report. Default: DIR/report."),
     ] = None,
 ) -> None:
     """Write DIR/report/index.html with all figures, and the figures and tables as files."""
-    path = page.report(folder, x, y, where, confidence, level, out, all_grids)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    path = page.report(folder, x, y, where, confidence, level, out, all_grids, tuning)
     echo(f"Wrote {path} and the figures and tables in {path.parent / 'figures'}.")
 
 

@@ -14,6 +14,8 @@ from analysis.cli.shared import (
     MoreFolders,
     Out,
     Tune,
+    TuneOver,
+    TunePer,
     Value,
     Where,
     Width,
@@ -22,6 +24,7 @@ from analysis.cli.shared import (
     print_table,
     read_runs,
     select_view,
+    tuning_of,
     write_result,
 )
 from analysis.figures.correlation import correlation_figure
@@ -38,7 +41,9 @@ def relate(
     value: Value = "test_error",
     x: X = None,
     y: Y = None,
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
@@ -46,7 +51,8 @@ def relate(
     out: Out = None,
 ) -> None:
     """Error against another observable, one point a run, with rank correlations over seeds."""
-    view = select_view(read_runs(folder, more, where, all_grids), x, y, "optimizer", tune)
+    runs, tuning = read_runs(folder, more, where, all_grids), tuning_of(tune, tune_over, tune_per)
+    view = select_view(runs, x, y, "optimizer", tuning)
     relation = Correlation(to, value, view.x, view.y, confidence=confidence)
     table, points = relation(view.runs), relation.points(view.runs)
     print_table(table, correlation_sentences(table))
@@ -60,7 +66,9 @@ def critical_batch(
     level: Level = 0.25,
     y: Y = None,
     value: Value = "test_error",
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
@@ -68,8 +76,8 @@ def critical_batch(
     out: Out = None,
 ) -> None:
     """The batch size at which the error jumps, for each optimizer, with an interval."""
-    runs = read_runs(folder, more, where, all_grids)
-    view = select_view(runs, BATCH_SIZE, y, "optimizer", tune)
+    runs, tuning = read_runs(folder, more, where, all_grids), tuning_of(tune, tune_over, tune_per)
+    view = select_view(runs, BATCH_SIZE, y, "optimizer", tuning)
     critical = CriticalBatch(view.y, value, level, confidence=confidence)
     table = critical(view.runs)
     print_table(table, critical_sentences(table))

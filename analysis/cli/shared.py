@@ -16,7 +16,9 @@ from rich.table import Table
 from analysis.figures.style import FIGURE_SUFFIXES, figure_bytes
 from analysis.files import file_name, write_file
 from analysis.reporting.picture import plain_text
+from analysis.reporting.tuning_sentences import edge_sentences
 from analysis.reporting.view import View, make_view
+from analysis.stats.tuning import Tuning
 from analysis.tables.axes import filter_rows
 from analysis.tables.csv_files import csv_bytes
 from analysis.tables.labels import completeness_sentence, format_number
@@ -79,8 +81,20 @@ Y = Annotated[
 Tune = Annotated[
     str,
     typer.Option(
-        help="Of several step sizes (and other hyperparameters), use the run that minimizes this."
+        help="Of several step sizes, use the one that minimizes this column. Default: "
+        "validation_error where it was measured, else train_loss.",
+        show_default=False,
     ),
+]
+TuneOver = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A column that is chosen like a step size, such as weight_decay; may be repeated."
+    ),
+]
+TunePer = Annotated[
+    str,
+    typer.Option(help="Choose one value for each optimizer and cell, or one for each seed."),
 ]
 Where = Annotated[
     str | None,
@@ -98,6 +112,13 @@ Fit = Annotated[
     str,
     typer.Option(
         help="monotone (where the fitted mean crosses) or logistic (where half of the runs cross)."
+    ),
+]
+Branch = Annotated[
+    str | None,
+    typer.Option(
+        help="Branch to follow where rows cross several times: falling, rising, 'falling 2'. "
+        "Default: the direction of the overall trend."
     ),
 ]
 Width = Annotated[
@@ -144,7 +165,12 @@ def read_runs(
 
 
 def select_view(
-    runs: pd.DataFrame, x: str | None, y: str | None, facet: str | None, tune: str
+    runs: pd.DataFrame,
+    x: str | None,
+    y: str | None,
+    facet: str | None,
+    tuning: Tuning,
+    compared: str = "optimizer",
 ) -> View:
     """One plane of the runs; prints what was left out.
 
@@ -153,12 +179,18 @@ def select_view(
         x: Horizontal axis, None to choose it.
         y: Vertical axis, None to choose it.
         facet: Another column that may vary.
-        tune: The column that the best run of several hyperparameters minimizes.
+        tuning: How step sizes are chosen.
+        compared: The column whose values are compared.
     """
-    view = make_view(runs, x, y, facet, tune)
-    for note in view.notes:
+    view = make_view(runs, x, y, facet, tuning, compared)
+    for note in (*view.notes, *edge_sentences(view.choices)):
         echo(note)
     return view
+
+
+def tuning_of(tune: str, tune_over: list[str] | None, tune_per: str) -> Tuning:
+    """The options about tuning as one object. Raises SweepError where they need test data."""
+    return Tuning(tune, tuple(tune_over or ()), tune_per)
 
 
 def horizontal_axis(view: View) -> str:

@@ -16,6 +16,9 @@ from sweep.errors import SweepError
 MAX_WHISKERS = 40
 """A boundary with more rows than this has a band instead of whiskers and markers."""
 
+RISING = "rising"
+"""How the names of branches begin on which the value rises along x."""
+
 DASHES = {"--": "dashed", ":": "dotted", "-.": "dash-dotted"}
 """Line styles of theories, used in turn, and their names."""
 
@@ -57,10 +60,25 @@ def draw_lines(
         part = line if facet is None else line[line[facet] == panel]
         heights = axis_positions(part[line.attrs["y"]], ys)
         rows = part.assign(_height=heights).dropna(subset="_height").sort_values("_height")
-        _draw_line(ax, rows, xs, dashes)
+        for rising, branch in _branches(rows):
+            _draw_line(ax, branch, xs, dashes, "white" if rising else "black")
 
 
-def _draw_line(ax: Axes, line: pd.DataFrame, xs: list[Any], dashes: str) -> None:
+def _branches(rows: pd.DataFrame) -> Iterator[tuple[bool, pd.DataFrame]]:
+    """Each branch of a line, with a gap where a row has none of it, and whether it is rising."""
+    # A theory is about one branch, and so may be any other line without names of branches.
+    if "branch" not in rows or "predicted" in rows:
+        yield False, rows
+        return
+    every_row = rows.drop_duplicates("_height").set_index("_height")
+    for name, part in rows.groupby("branch"):
+        # Rows without any crossing have ends of intervals, but no place.
+        if np.isfinite(part["at"]).any():
+            branch = part.set_index("_height").reindex(every_row.index).reset_index()
+            yield str(name).startswith(RISING), branch
+
+
+def _draw_line(ax: Axes, line: pd.DataFrame, xs: list[Any], dashes: str, fill: str) -> None:
     crossing, height = axis_positions(line["at"], xs), line["_height"]
     on_grid, edges = ~np.isnan(crossing), (0.0, float(len(xs)))
     low, high = (axis_positions(line[end], xs, edges)[on_grid] for end in ("low", "high"))
@@ -78,6 +96,7 @@ def _draw_line(ax: Axes, line: pd.DataFrame, xs: list[Any], dashes: str) -> None
         if whiskers:
             ax.hlines(height[on_grid], low, high, linewidth=0.8 + margin, **style)
         style |= {"linewidth": 1 + margin, "markersize": 2.2 + margin}
+        style["markerfacecolor"] = color if margin else fill
         ax.plot(crossing, height, "-", marker="o" if whiskers else "", **style)
 
 
@@ -112,6 +131,8 @@ def line_captions(lines: Sequence[pd.DataFrame]) -> Iterator[str]:
         value, level = axis_label(line.attrs["value"]), format_number(line.attrs["level"])
         confidence = f"{100 * line.attrs['confidence']:g} %"
         yield f"solid: {value} = {level}, with its {confidence} interval"
+        if "branch" in line and line["branch"].dropna().str.startswith(RISING).any():
+            yield "open circles: where it rises along the horizontal axis"
         if "predicted" in line:
             # a formula must not be broken over two lines of the caption
             yield f"{dashes}: {line.attrs['theory']}".replace(" ", "\N{NO-BREAK SPACE}")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.stats.boundary import Boundary
-from analysis.stats.paired_gap import tuned
+from analysis.stats.tuning import BY_DEFAULT, Tuning
 from analysis.tables.axes import finite_values
 from analysis.tables.labels import counted
 from sweep.errors import SweepError
@@ -43,18 +43,18 @@ class Refinement:
     Args:
         boundary: the boundary to refine.
         runs: the budget of one round, in runs.
-        tune: the column that the best run of several hyperparameters minimizes; the boundary is
-            that of the best runs.
+        tuning: how step sizes are chosen; the boundary is that of the chosen runs.
     """
 
     boundary: Boundary
     runs: int = 1024
-    tune: str = "train_loss"
+    tuning: Tuning = BY_DEFAULT
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
         """New points: columns y (where the boundary has one), x and `seed`; empty if none helps.
 
-        A row whose boundary lies outside of the grid gets none. All facets are run at all points,
+        A row whose boundary lies outside of the grid gets none, nor does one that does not cross on
+        the branch that the boundary follows. All facets are run at all points,
         so that runs stay paired, with all hyperparameters, so that the best can be chosen. Raises
         SweepError if the budget is too small for a single row, and as the boundary does.
         """
@@ -76,13 +76,13 @@ class Refinement:
         return pd.DataFrame(points, columns=[*keys, "seed"]).astype(dtypes)
 
     def best_runs(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """The best run of several hyperparameters for each problem and optimizer."""
+        """The runs at the step sizes that are chosen for each optimizer and cell."""
         boundary = self.boundary
         axes = [key for key in (boundary.facet, boundary.y, boundary.x) if key is not None]
         # Without these columns no two rows are known to be runs of one problem.
         if not {"problem", "optimizer"} <= set(runs.columns):
             return runs
-        return tuned(runs, self.tune, axes)
+        return self.tuning(runs, axes)
 
     def _rows(self, runs: pd.DataFrame) -> list[_Row]:
         """The rows with a crossing, largest gain per cell first."""
@@ -97,7 +97,7 @@ class Refinement:
         """The crossings that can be refined, those of all facets by the y of their row."""
         boundary = self.boundary
         # Only along numbers is there a boundary, so that the rest may rely on them.
-        estimates = boundary(runs).to_dict("records")
+        estimates = boundary.follow(runs).to_dict("records")
         axis = _Axis.of(runs, boundary.x)
         names = [key for key in (boundary.facet, boundary.y) if key is not None]
         values = runs.assign(_value=finite_values(runs, boundary.value))

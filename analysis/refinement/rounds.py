@@ -82,7 +82,7 @@ def refine(
         _run(folder, path, out)
         runs = _load(folder, out, where, all_grids)
         budget -= len(runs) - count_before
-        yield f"{counted(len(runs), 'run')}: {_widths(batch.boundary(batch.best_runs(runs)))}."
+        yield f"{counted(len(runs), 'run')}: {_widths(batch.boundary.follow(batch.best_runs(runs)))}."
 
 
 def _refined_folder(folder: Path) -> Path:
@@ -119,7 +119,8 @@ def _write(
     grid = grid_with_cells(_grid_text(folder), name, columns, seeds, where)
     rows = f" in {counted(cells[boundary.y].nunique(), 'row')}" if boundary.y else ""
     contents = f"{counted(len(cells), 'cell')}{rows} at {counted(len(seeds), 'new seed')}"
-    crossing = f"where {boundary.value} crosses {boundary.level:g} along {boundary.x}"
+    branch = f", on its branch {boundary.branch}" if boundary.branch else ""
+    crossing = f"where {boundary.value} crosses {boundary.level:g} along {boundary.x}{branch}"
     reason = f"chosen from {counted(len(runs), 'run')} of {folder.name} to locate best {crossing}"
     write_file(path, f"# {contents},\n# {reason}.\n{grid}".encode())
     return f"Wrote {path}: {contents}."

@@ -32,7 +32,7 @@ def batch_sections(view: View, confidence: float, level: float) -> Iterator[Sect
     runs = view.all_runs
     if BATCH_SIZE not in runs or runs[BATCH_SIZE].nunique() < 2:
         return
-    own = make_view(runs, BATCH_SIZE, facet="optimizer")
+    own = make_view(runs, BATCH_SIZE, facet="optimizer", tuning=view.tuning)
     if own.runs[BATCH_SIZE].nunique() < 2 or finite_values(own.runs, "test_error").isna().all():
         return
     table = CriticalBatch(own.y, level=level, confidence=confidence)(own.runs)

@@ -98,8 +98,8 @@ def boundary_sections(fit: BoundaryFit) -> Iterator[Section]:
     yield Section("boundary", title, _boundary_caption(fit), fit.table, sentences=sentences)
     if fit.slopes is not None and fit.slopes["slope"].notna().any():
         caption = (
-            f"Slope of log {attrs['x']} against log {attrs['y']} along the boundary, over the rows "
-            "in which the crossing lies within the grid."
+            f"Slope of log {attrs['x']} against log {attrs['y']} along one branch of the boundary, "
+            "over the rows in which it lies within the grid."
         )
         yield Section("exponents", "Exponent of the boundary", caption, fit.slopes)
     for theory, table, slopes in fit.theories:
@@ -117,10 +117,17 @@ def _boundary_caption(fit: BoundaryFit) -> str:
     percent = f"{100 * fit.table.attrs['confidence']:g} %"
     return (
         f"Where the mean test error crosses {level:g} along {axis_label(x)}, in each row of "
-        f"{axis_label(y)}. The crossing is that of a monotone curve fitted to the means of the "
-        "row, so if the error first rises and then falls, its overall trend counts. The "
+        f"{axis_label(y)}. branch: the direction in which it crosses as {x} grows; where a row has "
+        "several in one direction, they are counted from the low end of the trend (falling 2 is "
+        "one further away). A crossing is that of the monotone curve through the means around it; "
+        "a stretch of means counts as above or below where it lies two standard errors there. The "
         f"{percent} interval is a bootstrap over seeds; where the error jumps between two "
-        "neighbouring values, it covers the whole gap. ∞ and -∞: the whole row is on one side. "
+        f"neighbouring values, it covers {percent} of the gap. Branch none, and ∞ or -∞ as its place: "
+        "the whole row is on the side that the table names, and the trend would cross beyond the "
+        "last (∞) or first (-∞) value; at an end of an interval: the seeds do not exclude that. "
+        "crossings: how many the row has; unsettled: further changes of side that the seeds do not "
+        "settle; monotone: no where the means surely rise and surely fall; followed: whether "
+        "exponents, theories and refinements take this branch, which is that of the overall trend. "
         "Rows share their seeds, so their errors are correlated."
     )
 

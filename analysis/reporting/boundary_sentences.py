@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.stats.boundary import followed_rows
 from analysis.tables.axes import sorted_unique
-from analysis.tables.labels import format_number
+from analysis.tables.labels import counted, format_number
 
 
 def boundary_sentences(table: pd.DataFrame, slopes: pd.DataFrame | None) -> list[str]:
@@ -22,21 +23,75 @@ def _boundary_sentences(table: pd.DataFrame, slopes: pd.DataFrame | None) -> Ite
     for name in sorted_unique(table, facet):
         part = table[table[facet] == name]
         facet_slopes = None if slopes is None else slopes[slopes[facet] == name]
-        yield f"{name}: {_course_clause(part)}{_exponent_clause(facet_slopes, part)}."
+        exponent = _exponent_clause(facet_slopes, followed_rows(part))
+        notes = "".join(f" {note}" for note in row_notes(part))
+        yield f"{name}: {_course_clause(part)}{exponent}.{notes}"
+
+
+def row_notes(part: pd.DataFrame) -> Iterator[str]:
+    """Sentences on rows that do not cross exactly once, or whose crossings are in doubt.
+
+    Args:
+        part: Rows of a table of Boundary.
+    """
+    keys = [key for key in (part.attrs["facet"], part.attrs["y"]) if key is not None]
+    rows = part.drop_duplicates(keys) if keys else part.head(1)
+    level = format_number(part.attrs["level"])
+    several = int((rows["crossings"] > 1).sum())
+    if several:
+        fewest, most = rows["crossings"].min(), rows["crossings"].max()
+        how_often = f"{most}" if fewest == most else f"up to {most}"
+        yield f"{_rows_cross(several, len(rows))} {level} more than once, {how_often} times."
+    bent = int((~rows["monotone"]).sum())
+    if bent:
+        yield f"{_of_rows(bent, len(rows))} not monotone, beyond what the seeds differ by."
+    for side in ("above", "below"):
+        count = int((rows["side"] == side).sum())
+        if count:
+            verb = "lies" if count == 1 else "lie"
+            yield f"{count} of {counted(len(rows), 'row')} {verb} {side} {level} everywhere."
+    doubtful = int((rows["unsettled"] > 0).sum())
+    if doubtful:
+        yield (
+            f"In {doubtful} of {counted(len(rows), 'row')} single means lie on the other side of "
+            f"{level} by no more than the seeds differ; they count as no crossings."
+        )
+
+
+def _rows_cross(count: int, rows: int) -> str:
+    return f"{count} of {counted(rows, 'row')} {'crosses' if count == 1 else 'cross'}"
+
+
+def _of_rows(count: int, rows: int) -> str:
+    return f"{count} of {counted(rows, 'row')} {'is' if count == 1 else 'are'}"
 
 
 def _course_clause(part: pd.DataFrame) -> str:
-    """Where the boundary of one facet runs, by its first and last row."""
-    crossing = f"the test error crosses {part.attrs['level']:g}"
+    """Where the boundary of one facet runs: the branch that is followed, then the others."""
+    level = format_number(part.attrs["level"])
     inside = part[np.isfinite(part["at"])]
     if inside.empty:
-        return f"{crossing} nowhere within the grid"
-    ends = [inside.iloc[0]] if len(inside) == 1 else [inside.iloc[0], inside.iloc[-1]]
-    points = " and at ".join(_crossing_text(row, part.attrs["x"], part.attrs["y"]) for row in ends)
-    outside = len(part) - len(inside)
-    if outside:
-        return f"{crossing} at {points}, and outside the grid in {outside} of {len(part)} rows"
-    return f"{crossing} at {points}"
+        return f"the test error crosses {level} nowhere within the grid"
+    followed = inside[inside["followed"]]
+    others = inside[~inside["followed"]]
+    total = len(followed_rows(part))
+    clauses = [_branch_text(name, rows, total) for name, rows in followed.groupby("branch")]
+    clauses += [_branch_text(name, rows, total) for name, rows in others.groupby("branch")]
+    first, *rest = clauses
+    text = f"the test error crosses {level} {first}"
+    if rest:
+        led = "the first branch is" if len(followed) else "none of them is"
+        text += f"; and {'; and '.join(rest)} ({led} the one that exponents and theories follow)"
+    return text
+
+
+def _branch_text(branch: Hashable, rows: pd.DataFrame, total: int) -> str:
+    """Where one branch runs, by its first and last row: `falling at snr = 3 [2, 4] at n = 20`."""
+    x, y = rows.attrs["x"], rows.attrs["y"]
+    ends = [rows.iloc[0]] if len(rows) == 1 else [rows.iloc[0], rows.iloc[-1]]
+    points = " and at ".join(_crossing_text(row, x, y) for row in ends)
+    where = "" if len(rows) == total else f", in {len(rows)} of {counted(total, 'row')}"
+    return f"{branch} at {points}{where}"
 
 
 def _crossing_text(row: pd.Series, x: str, y: str) -> str:
@@ -47,7 +102,7 @@ def _crossing_text(row: pd.Series, x: str, y: str) -> str:
 
 
 def _exponent_clause(slopes: pd.DataFrame | None, part: pd.DataFrame) -> str:
-    """The exponent of one facet, or why there is none."""
+    """The exponent of one facet, given the rows of its branch, or why there is none."""
     if slopes is None or slopes["slope"].isna().all():
         return ""
     inside = part[np.isfinite(part["at"])]

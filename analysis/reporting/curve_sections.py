@@ -56,7 +56,9 @@ def curve_sections(folder: Path, view: View, confidence: float) -> Iterator[Sect
 def _drawn_observables(curves: pd.DataFrame) -> tuple[str, ...]:
     """Those of the core paper's figure if they were recorded, else the losses and errors."""
     steps = {
-        name: curves.loc[curves[name].notna(), "step"].nunique() for name in observable_names()
+        name: curves.loc[curves[name].notna(), "step"].nunique()
+        for name in observable_names()
+        if name in curves
     }
     # One step is no curve: some observables are measured at the end only.
     recorded = [name for name, count in steps.items() if count > 1]
@@ -76,10 +78,14 @@ def most_informative_cell(view: View, confidence: float) -> tuple[pd.DataFrame, 
     """
     if not view.keys:
         return view.runs, ""
-    cells, quantity = _compared_cells(view, confidence)
+    cells, quantity, paired = _compared_cells(view, confidence)
     # The cell must lie in the plane, and NaN is equal to no value.
     peak = largest_cell(cells.dropna(subset=view.keys))
     inside = (view.runs[view.keys] == peak[view.keys]).all(axis=1)
+    # A run may be the partner of runs at other values of an axis that only these vary.
+    if paired is not None:
+        at_peak = paired[(paired[view.keys] == peak[view.keys]).all(axis=1)]
+        inside |= view.runs["trial"].isin([*at_peak["trial_a"], *at_peak["trial_b"]])
     scope = ""
     if view.runs[view.keys].isna().any(axis=None):
         scope = f" among the runs that have {' and '.join(view.keys)}"
@@ -87,8 +93,8 @@ def most_informative_cell(view: View, confidence: float) -> tuple[pd.DataFrame, 
     return view.runs[inside], f"At {condition}, the cell with the largest {quantity}{scope}. "
 
 
-def _compared_cells(view: View, confidence: float) -> tuple[pd.DataFrame, str]:
-    """Cells of the paired difference, or of the value itself where there is none, and its name."""
+def _compared_cells(view: View, confidence: float) -> tuple[pd.DataFrame, str, pd.DataFrame | None]:
+    """Cells of the paired difference with its name and pairs, or those of the value itself."""
     value = reported_values(view.runs)[0]
     compared = pairs(view.runs)
     if compared:
@@ -96,6 +102,6 @@ def _compared_cells(view: View, confidence: float) -> tuple[pd.DataFrame, str]:
         paired = PairedGap(a, b, value, by=view.pairing_axes)(view.runs)
         cells = Cells(view.x, view.y, "difference", level=confidence)(paired)
         if cells["mean"].notna().any():
-            return cells, f"paired difference, {a} minus {b}"
+            return cells, f"paired difference, {a} minus {b}", paired
     cells = Cells(view.x, view.y, value, "optimizer", confidence)(view.runs)
-    return cells, axis_label(value)
+    return cells, axis_label(value), None

@@ -45,7 +45,9 @@ def _rows_verdict(table: pd.DataFrame, confidence: float) -> str:
         clauses.append(f"{close} of these by less than a step of the grid")
     outside = int((~table["at"].between(0, np.inf, inclusive="neither")).sum())
     if outside:
-        clauses.append(f"{outside} of {len(table)} rows have no crossing within the grid")
+        elsewhere = int((table["crossings"] > 0).where(table["at"].isna()).sum())
+        which = f" on its branch, {elsewhere} of them on others" if elsewhere else ""
+        clauses.append(f"{outside} of {len(table)} rows have no crossing within the grid{which}")
     return "; ".join(clauses)
 
 

@@ -18,6 +18,7 @@ from analysis.reporting.provenance import describe_store, reproduction_commands
 from analysis.reporting.section import Section
 from analysis.reporting.sections import report_sections
 from analysis.reporting.view import make_view
+from analysis.stats.tuning import BY_DEFAULT, Tuning
 from analysis.tables.axes import filter_rows, sorted_unique
 from analysis.tables.columns import kind_label
 from analysis.tables.labels import completeness_sentence, fit_sentence
@@ -40,6 +41,7 @@ def report(
     level: float = DEFAULT_LEVEL,
     out: Folder | None = None,
     all_grids: bool = False,
+    tuning: Tuning = BY_DEFAULT,
 ) -> Path:
     """Write the report of a store.
 
@@ -54,12 +56,13 @@ def report(
         level: The test error whose boundary is located.
         out: The folder of the report, DIR/report by default.
         all_grids: Include runs that only an earlier grid of the store has.
+        tuning: How step sizes are chosen.
 
     Returns the path of the page. Raises StoreError where the folder cannot be read, SweepError on
     an invalid condition, or where a file cannot be written.
     """
     runs, folder = load(folder, all_grids=all_grids), user_path(folder)
-    view = make_view(filter_rows(runs, condition), x, y)
+    view = make_view(filter_rows(runs, condition), x, y, tuning=tuning)
     sections = list(report_sections(folder, view, confidence, level))
     # No folder below these may be a link; they themselves may.
     target, within = (
@@ -75,6 +78,8 @@ def report(
     # as typed by the user: defaults are left out of the command
     options["--confidence"] = None if confidence == DEFAULT_CONFIDENCE else confidence
     options["--level"] = None if level == DEFAULT_LEVEL else level
+    options |= {"--tune": tuning.by or None, "--tune-over": tuning.over}
+    options["--tune-per"] = None if tuning.per == "cell" else tuning.per
     options |= {"--out": out, "--all-grids": all_grids or None}
     text = _template().render(
         **describe_store(folder),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,23 +46,27 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
 
     Args:
         folder: The store.
-        options: Options of the report; None stands for the default, which is not printed.
+        options: Options of the report. None stands for the default, which is not printed, True for
+            an option without a value, a tuple for one that is repeated.
     """
     manifest = stored_manifest(folder)
     dtype = manifest.get("dtype", DEFAULT_DTYPE)
     settings = [] if dtype == DEFAULT_DTYPE else ["--dtype", dtype]
     settings += [word for plugin in _plugins(manifest) for word in ("--plugin", plugin)]
     commands = [["sweep.run", path, "--out", folder, *settings] for path in grid_history(folder)]
-    chosen = {option: value for option, value in options.items() if value is not None}
-    # An option without a value is True.
-    report_options = [
-        argument for option in chosen.items() for argument in option if argument is not True
-    ]
-    commands.append(["analysis", "report", folder, *report_options])
+    commands.append(["analysis", "report", folder, *_arguments(options)])
     lines = [shlex.join(["python", "-m", *map(str, command)]) for command in commands]
     info = manifest.get("info")
     commit = info.get("commit") if isinstance(info, Mapping) else None
     return [f"# code at commit {commit}", *lines] if commit else lines
+
+
+def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
+    """The words of a command line for these options."""
+    for option, value in options.items():
+        for each in value if isinstance(value, tuple) else (value,):
+            if each is not None:
+                yield from (option,) if each is True else (option, str(each))
 
 
 def _plugins(manifest: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from pandas.api.types import is_numeric_dtype
 
 from analysis.figures.lines import gap_figure
 from analysis.figures.phase_diagram import phase_diagram
@@ -22,7 +23,9 @@ from analysis.reporting.curve_sections import curve_sections, reported_values
 from analysis.reporting.margin_sections import margin_sections
 from analysis.reporting.section import Section
 from analysis.reporting.survival_sections import fit_time_sections
-from analysis.reporting.view import View
+from analysis.reporting.tuning_sections import tuning_sections
+from analysis.reporting.tuning_sentences import setting_sentence
+from analysis.reporting.view import View, make_view
 from analysis.stats.cells import Cells
 from analysis.stats.paired_gap import PairedGap, pairs
 from analysis.tables.axes import sorted_unique
@@ -30,12 +33,13 @@ from analysis.tables.columns import column_info, observable_names
 from analysis.tables.labels import (
     axis_label,
     best_possible_error,
+    counted,
     error_sentences,
     format_interval,
     gap_sentences,
 )
 from analysis.tables.load import part_files
-from sweep.schema import CURVES
+from sweep.schema import CURVES, KINDS
 
 MAX_PANELS = 4
 """Largest number of panels in a figure of lines that accompanies a phase diagram."""
@@ -56,6 +60,7 @@ def report_sections(
     """
     if "test_error" in reported_values(view.runs):
         yield from _paired_sections(view, confidence)
+    yield from tuning_sections(view)
     yield from margin_sections(folder, view.runs, confidence)
     if view.x is None:
         yield _means_section(view.runs, confidence)
@@ -63,6 +68,8 @@ def report_sections(
         yield from _line_sections(view, confidence)
     else:
         yield from _plane_sections(view, confidence, level)
+    if "test_error" in reported_values(view.runs):
+        yield from _own_axis_sections(view, confidence)
     yield from batch_sections(view, confidence, level)
     yield from correlation_sections(view, confidence)
     yield from fit_time_sections(view, confidence)
@@ -78,9 +85,10 @@ def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
         cells = Cells(view.x, view.y, "difference", level=confidence)(paired)
         title = f"Test error, {a} minus {b}, on the same problems"
         caption = (
-            f"Same data and same initial weights: above 0, {b} generalizes better. {len(paired)} "
-            f"problems were run with both, {paired.attrs['unpaired']} with only one of the two."
-        )
+            f"Same data and same initial weights: above 0, {b} generalizes better. There are "
+            f"{counted(len(paired), 'pair')}, and {counted(paired.attrs['unpaired'], 'run')} "
+            f"without a partner. {setting_sentence(view.runs, 'optimizer', (a, b))}"
+        ).rstrip()
         figure, sentences = draw_cells(cells), gap_sentences(cells)
         yield Section(f"paired-{a}-{b}", title, caption, cells, figure, sentences)
 
@@ -91,6 +99,23 @@ def draw_cells(cells: pd.DataFrame, width: str | None = None) -> Figure | None:
         return None
     draw = gap_figure if cells.attrs["y"] is None else phase_diagram
     return draw(cells, width=width)
+
+
+def _own_axis_sections(view: View, confidence: float) -> Iterator[Section]:
+    """Lines over each column that is held, for the optimizers that alone vary it."""
+    for name in view.fixed:
+        parts = view.all_runs.groupby("optimizer")[name].nunique()
+        own = [str(optimizer) for optimizer in parts.index[parts > 1]]
+        if name in KINDS or len(own) == len(parts) or not is_numeric_dtype(view.all_runs[name]):
+            continue
+        runs = view.all_runs[view.all_runs["optimizer"].isin(own)]
+        runs.attrs = view.all_runs.attrs
+        part = make_view(runs, name, tuning=view.tuning)
+        cells = Cells(part.x, part.y, "test_error", "optimizer", confidence)(part.runs)
+        title = f"Test error of {' and '.join(own)} against {axis_label(name)}"
+        caption = " ".join([_meaning("test_error"), *part.notes])
+        sentences = error_sentences(cells, best_possible_error(part.runs))
+        yield Section(f"own-{name}", title, caption, cells, gap_figure(cells), sentences)
 
 
 def _plane_sections(view: View, confidence: float, level: float) -> Iterator[Section]:
@@ -132,7 +157,7 @@ def _line_sections(view: View, confidence: float) -> Iterator[Section]:
 
 def _means_section(runs: pd.DataFrame, confidence: float) -> Section:
     """A table of means instead of a figure, where only the seed varies."""
-    values = [name for name in observable_names() if runs[name].notna().any()]
+    values = [name for name in observable_names() if name in runs and runs[name].notna().any()]
     columns = {
         str(name): [_mean_text(part, value, confidence) for value in values]
         for name, part in runs.groupby("optimizer")

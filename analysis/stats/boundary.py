@@ -1,11 +1,13 @@
 """Where a value crosses a level: the boundary of a phase, and the power law that it follows.
 
-Nothing is smoothed before the crossing is looked for. The fit of a row is monotone, or a penalised
-logistic curve; intervals are over seeds.
+Nothing is smoothed before crossings are looked for. The fit of a row is monotone between its
+changes of direction, or one penalised logistic curve; intervals are over seeds.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.stats.crossing import logistic_crossing, monotone_crossing
-from analysis.stats.intervals import percentile_interval
+from analysis.stats.branches import BRANCH_NAME, FALLING, NONE, RISING, Row
+from analysis.stats.resampling import Resamples, interval
+from analysis.stats.row_crossings import RowCrossings
 from analysis.stats.seed_cube import SeedCube, cubes_by_facet, runs_with_values
 from sweep.errors import SweepError
 
@@ -23,24 +26,31 @@ Floats = NDArray[np.float64]
 MAX_DRAWS, MIN_RESAMPLES = 10_000_000, 50
 """Most seeds drawn in all resamples together, as long as there are enough resamples."""
 
-FITS = {"monotone": monotone_crossing, "logistic": logistic_crossing}
-
 
 @dataclass(frozen=True)
 class Boundary:
-    """The x at which `value` crosses `level`, for each y and facet.
+    """The x at which `value` crosses `level`, for each y and facet: all of them, by branch.
 
     `fit` is `monotone`, the isotonic regression of the cell means, or `logistic`: the x at which
     half of the runs are beyond the level, by Firth's penalised likelihood, which is finite where
     the two sides are separated perfectly. x is interpolated in its logarithm where all of it is
     positive and it is not evenly spaced.
 
+    A row may cross several times. Its stretches above and below the level count where the seeds
+    settle their side, by two standard errors; between the middles of neighbouring ones the
+    regression is monotone. The crossings in one direction make a branch, `falling` or `rising`
+    along x; where a row has several, they are counted from the low end of the trend: `falling 2`
+    is one further away. A logistic curve has one crossing by its definition, with the trend.
+
+    Exponents, theories and refinements follow one branch: `branch`, or else the one in the
+    direction in which the value of the facet changes from the first to the last x.
+
     Intervals come from `resamples` of the seeds: a seed has the same data and first weights in all
     cells, so cells of one seed are drawn together. They are percentile intervals at `confidence`,
     expanded for few seeds (Hesterberg, The American Statistician 69 (2015), 371-386, Section 3.2).
     Where more than half of the change of a row lies between two neighbouring x, the seeds do not
     say where between them the crossing is: each resample then draws it there uniformly, so that the
-    interval reflects the spacing of the grid.
+    interval reflects the spacing of the grid. So it does between several x at the very level.
     """
 
     x: str
@@ -51,31 +61,53 @@ class Boundary:
     fit: Literal["monotone", "logistic"] = "monotone"
     confidence: float = 0.95
     resamples: int = 1000
+    branch: str | None = None
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """One row a facet and y: `at`, `low`, `high`, and `seeds`, how many have a run in the row.
+        """One row for each facet, y and crossing: `branch`, `at`, `low`, `high`, and on the row:
 
-        Where all cells of a row are on one side, `at` is -inf or inf, and so may be the ends of the
-        interval; NaN where the row has no run. `attrs` hold x, y, facet, level and value.
+        `seeds`, how many have a run in it; `side`, on which of the level all of it lies, `above`
+        (or at it) or `below`, and `both` where it crosses; `crossings`, how often it does;
+        `unsettled`, how many further changes of side its means have that the seeds do not settle;
+        `monotone`, whether it is, as far as the seeds tell; `followed`, whether this is the branch
+        that is followed.
+
+        Where a row crosses nowhere, its branch is `none` and `at` is inf or -inf, the end of x
+        beyond which the trend would cross; ends of intervals are infinite where the seeds do not
+        exclude that. `at` is NaN where the row has no run. `attrs` hold x, y, facet, level and
+        value.
 
         Raises:
             SweepError: Something other than the seed varies within a cell.
         """
         rows = []
         for name, cube in self._cubes(runs):
-            at, resampled = self._crossings(cube)
-            row_seeds = zip(cube.ys, cube.seeds_of_rows, strict=True)
-            for index, (y, seeds) in enumerate(row_seeds):
-                low, high = percentile_interval(resampled[:, index], seeds, self.confidence)
-                interval = {"at": at[index], "low": low, "high": high, "seeds": seeds}
-                rows.append({**self._keys(name, y), **interval})
+            followed = self._followed(cube)
+            for y, row in zip(cube.ys, self._rows(cube), strict=True):
+                records = row.records(followed, self.confidence)
+                rows += [{**self._keys(name, y), **record} for record in records]
         table = pd.DataFrame(rows)
         axes = {"x": self.x, "y": self.y, "facet": self.facet, "value": self.value}
         table.attrs = {**runs.attrs, **axes, "level": self.level, "confidence": self.confidence}
         return table
 
+    def follow(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the table on the branch that is followed: see `followed_rows`.
+
+        Raises:
+            SweepError: As above, or no row has the `branch`.
+        """
+        table = self(runs)
+        if self.branch is not None and not table["followed"].any():
+            there = ", ".join(sorted(set(table["branch"]) - {NONE})) or "none"
+            raise SweepError(
+                f"{self.value} crosses {self.level:g} on no branch {self.branch!r}. There is "
+                f"{there}; name another branch, or leave it out."
+            )
+        return followed_rows(table)
+
     def exponent(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """One row a facet: the `slope` of log x against log y along the boundary, and its interval.
+        """One row a facet: the `slope` of log x against log y along its `branch`, with interval.
 
         By least squares over the `rows` whose crossing lies within the grid and above 0, anew in
         each resample of the `seeds`. `slope`, `low` and `high` are NaN where there are fewer than
@@ -92,14 +124,14 @@ class Boundary:
                 raise SweepError(
                     f"An exponent requires {self.y} above 0. Select such runs with a condition."
                 )
-            at, resampled = self._crossings(cube)
-            log_y = np.log(np.asarray(cube.ys, float))
-            slopes = _slopes(log_y, np.concatenate([at[None], resampled]))
-            low, high = percentile_interval(slopes[1:], cube.seeds, self.confidence)
-            row = {} if self.facet is None else {self.facet: name}
-            row |= {"slope": slopes[0], "low": low, "high": high}
-            row |= {"rows": int((np.isfinite(at) & (at > 0)).sum()), "seeds": cube.seeds}
-            rows.append(row)
+            branch = self._followed(cube)
+            places = np.stack([row.places(branch) for row in self._rows(cube)], axis=1)
+            slopes = _slopes(np.log(np.asarray(cube.ys, float)), places)
+            low, high = interval(slopes[1:], cube.seeds, self.confidence)
+            row: dict[str, object] = {} if self.facet is None else {self.facet: name}
+            row |= {"branch": branch, "slope": slopes[0], "low": low, "high": high}
+            row |= {"rows": int((np.isfinite(places[0]) & (places[0] > 0)).sum())}
+            rows.append({**row, "seeds": cube.seeds})
         return pd.DataFrame(rows)
 
     def _keys(self, facet: object, y: float) -> dict[str, object]:
@@ -109,73 +141,59 @@ class Boundary:
 
     def _cubes(self, runs: pd.DataFrame) -> list[tuple[object, SeedCube]]:
         """The values over seeds, y and x, for each facet."""
+        if self.branch is not None and not re.fullmatch(BRANCH_NAME, self.branch):
+            raise SweepError(
+                f"There is no branch {self.branch!r}. Name falling or rising, or a further one "
+                "such as 'falling 2'."
+            )
         keys = [key for key in (self.facet, self.y, self.x) if key is not None]
         table = runs_with_values(runs, keys, self.value)
         return cubes_by_facet(table, self.x, self.y, self.facet)
 
-    def _crossings(self, cube: SeedCube) -> tuple[Floats, Floats]:
-        """The crossing of each row (Y,), and of each resample of the seeds (resamples, Y)."""
+    def _followed(self, cube: SeedCube) -> str:
+        """The branch that is followed in one facet."""
+        return self.branch or (RISING if cube.rises() else FALLING)
+
+    def _rows(self, cube: SeedCube) -> Iterator[RowCrossings]:
+        """What was found in each row, in units of x."""
         random = np.random.default_rng(0)
         shares = np.full(cube.seeds, 1 / cube.seeds)
         # Of very many seeds fewer resamples fit into memory, and their intervals are narrow.
-        resamples = min(self.resamples, max(MIN_RESAMPLES, MAX_DRAWS // cube.seeds))
-        draws = random.multinomial(cube.seeds, shares, resamples)
-        weights = np.concatenate([np.ones((1, cube.seeds)), draws])
-        values, level = self._targets(cube)
-        present: Floats = cube.present.astype(float)
-        # The fits expect a falling value, so a rising one is read from right to left.
-        direction = slice(None, None, -1 if cube.rises() else 1)
-        crossings = np.full((len(weights), len(cube.ys)), np.nan)
-        for row in range(len(cube.ys)):
+        count = min(self.resamples, max(MIN_RESAMPLES, MAX_DRAWS // cube.seeds))
+        draws = random.multinomial(cube.seeds, shares, count)
+        weights = np.concatenate([np.ones((1, cube.seeds)), draws.astype(float)])
+        resamples = Resamples(weights, self.fit, self.confidence, random)
+        rises = cube.rises()
+        for index in range(len(cube.ys)):
             # Each row over its own x: refined rows have few x in common.
-            columns = np.flatnonzero(cube.present[:, row].any(axis=0))[direction]
-            if not len(columns):
-                continue
-            x = cube.positions[columns]
-            sums = weights @ values[:, row, columns]
-            counts = weights @ present[:, row, columns]
-            crossing = FITS[self.fit](x, sums, counts, level)
-            crossing[1:] = _draw_within_gaps(crossing[1:], x, sums[1:], counts[1:], random)
-            if cube.logarithmic:
-                crossing = np.where(np.isfinite(crossing), np.exp(crossing), crossing)
-            crossings[:, row] = crossing
-        return crossings[0], crossings[1:]
+            columns = np.flatnonzero(cube.present[:, index].any(axis=0))
+            row = self._row(cube.values[:, index, columns])
+            found = RowCrossings.of(row, cube.positions[columns], resamples, rises)
+            yield found.in_units_of_x() if cube.logarithmic else found
 
-    def _targets(self, cube: SeedCube) -> tuple[Floats, float]:
-        """What to fit (seeds, y, x), 0 where there is no run, and the level that it crosses."""
+    def _row(self, values: Floats) -> Row:
+        """What is fitted to values (S, X), and the level that it crosses."""
         if self.fit == "logistic":
-            return np.where(cube.present, cube.values > self.level, 0.0), 0.5
-        return np.where(cube.present, cube.values, 0.0), self.level
+            return Row(np.where(np.isnan(values), np.nan, values > self.level), 0.5)
+        return Row(values, self.level)
 
 
-def _draw_within_gaps(
-    crossing: Floats, x: Floats, sums: Floats, counts: Floats, random: np.random.Generator
-) -> Floats:
-    """Crossings (R,), drawn anew within a gap that has more than half of the change of its row.
+def followed_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """One row for each facet and y of a table of Boundary: that on the branch that is followed.
 
-    Args:
-        crossing: (R,) one crossing for each resample.
-        x: (X,) the positions of the cells.
-        sums: (R, X) sums of the values of each cell.
-        counts: (R, X) numbers of runs in each cell.
-        random: The source of the draws.
+    Where a row has other crossings only, its branch, `at`, `low` and `high` are missing.
     """
-    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-    if x[0] > x[-1]:
-        x, means = x[::-1], means[..., ::-1]
-    present, indices = ~np.isnan(means), np.arange(len(x))
-    before = present & (x <= crossing[..., None])
-    left = np.where(before, indices, -1).max(axis=-1)
-    right = np.where(present & ~before, indices, len(x)).min(axis=-1)
-    inside = np.isfinite(crossing) & (left >= 0) & (right < len(x))
-    left, right = np.where(inside, left, 0), np.where(inside, right, 0)
-    left_mean = np.take_along_axis(means, left[..., None], axis=-1)[..., 0]
-    right_mean = np.take_along_axis(means, right[..., None], axis=-1)[..., 0]
-    high = np.where(present, means, -np.inf).max(axis=-1)
-    low = np.where(present, means, np.inf).min(axis=-1)
-    coarse = inside & (np.abs(left_mean - right_mean) > (high - low) / 2)
-    # Draws for all resamples, needed or not, keep the stream of random numbers aligned.
-    return np.where(coarse, random.uniform(x[left], x[right]), crossing)
+    keys = [key for key in (table.attrs["facet"], table.attrs["y"]) if key is not None]
+    # Without keys there is only one row.
+    groups = [table[key] for key in keys] or [pd.Series(0, table.index)]
+    followed = table["followed"]
+    elsewhere = ~followed.groupby(groups, dropna=False).transform("any")
+    first = ~pd.concat(groups, axis=1).duplicated()
+    chosen = table[followed | (elsewhere & first)].copy()
+    missing = ~chosen["followed"]
+    chosen.loc[missing, "branch"] = None
+    chosen.loc[missing, ["at", "low", "high"]] = np.nan
+    return chosen.reset_index(drop=True)
 
 
 def _slopes(log_y: Floats, at: Floats) -> Floats:

@@ -16,9 +16,7 @@ STEEP = 4.0
 def monotone_crossing(x: Floats, sums: Floats, counts: Floats, level: float) -> Floats:
     """Where the falling isotonic regression of the means crosses `level`, by linear interpolation.
 
-    The regression is at least `level` up to the point at which the partial sums of value minus
-    level are largest (Robertson, Wright and Dykstra, Order Restricted Statistical Inference, 1988,
-    Section 1.4), so it is never computed.
+    Where the regression is at the level over several points, the middle of these.
 
     Args:
         x: (X,) positions, ascending or descending.
@@ -30,10 +28,38 @@ def monotone_crossing(x: Floats, sums: Floats, counts: Floats, level: float) -> 
         The crossings (...), -inf or inf (by the direction of x) where no point or every point is
         above the level, NaN where there are no values.
     """
+    first, last = monotone_crossings(x, sums, counts, level)
+    return np.where(np.isfinite(last), (first + last) / 2, last)
+
+
+def monotone_crossings(
+    x: Floats, sums: Floats, counts: Floats, level: float
+) -> tuple[Floats, Floats]:
+    """The first and the last place at which the falling isotonic regression crosses `level`.
+
+    The regression is at least `level` up to the point at which the partial sums of value minus
+    level are largest (Robertson, Wright and Dykstra, Order Restricted Statistical Inference, 1988,
+    Section 1.4), so it is never computed. It is at the level between equal largest ones.
+
+    Arguments are those of `monotone_crossing`, and so are both results, which are the same where
+    the level lies beyond the points.
+    """
     partial_sums = _partial_sums(sums - level * counts)
-    # Reversed, because argmax returns the first of equal maxima and the cut is after the last.
-    cut = partial_sums.shape[-1] - 1 - np.argmax(partial_sums[..., ::-1], axis=-1)
-    cut = _skip_empty(cut, counts)
+    # Reversed, because argmax returns the first of equal maxima and the last cut comes first here.
+    end = partial_sums.shape[-1] - 1
+    cut = _skip_empty(end - np.argmax(partial_sums[..., ::-1], axis=-1), counts)
+    last = _crossing_at(cut, x, sums, counts, level)
+    first_cut = _skip_empty(np.argmax(partial_sums, axis=-1), counts)
+    # At the level up to an end of the row there is no other side.
+    level_over_points = (first_cut < cut) & (first_cut > 0) & np.isfinite(last)
+    _, right = _neighbours(x, first_cut, counts)
+    return np.where(level_over_points, right, last), last
+
+
+def _crossing_at(
+    cut: NDArray[np.intp], x: Floats, sums: Floats, counts: Floats, level: float
+) -> Floats:
+    """The crossing (...) between the points before a cut and those after it."""
     above = _mean_to(cut, sums, counts, np.minimum)
     below = _mean_to(sums.shape[-1] - cut, sums[..., ::-1], counts[..., ::-1], np.maximum)
     left, right = _neighbours(x, cut, counts)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.stats.boundary import Boundary
+from analysis.stats.boundary import Boundary, followed_rows
+from analysis.stats.branches import NONE, RISING
 from analysis.stats.cells import Cells
 from analysis.stats.power_law import TOLERANCE, level_set_slope, log_line
 from analysis.stats.theories import Theory, applicable_rows
@@ -39,14 +40,15 @@ class Overlay:
     A theory says that its index is constant along the boundary, not which constant: in each facet
     that is the median of the index at the measured boundary, which rows near the edge of the grid
     hardly move. The index has to be a power of x within each row, whatever columns it is computed
-    from; then its level set is known exactly.
+    from; then its level set is known exactly. Where rows cross the level several times, the theory
+    is about the branch that the boundary follows.
     """
 
     theory: Theory
     boundary: Boundary
 
     def __call__(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """The rows of Boundary in the facets that the theory is about, and what it predicts there.
+        """The rows of Boundary.follow in the facets that the theory is about, with its prediction.
 
         `index` is that of the theory at the measured boundary, `constant` the median of the facet,
         `predicted` the x at which the index is that constant, and `residual` log(at / predicted)
@@ -56,16 +58,17 @@ class Overlay:
 
         `fails` is true where the interval of the boundary excludes `predicted`, false where it does
         not, and missing where nothing can be said: without an interval, where the constant was
-        fitted to that row alone, and where the boundary lies outside of the grid, unless the
-        prediction lies inside and the interval excludes it, which is a failure. The constant is
-        taken as known although it is fitted to the same rows, and a true theory fails in about as
-        many of them as the confidence says. `attrs` name the `theory`.
+        fitted to that row alone, where a row crosses on other branches only, and where the boundary
+        lies outside of the grid, unless the prediction lies inside and the interval excludes it,
+        which is a failure. The constant is taken as known although it is fitted to the same rows,
+        and a true theory fails in about as many of them as the confidence says. `attrs` name the
+        `theory`.
 
         Raises:
             SweepError: The theory is about no facet, is a bound, or its index is no power of x.
         """
         subset = self._applicable(runs)
-        boundary = self.boundary(subset)
+        boundary = self.boundary.follow(subset)
         table = _join(boundary, self._lines(subset), self._row_keys)
         inside = table["at"].between(0, np.inf, inclusive="neither")
         log_index = table["_start"] + table["_power"] * np.log(table["at"].where(inside))
@@ -112,17 +115,21 @@ class Overlay:
 
         `expects` is "above" or "below" the level of the boundary, `fails` whether the interval of
         the mean lies wholly on the opposite side; both are missing where the theory or the interval
-        says nothing. Draws as a phase diagram.
+        says nothing, as beyond the next crossing of a row. Draws as a phase diagram.
         """
         subset = self._applicable(runs)
         x, facet, level = self.boundary.x, self.boundary.facet, self.boundary.level
         measure = Cells(x, self.boundary.y, self.boundary.value, facet, self.boundary.confidence)
         cells = measure(subset)
         table = _join(cells, self._indices(subset), [*self._row_keys, x])
-        predictions = self(runs)[[*self._row_keys, "predicted"]]
-        predicted = _join(cells, predictions, self._row_keys)["predicted"]
+        predictions = self(runs)[[*self._row_keys, "branch", "predicted"]]
+        rows = _join(cells, predictions, self._row_keys)
+        limits = _join(cells, self._neighbours(subset), self._row_keys)
+        near = cells[x].between(limits["_previous"], limits["_next"])
+        predicted = rows["predicted"].where(near & rows["branch"].notna())
         facets = cells.groupby(_facet_column(cells))
-        rising = np.array([self._rises(part) for _, part in facets])[facets.ngroup()]
+        trends = np.array([self._rises(part) for _, part in facets])[facets.ngroup()]
+        rising = np.where(rows["branch"].eq(NONE), trends, rows["branch"].str.startswith(RISING))
         above = (cells[x] > predicted) == rising
         decided = predicted.notna() & ((cells["low"] > level) | (cells["high"] < level))
         sides = pd.Series(np.where(above, "above", "below"), cells.index)
@@ -170,6 +177,15 @@ class Overlay:
         table = pd.DataFrame(lines, columns=[*self._row_keys, "_start", "_power", "_xs"])
         # Without lines the columns would have no type.
         return table.astype({"_start": float, "_power": float})
+
+    def _neighbours(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The crossings of each row before and after the one on the branch that is followed."""
+        table = self.boundary(runs)
+        keys = [table[key] for key in self._row_keys] or [pd.Series(0, table.index)]
+        places = table["at"].groupby(keys)
+        previous, following = places.shift(1), places.shift(-1)
+        limits = table.assign(_previous=previous.fillna(-np.inf), _next=following.fillna(np.inf))
+        return followed_rows(limits)[[*self._row_keys, "_previous", "_next"]]
 
     def _rises(self, cells: pd.DataFrame) -> bool:
         """Whether the mean of one facet rises along x, on the whole."""

@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from analysis.tables.columns import observable_names
+from analysis.tables.columns import column_info, observable_names
 from sweep.errors import SweepError
 from sweep.schema import FIXED, KINDS
 from sweep.status import Status
@@ -33,6 +33,9 @@ HORIZONTAL_AXES = ("snr", "signal", "noise")
 
 ASSIGNMENT = re.compile(r"""('[^']*'|"[^"]*")|(?<![=!<>])=(?!=)""")
 """A quoted word, or a single equals sign, which pandas takes for an assignment."""
+
+STEP_SIZE = "step size"
+"""The label by which a field is declared a step size."""
 
 FULL_SHARE = 0.5
 """Two axes span a plane if at least this share of the combinations of their values was run."""
@@ -62,6 +65,25 @@ def training_axes(runs: pd.DataFrame) -> list[str]:
     return [name for name in _ordered(swept(runs)) if not is_determined_by(runs, name, keys)]
 
 
+def step_sizes(runs: pd.DataFrame) -> list[str]:
+    """The training axes that are step sizes, and not the consequence of another axis.
+
+    A step size is `lr`, or a field of an optimizer or a schedule whose label is "step size".
+    """
+    axes = training_axes(runs)
+    names = [name for name in axes if name == "lr" or column_info(name).label == STEP_SIZE]
+    # Where batch and step size vary together, a choice of the one would be a choice of the other.
+    others = ["problem", "optimizer", *(name for name in axes if name not in names)]
+    return [name for name in names if not is_determined_by(runs, name, others)]
+
+
+def shared_training_axes(runs: pd.DataFrame) -> list[str]:
+    """The training axes other than step sizes that every optimizer varies."""
+    names = [name for name in training_axes(runs) if name not in step_sizes(runs)]
+    parts = [part for _, part in runs.groupby("optimizer")]
+    return [name for name in names if all(_varies(part[name]) for part in parts)]
+
+
 def plane(
     runs: pd.DataFrame, x: str | None = None, y: str | None = None
 ) -> tuple[str | None, str | None]:
@@ -69,7 +91,8 @@ def plane(
 
     `snr` comes first if it varies; of columns that determine each other (`snr` and `noise`) only
     one is taken. The strength of the signal is the horizontal axis, in whichever column it is.
-    Where no column of the problem varies, columns of the training (`batch_size`, `lr`) are taken.
+    Where the problem has no second axis, columns of the training that every optimizer varies
+    (`batch_size`) are taken, and step sizes only if nothing else varies.
 
     Args:
         runs: the runs, one a row.
@@ -81,10 +104,11 @@ def plane(
     """
     if x is not None and y is not None:
         return x, y
-    names = _numeric(runs, problem_axes(runs)) or _numeric(runs, training_axes(runs))
-    pairs = product([x] if x else names, [y] if y else names)
-    shares = {(first, second): _share(runs, first, second) for first, second in pairs}
-    planes = {pair: share for pair, share in shares.items() if share is not None}
+    names = _axis_candidates(runs)
+    planes = _planes(runs, names, x, y)
+    if not planes and "optimizer" in runs:
+        names = list(dict.fromkeys([*names, *_numeric(runs, shared_training_axes(runs))]))
+        planes = _planes(runs, names, x, y)
     if not planes:
         return (x or next(iter(names), None), y)
     full = [pair for pair, share in planes.items() if share >= FULL_SHARE]
@@ -94,6 +118,24 @@ def plane(
     if free and up in HORIZONTAL_AXES and across not in HORIZONTAL_AXES:
         return up, across
     return across, up
+
+
+def _axis_candidates(runs: pd.DataFrame) -> list[str]:
+    """The numeric columns of the problem; of the training where there are none of those."""
+    training = training_axes(runs)
+    steps = step_sizes(runs) if training else []
+    studied = [name for name in training if name not in steps]
+    choices = (problem_axes(runs), studied, steps)
+    return next((found for names in choices if (found := _numeric(runs, names))), [])
+
+
+def _planes(
+    runs: pd.DataFrame, names: Sequence[str], x: str | None, y: str | None
+) -> dict[tuple[str, str], float]:
+    """The pairs of columns that span a plane, with the share of it that was run."""
+    pairs = product([x] if x else names, [y] if y else names)
+    shares = {(first, second): _share(runs, first, second) for first, second in pairs}
+    return {pair: share for pair, share in shares.items() if share is not None}
 
 
 def is_determined_by(table: pd.DataFrame, column: str, by: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sweep.schema import STANDARD_OBSERVABLES, ColumnInfo
+from sweep.schema import LATER_OBSERVABLES, STANDARD_OBSERVABLES, ColumnInfo
 
 _COLUMNS: dict[str, ColumnInfo] = {}
 _DEFINITIONS: dict[tuple[str, str], str] = {}
@@ -37,9 +37,12 @@ def column_info(name: str) -> ColumnInfo:
 
 
 def observable_names() -> list[str]:
-    """The measured columns: the standard observables, then those that plugins add."""
+    """The measured columns: those of every store, of some stores, then those that plugins add.
+
+    A table need not have all of them.
+    """
     added = [name for name, info in _COLUMNS.items() if info.part == "observable"]
-    return list(dict.fromkeys((*STANDARD_OBSERVABLES, *added)))
+    return list(dict.fromkeys((*STANDARD_OBSERVABLES, *LATER_OBSERVABLES, *added)))
 
 
 def kind_definition(family: str, kind: str) -> str:

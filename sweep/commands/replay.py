@@ -194,7 +194,12 @@ def _train(
 ) -> dict[str, object]:
     """Outcome and observables of the trial at `index`, trained with all those at `indices`."""
     settings = candidate.grid.settings
-    records = RecordSchedule(settings.record_points, settings.record_test, settings.test_points)
+    records = RecordSchedule(
+        settings.record_points,
+        settings.record_test,
+        settings.test_points,
+        settings.validation_points,
+    )
     trials = TrialList(take_trials(candidate.bucket.trials(), indices))
     for finished in Driver(trials, lanes, block, records):
         positions = np.flatnonzero(indices[finished.index] == index)

@@ -74,6 +74,7 @@ class Request:
 
     Attributes:
         assignment: what a worker of a parent process has been told; None in the parent itself.
+        changes: values that replace those of the grid, such as `data.n=100`.
     """
 
     grid: Path
@@ -86,6 +87,7 @@ class Request:
     quiet: bool = False
     checkpoint: float = 300.0
     assignment: Assignment | None = None
+    changes: tuple[str, ...] = ()
 
     def folder(self, grid: Grid) -> Path:
         """The folder of the store. Raises SweepError if a file is in its way."""
@@ -97,7 +99,7 @@ def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
     with pinned_settings(request.dtype):
         load_plugins(request.plugins)
-        grid = grids.load_grid(request.grid)
+        grid = grids.load_grid(request.grid, request.changes)
         store = Store(request.folder(grid))
         platform = requested_platform()
         # Without a backend gpus cannot be counted.
@@ -184,7 +186,7 @@ def _worker_slots(platform: str) -> int:
 
 def _load_grid(request: Request) -> Grid:
     """The grid; raises StoreError if it is not the one that a worker has been told of."""
-    grid = grids.load_grid(request.grid)
+    grid = grids.load_grid(request.grid, request.changes)
     if (
         request.assignment is not None
         and grid_digest(grid.text.encode()) != request.assignment.digest

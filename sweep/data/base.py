@@ -268,9 +268,9 @@ def training_points(data: AbstractData, seed: Scalar, features: Vectors) -> Poin
     return each_row(draw_point, stream(seed, Purpose.DATA), jnp.arange(data.n)).masked(data.n)
 
 
-def test_draws(data: AbstractData, seed: Scalar, rows: Int[Array, " r"]) -> Any:
+def test_draws(data: AbstractData, seed: Scalar, rows: Int[Array, " r"], purpose: Purpose) -> Any:
     """The random numbers of the fresh points of a seed with the given row numbers."""
-    return each_row(lambda key, _: data.draw(key), stream(seed, Purpose.TEST), rows)
+    return each_row(lambda key, _: data.draw(key), stream(seed, purpose), rows)
 
 
 def test_points(

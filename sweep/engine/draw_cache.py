@@ -48,7 +48,7 @@ class DrawCache:
 
     def __init__(self, trials: Trial, programs: Programs, origins: np.ndarray, room: int) -> None:
         self.trials, self.programs, self.origins, self.room = trials, programs, origins, room
-        table = jax.eval_shape(programs.draw_table, take_trials(trials, 0))
+        table = jax.eval_shape(programs.draw_tables, take_trials(trials, 0))
         blank = jax.tree.map(lambda leaf: np.zeros((room, *leaf.shape), leaf.dtype), table)
         self.tables = jax.device_put(blank)
         self.slots: dict[int, int] = {}
@@ -99,7 +99,7 @@ def draw_cache_for(trials: Trial, programs: Programs) -> DrawCache | NoDrawCache
     Caches on a CPU only, where lanes are measured one by one and drawing random numbers costs more
     than using them.
     """
-    table = jax.eval_shape(programs.draw_table, take_trials(trials, 0))
+    table = jax.eval_shape(programs.draw_tables, take_trials(trials, 0))
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(table))
     # `room` is part of a compiled shape: it must not depend on which trials are left.
     room = min(MAX_BYTES // size, MAX_TABLES) if size else 0

@@ -74,7 +74,9 @@ class Driver:
         self.queue, self.records = queue, records
         self.stop = stop or threading.Event()
         self.checkpoints, self.checkpoint_seconds = checkpoints, checkpoint_seconds
-        self.programs = programs.compiled_programs(block, records.test_points)
+        self.programs = programs.compiled_programs(
+            block, records.test_points, records.validation_points
+        )
         # Programs that measure before the end of a trial: without fresh points if not recorded.
         before_end = self.programs if records.test else programs.compiled_programs(block, 0)
         self.record_programs = before_end
@@ -228,9 +230,15 @@ class Driver:
         trial_indices = unread.trial_index[lanes]
         fetched = jax.device_get(unread.measurement)
         measured = jax.tree.map(lambda leaf: leaf[lanes], fetched)
-        test_points = self.records.test_points if "test_loss" in measured.observables else 0
+        # Records before the end may have no fresh points.
+        records = self.records
+        test_points = records.test_points if "test_loss" in measured.observables else 0
+        validated = "validation_loss" in measured.observables
+        validation_points = records.validation_points if validated else 0
         counts = np.broadcast_to(actual_size(self.queue.trials.data.n), self.queue.count)
-        columns = measurement_columns(measured, counts[trial_indices], test_points)
+        columns = measurement_columns(
+            measured, counts[trial_indices], test_points, validation_points
+        )
         self.recorder.add(lanes, measured.step, columns)
         has_ended = measured.status != Status.RUNNING
         if not has_ended.any():

@@ -44,7 +44,7 @@ class Programs(NamedTuple):
         empty: (trials) -> lanes for such trials, one each, with no trial running.
         fill: (lanes, trials, lane_mask) -> lanes; starts the trials of the masked lanes.
         advance: (lanes, steps) -> lanes and their status, after at most `steps` updates each.
-        draw_table: (trial) -> the random numbers of the trial's fresh points; not compiled.
+        draw_tables: (trial) -> the random numbers of the trial's fresh points; not compiled.
         store_draws: (tables, slot, trial) -> tables, with the trial's table in that slot.
         measure: (lanes, lane_mask, tables, slots) -> measurements of the masked lanes, with the
             tables in the lanes' slots, or with numbers drawn on the fly where `tables` is None.
@@ -54,26 +54,26 @@ class Programs(NamedTuple):
     empty: Wrapped
     fill: Wrapped
     advance: Wrapped
-    draw_table: Callable[[Trial], Any]
+    draw_tables: Callable[[Trial], Any]
     store_draws: Wrapped
     measure: Wrapped
     restore: Wrapped
 
 
 @functools.lru_cache
-def compiled_programs(block: int, test_points: int) -> Programs:
-    """Programs for blocks of `block` lanes that measure on `test_points` fresh points.
+def compiled_programs(block: int, test_points: int, validation_points: int = 0) -> Programs:
+    """Programs for blocks of `block` lanes that measure on so many fresh points.
 
     jax compiles each of them once per structure of trials and number of lanes.
     """
-    functions = _LaneFunctions(block, test_points)
+    functions = _LaneFunctions(block, test_points, validation_points)
     # Donated lanes are updated in place: a bucket needs the memory of its lanes only once.
     in_place = functools.partial(jax.jit, donate_argnums=0)
     return Programs(
         empty=jax.jit(functions.empty),
         fill=in_place(functions.fill),
         advance=in_place(functions.advance),
-        draw_table=functions.draw_table,
+        draw_tables=functions.draw_tables,
         store_draws=in_place(functions.store_draws),
         measure=jax.jit(functions.measure),
         restore=in_place(functions.restore),
@@ -86,6 +86,7 @@ class _LaneFunctions:
 
     block: int
     test_points: int
+    validation_points: int
 
     def empty(self, trials: Trial) -> Lanes:
         """Lanes for such trials, one each, none of them running."""
@@ -109,14 +110,14 @@ class _LaneFunctions:
         # The sums copy: the states are donated to the next chunk before the host reads the status.
         return lanes._replace(states=states), LaneStatus(states.step + 0, states.status + 0)
 
-    def draw_table(self, trial: Trial) -> Any:
+    def draw_tables(self, trial: Trial) -> Any:
         """The random numbers of the trial's fresh points."""
-        return evaluation.draw_table(trial, self.test_points)
+        return evaluation.draw_tables(trial, self.test_points, self.validation_points)
 
     def store_draws(self, tables: Any, slot: jax.Array, trial: Trial) -> Any:
         """The tables, with the random numbers of the trial's fresh points in one slot."""
-        table = self.draw_table(trial)
-        return jax.tree.map(lambda stored, new: stored.at[slot].set(new), tables, table)
+        drawn = self.draw_tables(trial)
+        return jax.tree.map(lambda stored, new: stored.at[slot].set(new), tables, drawn)
 
     def measure(
         self, lanes: Lanes, lane_mask: jax.Array, tables: Any, slots: jax.Array
@@ -126,7 +127,7 @@ class _LaneFunctions:
         def measure_slot(lane_and_slot: tuple[Lanes, jax.Array]) -> Measurement:
             lane, slot = lane_and_slot
             draws = None if tables is None else evaluation.CachedDraws(tables, slot)
-            return measure_lane(*lane, self.test_points, draws)
+            return measure_lane(*lane, self.test_points, draws, self.validation_points)
 
         args = lanes, slots
         blank = _zeros_like_result(jax.vmap(measure_slot), args)

@@ -23,11 +23,13 @@ class RecordSchedule:
         points: Number of log-spaced steps at which to record; 0 for the end only.
         test: Whether records before the end have test columns. The end always has them.
         test_points: Number of fresh points.
+        validation_points: Number of fresh points apart from those, recorded at the same steps.
     """
 
     points: int = 32
     test: bool = True
     test_points: int = 2000
+    validation_points: int = 0
 
     def steps(self, last: int) -> np.ndarray:
         """The recorded steps of a trial of at most `last` steps: 0, log-spaced ones, and `last`."""

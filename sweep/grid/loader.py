@@ -17,6 +17,7 @@ from sweep.grid.assembly import check_overlaps, coordinates
 from sweep.grid.assembly.builder import BlockBuilder, ResolutionError
 from sweep.grid.assembly.check_block import Tally, check_block
 from sweep.grid.fields import validation
+from sweep.grid.fields.cures import closest_name
 from sweep.grid.fields.parts import PartSpec, family_members
 from sweep.grid.fields.settings import (
     Settings,
@@ -25,11 +26,12 @@ from sweep.grid.fields.settings import (
     read_settings,
     value_of,
 )
-from sweep.grid.fields.validation import closest_name, show_value
+from sweep.grid.fields.validation import show_value
 from sweep.grid.fields.values import ComputedValues, GivenValues, Source, sources
 from sweep.grid.product.block import Block
 from sweep.grid.product.space import MAX_TABLE, TooManyPoints
 from sweep.grid.syntax import expressions
+from sweep.grid.syntax.changes import apply_changes, write_yaml
 from sweep.grid.syntax.expressions import ExpressionError
 from sweep.grid.syntax.yaml_reader import MAX_BYTES, Document, Path, Stopped, read_yaml
 
@@ -38,7 +40,10 @@ MAX_BLOCKS = 1_000
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid: its blocks, its settings, and the type (bool, int, float, str) of each column."""
+    """A grid: its blocks, its settings, and the type (bool, int, float, str) of each column.
+
+    `text` reads as this grid: that of the file, or with changes a text that has them in it.
+    """
 
     name: str
     description: str
@@ -49,8 +54,16 @@ class Grid:
     columns: dict[str, type]
 
 
-def load_grid(path: str | FilePath) -> Grid:
-    """Read a grid file. Raises GridError with all errors of the file."""
+def load_grid(path: str | FilePath, changes: Sequence[str] = ()) -> Grid:
+    """Read a grid file.
+
+    Args:
+        path: the file.
+        changes: values that replace those of the file, such as `data.n=100`.
+
+    Raises:
+        GridError: all errors of the file and of the changes.
+    """
     try:
         with open(path, "rb") as file:
             # One byte more than the limit, so that the parser notices a file that is too large.
@@ -60,21 +73,26 @@ def load_grid(path: str | FilePath) -> Grid:
         raise GridError(
             [Problem(str(path), 1, 1, "", what, "Give the path of a readable grid file")]
         ) from None
-    return _parse(content, str(path))
+    return parse_grid(content, str(path), changes)
 
 
-def parse_grid(text: str | bytes, file: str = "<grid>") -> Grid:
-    """Parse the content of a grid file. Raises GridError with all errors of the text."""
-    return _parse(text, file)
+def parse_grid(text: str | bytes, file: str = "<grid>", changes: Sequence[str] = ()) -> Grid:
+    """Parse the content of a grid file.
 
+    Args:
+        text: the content of the file.
+        file: its name in messages.
+        changes: values that replace those of the file, such as `data.n=100`.
 
-def _parse(content: str | bytes, file: str) -> Grid:
-    """The grid of a file. Raises GridError with all errors of its content."""
-    document = read_yaml(content, file)
-    try:
-        grid = None if document.broken else _read_grid(document, content)
-    except Stopped:
-        grid = None
+    Raises:
+        GridError: all errors of the text and of the changes.
+    """
+    document = read_yaml(text, file)
+    grid = None
+    with contextlib.suppress(Stopped):
+        apply_changes(document, changes)
+        if not document.broken:
+            grid = _read_grid(document, write_yaml(document) if changes else text)
     if grid is None or document.problems:
         raise GridError(document.problems)
     return grid
@@ -90,6 +108,7 @@ _KEYS = (
     "coordinates",
     "record",
     "test_points",
+    "validation_points",
 )
 
 

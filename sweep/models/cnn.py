@@ -22,8 +22,9 @@ class CNN(AbstractFiltered):
     Equation (3.1) of Zou, Cao, Li, Gu (arXiv 2108.11371) with `readout: sum` (c = 1) and q =
     `power`, act(z) = max(z, 0)^q; Section 3 of Kou et al. (arXiv 2303.04145) with `readout: mean`
     (c = 1/m) and power 1. m: `width`; initial weights N(0, `init_scale`^2). The released code of the
-    latter is `patches: mean, bias: true, init: uniform`. Filters of the two classes alternate:
-    filter 2r belongs to class +1, filter 2r + 1 to class -1.
+    latter is `patches: mean, bias: true, init: uniform`, its released grid was
+    made with `patches: sum`. Filters of the two classes alternate: filter 2r belongs to class +1,
+    filter 2r + 1 to class -1.
     """
 
     pointwise: ClassVar[bool] = True

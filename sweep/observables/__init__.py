@@ -16,7 +16,17 @@ KINDS: dict[str, type[AbstractObservable]] = {
     "norms": Norms,
 }
 
-__all__ = ["KINDS", "AbstractObservable", "Snapshot", "observable_columns", "plugin_columns"]
+VALIDATED = ("validation_loss", "validation_error")
+"""Columns that only a grid with `validation_points` has."""
+
+__all__ = [
+    "KINDS",
+    "VALIDATED",
+    "AbstractObservable",
+    "Snapshot",
+    "further_columns",
+    "observable_columns",
+]
 
 
 def observable_columns() -> dict[str, ColumnInfo]:
@@ -24,7 +34,11 @@ def observable_columns() -> dict[str, ColumnInfo]:
     return {name: info for kind in KINDS.values() for name, info in kind.columns.items()}
 
 
-def plugin_columns() -> list[str]:
-    """Columns of the observables that plugins registered; not every store has them."""
+def further_columns(validated: bool) -> list[str]:
+    """Columns of observables that not every store has: newer ones, and those that plugins add.
+
+    `validated`: whether there are validation points.
+    """
+    absent = STANDARD_OBSERVABLES if validated else (*STANDARD_OBSERVABLES, *VALIDATED)
     # `KINDS` is read at each call, since plugins may be imported after this module.
-    return [name for name in observable_columns() if name not in STANDARD_OBSERVABLES]
+    return [name for name in observable_columns() if name not in absent]

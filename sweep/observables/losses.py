@@ -28,8 +28,28 @@ class Losses(AbstractObservable):
         "test_error": ColumnInfo(
             "share of fresh points with margin <= 0",
             sense="less",
-            explanation="Share of fresh points that a network gets wrong. Guessing gives 0.5; more "
-            "than that means that the network has learned the opposite of the feature.",
+            explanation="Share of fresh points that a network gets wrong; an output of exactly 0 "
+            "is wrong for both labels. Guessing gives 0.5. More than that, without ties, means "
+            "that the network has learned the opposite of the feature.",
+        ),
+        "test_ties": ColumnInfo(
+            "share of fresh points whose output is exactly 0, which count as errors",
+            label="test ties",
+            sense="less",
+            explanation="Share of fresh points on which the output is exactly 0. A network that "
+            "collapsed to zero has 1, and with it a test error of 1: it has learned nothing.",
+        ),
+        "validation_loss": ColumnInfo(
+            "mean loss on validation points, drawn apart from the test points",
+            sense="less",
+            scale="log",
+        ),
+        "validation_error": ColumnInfo(
+            "share of validation points with margin <= 0; they are drawn apart from the test points",
+            sense="less",
+            explanation="Share of validation points that a network gets wrong. They have the law "
+            "of the test points and are drawn apart from them, so that a step size may be chosen "
+            "by them.",
         ),
         "generalization_gap": ColumnInfo(
             "test_error - train_error",

@@ -10,7 +10,7 @@ from typing import Any
 from sweep import schema, spec
 from sweep.grid import Grid
 from sweep.jax_settings import foreign_settings
-from sweep.observables import observable_columns, plugin_columns
+from sweep.observables import VALIDATED, further_columns, observable_columns
 from sweep.optimizers import LABELS
 from sweep.schema import ColumnInfo, Observable
 from sweep.trial import defaults, find_kind
@@ -47,13 +47,18 @@ def results_identity(
         "versions": {name: _version(name) for name in VERSIONED},
     }
     # Left out where there are none, as in the manifests of versions that did not record them.
-    optional = {"settings": foreign_settings(), "plugins": dict(plugins or {})}
+    optional = {
+        "validation_points": settings.validation_points,
+        "settings": foreign_settings(),
+        "plugins": dict(plugins or {}),
+    }
     return {**identity, **{key: value for key, value in optional.items() if value}}
 
 
 def all_columns(grid: Grid) -> dict[str, type]:
-    """The columns of a grid, and those of observables that plugins add."""
-    return {**grid.columns, **dict.fromkeys(plugin_columns(), Observable)}
+    """The columns of a grid, and those of observables that not every store has."""
+    further = further_columns(bool(grid.settings.validation_points))
+    return {**grid.columns, **dict.fromkeys(further, Observable)}
 
 
 def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
@@ -62,8 +67,12 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
     Recorded in the manifest for readers of the tables, but never compared.
     """
     kinds = {(family, kind) for block in grid.blocks for family, kind in block.kinds.items()}
-    columns: dict[str, ColumnInfo] = dict(observable_columns())
-    columns = {name: dataclasses.replace(info, part="observable") for name, info in columns.items()}
+    absent = () if grid.settings.validation_points else VALIDATED
+    columns: dict[str, ColumnInfo] = {
+        name: dataclasses.replace(info, part="observable")
+        for name, info in observable_columns().items()
+        if name not in absent
+    }
     definitions: dict[str, str] = {}
     for family, kind in sorted({*kinds, ("train", "train")}):
         cls = find_kind(family, kind)

@@ -81,7 +81,8 @@ class _Packer:
 
     def __init__(self, source: Block, settings: Settings) -> None:
         self.source = source
-        self.measured = settings.test_points * (1 + settings.record_points * settings.record_test)
+        points = settings.test_points + settings.validation_points
+        self.measured = points * (1 + settings.record_points * settings.record_test)
         self.exact = self._exact()
         self.paddable = self._paddable()
 

@@ -141,10 +141,9 @@ class CommitLog:
         """Raise StoreError if the folders of parts were replaced, which renumbers the parts."""
         for folder in (self._runs, self._curves):
             if folder is not None and not folder.is_current():
-                raise StoreError(
-                    f"{self.folder} was compacted while this process was suspended. "
-                    "Run the same command again."
-                )
+                is_gone = not self.folder.is_dir()
+                event = "removed" if is_gone else "compacted while this process was suspended"
+                raise StoreError(f"{self.folder} was {event}. Run the same command again.")
 
     def _add_part(self, folder: Directory, number: int) -> None:
         name = part_name(number)

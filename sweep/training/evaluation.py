@@ -1,12 +1,14 @@
 """Loss and error on fresh points: their random numbers, and what filters give on them.
 
+Points of a test and points of a validation are drawn by one law from streams of their own.
+
 The random numbers of a point depend on the seed and on counts only. One table of them therefore
 serves all trials of a seed and all records of a trial; drawing it costs more than using it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -47,40 +49,59 @@ def draw_origin(trial: Trial) -> tuple[Scalar, ...]:
     return trial.seed, *(actual_size(getattr(trial.data, name)) for name in names)
 
 
-def draw_test_points(trial: Trial, first: Scalar, count: int) -> Any:
+def draw_points(trial: Trial, first: Scalar, count: int, purpose: Purpose = Purpose.TEST) -> Any:
     """The random numbers of a chunk of fresh points.
 
     Args:
         trial: The trial, of which `draw_origin` and compiled-in fields matter.
         first: Row number of the first point, a multiple of CHUNK.
         count: Number of points.
+        purpose: The stream they are drawn from, TEST or VALIDATION.
 
     Returns:
         A pytree with leaves (count, ...).
     """
     if not has_law(trial):
-        return test_draws(trial.data, trial.seed, first + jnp.arange(count))
+        return test_draws(trial.data, trial.seed, first + jnp.arange(count), purpose)
     data = cast(AbstractGaussian, trial.data)
-    key = jax.random.fold_in(stream(trial.seed, Purpose.TEST), first)
+    key = jax.random.fold_in(stream(trial.seed, purpose), first)
     return data.draw_responses(key, count, trial.source.units)
 
 
-def draw_table(trial: Trial, points: int) -> Any:
+def draw_table(trial: Trial, points: int, purpose: Purpose = Purpose.TEST) -> Any:
     """The random numbers of all fresh points: leaves (chunks, points per chunk, ...)."""
     count = min(CHUNK, points)
     firsts = jnp.arange(0, points, CHUNK)
-    return jax.lax.map(lambda first: draw_test_points(trial, first, count), firsts)
+    return jax.lax.map(lambda first: draw_points(trial, first, count, purpose), firsts)
+
+
+def draw_tables(trial: Trial, test_points: int, validation_points: int) -> dict[str, Any]:
+    """The tables of test and validation points by the name of their purpose, if there are any."""
+    counts = {Purpose.TEST: test_points, Purpose.VALIDATION: validation_points}
+    return {
+        purpose.name: draw_table(trial, count, purpose)
+        for purpose, count in counts.items()
+        if count
+    }
 
 
 class CachedDraws(NamedTuple):
-    """The table in one slot of many: leaves of `tables` have shape (slots, chunks, ...)."""
+    """Tables in one slot of many: those of `draw_tables`, leaves (slots, chunks, ...)."""
 
-    tables: Any
+    tables: Mapping[str, Any]
     slot: Int[Array, ""]
 
-    def chunk(self, number: Int[Array, ""]) -> Any:
+    def chunk(self, purpose: Purpose, number: Int[Array, ""]) -> Any:
         """The random numbers of one chunk."""
-        return jax.tree.map(lambda leaf: leaf[self.slot, number], self.tables)
+        return jax.tree.map(lambda leaf: leaf[self.slot, number], self.tables[purpose.name])
+
+
+class FreshResult(NamedTuple):
+    """Mean loss on fresh points, how many are misclassified, and how many get exactly 0."""
+
+    loss: Scalar
+    wrong: Int[Array, ""]
+    ties: Int[Array, ""]
 
 
 ResponseFunction = Callable[
@@ -149,8 +170,9 @@ def evaluate_fresh_points(
     inputs: TrainingInputs,
     points: int,
     cached_draws: CachedDraws | None = None,
-) -> tuple[Scalar, Int[Array, ""]]:
-    """Mean loss on fresh points, and how many of them are misclassified.
+    purpose: Purpose = Purpose.TEST,
+) -> FreshResult:
+    """Evaluate a network on fresh points.
 
     Args:
         trial: The trial.
@@ -158,23 +180,25 @@ def evaluate_fresh_points(
         inputs: Its training inputs.
         points: Number of fresh points.
         cached_draws: Their random numbers; None to draw them chunk by chunk.
+        purpose: The stream they are drawn from, TEST or VALIDATION.
     """
     respond = (law_response if has_law(trial) else vector_response)(trial, net, inputs)
 
-    def evaluate_chunk(number: Array) -> tuple[Scalar, Int[Array, ""]]:
+    def evaluate_chunk(number: Array) -> FreshResult:
         first = CHUNK * number
         rows = first + jnp.arange(min(CHUNK, points))
         if cached_draws:
-            draws = cached_draws.chunk(number)
+            draws = cached_draws.chunk(purpose, number)
         else:
-            draws = draw_test_points(trial, first, len(rows))
+            draws = draw_points(trial, first, len(rows), purpose)
         patches, label = respond(draws, rows)
         margin = label * net(patches)
         is_counted = rows < points  # the last chunk is filled up
         losses = jnp.where(is_counted, trial.objective.loss(margin), 0.0)
         # Not `margin <= 0`: a margin that is NaN counts as wrong.
-        return jnp.sum(losses), jnp.sum(is_counted & ~(margin > 0))
+        wrong, ties = is_counted & ~(margin > 0), is_counted & (margin == 0)
+        return FreshResult(jnp.sum(losses), jnp.sum(wrong), jnp.sum(ties))
 
     chunk_count = -(-points // CHUNK)
-    losses, wrong_counts = jax.lax.map(evaluate_chunk, jnp.arange(chunk_count))
-    return jnp.sum(losses) / points, jnp.sum(wrong_counts)
+    sums = jax.tree.map(jnp.sum, jax.lax.map(evaluate_chunk, jnp.arange(chunk_count)))
+    return sums._replace(loss=sums.loss / points)

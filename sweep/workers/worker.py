@@ -109,7 +109,12 @@ class Worker:
         Where memory is short, the lanes and then the block of the bucket shrink.
         """
         settings = self.plan.grid.settings
-        records = RecordSchedule(settings.record_points, settings.record_test, settings.test_points)
+        records = RecordSchedule(
+            settings.record_points,
+            settings.record_test,
+            settings.test_points,
+            settings.validation_points,
+        )
         while queue.claim(1) and not stop.is_set():
             # The states of a program fit no other: its id and block are part of the name.
             name = f"{bucket.id}-{bucket.block}"

@@ -40,6 +40,7 @@ FIELDS: dict[str, type] = {
     **dict.fromkeys(INTEGERS, int),
     **dict.fromkeys(FLOATS, float),
     "flip_test": bool,
+    **dict.fromkeys(("test_ties", "validation_error"), schema.Observable),
 }
 SETTING = {
     "data": "feature_noise",

@@ -15,6 +15,7 @@ NAMES = (
     "tail",
     "shapes",
     "relu",
+    "released",
     "coordinates",
     "store",
     "plans",

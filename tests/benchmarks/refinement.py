@@ -38,7 +38,7 @@ seed: {{range: [{first}, {last}]}}
 data:
   {{kind: signal_noise, n: 20, d: {{range: [100, 1124, 16]}}, signal: {{log: [0.5, 10, {across}]}}, noise: 1,
   flip: 0.1, flip_test: true}}
-model: {{kind: cnn, width: 10, power: 1, patches: mean, bias: true, init_scale: "=1/sqrt(3*d)"}}
+model: {{kind: cnn, width: 10, power: 1, patches: sum, bias: true, init_scale: "=1/sqrt(3*d)"}}
 objective: {{kind: logistic}}
 optimizer: {{kind: gd, lr: 0.1}}
 train: {{steps: 100}}

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from sweep import schema
 from sweep.commands import train
 from sweep.errors import StoreConflict, StoreError
+from sweep.grid import parse_grid
 from sweep.run import app, sweep
 from sweep.store import Writer
 from tests.shell import (
@@ -285,6 +286,37 @@ def recorded(store: Path) -> list[int]:
 
 
 @pytest.mark.promise(4)
+def test_the_store_keeps_the_grid_with_what_was_set(one: Path, home: Path, tmp_path: Path) -> None:
+    """Six of the eight trials of ONE, so that nothing is left to train, also from the kept copy."""
+    store = shutil.copytree(one, tmp_path / "set")
+    changes = ["--set", "seed=[1, 2, 3]", "--set", "data.snr=1.0"]
+    options = ["--out", str(store), "--workers", "1"]
+    said = CliRunner().invoke(app, [str(home / "one.yaml"), *changes, *options])
+    assert said.exit_code == 0 and "0 trials trained, 6 rows" in said.stderr, said.stderr
+    (kept,) = set(store.glob("grid-*.yaml"))
+    read = parse_grid(kept.read_text())
+    expected = pd.read_parquet(one / "runs").query("seed > 0")["trial"]
+    assert {
+        id for block in read.blocks for rows in block.rows() for id in block.ids(rows)[0].tolist()
+    } == set(expected)
+    again = CliRunner().invoke(app, [str(kept), *options])
+    assert again.exit_code == 0 and "0 trials trained, 6 rows" in again.stderr
+    assert sorted(store.glob("grid*.yaml")) == [kept, store / "grid.yaml"]
+    plan = CliRunner().invoke(
+        app, [str(home / "one.yaml"), "--set", "seed=[7, 8, 9]", *options, "--dry-run"]
+    )
+    assert plan.exit_code == 0 and "6 trials" in plan.stdout
+    python_call = sweep(home / "one.yaml", store, quiet=True, changes={"seed": [1, 2, 3]})
+    assert len(set(python_call.glob("grid-*.yaml"))) == 2
+
+
+def test_an_error_of_what_was_set_names_the_option(home: Path, tmp_path: Path) -> None:
+    options = ["--set", "data.m=3", "--out", str(tmp_path / "none")]
+    said = CliRunner().invoke(app, [str(home / "one.yaml"), *options])
+    assert said.exit_code == 2 and not (tmp_path / "none").exists()
+    assert said.stderr.startswith("--set data.m=3: data.m: is not a field of data feature_noise.")
+
+
 def test_lanes_are_recorded_and_another_number_is_refused(one: Path, home: Path) -> None:
     assert recorded(one) == [1]
     before = files(one)

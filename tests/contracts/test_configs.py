@@ -61,7 +61,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     },
     "adam_weight_decay": {**CORE, **CNN, "lr": 5e-5, "epochs": 10_000, "batch_size": {100, 2}},
     "convex_control": {**CORE, "model": "linear", "l2": 0.05},
-    "benign_relu": {**BENIGN, "lr": 0.1, "max_steps": 100},
+    "benign_relu": {**BENIGN, "patches": "sum", "lr": 0.1, "max_steps": 100},
     "benign_power": {"data": "signal_noise", "power": {2, 3, 4}, "flip": 0.0, "orthogonal": True},
     "separable_margin": {
         "data": "separable",

@@ -12,6 +12,7 @@ import pytest
 
 from sweep.data import base
 from sweep.data.base import AbstractGaussian, Dense, Sparse
+from sweep.prng import Purpose
 from tests.contracts.parts import Example, named, of
 from tests.training_cases import quick
 
@@ -33,7 +34,9 @@ def _draw(data: Any, seed: Any, fresh: bool) -> tuple[Any, ...]:
     directions = base.feature_directions(data, seed)
     if fresh:
         rows = jnp.arange(data.n)
-        points = base.test_points(data, base.test_draws(data, seed, rows), directions, rows)
+        points = base.test_points(
+            data, base.test_draws(data, seed, rows, Purpose.TEST), directions, rows
+        )
     else:
         points = base.training_points(data, seed, directions)
     noise, vectors = points.noise.dense(data.d), directions.dense(data.d)

@@ -37,7 +37,7 @@ SECONDS = 2.0
 ODD = """
 = =n =1/0 =d**-0.5 =10**5000 ="x" 0 -1 1e308 1e-320 .nan .inf 0x1f 1_0 9223372036854775807 1.5 null ~ true full
 [ ] { } , : - ? | > ' " # & * ! !! % @ ` &a *a <<: --- ... !!str !!int !!binary !!set \\t \\x1b \\ud800 and or not == !=
-<= ** // % ( ) min( max( sqrt( log( lambda if else in is := log lin range
+<= ** // % ( ) min( max( sqrt( log( log10( lambda if else in is := log lin range sample count
 optax. optax.nadam optax.contrib.muon __class__ __import__ auto ambient span gram support points test 1048576 16777216
 """
 """Words, apart by spaces."""
@@ -70,6 +70,7 @@ VALUES: tuple[Any, ...] = (
         "=noise*feature_noise",
         "=data",
         "=n if d else 0",
+        "=n if d > 5 else 1/0",
     ),
     *(
         "=9**9**9",
@@ -132,6 +133,9 @@ VALUES: tuple[Any, ...] = (
         {"lin": [-1e308, 1e308, 5]},
         {"lin": [0, 1, 2.0]},
         {"lin": "x"},
+        {"sample": {"log": [1e-4, 0.1]}, "count": 2**20},
+        {"sample": {"lin": [-1e308, 1e308]}, "count": 3, "seed": 2**32},
+        {"sample": {"sample": {"lin": [1, 2]}, "count": 2}, "count": 2},
         {"lin": [], "log": []},
     ),
     *(

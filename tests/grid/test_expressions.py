@@ -37,6 +37,13 @@ VALUES = [
         np.floor(N / 2) + np.ceil(N / 2) + np.rint(N / 4),
     ),
     ("log(exp(n)) - abs(-n)", np.zeros(3)),
+    ("log10(1000 * n) - log(n) / log(10)", [3, 3, 3]),
+    ("n if d > 8 else -n", [-1, 2, 5]),
+    ("1 if optimizer == 'gd' else 2 if n > 1 else 3", [1, 2, 1]),
+    ("log(n - 1) if n > 1 else 0", [0, 0, np.log(4)]),
+    ("sqrt(n if bias else d) * 2", [2, 6, 2 * np.sqrt(5)]),
+    ("(n > 4 if bias else d > 4) and n < 3", [False, True, False]),
+    ("'a' == ('a' if bias else 'b')", [True, False, True]),
     ("1 < n <= 5 and d != 16", [False, True, False]),
     ("n > 4 or not d > 4", [True, False, True]),
     ("optimizer == 'adam'", [False, True, False]),
@@ -58,7 +65,8 @@ REFUSED = [
     "n[0]",
     "(lambda: n)()",
     "[n for n in d]",
-    "n if bias else d",
+    "n if bias",
+    "n if [1] else d",
     "f'{n}'",
     "n := 3",
     "open('x')",
@@ -109,6 +117,11 @@ MIXED = [
     "bias == 1",
     "-bias",
     "sqrt(bias)",
+    "n if d else 1",
+    "n if bias else bias",
+    "n if bias else 'd'",
+    "log10(optimizer)",
+    "1 + (bias if bias else true)",
 ]
 
 
@@ -138,6 +151,17 @@ def test_known_words_decide_early():
         "n",
     )
     assert simplify(parse_expression("model != 'cnn' and n > 1"), {"model": "cnn"}).names == ()
+
+
+def test_known_words_decide_which_side_is_taken():
+    """What only the other kinds have is then not asked for, wherever it stands."""
+    for text in (
+        "1 if model == 'linear' else width",
+        "2 * sqrt(-(1 if not model != 'linear' else width))",
+        "min(n, width if model == 'cnn' and n > 1 else 3)",
+    ):
+        assert "width" not in simplify(parse_expression(text), {"model": "linear"}).names
+        assert "width" in simplify(parse_expression(text), {"model": "cnn"}).names
 
 
 def test_conditions_fall_apart_at_and():
@@ -174,6 +198,9 @@ TREES = st.recursive(
             st.sampled_from(["sqrt(abs({}))", "exp(-abs({}))", "floor({})", "-{}", "min({}, 1)"]),
             inner,
         ).map(lambda t: t[0].format(t[1])),
+        st.tuples(inner, inner, st.sampled_from("<>"), inner).map(
+            lambda t: f"({t[0]} if {t[1]} {t[2]} n else {t[3]})"
+        ),
     ),
     max_leaves=8,
 )
@@ -196,4 +223,6 @@ def test_as_python_computes_it(text):
 
 
 def test_the_list_of_functions():
-    assert set(FUNCTIONS) == {"sqrt", "log", "exp", "floor", "ceil", "min", "max", "abs", "round"}
+    assert set(FUNCTIONS) == {
+        *("sqrt", "log", "log10", "exp", "floor", "ceil", "min", "max", "abs", "round")
+    }

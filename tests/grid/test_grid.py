@@ -145,7 +145,7 @@ FORMS = [
     ({"n": 1e3}, "n", [1000]),
     ({"n": [10, 2e2]}, "n", [10, 200]),
     ({"noise": 1}, "noise", [1.0]),
-    ({"sparsity": "=d / 3"}, "sparsity", [333]),
+    ({"sparsity": "=round(d / 3)"}, "sparsity", [333]),
     ({"noise": "=1/3"}, "noise", [0.333333333333]),
     ({"balanced": [True, False]}, "balanced", [True, False]),
     ({"balanced": "=n > 3"}, "balanced", [True]),
@@ -567,7 +567,7 @@ def test_ten_million_points_in_a_second_and_little_memory():
                 "d": [1000, 2000],
                 "snr": {"log": [0.1, 10, 100]},
             }
-            | {"sparsity": "=sqrt(d) * 2"},
+            | {"sparsity": "=round(sqrt(d) * 2)"},
             "model": {"kind": "cnn", "width": {"range": [10, 60, 5]}},
             "where": "n + width < 100 and n * snr < 500",
         },
@@ -759,3 +759,89 @@ def test_reading_a_grid_initialises_no_backend():
         "from jax._src import xla_bridge\nassert not xla_bridge._backends"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
+
+
+# Random points.
+
+
+def sampled(law: dict[str, list[float]], count: int, **more: int) -> np.ndarray:
+    """Random step sizes of a grid."""
+    lr = {"sample": law, "count": count, **more}
+    found = grid_of(optimizer={"kind": "gd", "lr": lr})
+    assert found.size == count
+    return np.concatenate([found.blocks[0].values(rows)["lr"] for rows in found.blocks[0].rows()])
+
+
+@pytest.mark.parametrize("law", [{"log": [1e-4, 1e-1]}, {"lin": [0.5, 2.5]}], ids=["log", "lin"])
+def test_random_values_have_the_law_that_is_written(law):
+    """Kolmogorov and Smirnov's distance of 20,000 values, against its 99.9 % quantile."""
+    drawn = np.sort(sampled(law, 20_000, seed=3))
+    (form, (low, high)) = next(iter(law.items()))
+    assert low <= drawn[0] and drawn[-1] <= high
+    shares = (drawn - low) / (high - low)
+    if form == "log":
+        shares = np.log(drawn / low) / np.log(high / low)
+    steps = np.arange(20_001) / 20_000
+    distance = max(np.abs(shares - steps[1:]).max(), np.abs(shares - steps[:-1]).max())
+    assert distance < 1.95 / np.sqrt(20_000)
+
+
+def test_more_random_values_keep_the_earlier_ones_and_a_seed_gives_others():
+    few, many = (sampled({"log": [1e-4, 1e-1]}, count) for count in (7, 50))
+    np.testing.assert_array_equal(many[:7], few)
+    assert not np.isin(sampled({"log": [1e-4, 1e-1]}, 50, seed=1), many).any()
+
+
+def test_random_values_are_the_same_on_every_machine():
+    """Ids hash them. Philox (Salmon et al. 2011) by its definition, in whole numbers of Python."""
+    key = int.from_bytes(hashlib.blake2b(b"sample 5 lr", digest_size=16).digest(), "little")
+    keys, mask, bits = [key % 2**64, key >> 64], 2**64 - 1, []
+    for counter in (1, 2):
+        c, k = [counter, 0, 0, 0], list(keys)
+        for _ in range(10):
+            high0, low0 = divmod(0xD2E7470EE14C6C93 * c[0], 2**64)
+            high1, low1 = divmod(0xCA5A826395121157 * c[2], 2**64)
+            c = [high1 ^ c[1] ^ k[0], low1, high0 ^ c[3] ^ k[1], low0]
+            k = [(k[0] + 0x9E3779B97F4A7C15) & mask, (k[1] + 0xBB67AE8584CAA73B) & mask]
+        bits += c
+    expected = [float(f"{1 + (word >> 11) * 2.0**-53:.12g}") for word in bits]
+    np.testing.assert_allclose(sampled({"lin": [1, 2]}, 8, seed=5), expected, rtol=2e-12)
+
+
+def test_random_values_are_crossed_unless_they_are_zipped():
+    """A mapping is a product, of random values as well; zipped ones are one random search."""
+    optimizer = {
+        "kind": "adam",
+        "lr": {"sample": {"log": [1e-4, 1e-1]}, "count": 40},
+        "b1": {"sample": {"lin": [0, 0.99]}, "count": 40},
+    }
+    assert grid_of(optimizer=optimizer, seed=[0, 1]).size == 2 * 40 * 40
+    found = grid_of(optimizer=optimizer, seed=[0, 1], zip=["lr", "b1"])
+    assert found.size == 2 * 40
+    rows = [(row["lr"], row["b1"]) for row in listing(found) if row["seed"] == 0]
+    lr, b1 = np.array(rows).T
+    assert len(set(lr)) == len(set(b1)) == 40
+    # Fields draw apart: no more than chance between ranks, three standard errors of 40 pairs.
+    ranks = [np.argsort(np.argsort(values)) for values in (lr, b1)]
+    assert abs(np.corrcoef(*ranks)[0, 1]) < 3 / np.sqrt(39)
+
+
+def test_random_whole_numbers_are_rounded_and_may_repeat_beside_others():
+    width = {"sample": {"log": [1, 64]}, "count": 40}
+    model, lr = {"kind": "cnn", "width": width}, {"sample": {"log": [0.1, 1]}, "count": 40}
+    found = grid_of(model=model, optimizer={"kind": "gd", "lr": lr}, zip=["width", "lr"])
+    widths = [row["width"] for row in listing(found)]
+    assert found.size == 40 and min(widths) >= 1 and max(widths) <= 64
+    assert len(set(widths)) < 40
+    with pytest.raises(GridError, match=r"make the same trials\. Lower count, or zip it with"):
+        grid_of(model=model)
+
+
+def test_members_of_a_union_draw_the_same_points():
+    """So that two optimizers are compared at the same step sizes."""
+    lr = {"sample": {"log": [1e-4, 1e-1]}, "count": 5}
+    found = grid_of(optimizer=[{"kind": "gd", "lr": lr}, {"kind": "adam", "lr": lr}])
+    first, second = (
+        [row["lr"] for row in listing(found) if row["optimizer"] == kind] for kind in ("gd", "adam")
+    )
+    assert first == second

@@ -172,14 +172,14 @@ BAD = [
     (data("noise: [[1]]"), 2, 37, "data.noise[0]", "got a list", "a list of scalars"),
     (data("noise: .nan"), 2, 36, "data.noise", "nan is not a finite number", "finite"),
     (data("noise: 1e999"), 2, 36, "data.noise", "inf is not a finite number", "finite"),
-    (model("bias: 1"), 3, 26, "model.bias", "expected true or false, got 1", "Write true or false"),
+    (model("bias: 1"), 3, 26, "model.bias", "expected true or false, got 1", "Write true"),
     (
         model("bias: yes"),
         3,
         26,
         "model.bias",
         "expected true or false, got 'yes'",
-        "Write true or false",
+        "Write true",
     ),
     (model("readout: 3"), 3, 29, "model.readout", "expected a word", "Take one of sum, mean"),
     (
@@ -195,7 +195,7 @@ BAD = [
     (text_of(name="3"), 1, 7, "name", "3 cannot name a folder", "letters, digits"),
     (text_of(description="[1]"), 5, 14, "description", "expected text", "in quotes"),
     (text_of(record="3"), 5, 9, "record", "expected a mapping", "record: {points: 32"),
-    (text_of(record="{test: 1}"), 5, 16, "record.test", "expected true or false", "true or false"),
+    (text_of(record="{test: 3}"), 5, 16, "record.test", "expected true or false", "true or false"),
     (
         text_of(test_points="many"),
         5,
@@ -658,14 +658,18 @@ BAD = [
     (text_of(seed="!!set {a}"), 5, 7, "seed", "the tag !!set", "plain text"),
     (text_of(seed="!!int x"), 5, 7, "seed", "'x' is not a value", "plain text"),
     (text_of(seed="99999999999999999999"), 5, 7, "seed", "not a value of 64 bits", "plain text"),
+    (text_of(data="{<<: 3, kind: feature_noise}"), 2, 12, "data", "<< merges mappings", "&name"),
+    (text_of(data="{<<: [[]]}"), 2, 13, "data", "<< merges mappings only", "<<: *name"),
     (
-        text_of(data="{<<: {kind: feature_noise}}"),
+        text_of(data="{<<: {kind: feature_noise}, <<: {n: 3}}"),
         2,
-        8,
+        7,
         "data",
-        "merge keys",
-        "Write the fields out",
+        "<< is given twice, first in line 2",
+        "one list, <<: [*first, *second]",
     ),
+    (text_of(data="{<<: {kind: feature_noise, m: 3}}"), 2, 34, "data.m", "not a field", "n, d"),
+    (data("<<: {<<: {}, n: 3, n: 4}"), 2, 48, "data.n", "given twice", "Keep one"),
     (text_of() + "1: 2\n", 5, 1, "", "a key has to be a word", "name: value"),
     (text_of() + "? [a]\n: 2\n", 5, 3, "", "a key has to be a word", "name: value"),
     (text_of(name='"\\ud800"'), 1, 7, "name", "valid text", "plain text"),
@@ -713,6 +717,89 @@ BAD = [
         "optax.rprop takes no schedule",
         "Leave schedule out",
     ),
+    # Random values.
+    (
+        data("noise: {sample: {log: [0.1, 1]}}"),
+        2,
+        45,
+        "data.noise.sample",
+        "count is missing",
+        "50}",
+    ),
+    (data("noise: {sample: {log: [0, 1]}, count: 3}"), 2, 45, "data.noise.sample", "above 0", "{"),
+    (
+        data("noise: {sample: {lin: [1, 1]}, count: 3}"),
+        2,
+        45,
+        "data.noise.sample",
+        "not below",
+        "{",
+    ),
+    (
+        data("noise: {sample: {log: [1, 2, 3]}, count: 3}"),
+        2,
+        45,
+        "data.noise.sample",
+        "log takes a list of 2 numbers",
+        "Write {sample: {log: [first, last]}, count: 50}",
+    ),
+    (
+        data("noise: {sample: {sample: {lin: [1, 2]}}, count: 3}"),
+        2,
+        45,
+        "data.noise.sample",
+        "taken from log or lin",
+        "{sample: {log",
+    ),
+    (data("noise: {sample: [1, 2], count: 3}"), 2, 45, "data.noise.sample", "log or lin", "{"),
+    (
+        data("noise: {sample: {lin: [1, 2]}, count: 1e9}"),
+        2,
+        45,
+        "data.noise.sample",
+        "1048576",
+        "{",
+    ),
+    (
+        data("noise: {sample: {lin: [1, 2]}, count: 2.5}"),
+        2,
+        45,
+        "data.noise.sample",
+        "got 2.5",
+        "{",
+    ),
+    (
+        data("noise: {sample: {lin: [1, 2]}, count: 3, seed: -1}"),
+        2,
+        45,
+        "data.noise.sample",
+        "the seed of a sample is a whole number below 2^32, got -1",
+        "{sample",
+    ),
+    (
+        data("noise: {sample: {lin: [1, 2]}, cont: 3}"),
+        2,
+        60,
+        "data.noise.cont",
+        "is not a key of a sample",
+        "Did you mean count?",
+    ),
+    (data("noise: {count: 3}"), 2, 37, "data.noise.count", "range and sample", "Write {log"),
+    (data("noise: {sample: {lin: [-2, -1]}, count: 1}"), 2, 36, "data.noise", "at least 0", "at"),
+    (model("readout: {sample: {lin: [1, 2]}, count: 3}"), 3, 29, "model.readout", "a word", "list"),
+    # Whole numbers that a formula does not give.
+    (data("n: '=d/3'"), 2, 32, "data.n", "n = d/3 is 333.333333333 at d=1000", "Write round(d/3)"),
+    (data("sparsity: '=sqrt(d)'"), 2, 39, "data.sparsity", "is 31.6227766017", "floor or ceil"),
+    (text_of(train="{steps: '=n/3'}"), 5, 16, "train.steps", "is 66.6666666667", "round(n/3)"),
+    (
+        data("n: [64, 100], d: '=n*2+2', sparsity: '=n/8'"),
+        2,
+        66,
+        "data.sparsity",
+        "sparsity = n/8 is 12.5 at n=100",
+        "where it is whole",
+    ),
+    (text_of(seed="'=lr*3'"), 5, 7, "seed", "is 0.3 at lr=0.1", "round(lr*3)"),
 ]
 
 
@@ -865,6 +952,139 @@ def test_a_file_that_is_too_large(tmp_path):
         grid.load_grid(path)
 
 
+MERGED = """
+name: t
+data: {kind: feature_noise, n: &n [10, 20]}
+model: {kind: cnn, width: 3}
+optimizer:
+  - &adam {kind: adam, lr: 1e-3, schedule: {kind: cosine, decay_steps: 50}}
+  - &fast {<<: *adam, lr: 1e-2}
+  - {b1: 0.5, <<: *fast, b2: 0.9}
+  - {<<: [*fast, {lr: 7, b1: 0.8, b2: 0.6}, *adam], b1: 0.4}
+"""
+WRITTEN_OUT = """
+name: t
+data: {kind: feature_noise, n: [10, 20]}
+model: {kind: cnn, width: 3}
+optimizer:
+  - {kind: adam, lr: 1e-3, schedule: {kind: cosine, decay_steps: 50}}
+  - {kind: adam, lr: 1e-2, schedule: {kind: cosine, decay_steps: 50}}
+  - {kind: adam, lr: 1e-2, b1: 0.5, b2: 0.9, schedule: {kind: cosine, decay_steps: 50}}
+  - {kind: adam, lr: 1e-2, b1: 0.4, b2: 0.6, schedule: {kind: cosine, decay_steps: 50}}
+"""
+
+
+MEANT = [
+    ("1k", "1000", [1000]),
+    ("2.5K", "2500", [2500]),
+    ("1M", "1000000", [1_000_000]),
+    ("1,000", "1000", [1000]),
+    ("12 000", "12000", [12_000]),
+    ("0x10", "16", [16]),
+    ("1-3", "{range: [1, 4]}", [1, 2, 3]),
+    ("1..3", "{range: [1, 4]}", [1, 2, 3]),
+    ("1 to 3", "{range: [1, 4]}", [1, 2, 3]),
+    ("1:4", "{range: [1, 4]}", [1, 2, 3]),
+    ("range(1, 4)", "{range: [1, 4]}", [1, 2, 3]),
+    ("1, 2, 3", "[1, 2, 3]", [1, 2, 3]),
+    ("1 2 3", "[1, 2, 3]", [1, 2, 3]),
+    ("(1,2,3)", "[1, 2, 3]", [1, 2, 3]),
+    ("2^10", '"=2**10"', [1024]),
+    ("10/2", '"=10/2"', [5]),
+    ("d - 10", '"=d - 10"', [990]),
+    ("sqrt(d*10)", '"=sqrt(d*10)"', [100]),
+]
+"""What people write for whole numbers, how a grid has it, and the values."""
+
+
+@pytest.mark.parametrize(("written", "meant", "values"), MEANT, ids=[each[0] for each in MEANT])
+def test_what_people_write_is_answered_by_how_to_write_it(written, meant, values):
+    """The cure is a value that the grid takes."""
+    with pytest.raises(GridError) as caught:
+        grid.parse_grid(data(f"n: '{written}'"))
+    (problem,) = caught.value.problems
+    assert problem.cure.partition(", an expression")[0] == f"Write {meant}"
+    block = grid.parse_grid(data(f"n: {meant}")).blocks[0]
+    assert [n for rows in block.rows() for n in block.values(rows)["n"].tolist()] == values
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        (text_of(model="CNN"), "Did you mean cnn?"),
+        (text_of(model="Cnn"), "Did you mean cnn?"),
+        (text_of(data="Feature-Noise"), "Did you mean feature_noise?"),
+        (optimizer("{kind: AdamW, lr: 1}"), "Did you mean adamw?"),
+        (optimizer("{kind: SGD, lr: 1}"), "Did you mean sgd?"),
+        (optimizer("{kind: gd, LR: 1}"), "Did you mean lr?"),
+        (model("readout: Mean"), "Did you mean mean?"),
+        (text_of(Seed="3"), "Did you mean seed?"),
+        (text_of(where="\"model == 'CNN'\""), "Did you mean cnn?"),
+        (model("bias: yes"), "Write true"),
+        (model("bias: Off"), "Write false"),
+        (model("bias: 0"), "Write false"),
+        (data("noise: 10%"), "Write 0.1"),
+        (data("noise: 0.1-0.5"), "Write {lin: [0.1, 0.5, 10]}"),
+        (data("noise: 1/3"), 'Write "=1/3"'),
+        (data("noise: ten"), "Write a number, without quotes"),
+        (text_of(seed="0-7"), "Write {range: [0, 8]}"),
+        (text_of(seed="0:7"), "Write {range: [0, 7]}"),
+        (text_of(train="{steps: 10k}"), "Write 10000"),
+        (text_of(test_points="2k"), "Write 2000"),
+    ],
+)
+def test_cures_say_what_was_meant(text, cure):
+    with pytest.raises(GridError) as caught:
+        grid.parse_grid(text)
+    assert any(cure in problem.cure for problem in caught.value.problems), str(caught.value)
+
+
+STEPS = [
+    ("{steps: 2147483648}", "2147483648 is not at most 2147483647"),
+    ("{steps: 1e10}", "10000000000 is not at most 2147483647"),
+    ("{steps: '=2**31'}", "steps = 2**31 is 2147483648"),
+    ("{epochs: 1e9, batch_size: 20}", "is 10000000000 at epochs=1000000000"),
+    ("{steps: [10, 3e9]}", "3000000000 is not at most 2147483647"),
+    ("{steps: {range: [2147483640, 2147483649]}}", "is not at most 2147483647"),
+    ("{steps: {log: [1, 1e10, 3]}}", "is not at most 2147483647"),
+]
+
+
+@pytest.mark.parametrize(("train", "what"), STEPS)
+def test_more_steps_than_a_device_counts_are_refused(train, what):
+    with pytest.raises(GridError) as caught:
+        grid.parse_grid(text_of(train=train))
+    assert all(what in p.what and "2147483647" in p.cure for p in caught.value.problems)
+    assert grid.parse_grid(text_of(train="{steps: 2147483647}")).size == 1
+
+
+def test_a_formula_may_round_in_the_last_digits():
+    """0.3 * 1000 is 299.99999999999994 in some orders of multiplication; that is a whole number."""
+    read = grid.parse_grid(data("n: '=0.1*3*d', sparsity: '=d*(1-0.9)'"))
+    first = read.blocks[0].first_values
+    assert (first["n"], first["sparsity"]) == (300, 100)
+    kept = grid.parse_grid(data("n: '=d/8', d: [800, 801, 804, 808]") + "where: d % 8 == 0\n")
+    assert kept.size == 2
+
+
+def test_merge_keys_are_what_yaml_says():
+    """Own keys win wherever they stand, then the first of those merged (yaml.org/type/merge.html)."""
+    assert yaml_reader.read_yaml(MERGED, "t").value == yaml_reader.read_yaml(WRITTEN_OUT, "t").value
+    ids = [
+        [block.ids(rows)[0].tolist() for block in read.blocks for rows in block.rows()]
+        for read in map(grid.parse_grid, (MERGED, WRITTEN_OUT))
+    ]
+    assert ids[0] == ids[1]
+
+
+def test_what_is_merged_is_reported_where_it_is_written():
+    with pytest.raises(GridError) as caught:
+        grid.parse_grid(MERGED.replace("decay_steps: 50", "decay_steps: -1"))
+    assert [(p.line, p.field) for p in caught.value.problems] == [
+        (6, f"optimizer[{index}].schedule.decay_steps") for index in range(4)
+    ]
+
+
 @pytest.mark.promise(9)
 def test_aliases_are_counted_each_time():
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
@@ -960,7 +1180,7 @@ def test_eval_would_be_seen(tmp_path, monkeypatch, kind):
 GOOD = """name: good
 seed: {range: [0, 4]}
 data:
-  - {kind: feature_noise, n: [10, 20], snr: {log: [0.1, 10, 3]}, sparsity: "=sqrt(d)"}
+  - {kind: feature_noise, n: [10, 20], snr: {log: [0.1, 10, 3]}, sparsity: "=round(sqrt(d))"}
   - {kind: signal_noise, signal: {lin: [0, 1, 3]}, orthogonal: true}
 model: {kind: cnn, width: 4, power: [1, 3]}
 optimizer: {kind: adam, lr: [1e-3, 1e-2], schedule: {kind: cosine, decay_steps: "=steps"}}

@@ -282,10 +282,26 @@ def test_aliases_are_no_way_around_the_bounds():
     assert "aliases counted each time" in complaint(wide)
     assert "levels deep" in complaint("&a {name: *a}")
     assert "a key has to be a word" in complaint("&a {*a : 1}")
-    assert "merge keys" in complaint(
-        text_of().replace("{kind: cnn}", "{<<: &a {kind: cnn}, width: 3}")
-    )
+    assert size(text_of().replace("{kind: cnn}", "{<<: &a {kind: cnn}, width: 3}")) == 1
     assert size(text_of("n: &n 5, d: &d [700, 800]", more="test_points: *n\nseed: *d")) == 4
+
+
+@pytest.mark.parametrize("empty", [True, False], ids=["empty", "full"])
+def test_merge_keys_are_no_way_around_the_bounds(empty):
+    """Bombs of merges, by lists and by chains, of mappings with and without keys; what merges itself."""
+    first = "{}" if empty else "{x: 1}"
+    wide = f"a0: &a0 {first}\n" + "".join(
+        f"a{i}: &a{i} {{<<: [{f'*a{i - 1}, ' * 60}]}}\n" for i in range(1, 6)
+    )
+    assert "aliases counted each time" in complaint(wide)
+    deep = f"a0: &a0 {first}\n" + "".join(
+        f"a{i}: &a{i} {{<<: *a{i - 1}}}\n" for i in range(1, 15_000)
+    )
+    assert "levels deep" in complaint(deep)
+    assert "levels deep" in complaint("&a {name: t, <<: *a}")
+    assert "levels deep" in complaint("&a {name: t, <<: [{<<: *a}]}")
+    many = "a: &a {" + ", ".join(f"k{i}: 1" for i in range(5_000)) + "}\n"
+    assert "aliases counted each time" in complaint(f"{many}b: {{<<: [{'*a, ' * 60}]}}")
 
 
 # Findings, each with about the smallest file that has it. What they were before stands in their names.
@@ -294,6 +310,9 @@ LIN = "{lin: [1, 2, 4096]}"
 SLOW = {
     "many_lists_of_a_million": text_of(
         optimizer=union(["{kind: gd, lr: {log: [1, 2, 1048576]}}"] * 200)
+    ),
+    "many_samples_of_a_million": text_of(
+        optimizer=union(["{kind: gd, lr: {sample: {log: [1, 2]}, count: 1048576}}"] * 200)
     ),
     "many_ranges_of_16_million": text_of().replace(
         "{kind: feature_noise}", union(["{kind: separable, n: {range: [1, 16777217]}}"] * 30)
@@ -347,7 +366,12 @@ SLOW = {
 }
 
 
-LARGE = ("many_lists_of_a_million", "many_ranges_of_16_million", "a_minimum_of_95_large_arrays")
+LARGE = (
+    "many_lists_of_a_million",
+    "many_samples_of_a_million",
+    "many_ranges_of_16_million",
+    "a_minimum_of_95_large_arrays",
+)
 
 
 @pytest.mark.parametrize("text", SLOW.values(), ids=SLOW)

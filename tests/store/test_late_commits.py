@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -89,6 +90,14 @@ def test_what_others_have_trained_is_not_committed_again_after_a_compaction(tmp_
     with pytest.raises(StoreError, match="was compacted while this process was suspended"):
         commit(sleeper, 1, 2)
     assert counts(tmp_path) == once(0, 1, 2) and verify(tmp_path) == []
+
+
+def test_a_store_that_was_removed_is_not_called_compacted(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    sleeper = sleeper_of(store)
+    shutil.rmtree(store)
+    with pytest.raises(StoreError, match="was removed"):
+        commit(sleeper, 1, 2)
 
 
 @pytest.mark.promise(19, mutant=True)

@@ -17,6 +17,7 @@ from sweep.engine.driver import Driver
 from sweep.engine.recorder import RecordSchedule
 from sweep.engine.trial_source import TrialList
 from sweep.padding import Size
+from sweep.prng import Purpose
 from sweep.training import evaluation, step
 from sweep.training.measure import measure
 from sweep.trial import Trial
@@ -25,7 +26,7 @@ from tests.training_cases import quick
 
 POINTS = 20
 
-table = functools.partial(quick, static_argnums=1)(evaluation.draw_table)
+table = functools.partial(quick, static_argnums=(1, 2))(evaluation.draw_table)
 
 
 def leaves(tree: Any) -> list[np.ndarray]:
@@ -87,17 +88,28 @@ class TestTables:
             lane = step.start(one)
             tables = jax.tree.map(
                 lambda leaf: jnp.stack([jnp.zeros_like(leaf), leaf]),
-                evaluation.draw_table(one, POINTS),
+                evaluation.draw_tables(one, POINTS, POINTS // 2),
             )
-            return measure(one, *lane, POINTS), measure(
-                one, *lane, POINTS, evaluation.CachedDraws(tables, jnp.int32(1))
-            )
+            cached = evaluation.CachedDraws(tables, jnp.int32(1))
+            return [measure(one, *lane, POINTS, draws, POINTS // 2) for draws in (None, cached)]
 
         alone, shared = look(row.trial())
         assert int(alone.test_wrong) == int(shared.test_wrong)
-        np.testing.assert_allclose(
-            shared.observables["test_loss"], alone.observables["test_loss"], rtol=1e-6
+        assert int(alone.validation_wrong) == int(shared.validation_wrong)
+        for name in ("test_loss", "validation_loss"):
+            np.testing.assert_allclose(shared.observables[name], alone.observables[name], rtol=1e-6)
+
+    @pytest.mark.parametrize("data", ["feature_noise", "signal_noise"])
+    def test_validation_points_are_none_of_the_test_points(self, data: str) -> None:
+        """Vectors of the one kind, draws by their law of the other: no number is in both tables."""
+        one = trial({"data": data})
+        test, validation = (
+            np.concatenate([leaf.ravel() for leaf in leaves(table(one, POINTS, purpose))])
+            for purpose in (Purpose.TEST, Purpose.VALIDATION)
         )
+        assert test.shape == validation.shape
+        drawn = test[(test != 0) & (np.abs(test) < 1)]  # counts and places may be the same
+        assert len(drawn) > POINTS and not np.isin(drawn, validation).any()
 
 
 def lanes_of(seeds: list[int], **values: Any) -> Trial:

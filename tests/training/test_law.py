@@ -276,7 +276,8 @@ class TestFreshPoints:
                 net = step.merge(mine, state.params, state.rest, training=False)
                 law = evaluation.evaluate_fresh_points(mine, net, scene, FRESH)
                 with mock.patch.object(evaluation, "has_law", return_value=False):
-                    return *law, *evaluation.evaluate_fresh_points(mine, net, scene, FRESH)
+                    vectors = evaluation.evaluate_fresh_points(mine, net, scene, FRESH)
+                return law.loss, law.wrong, vectors.loss, vectors.wrong
 
             return jax.lax.map(lane, seeds)
 

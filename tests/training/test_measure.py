@@ -14,6 +14,7 @@ from flax import nnx
 from sweep import schema
 from sweep.data import base
 from sweep.models.base import AbstractModel
+from sweep.observables import VALIDATED, observable_columns
 from sweep.observables.base import smallest
 from sweep.padding import Size
 from sweep.prng import Purpose, stream
@@ -29,11 +30,11 @@ from tests.training_cases import quick
 POINTS, MANY = 20, 20_000
 
 
-@functools.partial(quick, static_argnums=1)
-def look(trial: Trial, points: int) -> tuple[State, Measurement]:
+@functools.partial(quick, static_argnums=(1, 2))
+def look(trial: Trial, points: int, validation: int = 0) -> tuple[State, Measurement]:
     """A lane at its first step, measured."""
     world, state = step.start(trial)
-    return state, measure.measure(trial, world, state, points)
+    return state, measure.measure(trial, world, state, points, validation_points=validation)
 
 
 class Written(NamedTuple):
@@ -53,7 +54,9 @@ def written(one: Trial, fresh: int = 0) -> Written:
         v = base.feature_directions(one.data, one.seed)
         if fresh:
             rows = jnp.arange(fresh)
-            points = base.test_points(one.data, base.test_draws(one.data, one.seed, rows), v, rows)
+            points = base.test_points(
+                one.data, base.test_draws(one.data, one.seed, rows, Purpose.TEST), v, rows
+            )
         else:
             points = base.training_points(one.data, one.seed, v)
         return points.noise.dense(one.data.d)[:, 0], points.true_label, points.label
@@ -294,6 +297,23 @@ class TestFreshPoints:
         assert abs(int(found.test_wrong) / MANY - error) < 5 * spread * np.sqrt(error * (1 - error))
         assert abs(values(found)["test_loss"] - losses.mean()) < 5 * spread * losses.std()
 
+    def test_validation_points_have_the_law_of_the_test_points(self) -> None:
+        """Errors and losses of many points of each kind, within 5 standard errors; other points."""
+        one = trial(noise=2.0)
+        state, found = look(one, MANY, MANY)
+        told, points = values(found), written(one, fresh=2000)
+        losses = np.logaddexp(0, -points.label * cnn_margin(one, weights(state), 0.0, points.x))
+        error = int(found.test_wrong) / MANY
+        spread = 5 * np.sqrt(2 / MANY)
+        assert abs(int(found.validation_wrong) / MANY - error) < spread * np.sqrt(error)
+        assert 0 < abs(told["validation_loss"] - told["test_loss"]) < spread * losses.std()
+
+    def test_ties_are_the_points_whose_output_is_zero(self) -> None:
+        """A network of zeros ties on all points, and errs on all; one of random weights on none."""
+        collapsed = look(trial(init_scale=0.0), POINTS)[1]
+        assert int(collapsed.test_ties) == int(collapsed.test_wrong) == POINTS
+        assert int(look(trial(noise=2.0), POINTS)[1].test_ties) == 0
+
     def test_without_points_nothing_is_told_of_them(self) -> None:
         _, found = look(trial(feature_noise=0.3), 0)
         assert "test_loss" not in found.observables
@@ -345,25 +365,36 @@ class TestOutcome:
     def test_columns_are_ratios_of_counts_in_double_precision(self) -> None:
         observables = {"test_loss": jnp.float32([0.5, 0.1])}
         found = Measurement(
-            jnp.zeros(2), jnp.zeros(2), jnp.int32([1, 1]), jnp.int32([3, 7]), observables
+            jnp.zeros(2),
+            jnp.zeros(2),
+            train_wrong=jnp.int32([1, 1]),
+            test_wrong=jnp.int32([3, 7]),
+            test_ties=jnp.int32([0, 5]),
+            validation_wrong=jnp.int32([2, 0]),
+            observables=observables,
         )
-        told = measure.columns(found, n=np.array([3, 4]), points=7)
+        told = measure.columns(found, n=np.array([3, 4]), points=7, validation_points=5)
         assert {name: each.tolist() for name, each in told.items()} == {
             "test_loss": [0.5, float(np.float32(0.1))],
             "train_error": [1 / 3, 1 / 4],
             "test_error": [3 / 7, 1.0],
+            "test_ties": [0.0, 5 / 7],
             "generalization_gap": [3 / 7 - 1 / 3, 3 / 4],
+            "validation_error": [2 / 5, 0.0],
         }
         assert all(each.dtype == np.float64 for each in told.values())
 
     def test_columns_without_fresh_points(self) -> None:
-        found = Measurement(jnp.zeros(1), jnp.zeros(1), jnp.int32([1]), jnp.int32([0]), {})
+        counts = [jnp.int32([count]) for count in (1, 0, 0, 0)]
+        found = Measurement(jnp.zeros(1), jnp.zeros(1), *counts, {})
         assert set(measure.columns(found, n=np.array([4]), points=0)) == {"train_error"}
 
     def test_every_observable_has_a_column(self) -> None:
-        found = jax.eval_shape(lambda: look.__wrapped__(trial({"model": "linear"}), 4)[1])
-        names = {*found.observables, "train_error", "test_error", "generalization_gap"}
-        assert names == set(schema.STANDARD_OBSERVABLES)
+        found = jax.eval_shape(lambda: look.__wrapped__(trial({"model": "linear"}), 4, 4)[1])
+        counted = {"train_error", "test_error", "test_ties", "validation_error"}
+        names = {*found.observables, *counted, "generalization_gap"}
+        assert names == {*schema.STANDARD_OBSERVABLES, "test_ties", *VALIDATED}
+        assert names == {*observable_columns()}
 
 
 class Perceptron(nnx.Module):

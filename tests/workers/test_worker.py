@@ -132,8 +132,8 @@ def small(fits: Callable[[int, int], bool]) -> Callable[..., Programs]:
     """Programs of a device on which so many lanes in such blocks fit or not."""
     make = programs.compiled_programs
 
-    def compile_small(block: int, test_points: int) -> Programs:
-        made = make(block, test_points)
+    def compile_small(block: int, *points: int) -> Programs:
+        made = make(block, *points)
 
         def advance(lanes: Any, steps: Any) -> Any:
             if not fits(len(lanes.states.step), block):
@@ -183,8 +183,8 @@ def test_lanes_that_will_not_fit_are_never_tried(
     tried: list[int] = []
     make = programs.compiled_programs
 
-    def compile_small(block: int, test_points: int) -> Programs:
-        made = make(block, test_points)
+    def compile_small(block: int, *points: int) -> Programs:
+        made = make(block, *points)
 
         def advance(lanes: Any, steps: Any) -> Any:
             tried.append(len(lanes.states.step))

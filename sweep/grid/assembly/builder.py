@@ -13,8 +13,8 @@ import numpy as np
 from sweep import trial
 from sweep.grid.assembly.symbols import Symbol, SymbolTable
 from sweep.grid.fields import validation
+from sweep.grid.fields.cures import closest_name
 from sweep.grid.fields.parts import PartSpec
-from sweep.grid.fields.validation import closest_name
 from sweep.grid.fields.values import DTYPES, ComputedValues, GivenValues, Source
 from sweep.grid.product.block import Column
 from sweep.grid.product.space import (
@@ -146,7 +146,7 @@ class BlockBuilder(SymbolTable):
             return self._listed_table(name, source)
         if isinstance(source, ComputedValues):
             self.document.count_words(source.expression.words, source.path)
-            return self._compute(name, source.expression, source.path)
+            return self._compute(name, source.expression, source.path, whole=True)
         if name.is_set:
             raise ResolutionError
         if setter and name.role == "alternative":
@@ -264,9 +264,17 @@ class BlockBuilder(SymbolTable):
         return shape
 
     def _compute(
-        self, name: Symbol, expression: Expression, path: Path, strict: bool = True
+        self,
+        name: Symbol,
+        expression: Expression,
+        path: Path,
+        strict: bool = True,
+        whole: bool = False,
     ) -> Table:
-        """Compute a field; invalid values become errors only if `where` keeps them."""
+        """Compute a field; invalid values become errors only if `where` keeps them.
+
+        `whole` refuses fractions of an integer field, which are rounded otherwise.
+        """
         expression = expressions.simplify(expression, self.kind_names)
         axes, computed = self.evaluate(expression, path)
         field, computed = name.field, computed.ravel()
@@ -288,14 +296,11 @@ class BlockBuilder(SymbolTable):
             else canonical(computed, self.document.count_sorted)
         )
         if strict:
+            mask = validation.outside(field, values)
+            if whole and field.type is int:
+                mask |= validation.is_fraction(computed)
             self._add_invalid(
-                InvalidValues(
-                    replace(name, path=path),
-                    expression,
-                    axes,
-                    validation.outside(field, values),
-                    computed,
-                )
+                InvalidValues(replace(name, path=path), expression, axes, mask, computed)
             )
         if field.type is not int:
             return Table(axes, values)

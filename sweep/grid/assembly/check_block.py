@@ -10,6 +10,7 @@ from sweep import spec
 from sweep.grid.assembly.builder import BlockBuilder, InvalidValues, internal
 from sweep.grid.fields import validation
 from sweep.grid.fields.parts import PartSpec, flat
+from sweep.grid.fields.values import GivenValues
 from sweep.grid.product.hashing import canonical_text
 from sweep.grid.product.space import Axes, Selection, canonical, sorted_distinct, union
 from sweep.grid.syntax.yaml_reader import Document, Path
@@ -77,6 +78,9 @@ def _report_invalid(block: BlockBuilder, invalid: InvalidValues, position: int) 
     value = canonical_text(invalid.values[position])
     what = f"{field.name} = {invalid.expression.text} is {value}{location}"
     cure = f"Make it {validation.allowed(field)}, or keep only points where it is by means of where"
+    if field.type is int and validation.is_fraction(invalid.values[[position]])[0]:
+        rounded = f"round({invalid.expression.text})"
+        cure = f"Write {rounded}, floor or ceil, or keep only points where it is whole"
     block.document.add_error(invalid.symbol.path, what, cure)
 
 
@@ -158,4 +162,9 @@ def _report_repeat(block: BlockBuilder, names: list[str], first: int, second: in
     path = block.names[names[0]].path
     path = (*path, second) if (*path, second) in block.document.positions else path
     what = f"values {first + 1} and {second + 1} of {', '.join(names)} make the same trials"
-    block.document.add_error(path, what, "Take one of them out")
+    sources = [block.names[name].source for name in names]
+    sampled = any(isinstance(source, GivenValues) and source.sampled for source in sources)
+    cure = (
+        "Lower count, or zip it with a field of real numbers" if sampled else "Take one of them out"
+    )
+    block.document.add_error(path, what, cure)

@@ -46,7 +46,7 @@ def check_overlaps(document: Document, built: Sequence[BuiltBlock]) -> None:
                 first_path, path = next(
                     ((a.path, b.path) for a, b in pairs if a.path != b.path), ((), ())
                 )
-                location = f"{dotted(first_path)} in line {document.position(first_path)[0]}"
+                location = f"{dotted(first_path)} {document.place(first_path)}"
                 document.add_error(path, claim.format(location) + detail, cure)
 
 

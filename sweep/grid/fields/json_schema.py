@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic import Field as Declared
 
 from sweep.grid.fields import validation
-from sweep.grid.fields.settings import NAME, POINTS, SYSTEM, TEST, TEST_POINTS, WORDS
+from sweep.grid.fields.settings import (
+    NAME,
+    POINTS,
+    SYSTEM,
+    TEST,
+    TEST_POINTS,
+    VALIDATION_POINTS,
+    WORDS,
+)
 
 
 def json_schema() -> dict[str, Any]:
@@ -60,6 +68,7 @@ def file_model() -> type[BaseModel]:
             Declared({}, description="recorded curves"),
         ),
         "test_points": (int, Declared(2000, ge=0, description=TEST_POINTS.doc)),
+        "validation_points": (int, Declared(0, ge=0, description=VALIDATION_POINTS.doc)),
     }
     # Typed as Any, since the overloads of `create_model` reject a mapping of pairs.
     attributes: dict[str, Any] = parts

@@ -11,7 +11,8 @@ import numpy as np
 
 from sweep import spec, trial
 from sweep.grid.fields import validation
-from sweep.grid.fields.validation import closest_name, show_value
+from sweep.grid.fields.cures import closest_name
+from sweep.grid.fields.validation import show_value
 from sweep.grid.fields.values import DTYPES, GivenValues, Source, sources
 from sweep.grid.syntax.yaml_reader import Document, Path
 

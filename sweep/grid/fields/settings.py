@@ -10,7 +10,8 @@ from typing import Any
 from sweep import spec
 from sweep.filters import COORDINATES
 from sweep.grid.fields import validation
-from sweep.grid.fields.validation import closest_name, show_value
+from sweep.grid.fields.cures import closest_name
+from sweep.grid.fields.validation import show_value
 from sweep.grid.syntax.yaml_reader import Document, Path
 
 WORDS = ("auto", *COORDINATES)
@@ -33,6 +34,14 @@ TEST = spec.Field("test", "static", bool, "record test observables too", default
 TEST_POINTS = spec.Field(
     "test_points", "static", int, "fresh points that measure a test error", default=2000, at_least=0
 )
+VALIDATION_POINTS = spec.Field(
+    "validation_points",
+    "static",
+    int,
+    "fresh points apart from those of the test, by which a step size may be chosen",
+    default=0,
+    at_least=0,
+)
 SYSTEM = spec.Field("coordinates", "static", str, "how the first layer is stored", default="auto")
 
 
@@ -44,6 +53,7 @@ class Settings:
     record_points: int = 32
     record_test: bool = True
     test_points: int = 2000
+    validation_points: int = 0
 
 
 def value_of(raw: Mapping[str, Any], key: str, default: Any) -> Any:
@@ -104,6 +114,7 @@ def read_settings(document: Document, raw: Mapping[str, Any]) -> Settings:
         record_points=_setting(document, POINTS, record, ("record",)),
         record_test=_setting(document, TEST, record, ("record",)),
         test_points=_setting(document, TEST_POINTS, raw, ()),
+        validation_points=_setting(document, VALIDATION_POINTS, raw, ()),
     )
 
 

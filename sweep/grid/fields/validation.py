@@ -6,7 +6,6 @@ Models are built on request, so that they include the kinds of plugins.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pydantic import (
 from pydantic import Field as Declared
 
 from sweep import spec, trial
+from sweep.grid.fields.cures import closest_name, meant_number
 
 LARGEST = 2**31 - 1
 """The largest integer of a field that has no bound of its own: devices count in 32 bits."""
@@ -190,14 +190,21 @@ def _fault(field: spec.Field, error: Mapping[str, Any]) -> FieldError:
     return FieldError(name, index, what, _type_cure(field, value))
 
 
+_TRUTHS = {
+    **dict.fromkeys(("yes", "on", "y", "1", "true"), "true"),
+    **dict.fromkeys(("no", "off", "n", "0", "false"), "false"),
+}
+"""Other words for true and false, as a grid writes them."""
+
+
 def _type_cure(field: spec.Field, value: Any) -> str:
     """How to fix a value that is not of the type of its field."""
     if value is None:
         return "Give a value or leave the field out"
     if isinstance(value, dict | list):
         return (
-            "Write a scalar, a list of scalars, {log: [..]}, {lin: [..]}, {range: [..]} "
-            "or '=expression'"
+            "Write a scalar, a list of scalars, {log: [..]}, {lin: [..]}, {range: [..]}, "
+            "{sample: ..} or '=expression'"
         )
     if isinstance(value, str) and value.startswith("="):
         return (
@@ -205,7 +212,9 @@ def _type_cure(field: spec.Field, value: Any) -> str:
             "where there are several"
         )
     if isinstance(value, str) and field.type in (int, float):
-        return "Write a number, without quotes"
+        return meant_number(value)
+    if field.type is bool and str(value).casefold() in _TRUTHS:
+        return f"Write {_TRUTHS[str(value).casefold()]}"
     if field.choices:
         return f"Take one of {', '.join(field.choices)}"
     return f"Write {EXPECTED[field.type]}"
@@ -222,15 +231,6 @@ def show_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def closest_name(name: str, names: Iterable[str]) -> str:
-    """Advice for an unknown name: the closest valid name, and all valid names."""
-    candidates = list(names)
-    # Cut, since the search is quadratic in the length and the file may hold a text of any length.
-    close = difflib.get_close_matches(name[:80], candidates, n=1)
-    suggestion = f"Did you mean {close[0]}? " if close else ""
-    return f"{suggestion}There is {', '.join(candidates) or 'none'}"
 
 
 _BREAKS = {
@@ -254,6 +254,13 @@ def outside(field: spec.Field, numbers: np.ndarray) -> np.ndarray:
         if bound is not None:
             bad |= _BREAKS[relation](numbers, bound)
     return bad
+
+
+def is_fraction(numbers: np.ndarray) -> np.ndarray:
+    """A mask of the finite numbers that are not whole, up to the rounding of a formula."""
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(numbers - np.rint(numbers))
+    return distance > 1e-9 * np.maximum(1.0, np.abs(numbers))
 
 
 def allowed(field: spec.Field) -> str:
@@ -290,6 +297,26 @@ class Range(BaseModel, extra="forbid"):
     )
 
 
+class LogLaw(BaseModel, extra="forbid"):
+    """Random numbers whose logarithm is uniform."""
+
+    log: tuple[float, float] = Declared(description="lower end, upper end")
+
+
+class LinLaw(BaseModel, extra="forbid"):
+    """Uniform random numbers."""
+
+    lin: tuple[float, float] = Declared(description="lower end, upper end")
+
+
+class Sample(BaseModel, extra="forbid"):
+    """Random values; a larger count keeps those of a smaller one."""
+
+    sample: LogLaw | LinLaw
+    count: int = Declared(ge=1, description="number of values")
+    seed: int = Declared(0, ge=0, lt=2**32, description="another seed gives other values")
+
+
 Formula = Annotated[str, Declared(pattern="^=", description="computed from other fields")]
 
 
@@ -299,7 +326,7 @@ def as_written(field: spec.Field) -> Any:
         return family_model(field.type)
     null = [Literal["full"], None] if field.null else [None] if field.optional else []
     scalar = Union[(_scalar(field), *null)]
-    forms = [Log, Lin, Range] if field.type in (int, float) else []
+    forms = [Log, Lin, Range, Sample] if field.type in (int, float) else []
     return Union[(scalar, Formula, list[scalar], *forms)]
 
 

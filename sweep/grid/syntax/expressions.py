@@ -1,5 +1,7 @@
 """Arithmetic and conditions in a grid (`sqrt(d) / n**2`, `sparsity <= d`), evaluated column-wise.
 
+`a if condition else b` chooses at each point.
+
 An expression is parsed but never executed: the evaluator walks its syntax tree, which may only
 contain a short list of node types. All numbers are float64, so integer powers cannot grow without
 bound.
@@ -26,6 +28,7 @@ MAX_LENGTH, MAX_DEPTH = 2_000, 60
 _UNARY_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sqrt": np.sqrt,
     "log": np.log,
+    "log10": np.log10,
     "exp": np.exp,
     "floor": np.floor,
     "ceil": np.ceil,
@@ -52,13 +55,13 @@ _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
 }
 # Operators and name contexts are nodes of the syntax tree too, so a walk over it meets them.
 _OPERATORS = (ast.Load, ast.And, ast.Or, ast.Not, ast.USub, ast.UAdd, *_BINARY, *_COMPARE)
-_NODES = (ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare)
+_NODES = (ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp)
 _LITERALS = {"true": True, "false": False}
 
 FUNCTIONS = (*_UNARY_FUNCTIONS, *_REDUCTIONS)
 _ALLOWED_SYNTAX = (
     "Use numbers, field names, + - * / // % **, comparisons, and, or, not, "
-    f"and {', '.join(FUNCTIONS)}"
+    f"a if condition else b, and {', '.join(FUNCTIONS)}"
 )
 _OPERATOR_CURES = {
     ast.BitXor: "Write ** for a power",
@@ -212,7 +215,7 @@ def count_operations(expression: Expression) -> int:
     total = 0
     for node in _walk(expression.tree):
         match node:
-            case ast.BinOp() | ast.UnaryOp():
+            case ast.BinOp() | ast.UnaryOp() | ast.IfExp():
                 total += 1
             case (
                 ast.Call(args=operands)
@@ -266,6 +269,8 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
             return functools.reduce(join, (_truth(value, columns) for value in values))
         case ast.Compare():
             return _compare(node, columns)
+        case ast.IfExp():
+            return _choose(node, columns)
         case ast.Call(func=ast.Name(id=name), args=args):
             numbers = (_number(arg, columns) for arg in args)
             return (
@@ -274,6 +279,28 @@ def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
                 else functools.reduce(_REDUCTIONS[name], numbers)
             )
     raise AssertionError(f"{ast.dump(node)} passed the check")
+
+
+def _choose(node: ast.IfExp, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The value of `a if condition else b` at each point.
+
+    Both sides are computed everywhere, and what the other side is where it is not taken, such as
+    the logarithm of 0, does not matter.
+    """
+    condition = _truth(node.test, columns)
+    taken, other = _value(node.body, columns), _value(node.orelse, columns)
+    if _sort(taken) != _sort(other):
+        sides = f"{_short(ast.unparse(node.body))} and {_short(ast.unparse(node.orelse))}"
+        raise ExpressionError(
+            f"{sides} are not of one kind",
+            "Choose between two numbers, two texts or two conditions",
+        )
+    return np.where(condition, taken, other)
+
+
+def _sort(value: np.ndarray) -> str:
+    """The kind of a value: `n` for numbers, `b` for conditions, `O` for text."""
+    return "n" if value.dtype.kind in "iuf" else value.dtype.kind
 
 
 def _number(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -307,10 +334,7 @@ def _link(
 ) -> np.ndarray:
     """The value of one comparison of two sides of the same type."""
     left_value, right_value = _value(left, columns), _value(right, columns)
-    kinds = {
-        "n" if value.dtype.kind in "iuf" else value.dtype.kind
-        for value in (left_value, right_value)
-    }
+    kinds = {_sort(left_value), _sort(right_value)}
     if len(kinds) > 1 or (kinds != {"n"} and not isinstance(op, ast.Eq | ast.NotEq)):
         what = f"{_short(ast.unparse(left))} and {_short(ast.unparse(right))} cannot be compared so"
         raise ExpressionError(
@@ -338,7 +362,7 @@ def simplify(expression: Expression, kind_names: Mapping[str, str]) -> Expressio
     """Substitute the kinds of a block and fold what becomes constant.
 
     `model == 'linear' or width > 4` is then decided for linear models, which need not have a
-    `width`.
+    `width`; so is `1 if model == 'linear' else width`.
     """
     return Expression(expression.text, _simplify_node(expression.tree, kind_names))
 
@@ -357,7 +381,27 @@ def _simplify_node(node: ast.expr, kind_names: Mapping[str, str]) -> ast.expr:
             return ast.UnaryOp(op, inner) if decided is None else ast.Constant(not decided)
         case ast.BoolOp(op=op, values=values):
             return _join(op, [_simplify_node(value, kind_names) for value in values])
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            return _simplify_choice(_simplify_node(test, kind_names), body, orelse, kind_names)
+        case ast.UnaryOp(op=op, operand=operand):
+            return ast.UnaryOp(op, _simplify_node(operand, kind_names))
+        case ast.BinOp(left=left, op=op, right=right):
+            return ast.BinOp(
+                _simplify_node(left, kind_names), op, _simplify_node(right, kind_names)
+            )
+        case ast.Call(func=function, args=args):
+            return ast.Call(function, [_simplify_node(arg, kind_names) for arg in args], [])
     return node
+
+
+def _simplify_choice(
+    test: ast.expr, body: ast.expr, orelse: ast.expr, kind_names: Mapping[str, str]
+) -> ast.expr:
+    """`body if test else orelse`, or the side that is taken where the kinds decide it."""
+    decided = _decided(test)
+    if decided is not None:
+        return _simplify_node(body if decided else orelse, kind_names)
+    return ast.IfExp(test, _simplify_node(body, kind_names), _simplify_node(orelse, kind_names))
 
 
 def _join(op: ast.boolop, values: list[ast.expr]) -> ast.expr:

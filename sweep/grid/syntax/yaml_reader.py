@@ -1,21 +1,23 @@
 """Reads a grid file as YAML: plain values and their positions. Nothing in a file is executed.
 
-Only text, numbers, true/false, null, lists and mappings are supported. Numbers use the usual
-notation (`1e-3`, `1_000`), which the number syntax of YAML 1.1 does not fully cover.
+Only text, numbers, true/false, null, lists and mappings are supported, with anchors, aliases and
+merge keys (`<<: *base`). Numbers use the usual notation (`1e-3`, `1_000`), which the number syntax
+of YAML 1.1 does not fully cover.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import yaml
 
 from sweep.errors import Problem
 
-# Grid files are untrusted input. The limit on nodes counts an alias at every use, since nested
-# aliases can expand a short file exponentially; the limit on depth bounds the recursion.
+# Grid files are untrusted input. The limit on nodes counts an alias at every use, merged ones too,
+# since nested aliases can expand a short file exponentially; the limit on depth bounds the recursion.
 MAX_BYTES, MAX_NODES, MAX_DEPTH = 1 << 20, 100_000, 24
 MAX_PROBLEMS = 1_000
 """The most problems that are reported for a file."""
@@ -52,7 +54,8 @@ class Stopped(Exception):
 class Document:
     """The values of a file, their positions, and the problems detected so far.
 
-    If the file could not be read to the end, `value` is None and `broken` is true.
+    If the file could not be read to the end, `value` is None and `broken` is true. `options` has
+    the values that do not stand in the file but in an option of the command, with that option.
     """
 
     def __init__(self, file: str) -> None:
@@ -64,6 +67,7 @@ class Document:
         self.words = 0
         self.positions: dict[Path, tuple[int, int]] = {}
         self.key_positions: dict[Path, tuple[int, int]] = {}
+        self.options: dict[Path, str] = {}
 
     def add_error(self, path: Path, what: str, cure: str, *, key: bool = False) -> None:
         """Report a problem at a value or its key.
@@ -91,15 +95,7 @@ class Document:
         Raises:
             Stopped: there are too many problems.
         """
-        self.problems.append(
-            Problem(
-                self.file,
-                *position,
-                plain_value(dotted(path), 200),
-                plain_value(what),
-                plain_value(cure),
-            )
-        )
+        self.problems.append(self._problem(position, path, plain_value(what), plain_value(cure)))
         if len(self.problems) == MAX_PROBLEMS:
             self._stop(
                 (),
@@ -154,10 +150,36 @@ class Document:
         """Report a last problem and end the reading."""
         self.broken = True
         # Not by add_error, which may call _stop again at the limit on problems.
-        self.problems.append(
-            Problem(self.file, *self.position(path), plain_value(dotted(path), 200), what, cure)
-        )
+        self.problems.append(self._problem(self.position(path), path, what, cure))
         raise Stopped
+
+    def _problem(self, position: tuple[int, int], path: Path, what: str, cure: str) -> Problem:
+        """A problem of a value in the file, or in the option that sets it."""
+        field, option = plain_value(dotted(path), 200), self.option_of(path)
+        if option:
+            return Problem(option, 0, 0, field, what, cure)
+        return Problem(self.file, *position, field, what, cure)
+
+    def add_option_error(self, option: str, what: str, cure: str) -> None:
+        """Report a problem of an option itself."""
+        self.problems.append(Problem(option, 0, 0, "", plain_value(what), plain_value(cure)))
+
+    def option_of(self, path: Path) -> str:
+        """The option that sets a value or what it is part of, "" for a value of the file."""
+        while path and path not in self.options:
+            path = path[:-1]
+        return self.options.get(path, "")
+
+    def forget(self, path: Path) -> None:
+        """Forget where a value and its parts stood, before another one takes its place."""
+        for places in (self.positions, self.key_positions, self.options):
+            for place in [place for place in places if place[: len(path)] == path]:
+                del places[place]
+
+    def place(self, path: Path) -> str:
+        """Where a value stands, for a message: `in line 4`, or `of` an option."""
+        option = self.option_of(path)
+        return f"of {option}" if option else f"in line {self.position(path)[0]}"
 
     def position(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """The line and column of a value or its key, counted from 1."""
@@ -205,6 +227,24 @@ def read_yaml(text: str | bytes, file: str) -> Document:
             (), "the file is empty", "Write at least name, data, model and optimizer"
         )
     return document
+
+
+def read_value(document: Document, text: str, path: Path, option: str) -> Any:
+    """A value that an option gives to a path of a document, None after reporting that it is none.
+
+    Args:
+        document: the document, which takes the errors.
+        text: the value as YAML.
+        path: where it will stand.
+        option: the option, for messages.
+    """
+    try:
+        root = _compose(_decoded(text))
+        return None if root is None else _Builder(document).value(root, path)
+    except _Unreadable as unreadable:
+        document.broken = True
+        document.add_option_error(option, plain_value(unreadable.what, 200), unreadable.cure)
+    return None
 
 
 class _Unreadable(Exception):
@@ -273,8 +313,9 @@ _resolve("bool", "true|True|TRUE|false|False|FALSE", "tTfF")
 _resolve("int", r"[-+]?[0-9]+(_[0-9]+)*", "-+0123456789")
 _resolve("float", r"[-+]?(\.[0-9]+|[0-9]+(_[0-9]+)*(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789")
 _resolve("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.")
-# Resolved only to be rejected with a message of its own.
 _resolve("merge", "<<", "<")
+RESOLVERS = _Loader.yaml_implicit_resolvers
+"""How PyYAML tells the type of a plain word, by its first character."""
 
 
 def _mark_position(mark: Any) -> tuple[int, int]:
@@ -337,6 +378,13 @@ def _syntax(error: yaml.MarkedYAMLError) -> _Unreadable:
     )
 
 
+_Entry = tuple[yaml.Node, yaml.Node]
+"""A key and a value of a mapping."""
+
+_MERGE = "Write <<: *name, where &name stands before the mapping that is meant"
+_MERGE_LIST = "Write one list, <<: [*first, *second], in which the first one wins"
+
+
 class _Builder:
     """Turns nodes into values, expands aliases and records positions in the document."""
 
@@ -346,49 +394,84 @@ class _Builder:
 
     def value(self, node: yaml.Node, path: Path) -> Any:
         """The value of a node, or None if it is not allowed."""
-        self.nodes += 1
-        position = self.document.positions[path] = _mark_position(node.start_mark)
-        # The loader counts an alias once; here its whole subtree counts at every use.
-        if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            raise _too_large(position, len(path))
+        self.document.positions[path] = _mark_position(node.start_mark)
+        self._count(node, len(path))
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
             return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
         return self._scalar(node, path)
 
+    def _count(self, node: yaml.Node, depth: int) -> None:
+        """Count a node at this depth. Raises _Unreadable beyond the bounds of a file."""
+        # The loader counts an alias once; here its whole subtree counts at every use.
+        self.nodes += 1
+        if self.nodes > MAX_NODES or depth > MAX_DEPTH:
+            raise _too_large(_mark_position(node.start_mark), depth)
+
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         """The values of a mapping by key; repeated keys are reported."""
         mapping: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = self._key(key_node, path)
-            if key is None:
-                continue
+        for key, (key_node, value_node) in self._entries(node, path, 0).items():
             inner = (*path, key)
-            if key in mapping:
-                first, (line, column) = (
-                    self.document.key_positions[inner][0],
-                    _mark_position(key_node.start_mark),
-                )
-                what = f"is given twice, first in line {first} and again in line {line}"
-                self.document.add_error_at((line, column), inner, what, "Keep one of the two")
-                continue
             self.document.key_positions[inner] = _mark_position(key_node.start_mark)
             mapping[key] = self.value(value_node, inner)
         return mapping
 
+    def _entries(self, node: yaml.MappingNode, path: Path, level: int) -> dict[str, _Entry]:
+        """The nodes of a mapping by key, `level` merges away from where its keys are to stand.
+
+        What it merges comes first. Its own keys win over merged ones, and among those the first.
+        """
+        own: dict[str, _Entry] = {}
+        merged: dict[str, _Entry] = {}
+        merge_lines: list[int] = []
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if level:
+                self._count(key_node, level)
+            if key_node.tag == _TAG + "merge":
+                merge_lines.append(line)
+                for source in self._merge_sources(value_node, path, level + 1):
+                    merged = self._entries(source, path, level + 1) | merged
+                continue
+            key = self._key(key_node, path)
+            if key in own:
+                self._report_repeat(key_node, (*path, key), own[key][0].start_mark.line + 1)
+            elif key is not None:
+                own[key] = key_node, value_node
+        if len(merge_lines) > 1:
+            what = f"<< is given twice, first in line {merge_lines[0]}"
+            self._break(node, path, f"{what} and again in line {merge_lines[1]}", _MERGE_LIST)
+        return merged | own
+
+    def _merge_sources(self, node: yaml.Node, path: Path, level: int) -> Iterator[yaml.MappingNode]:
+        """The mappings under a merge key; anything else is reported."""
+        listed = isinstance(node, yaml.SequenceNode)
+        for source in node.value if listed else [node]:
+            self._count(source, level)
+            if isinstance(source, yaml.MappingNode):
+                yield source
+            else:
+                self._break(source, path, "<< merges mappings only", _MERGE)
+
+    def _report_repeat(self, node: yaml.Node, path: Path, first: int) -> None:
+        """Report a key that stands in line `first` too."""
+        line, column = _mark_position(node.start_mark)
+        what = f"is given twice, first in line {first} and again in line {line}"
+        self.document.add_error_at((line, column), path, what, "Keep one of the two")
+
     def _key(self, node: yaml.Node, path: Path) -> str | None:
         """A key; None after reporting one that is not a word."""
-        position = _mark_position(node.start_mark)
-        if node.tag == _TAG + "merge":
-            what, cure = "merge keys (<<) are not read", "Write the fields out"
-        elif isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
+        if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
             return str(node.value)
-        else:
-            what, cure = "a key has to be a word", "Write `name: value`"
-        self.document.add_error_at(position, path, what, cure)
-        self.document.broken = True
+        self._break(node, path, "a key has to be a word", "Write `name: value`")
         return None
+
+    def _break(self, node: yaml.Node, path: Path, what: str, cure: str) -> None:
+        """Report a node without which the file has no value."""
+        self.document.add_error_at(_mark_position(node.start_mark), path, what, cure)
+        self.document.broken = True
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
         """A value of the type of its tag; None after reporting one that has none."""

@@ -262,6 +262,7 @@ def test_the_public_names():
             "Refinement",
             "SignFlips",
             "Theory",
+            "Tuning",
             "Within",
             "best_margins",
             "collapse_figure",
@@ -340,7 +341,7 @@ def test_refine_tunes_as_boundary_does(
     """New points have all step sizes, so that the best of them can be chosen there as well."""
     folder, out = write_tuned_store(make, tmp_path / "s"), tmp_path / "r"
     code, said, err = call(capsys, "refine", folder, "--runs", 64, "--out", out)
-    assert (code, err) == (0, "") and "Over lr, the run with the smallest" in said
+    assert (code, err) == (0, "") and "the smallest mean over its seeds of the train loss" in said
     (gd, adam) = load_grid(out / "round-1.yaml").blocks
     for block in (gd, adam):
         columns = block.columns(next(block.rows()))

@@ -281,9 +281,108 @@ def test_columns_of_nulls_are_survived(make: Any, tmp_path: Path):
     }
 
 
+def test_optimizers_with_l2_of_their_own_are_compared_on_the_same_data(make: Any, tmp_path: Path):
+    """Adam with decay in the gradient, AdamW outside of it: their problems differ, their data do not."""
+    sides = [("adam", 1e-5, None, 0.7), ("adamw", 0.0, 0.01, 0.2)]
+    rows = [
+        make.row(
+            10 * seed + k,
+            10 * seed + k,
+            name,
+            seed=seed,
+            l2=l2,
+            lr=5e-5,
+            b1=0.9,
+            weight_decay=decay,
+            test_error=error + 0.01 * seed,
+        )
+        for seed in range(4)
+        for k, (name, l2, decay, error) in enumerate(sides)
+    ]
+    section = shown(make.write_store(tmp_path / "s", rows))["paired-adam-adamw"]
+    assert section.table["mean"].item() == pytest.approx(0.5)
+    assert "There are 4 pairs, and 0 runs without a partner." in section.caption
+    assert (
+        "Settings that differ: adam has l2 = 1e-5; adamw has l2 = 0, weight_decay = 0.01."
+        in section.caption
+    )
+
+
+def test_a_decay_of_one_optimizer_alone_has_lines_of_its_own(make: Any, tmp_path: Path):
+    """The l2 of Adam is the axis of the map; the decay of AdamW is held there, and said to be."""
+    rows = [
+        make.row(0, 0, name, seed=seed, l2=l2, weight_decay=decay, batch_size=batch)
+        for name, l2, decay in (
+            *(("adam", l2, None) for l2 in (1e-5, 1e-3, 0.05)),
+            *(("adamw", 0.0, decay) for decay in (0.01, 0.1, 0.5)),
+        )
+        for batch in (2, 20)
+        for seed in range(3)
+    ]
+    problems = {key: place for place, key in enumerate({(row["l2"], row["seed"]) for row in rows})}
+    rows = [
+        {
+            **row,
+            "trial": place,
+            "problem": problems[row["l2"], row["seed"]],
+            "test_error": 0.1 + (row["weight_decay"] or row["l2"]) + 0.01 * row["seed"],
+            "feature": 1.0,
+            "noise_min": 0.5,
+        }
+        for place, row in enumerate(rows)
+    ]
+    folder = make.write_store(tmp_path / "s", rows, make.bend(rows))
+    view = make_view(analysis.load(folder))
+    assert (view.x, view.y) == ("l2", "batch_size")
+    assert view.notes == ("adamw is shown at weight_decay = 0.1, one of 3 values.",)
+    found = shown(folder)
+    paired = found["paired-adam-adamw"].table.set_index(["l2", "batch_size"])["mean"]
+    assert paired.to_dict() == pytest.approx(
+        {(l2, batch): l2 - 0.1 for l2 in (1e-5, 1e-3, 0.05) for batch in (2, 20)}
+    )
+    own = found["own-weight_decay"].table.set_index(["weight_decay", "batch_size"])["mean"]
+    assert own.to_dict() == pytest.approx(
+        {(decay, batch): 0.11 + decay for decay in (0.01, 0.1, 0.5) for batch in (2, 20)}
+    )
+    assert set(found["curves"].table["optimizer"]) == {"adam", "adamw"}
+
+
+def test_chosen_step_sizes_are_on_the_page(make: Any, tmp_path: Path):
+    """By the validation error, where the training loss would have chosen the other end."""
+    rows = [
+        {
+            **row,
+            "trial": 3 * row["trial"] + k,
+            "lr": lr,
+            "train_loss": loss,
+            "validation_error": error if row["optimizer"] == "adam" else 0.1,
+            "test_error": error,
+        }
+        for row in make.plane(make.planted, snrs=(0.1, 1.0), alphas=(0.1,))
+        for k, (lr, loss, error) in enumerate([(0.1, 0.1, 0.3), (0.2, 0.2, 0.2), (0.4, 0.3, 0.1)])
+        if row["optimizer"] == "adam" or k == 0
+    ]
+    folder = make.write_store(tmp_path / "s", rows)
+    view, found = make_view(analysis.load(folder)), shown(folder)
+    assert view.notes == (
+        "lr was chosen: for each optimizer and cell the value with the smallest mean over its seeds "
+        "of the validation error, on points apart from those of the test (adam over lr = 0.1, 0.2, "
+        "0.4). A run that diverged counts as worse than any other. Test data played no part in the "
+        "choice. gd was not tuned: it ran at lr = 0.1 only.",
+    )
+    chosen = found["step-sizes"]
+    assert chosen.table[["optimizer", "snr", "lr", "tried", "edge"]].to_numpy().tolist() == [
+        ["adam", snr, 0.4, 3, "largest lr"] for snr in (0.1, 1.0)
+    ]
+    assert chosen.sentences == [
+        "Warning: the lr chosen for adam is the largest that was tried in 2 of 2 choices; a larger "
+        "one may be better."
+    ]
+
+
 def test_optimizers_that_share_no_problem_are_said_to(make: Any, tmp_path: Path):
     rows = [
-        make.row(i, i, ("adam", "adamw")[i % 2], seed=i // 2, test_error=0.2, l2=1e-5 * (i % 2))
+        make.row(i, i, ("adam", "adamw")[i % 2], seed=i, test_error=0.2, l2=1e-5 * (i % 2))
         for i in range(8)
     ]
     found = shown(make.write_store(tmp_path / "s", rows))

@@ -93,6 +93,66 @@ def test_pairs_can_be_made_at_each_value_of_a_hyperparameter(rates: pd.DataFrame
     assert len(gap) == 6
 
 
+def test_what_is_not_paired_is_not_chosen_away(rates: pd.DataFrame):
+    """Batch sizes are studied, so the gap must not silently take the one that fits best."""
+    both = pd.concat([rates.assign(batch_size=2), rates.assign(trial=rates["trial"] + 100)])
+    with pytest.raises(SweepError, match=r"differ in batch_size.*by=.*--tune-over batch_size"):
+        PairedGap("adam", "gd")(both)
+    assert len(PairedGap("adam", "gd", over=("batch_size",))(both)) == 3
+    assert len(PairedGap("adam", "gd", by=("batch_size",))(both)) == 6
+
+
+def test_any_column_can_be_paired(make: Any):
+    """Batches against each other, for each optimizer; and objectives, on the same data and weights."""
+    rows = [
+        make.row(
+            100 * seed + 10 * k + batch,
+            1000 * (objective == "square") + seed,
+            name,
+            seed=seed,
+            batch_size=batch,
+            objective=objective,
+            test_error=0.1 * k + 0.01 * batch + 0.001 * seed + 0.3 * (objective == "square"),
+        )
+        for seed in range(3)
+        for k, (name, objective) in enumerate(
+            [("adam", "logistic"), ("gd", "logistic"), ("adam", "square"), ("gd", "square")]
+        )
+        for batch in (2, 5)
+    ]
+    runs = make.runs(rows)
+    logistic = runs[runs["objective"] == "logistic"]
+    batches = PairedGap(2, 5, of="batch_size", by=("optimizer",))(logistic)
+    assert batches["difference"].tolist() == pytest.approx([-0.03] * 6)
+    losses = PairedGap("square", "logistic", of="objective", by=("optimizer", "batch_size"))(runs)
+    assert losses["difference"].tolist() == pytest.approx([0.5] * 12) and len(losses) == 12
+    assert losses.attrs["unpaired"] == 0 and losses.attrs["pair"] == ("square", "logistic")
+    assert analysis.pairs(runs, "batch_size") == [(5, 2)]
+    with pytest.raises(SweepError, match="No run has the objective 'hinge'"):
+        PairedGap("hinge", "logistic", of="objective")(runs)
+
+
+def test_an_axis_of_one_side_is_an_axis_of_the_difference(make: Any):
+    """Each l2 of Adam against the AdamW without any, on the same data: problems that differ by l2."""
+    rows = [
+        make.row(10 * seed + k, 10 * seed + k, name, seed=seed, l2=l2, test_error=error + seed)
+        for seed in range(2)
+        for k, (name, l2, error) in enumerate(
+            [("adam", 1e-5, 0.1), ("adam", 1e-3, 0.3), ("adamw", 0.0, 0.2)]
+        )
+    ]
+    gap = PairedGap("adam", "adamw")(make.runs(rows))
+    assert gap.groupby("l2")["difference"].unique().map(list).to_dict() == {
+        1e-5: pytest.approx([-0.1, -0.1]),
+        1e-3: pytest.approx([0.1, 0.1]),
+    }
+    assert gap.attrs["unpaired"] == 0 and gap["seed"].tolist() == [0, 0, 1, 1]
+    # An l2 that both have is compared with itself alone.
+    shared = [{**row, "trial": 5, "optimizer": "adamw"} for row in rows[1:2]]
+    gap = PairedGap("adam", "adamw")(make.runs([*rows[:2], *shared]))
+    assert gap["l2"].tolist() == [1e-3] and gap.attrs["unpaired"] == 1
+
+
 def test_problems_with_one_of_the_two_are_counted(make: Any):
     rows = make.plane(make.planted)
     gap = PairedGap("adam", "gd")(make.runs(rows[:-3]))

@@ -112,7 +112,7 @@ def test_a_view_of_kinds_keeps_the_most_frequent(make: Any):
     assert shown.notes == ("Shown at model = cnn, one of 2 values that were run.",)
 
 
-def test_a_view_tunes_what_belongs_to_the_training(make: Any):
+def test_a_view_tunes_step_sizes_and_says_how(make: Any):
     rows = make.plane(make.planted)
     slow = [
         {**row, "trial": row["trial"] + 1000, "lr": row["lr"] / 10, "train_loss": 0.5}
@@ -120,4 +120,8 @@ def test_a_view_tunes_what_belongs_to_the_training(make: Any):
     ]
     shown = make_view(make.runs([*rows, *slow]))
     assert shown.runs["trial"].max() < 1000 and (shown.x, shown.y) == ("snr", "feature_noise")
-    assert "Over lr" in shown.notes[0] and "test data played no part" in shown.notes[0]
+    assert shown.notes == (
+        "lr was chosen: for each optimizer and cell the value with the smallest mean over its seeds "
+        "of the train loss (adam over lr = 0.0001, 0.001; gd over lr = 0.01, 0.1). A run that "
+        "diverged counts as worse than any other. Test data played no part in the choice.",
+    )
