@@ -12,6 +12,7 @@ from jinja2 import Environment, Template
 
 from analysis.files import file_name, write_file
 from analysis.reporting.definitions import training_setting
+from analysis.reporting.formulas import breakable, typeset
 from analysis.reporting.glossary import glossary_terms
 from analysis.reporting.page_entries import FIGURES, page_entry
 from analysis.reporting.provenance import describe_store, reproduction_commands
@@ -125,6 +126,7 @@ def _template() -> Template:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     # Tooltips are most of the page's bytes.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters |= {"typeset": typeset, "breakable": breakable}
     return environment.from_string(source.read_text(encoding="utf-8"))
 
 
