@@ -26,7 +26,7 @@ from analysis.reporting.tooltips import tooltip_data
 from analysis.reporting.view import make_view
 from analysis.tables.labels import format_interval
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"wbr", "meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
