@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from analysis.stats.correlation import Correlation
     from analysis.stats.critical_batch import CriticalBatch
     from analysis.stats.margins import Margins, best_margins, max_margin_l2, max_margin_linf
+    from analysis.stats.modes import Modes
     from analysis.stats.overlay import Overlay
     from analysis.stats.paired_gap import PairedGap, pairs
     from analysis.stats.survival import FitTime, SignFlips
@@ -55,6 +56,7 @@ _MODULES = {
     "CriticalBatch": "analysis.stats.critical_batch",
     "FitTime": "analysis.stats.survival",
     "Margins": "analysis.stats.margins",
+    "Modes": "analysis.stats.modes",
     "Overlay": "analysis.stats.overlay",
     "PairedGap": "analysis.stats.paired_gap",
     "Refinement": "analysis.refinement.proposal",
@@ -97,6 +99,7 @@ __all__ = [
     "CriticalBatch",
     "FitTime",
     "Margins",
+    "Modes",
     "Overlay",
     "PairedGap",
     "Refinement",

@@ -14,6 +14,9 @@ COMMANDS = {
     "phase": CommandSource(
         "analysis.cli.maps:phase", "Phase diagram: mean over seeds in each cell."
     ),
+    "modes": CommandSource(
+        "analysis.cli.modes:modes_command", "Where seeds split into modes, and their shares."
+    ),
     "curves": CommandSource(
         "analysis.cli.maps:curves_command", "Observables over steps, with bands over seeds."
     ),

@@ -21,14 +21,17 @@ from analysis.reporting.collapse_sections import collapse_sections
 from analysis.reporting.correlation_sections import correlation_sections
 from analysis.reporting.curve_sections import curve_sections, reported_values
 from analysis.reporting.margin_sections import margin_sections
+from analysis.reporting.mode_sections import mode_sections
 from analysis.reporting.section import Section
 from analysis.reporting.survival_sections import fit_time_sections
 from analysis.reporting.tuning_sections import tuning_sections
 from analysis.reporting.tuning_sentences import setting_sentence
 from analysis.reporting.view import View, make_view
 from analysis.stats.cells import Cells
+from analysis.stats.modes import Modes
 from analysis.stats.paired_gap import PairedGap, pairs
 from analysis.tables.axes import sorted_unique
+from analysis.tables.collapsed import pairs_collapsed
 from analysis.tables.columns import column_info, observable_names
 from analysis.tables.labels import (
     axis_label,
@@ -82,6 +85,7 @@ def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
     """Paired differences: a map, a line or a number."""
     for a, b in pairs(view.runs):
         paired = PairedGap(a, b, by=view.pairing_axes)(view.runs)
+        paired["collapsed"] = pairs_collapsed(paired, view.runs)
         cells = Cells(view.x, view.y, "difference", level=confidence)(paired)
         title = f"Test error, {a} minus {b}, on the same problems"
         caption = (
@@ -89,16 +93,26 @@ def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
             f"{counted(len(paired), 'pair')}, and {counted(paired.attrs['unpaired'], 'run')} "
             f"without a partner. {setting_sentence(view.runs, 'optimizer', (a, b))}"
         ).rstrip()
-        figure, sentences = draw_cells(cells), gap_sentences(cells)
+        modes = Modes(view.x, view.y, "difference", level=confidence)(paired)
+        figure, sentences = draw_cells(cells, modes=modes), gap_sentences(cells)
         yield Section(f"paired-{a}-{b}", title, caption, cells, figure, sentences)
 
 
-def draw_cells(cells: pd.DataFrame, width: str | None = None) -> Figure | None:
-    """The figure for a table of Cells: a map or lines, None where there is at most one cell."""
+def draw_cells(
+    cells: pd.DataFrame, width: str | None = None, modes: pd.DataFrame | None = None
+) -> Figure | None:
+    """The figure for a table of Cells: a map or lines, None where there is at most one cell.
+
+    Args:
+        cells: A table of Cells.
+        width: `single` or `double` column of a paper; by default one column per panel.
+        modes: The table of Modes of the same values: cells of a map that split are drawn so.
+    """
     if cells.empty or cells.attrs["x"] is None:
         return None
-    draw = gap_figure if cells.attrs["y"] is None else phase_diagram
-    return draw(cells, width=width)
+    if cells.attrs["y"] is None:
+        return gap_figure(cells, width=width)
+    return phase_diagram(cells, width=width, modes=modes)
 
 
 def _own_axis_sections(view: View, confidence: float) -> Iterator[Section]:
@@ -124,9 +138,13 @@ def _plane_sections(view: View, confidence: float, level: float) -> Iterator[Sec
         is_error = value == "test_error"
         cells = Cells(view.x, view.y, value, "optimizer", confidence)(view.runs)
         sentences = error_sentences(cells, best_possible_error(view.runs)) if is_error else []
+        modes = Modes(view.x, view.y, value, "optimizer", confidence)(view.runs)
         title, caption = axis_label(value).capitalize(), f"{_meaning(value)} Mean over seeds."
-        figure = phase_diagram(cells, lines=fit.lines if fit and is_error else ())
+        lines = fit.lines if fit and is_error else ()
+        figure = phase_diagram(cells, lines=lines, modes=modes)
         yield Section(f"phase-{value}", title, caption, cells, figure, sentences)
+        if is_error:
+            yield from mode_sections(modes)
         if fit and is_error:
             yield from boundary_sections(fit)
             yield from exponent_sections(view, level, confidence)
@@ -148,11 +166,14 @@ def _line_sections(view: View, confidence: float) -> Iterator[Section]:
         cells = Cells(view.x, view.y, value, "optimizer", confidence)(runs)
         sentences = []
         # The sentences about a plane are those of its phase diagram.
-        if view.y is None and value == "test_error":
+        is_error = view.y is None and value == "test_error"
+        if is_error:
             sentences = error_sentences(cells, best_possible_error(runs))
         title = f"{axis_label(value).capitalize()} against {axis_label(view.x or '')}"
         caption = f"{_meaning(value)}{subset_note}"
         yield Section(f"lines-{value}", title, caption, cells, gap_figure(cells), sentences)
+        if is_error:
+            yield from mode_sections(Modes(view.x, None, value, "optimizer", confidence)(runs))
 
 
 def _means_section(runs: pd.DataFrame, confidence: float) -> Section:

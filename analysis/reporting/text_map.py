@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from rich.color import Color
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
@@ -148,8 +147,7 @@ def _cell_text(row: dict[Hashable, Any], scale: ColorScale, width: int) -> Text:
     mean = np.array([row["mean"]])
     if np.isnan(mean).any():
         return Text("×".center(width), "dim")
-    fraction = (mean - scale.low) / (scale.high - scale.low)
-    (rgb,) = colormaps[scale.cmap](fraction, bytes=True)[:, :3]
+    (rgb,) = np.round(255 * scale.colors(mean))
     background = Color.from_rgb(*map(float, rgb))
     foreground = "white" if scale.dark(mean).any() else "black"
     style = Style(color=foreground, bgcolor=background, underline=row["incomplete"])

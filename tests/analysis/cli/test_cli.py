@@ -59,6 +59,23 @@ def test_phase_over_one_axis_and_another_facet(
     assert "snr" in out and code == 0 and (tmp_path / "p.svg").is_file() and "feature_noise" in out
 
 
+def test_modes_are_written_with_their_shares(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Adam fails in one of four seeds of one cell; nothing splits in the shared store."""
+    rows = make.plane(lambda *_: 0.0)
+    rows[6]["test_error"] = 0.5
+    folder = make.write_store(tmp_path / "s", rows)
+    code, out, _ = call(capsys, "modes", folder, "--out", tmp_path / "modes.csv")
+    assert code == 0 and "In 1 cell the seeds of adam split into modes" in out
+    table = pd.read_csv(tmp_path / "modes.csv")
+    assert table["seeds"].tolist() == [3, 1] and table["center"].tolist() == [0.0, 0.5]
+    code, out, _ = call(
+        capsys, "modes", folder, "--where", "snr > 0.2", "--out", tmp_path / "m.svg"
+    )
+    assert code == 0 and "In no cell do seeds split into modes." in out
+
+
 def test_curves_choose_the_telling_cell(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -255,6 +272,7 @@ def test_the_public_names():
             "Collapse",
             "FitTime",
             "Margins",
+            "Modes",
             "Overlay",
             "PairedGap",
         ),
