@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.axis_ticks import sparse_log_ticks
 from analysis.figures.style import (
     count_sentence,
     finish_figure,
@@ -20,7 +21,6 @@ from analysis.figures.style import (
     logarithmic_steps,
     new_figure,
     set_formula,
-    sparse_log_ticks,
     thin_ticks,
     value_label,
 )

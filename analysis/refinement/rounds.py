@@ -6,11 +6,9 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +20,7 @@ from analysis.stats.boundary import Boundary
 from analysis.tables.axes import filter_rows
 from analysis.tables.grids import grid_history, grid_text
 from analysis.tables.labels import counted, format_number
-from analysis.tables.load import latest_grid, load, stored_manifest
+from analysis.tables.load import latest_grid, load, recorded_plugins, stored_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
 from sweep.schema import GRID_FILE, RUNS
 from sweep.user_paths import user_path
@@ -155,22 +153,9 @@ def _run(folder: Path, path: Path, out: Path) -> None:
 def _command(folder: Path, path: Path, out: Path) -> list[str]:
     """The arguments of a round, with the options of the sweep on which its results depend."""
     manifest = stored_manifest(folder)
-    plugins = [argument for name in _plugins(manifest) for argument in ("--plugin", name)]
+    plugins = [argument for name in recorded_plugins(manifest) for argument in ("--plugin", name)]
     dtype = str(manifest.get("dtype", "float32"))
     return ["-m", "sweep.run", str(path), "--out", str(out), "--dtype", dtype, *plugins]
-
-
-def _plugins(manifest: Mapping[str, Any]) -> list[str]:
-    """The plugins of a sweep, from its recorded command where the manifest does not list them."""
-    info = manifest.get("info")
-    info = info if isinstance(info, Mapping) else {}
-    if isinstance(info.get("plugins"), list):
-        return list(map(str, info["plugins"]))
-    command = info.get("command")
-    arguments = list(map(str, command)) if isinstance(command, list) else []
-    apart = [name for option, name in pairwise(arguments) if option == "--plugin"]
-    joined = [each.partition("=")[2] for each in arguments if each.startswith("--plugin=")]
-    return [*apart, *joined]
 
 
 def _widths(estimates: pd.DataFrame) -> str:

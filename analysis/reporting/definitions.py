@@ -14,6 +14,9 @@ from analysis.tables.labels import format_number
 DEFINED = ("data", "model", "objective")
 """Families whose kinds a report defines; optimizers go by names that readers know."""
 
+SUBJECTS = {"data": "point", "model": "network", "objective": "loss"}
+"""The word that a definition uses if it is a sentence; that of a plugin may be a formula alone."""
+
 REGULARIZED = (
     "Training minimizes the mean of the loss over the training points plus "
     r"$\frac{\lambda}{2} \| w \|^2$, where $\lambda$ is l2 and $w$ all weights that are trained."
@@ -29,9 +32,21 @@ MAX_LISTED_VALUES = 4
 
 def training_setting(runs: pd.DataFrame) -> list[str]:
     """Sentences that define data, network and loss of these runs, then give their fields."""
-    kinds = [(family, str(kind)) for family in DEFINED for kind in sorted_unique(runs, family)]
-    definitions = [kind_definition(family, kind) for family, kind in kinds]
+    kinds = {family: list(map(str, sorted_unique(runs, family))) for family in DEFINED}
+    definitions = [
+        _definition(family, kind, alone=len(names) == 1)
+        for family, names in kinds.items()
+        for kind in names
+    ]
     return [*filter(None, definitions), REGULARIZED, TESTED, *_values(runs)]
+
+
+def _definition(family: str, kind: str, alone: bool) -> str:
+    """What a kind is; with its name where that would not be clear, as with two losses."""
+    text = kind_definition(family, kind)
+    if not text or (alone and SUBJECTS[family] in text):
+        return text
+    return f"{family.capitalize()} {kind}: {text}"
 
 
 def _values(runs: pd.DataFrame) -> list[str]:

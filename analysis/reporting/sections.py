@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +40,7 @@ from analysis.tables.labels import (
     counted,
     error_sentences,
     format_interval,
+    format_number,
     gap_sentences,
 )
 from analysis.tables.load import part_files
@@ -63,6 +65,7 @@ def report_sections(
     """
     if "test_error" in reported_values(view.runs):
         yield from _paired_sections(view, confidence)
+        yield from _across_sections(view, confidence)
     yield from tuning_sections(view)
     yield from margin_sections(folder, view.runs, confidence)
     if view.x is None:
@@ -98,6 +101,47 @@ def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
         yield Section(f"paired-{a}-{b}", title, caption, cells, figure, sentences)
 
 
+def _across_sections(view: View, confidence: float) -> Iterator[Section]:
+    """Paired differences along each axis of the training that has two values, for each optimizer.
+
+    The two values start from the same data and first weights, so their difference is more precise
+    than the two means.
+    """
+    for name in view.pairing_axes:
+        compared = pairs(view.runs, name)
+        if len(compared) != 1:
+            continue
+        ((a, b),) = compared
+        others = ["optimizer", *(key for key in view.pairing_axes if key != name)]
+        paired = PairedGap(a, b, by=tuple(others), of=name)(view.runs)
+        if paired.empty:
+            continue
+        x = next((key for key in view.keys if key != name), None)
+        cells = Cells(x, None, "difference", "optimizer", confidence)(paired)
+        high, low = format_number(a), format_number(b)
+        title = f"Test error at {name} = {high} minus {name} = {low}, on the same data"
+        caption = (
+            f"Same data and same initial weights: above 0, {name} = {low} generalizes better. "
+            f"There are {counted(len(paired), 'pair')}. {setting_sentence(view.runs, name, (a, b))}"
+        ).rstrip()
+        sentences = [_across_sentence(part, title) for _, part in cells.groupby("optimizer")]
+        yield Section(f"across-{name}", title, caption, cells, draw_cells(cells), sentences)
+
+
+def _across_sentence(cells: pd.DataFrame, title: str) -> str:
+    """The difference of one optimizer: its value, or in how many cells its sign is clear."""
+    lead = f"{title[0].lower()}{title[1:]}"
+    optimizer, first = cells["optimizer"].iloc[0], cells.iloc[0]
+    if len(cells) == 1:
+        text = format_interval(first["mean"], first["low"], first["high"], sign="+")
+        return f"{optimizer}: {lead}: {text}."
+    above, below = (cells["low"] > 0).sum(), (cells["high"] < 0).sum()
+    return (
+        f"{optimizer}: {lead}: the interval lies above 0 in {above or 'none'} and below 0 in "
+        f"{below or 'none'} of {len(cells)} cells."
+    )
+
+
 def draw_cells(
     cells: pd.DataFrame, width: str | None = None, modes: pd.DataFrame | None = None
 ) -> Figure | None:
@@ -118,9 +162,8 @@ def draw_cells(
 def _own_axis_sections(view: View, confidence: float) -> Iterator[Section]:
     """Lines over each column that is held, for the optimizers that alone vary it."""
     for name in view.fixed:
-        parts = view.all_runs.groupby("optimizer")[name].nunique()
-        own = [str(optimizer) for optimizer in parts.index[parts > 1]]
-        if name in KINDS or len(own) == len(parts) or not is_numeric_dtype(view.all_runs[name]):
+        own = view.varied_by_some(name)
+        if not own or name in KINDS or not is_numeric_dtype(view.all_runs[name]):
             continue
         runs = view.all_runs[view.all_runs["optimizer"].isin(own)]
         runs.attrs = view.all_runs.attrs
@@ -129,11 +172,15 @@ def _own_axis_sections(view: View, confidence: float) -> Iterator[Section]:
         title = f"Test error of {' and '.join(own)} against {axis_label(name)}"
         caption = " ".join([_meaning("test_error"), *part.notes])
         sentences = error_sentences(cells, best_possible_error(part.runs))
-        yield Section(f"own-{name}", title, caption, cells, gap_figure(cells), sentences)
+        figure = gap_figure(cells)
+        yield Section(f"own-{name}", title, caption, cells, figure, sentences, headline=False)
 
 
 def _plane_sections(view: View, confidence: float, level: float) -> Iterator[Section]:
-    fit = fit_boundary(view, level, confidence)
+    # An optimizer with a single x has no boundary along x.
+    counts = view.runs.groupby("optimizer")[view.keys[0]].transform("nunique")
+    crossed = replace(view, runs=view.runs[counts > 1]) if (counts == 1).any() else view
+    fit = fit_boundary(crossed, level, confidence)
     for value in reported_values(view.runs):
         is_error = value == "test_error"
         cells = Cells(view.x, view.y, value, "optimizer", confidence)(view.runs)
@@ -147,8 +194,8 @@ def _plane_sections(view: View, confidence: float, level: float) -> Iterator[Sec
             yield from mode_sections(modes)
         if fit and is_error:
             yield from boundary_sections(fit)
-            yield from exponent_sections(view, level, confidence)
-            yield from collapse_sections(view, confidence)
+            yield from exponent_sections(crossed, level, confidence)
+            yield from collapse_sections(crossed, confidence)
     yield from _line_sections(view, confidence)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from analysis.stats.tuning import Tuning
 from analysis.tables.axes import sorted_unique
 from analysis.tables.columns import column_info
 from analysis.tables.labels import axis_label, counted, format_number
+from sweep.schema import KINDS
 
 MAX_LISTED = 8
 """Up to this number, the values that were tried are listed; of more, only the range is given."""
@@ -60,15 +61,26 @@ def edge_sentences(choices: pd.DataFrame) -> list[str]:
     sentences = []
     for optimizer, part in choices.groupby("optimizer"):
         for name in numbers:
-            for end, beyond in (("smallest", "smaller"), ("largest", "larger")):
-                at_end = part["edge"].str.split(", ").apply(lambda e, w=f"{end} {name}": w in e)
-                if at_end.any():
-                    where = f" in {at_end.sum()} of {counted(len(part), 'choice')}"
-                    sentences.append(
-                        f"Warning: the {name} chosen for {optimizer} is the {end} that was tried"
-                        f"{where if len(part) > 1 else ''}; a {beyond} one may be better."
-                    )
+            edges = part["edge"].str.split(", ")
+            counts = {
+                end: sum(f"{end} {name}" in words for words in edges)
+                for end in ("smallest", "largest")
+            }
+            if any(counts.values()):
+                sentences.append(
+                    _edge_sentence(f"{name} chosen for {optimizer}", counts, len(part))
+                )
     return sentences
+
+
+def _edge_sentence(what: str, counts: Mapping[str, int], total: int) -> str:
+    """How often a chosen value is the smallest or the largest that was tried."""
+    ends = [end for end, count in counts.items() if count]
+    beyond = " or ".join({"smallest": "smaller", "largest": "larger"}[end] for end in ends)
+    if total == 1:
+        return f"Warning: the {what} is the {ends[0]} that was tried; a {beyond} one may be better."
+    often = " and ".join(f"the {end} that was tried in {counts[end]}" for end in ends)
+    return f"Warning: the {what} is {often} of {counted(total, 'choice')}; a {beyond} one may be better."
 
 
 def setting_sentence(runs: pd.DataFrame, of: str, values: Iterable[Any]) -> str:
@@ -79,15 +91,19 @@ def setting_sentence(runs: pd.DataFrame, of: str, values: Iterable[Any]) -> str:
         of: The column that is compared.
         values: Its two values.
     """
-    sides = {str(value): runs[runs[of] == value] for value in values}
+    prefix = "" if of in KINDS else f"{of} = "
+    sides = {f"{prefix}{format_number(value)}": runs[runs[of] == value] for value in values}
     names = [str(name) for name in runs if column_info(str(name)).part in SETTINGS and name != of]
     differing = [
         name for name in names if len({_set_of(part[name]) for part in sides.values()}) > 1
     ]
-    texts = []
+    tuned, texts = runs.attrs.get("tuned", ()), []
     for side, part in sides.items():
         known = [name for name in differing if part[name].notna().any()]
-        entries = [f"{name} = {_values(part[name])}" for name in known]
+        entries = [
+            f"{name} = {_values(part[name])}{' (chosen)' if name in tuned else ''}"
+            for name in known
+        ]
         if entries:
             texts.append(f"{side} has {', '.join(entries)}")
     return f"Settings that differ: {'; '.join(texts)}." if texts else ""

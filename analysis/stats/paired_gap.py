@@ -20,6 +20,7 @@ from analysis.tables.axes import (
     training_axes,
 )
 from sweep.errors import SweepError
+from sweep.schema import KINDS
 
 MAX_OPTIMIZERS = 50
 """Most optimizers to compare: each has a panel, and each pair a section of the report."""
@@ -107,7 +108,7 @@ class PairedGap:
         table = self._merge(left, right, keys, apart, axes)
         table.attrs = {
             **runs.attrs,
-            "pair": (str(self.a), str(self.b)),
+            "pair": (self._label(self.a), self._label(self.b)),
             "of": self.of,
             "value": self.value,
             "tuned": chosen.attrs["tuned"],
@@ -115,6 +116,10 @@ class PairedGap:
             "nonfinite": int(table["difference"].isna().sum()),
         }
         return table
+
+    def _label(self, value: Any) -> str:
+        """A side in sentences: kinds go by their names, numbers need that of their column."""
+        return str(value) if self.of in KINDS else f"{self.of} {value}"
 
     def _side(self, runs: pd.DataFrame, value: Any) -> pd.DataFrame:
         side = runs[runs[self.of] == value]

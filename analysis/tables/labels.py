@@ -200,7 +200,12 @@ def error_sentences(cells: pd.DataFrame, best: float = 0.0) -> list[str]:
     by_cell = cells.assign(near=near).groupby(keys, dropna=False)["near"]
     counts = [f"{name} in {near[cells['optimizer'] == name].sum()}" for name in names]
     text = ", ".join(counts)
-    if len(names) > 1:
+    shared = (by_cell.size() == len(names)).all()
+    if not shared:
+        sizes = cells.groupby("optimizer").size()
+        parts = [f"{count} of {sizes[name]}" for name, count in zip(names, counts, strict=True)]
+        text = ", ".join(parts)
+    if len(names) > 1 and shared:
         joint = (by_cell.sum() == len(names)).sum()
         text = f"{text}; {'both' if len(names) == 2 else 'all'} in {joint}"
     bound = f"of at most {NEAR_BEST:g}"

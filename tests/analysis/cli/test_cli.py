@@ -33,6 +33,94 @@ def test_gap_says_what_it_found_and_wrote(
     assert f"Wrote {tmp_path / 'gap.png'}." in out and (tmp_path / "gap.png").stat().st_size > 1000
 
 
+@pytest.fixture(scope="module")
+def objectives(make: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two losses and two optimizers at two batch sizes: square adds 0.3, Adam 0.1, a batch of 20 0.05."""
+    kinds = [(name, loss) for loss in ("logistic", "square") for name in ("adam", "gd")]
+    rows = [
+        make.row(
+            100 * seed + 10 * place + k,
+            10 * seed + (loss == "square"),
+            name,
+            seed=seed,
+            objective=loss,
+            batch_size=batch,
+            test_error=0.3 * (loss == "square") + 0.1 * (name == "adam") + 0.05 * k + 0.001 * seed,
+        )
+        for seed in range(3)
+        for place, (name, loss) in enumerate(kinds)
+        for k, batch in enumerate((5, 20))
+    ]
+    return make.write_store(tmp_path_factory.mktemp("objectives") / "s", rows, trials=len(rows))
+
+
+def means(folder: Path) -> dict[Any, float]:
+    """The means of a table of cells by its keys."""
+    cells = pd.read_csv(folder)
+    keys = list(cells.columns[: list(cells.columns).index("mean")])
+    indexed = cells.set_index(keys) if keys else cells
+    return indexed["mean"].round(6).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--pair", "objective", "--facet", "optimizer"), 0.3),
+        (("--pair", "batch_size", "--facet", "optimizer"), 0.05),
+        (("--pair", "batch_size", "--a", "5", "--b", "20"), -0.05),
+        (("--pair", "optimizer", "--facet", "objective"), 0.1),
+        (("--y", "objective"), 0.1),
+    ],
+)
+def test_any_column_is_paired_and_any_other_a_facet(
+    objectives: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    expected: float,
+):
+    out = tmp_path / "gap.csv"
+    code, said, err = call(capsys, "gap", objectives, *options, "--out", out)
+    assert (code, err) == (0, "")
+    found = means(out)
+    assert set(found.values()) == {expected}
+    names = {key for keys in found for key in (keys if isinstance(keys, tuple) else (keys,))}
+    split = {"optimizer": {"adam", "gd"}, "objective": {"logistic", "square"}}
+    wanted = split.get(options[-1], set())
+    assert wanted <= names
+    # What is neither paired nor an axis is held, and said to be.
+    assert ("Shown at objective = " in said) == ("objective" not in options)
+
+
+@pytest.mark.parametrize("option", ["--facet", "--y"])
+def test_phase_over_objectives(
+    objectives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+):
+    out = tmp_path / "cells.csv"
+    code, said, err = call(capsys, "phase", objectives, option, "objective", "--out", out)
+    assert (code, err) == (0, "")
+    cells = pd.read_csv(out)
+    by_loss = cells.groupby(
+        ["optimizer", "objective", "batch_size"] if option == "--y" else "objective"
+    )
+    assert {"logistic", "square"} == set(cells["objective"])
+    assert ("Shown at optimizer = gd, one of 2 values" in said) == (option == "--facet")
+    assert (by_loss.size() == (1 if option == "--y" else 2)).all()
+    code, _, err = call(
+        capsys, "phase", objectives, option, "objective", "--out", tmp_path / "p.png"
+    )
+    assert (code, err) == (0, "")
+
+
+def test_a_value_that_is_not_there_is_named(objectives: Path, capsys: pytest.CaptureFixture[str]):
+    code, _, err = call(capsys, "gap", objectives, "--pair", "batch_size", "--a", "7")
+    assert code == 1 and "The runs have 5, 20; name two of them" in err
+    code, _, err = call(capsys, "gap", objectives, "--tune-over", "batchsize")
+    assert code == 1 and "Did you mean batch_size" in err
+    code, _, err = call(capsys, "gap", objectives, "--tune-over", "batch_size", "--tune-per", "x")
+    assert code == 1 and "Choose cell or seed" in err
+
+
 def test_phase_writes_the_table(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     code, out, _ = call(
         capsys, "phase", store, "--value", "train_loss", "--out", tmp_path / "cells.csv"

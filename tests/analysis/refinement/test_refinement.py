@@ -15,6 +15,7 @@ from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import MIN_SEEDS, Refinement
 from analysis.refinement.rounds import refine
 from analysis.stats.boundary import Boundary
+from analysis.tables.load import recorded_plugins
 from sweep import grid
 from sweep.errors import SweepError
 from tests.shell import command, environment, table, write_grid
@@ -266,8 +267,8 @@ def test_a_round_that_fails_is_a_sentence_with_its_command(store: Path, tmp_path
     ],
 )
 def test_rounds_get_the_plugins_of_the_sweep(info: dict[str, Any]) -> None:
-    assert sorted(rounds._plugins({"info": info})) == ["other", "own"]
-    assert rounds._plugins({"info": "none"}) == rounds._plugins({}) == []
+    assert sorted(recorded_plugins({"info": info})) == ["other", "own"]
+    assert recorded_plugins({"info": "none"}) == recorded_plugins({}) == []
 
 
 def test_the_refined_store_lies_beside_the_store(

@@ -20,6 +20,7 @@ import pytest
 
 import analysis
 from analysis import Bands, Cells, PairedGap
+from analysis.reporting.provenance import reproduction_commands
 from analysis.reporting.section import Section
 from analysis.reporting.sections import report_sections
 from analysis.reporting.tooltips import tooltip_data
@@ -134,6 +135,22 @@ def test_the_commands_make_the_same_page(make: Any, tmp_path: Path):
     assert f"python -m sweep.run {folder}/grid.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m analysis report {folder} --confidence 0.9\n" in text and "run a.yaml" in text
     assert "are 90 % confidence intervals" in text and "about 10 exclude 0 by chance" in text
+
+
+def test_the_commands_name_plugins_and_choices(tmp_path: Path):
+    """Those of version 0.2 are in its command alone; a module needs its folder."""
+    folder = tmp_path / "s"
+    folder.mkdir()
+    for name in ("grid.yaml", "manifest.json"):
+        (folder / name).write_text("name: s\n")
+    info = {"command": ["run.py", "g.yaml", "--plugin=mine.parts", "--plugin", "x\nrm -r"]}
+    (folder / "manifest.json").write_text(json.dumps({"info": info}))
+    options = {"--tune-over": ("l2", "b1"), "--tune": None, "--all-grids": True}
+    commands = reproduction_commands(folder, options)
+    assert commands[0] == "# in the folder of mine/parts.py, unless it is installed"
+    assert commands[1].startswith(f"python -m sweep.run {folder}/grid.yaml --out {folder} --plugin")
+    assert "mine.parts" in commands[1]
+    assert commands[2].endswith(f"{folder} --tune-over l2 --tune-over b1 --all-grids")
 
 
 def test_how_long_it_took_is_told_where_the_start_is_known(make: Any, tmp_path: Path):
