@@ -104,7 +104,7 @@ def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
 def _across_sections(view: View, confidence: float) -> Iterator[Section]:
     """Paired differences along each axis of the training that has two values, for each optimizer.
 
-    The two values start from the same data and first weights, so their difference is more precise
+    The two values start from the same data and initial weights, so their difference is more precise
     than the two means.
     """
     for name in view.pairing_axes:

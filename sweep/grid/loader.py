@@ -101,7 +101,7 @@ def parse_grid(text: str | bytes, file: str = "<grid>", changes: Sequence[str] =
 _KEYS = (
     "name",
     "description",
-    "seed",
+    *trial.SEEDS,
     *trial.PARTS,
     "where",
     "zip",
@@ -127,9 +127,7 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
             document.add_error((key,), "is not a key of a grid", closest_name(key, _KEYS), key=True)
     name, description = read_name(document, raw), read_description(document, raw)
     settings = read_settings(document, raw)
-    seeds = sources(document, {"seed": validation.seed_field()}, {"seed": raw.get("seed", 0)}, ())[
-        "seed"
-    ]
+    seeds = _seeds(document, raw)
     unions = [family_members(document, family, raw) for family in trial.PARTS]
     wheres, zips = _wheres(document, raw), _zips(document, raw)
     blocks = _blocks(document, unions, seeds, wheres, zips, settings.coordinates)
@@ -144,6 +142,14 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
         sum(block.size for block in blocks),
         columns,
     )
+
+
+def _seeds(document: Document, raw: Mapping[str, Any]) -> dict[str, Source]:
+    """The sources of the seeds; `init_seed` is absent where the file leaves it out."""
+    given = {"seed": raw.get("seed", 0)}
+    if raw.get("init_seed") is not None:
+        given["init_seed"] = raw["init_seed"]
+    return sources(document, validation.seed_fields(), given, ())
 
 
 def _texts(document: Document, path: Path, raw: Any, cure: str) -> list[tuple[Path, str]]:
@@ -203,7 +209,7 @@ def _zips(document: Document, raw: Mapping[str, Any]) -> list[tuple[Path, list[s
 def _blocks(
     document: Document,
     unions: list[list[PartSpec]],
-    seeds: Source,
+    seeds: Mapping[str, Source],
     wheres: list[ComputedValues],
     zips: list[tuple[Path, list[str]]],
     requested_coordinates: str,

@@ -6,7 +6,15 @@ from sweep.optimizers.adaptive import AdaGrad, Adam, AdamW, Lion, RMSProp
 from sweep.optimizers.aliases import from_optax
 from sweep.optimizers.base import AbstractOptimizer
 from sweep.optimizers.gradient import GradientDescent, Momentum, Nesterov, SignSGD, Signum
-from sweep.optimizers.schedules import AbstractSchedule, Constant, Cosine, Power, Warmup
+from sweep.optimizers.schedules import (
+    AbstractSchedule,
+    Constant,
+    Cosine,
+    Milestones,
+    Power,
+    StepDecay,
+    Warmup,
+)
 
 KINDS: dict[str, type[AbstractOptimizer]] = {
     "gd": GradientDescent,
@@ -42,6 +50,8 @@ SCHEDULES: dict[str, type[AbstractSchedule]] = {
     "warmup": Warmup,
     "power": Power,
     "cosine": Cosine,
+    "step": StepDecay,
+    "milestones": Milestones,
 }
 
 __all__ = ["KINDS", "LABELS", "SCHEDULES", "AbstractOptimizer", "AbstractSchedule", "from_optax"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from sweep import schema, spec
 from sweep.grid import Grid
+from sweep.grid.fields.validation import seed_fields
 from sweep.jax_settings import foreign_settings
 from sweep.observables import VALIDATED, further_columns, observable_columns
 from sweep.optimizers import LABELS
@@ -73,6 +74,9 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
         for name, info in observable_columns().items()
         if name not in absent
     }
+    if "init_seed" in grid.columns:
+        seed = seed_fields()["init_seed"]
+        columns["init_seed"] = ColumnInfo(seed.doc, label=seed.label, part="seed")
     definitions: dict[str, str] = {}
     for family, kind in sorted({*kinds, ("train", "train")}):
         cls = find_kind(family, kind)

@@ -53,7 +53,9 @@ class ResolutionError(Exception):
 class BlockBuilder(SymbolTable):
     """Assigns axes to the names of a block and computes their tables on demand."""
 
-    def __init__(self, document: Document, members: Sequence[PartSpec], seeds: Source) -> None:
+    def __init__(
+        self, document: Document, members: Sequence[PartSpec], seeds: Mapping[str, Source]
+    ) -> None:
         super().__init__(document, members, seeds)
         self.axes: dict[str, int] = {}
         self.space = Space(())

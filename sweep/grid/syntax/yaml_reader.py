@@ -433,7 +433,8 @@ class _Builder:
             if key_node.tag == _TAG + "merge":
                 merge_lines.append(line)
                 for source in self._merge_sources(value_node, path, level + 1):
-                    merged = self._entries(source, path, level + 1) | merged
+                    for key, entry in self._entries(source, path, level + 1).items():
+                        merged.setdefault(key, entry)
                 continue
             key = self._key(key_node, path)
             if key in own:

@@ -54,6 +54,15 @@ def test_columns_that_vary_together_make_no_plane(make: Any):
     assert analysis.plane(runs_of(make, [{"seed": seed} for seed in range(3)])) == (None, None)
 
 
+def test_a_seed_of_first_weights_repeats_where_it_goes_with_the_seed_and_is_an_axis_elsewhere(
+    make: Any,
+):
+    """Crossed with the seed, cells of both together would count a data set several times."""
+    runs = runs_of(make, [{"n": n, "seed": seed} for n in (10, 20) for seed in range(3)])
+    assert analysis.swept(runs.assign(init_seed=runs["seed"] + 100)) == ["n"]
+    assert analysis.swept(runs.assign(init_seed=runs["problem"] // 3)) == ["n", "init_seed"]
+
+
 def test_training_is_an_axis_where_the_problem_has_none(make: Any):
     rows = [
         make.row(i, i // 2, "adam", batch_size=(2, 100)[i % 2], seed=i // 2, test_error=0.1)
