@@ -19,6 +19,7 @@ from analysis.tables.axes import (
     sorted_unique,
     training_axes,
 )
+from analysis.tables.columns import kind_label
 from sweep.errors import SweepError
 from sweep.schema import KINDS
 
@@ -118,8 +119,8 @@ class PairedGap:
         return table
 
     def _label(self, value: Any) -> str:
-        """A side in sentences: kinds go by their names, numbers need that of their column."""
-        return str(value) if self.of in KINDS else f"{self.of} {value}"
+        """A side in sentences: kinds go by their labels, numbers need the name of their column."""
+        return kind_label(self.of, str(value)) if self.of in KINDS else f"{self.of} {value}"
 
     def _side(self, runs: pd.DataFrame, value: Any) -> pd.DataFrame:
         side = runs[runs[self.of] == value]

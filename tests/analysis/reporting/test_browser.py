@@ -290,7 +290,7 @@ def test_a_finger_reads_lines(visit: Any, folder: Path):
 
 def test_without_scripts_all_is_there(visit: Any):
     page = visit(java_script_enabled=False)
-    assert "adam's test error exceeds gd's" in page.locator(".findings").inner_text()
+    assert "Adam's test error exceeds gradient descent's" in page.locator(".findings").inner_text()
     assert not page.locator("output").first.is_visible()
     assert all(image.is_visible() for image in page.locator("img").all())
     numbers = page.locator("section[aria-labelledby='paired-adam-gd'] details")

@@ -46,7 +46,7 @@ def test_each_cell_shows_its_mean_and_y_grows_upwards(make: Any):
 
 def test_the_difference_is_the_paired_one(make: Any):
     said = "\n".join(lines(picture(make.runs(make.plane(make.planted)), value="difference")))
-    assert "adam minus gd" in said and said.count("+0.50") == 4
+    assert "Adam minus gradient descent" in said and said.count("+0.50") == 4
     with pytest.raises(SweepError, match="only one optimizer"):
         picture(make.runs(make.plane(make.planted, optimizers=["gd"])), value="difference")
 
