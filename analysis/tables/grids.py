@@ -122,10 +122,10 @@ def trial_ids(path: Path) -> np.ndarray | None:
 def _ids_of_text(text: str) -> np.ndarray | None:
     """As `trial_ids`, from the text of the grid."""
     # Imported here because it needs jax, which takes a second: few stores have several grids.
-    from sweep.grid import parse_grid
+    from sweep.grid import parse_kept_grid
 
     try:
-        grid = parse_grid(text)
+        grid = parse_kept_grid(text, "<kept grid>")
     except SweepError:
         return None
     if grid.size > MAX_TRIALS:

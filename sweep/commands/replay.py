@@ -157,7 +157,7 @@ def _units(distance: float) -> str:
 def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
     """The buckets of all grids that the store keeps."""
     for path in store.grids():
-        grid = grids.parse_grid(read_grid(path), str(path))
+        grid = grids.parse_kept_grid(read_grid(path), str(path))
         for bucket in plans.make_plan(grid, host).buckets:
             yield Candidate(grid, bucket, bucket.source.ids(bucket.rows)[0])
 

@@ -87,7 +87,12 @@ def parse_grid(text: str | bytes, file: str = "<grid>", changes: Sequence[str] =
     Raises:
         GridError: all errors of the text and of the changes.
     """
+    return _parse(text, file, changes)
+
+
+def _parse(text: str | bytes, file: str, changes: Sequence[str] = (), rounds: bool = False) -> Grid:
     document = read_yaml(text, file)
+    document.rounds = rounds
     grid = None
     with contextlib.suppress(Stopped):
         apply_changes(document, changes)
@@ -96,6 +101,19 @@ def parse_grid(text: str | bytes, file: str = "<grid>", changes: Sequence[str] =
     if grid is None or document.problems:
         raise GridError(document.problems)
     return grid
+
+
+def parse_kept_grid(text: str | bytes, file: str) -> Grid:
+    """Parse a grid that a store keeps; earlier versions rounded formulas of whole numbers.
+
+    Args:
+        text: the content of the file.
+        file: its name in messages.
+
+    Raises:
+        GridError: all errors of the text.
+    """
+    return _parse(text, file, rounds=True)
 
 
 _KEYS = (

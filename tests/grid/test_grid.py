@@ -771,6 +771,24 @@ def test_reading_a_grid_initialises_no_backend():
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
 
 
+def test_an_expression_may_choose_by_kind_and_by_value():
+    """What the other kinds do not have is not asked for."""
+    found = grid_of(
+        model=[{"kind": "cnn", "width": [4, 40]}, "linear"],
+        optimizer={"kind": "gd", "lr": "=0.1 if model == 'linear' else 1/width"},
+        data={
+            "kind": "feature_noise",
+            "noise": [0.01, 1],
+            "feature_noise": "=0 if noise < 0.1 else log10(100)/10",
+        },
+    )
+    rows = {(row["model"], row.get("width"), row["noise"]): row for row in listing(found)}
+    assert len(rows) == 6
+    for (model, width, noise), row in rows.items():
+        assert row["lr"] == pytest.approx(0.1 if model == "linear" else 1 / width)
+        assert row["feature_noise"] == (0 if noise < 0.1 else 0.2)
+
+
 # Seeds.
 
 
@@ -888,3 +906,12 @@ def test_members_of_a_union_draw_the_same_points():
         [row["lr"] for row in listing(found) if row["optimizer"] == kind] for kind in ("gd", "adam")
     )
     assert first == second
+
+
+def test_a_kept_grid_may_round_as_earlier_versions_did() -> None:
+    """A store of theirs has rows of it, which status and verify have to find."""
+    text = yaml.safe_dump({**BASE, "model": {"kind": "cnn", "width": "=sqrt(d)"}})
+    with pytest.raises(GridError, match="whole"):
+        grid.parse_grid(text)
+    (block,) = grid.parse_kept_grid(text, "kept").blocks
+    assert block.example().model.width == 32

@@ -148,7 +148,8 @@ class BlockBuilder(SymbolTable):
             return self._listed_table(name, source)
         if isinstance(source, ComputedValues):
             self.document.count_words(source.expression.words, source.path)
-            return self._compute(name, source.expression, source.path, whole=True)
+            whole = not self.document.rounds
+            return self._compute(name, source.expression, source.path, whole=whole)
         if name.is_set:
             raise ResolutionError
         if setter and name.role == "alternative":

@@ -56,6 +56,7 @@ class Document:
 
     If the file could not be read to the end, `value` is None and `broken` is true. `options` has
     the values that do not stand in the file but in an option of the command, with that option.
+    With `rounds`, formulas of whole numbers are rounded and not refused.
     """
 
     def __init__(self, file: str) -> None:
@@ -68,6 +69,7 @@ class Document:
         self.positions: dict[Path, tuple[int, int]] = {}
         self.key_positions: dict[Path, tuple[int, int]] = {}
         self.options: dict[Path, str] = {}
+        self.rounds = False
 
     def add_error(self, path: Path, what: str, cure: str, *, key: bool = False) -> None:
         """Report a problem at a value or its key.
