@@ -231,15 +231,12 @@ def _means_section(runs: pd.DataFrame, confidence: float) -> Section:
     """A table of means instead of a figure, where only the seed varies."""
     values = [name for name in observable_names() if name in runs and runs[name].notna().any()]
     columns = {
-        kind_label("optimizer", str(name)): [
-            _mean_text(part, value, confidence) for value in values
-        ]
+        str(name): [_mean_text(part, value, confidence) for value in values]
         for name, part in runs.groupby("optimizer")
     }
     for a, b in pairs(runs):
         gaps = (PairedGap(a, b, value)(runs) for value in values)
-        label = " - ".join(kind_label("optimizer", name) for name in (a, b))
-        columns[f"{label}, paired"] = [_mean_text(gap, "difference", confidence) for gap in gaps]
+        columns[f"{a} - {b}, paired"] = [_mean_text(gap, "difference", confidence) for gap in gaps]
     errors = Cells(None, None, reported_values(runs)[0], "optimizer", confidence)(runs)
     counts = zip(errors["optimizer"], errors["count"], strict=True)
     finite = ", ".join(f"{count} of {kind_label('optimizer', name)}" for name, count in counts)

@@ -270,7 +270,7 @@ def test_nothing_but_seeds_gives_a_table_and_curves(make: Any, tmp_path: Path):
     ]
     table = found["means"].table.set_index("mean over seeds")
     assert table.loc["test_error", "gd"].startswith("0.01 [0.00, 0.5")
-    assert table.loc["test_error", "Adam - gradient descent, paired"] == "0.5030 [0.4989, 0.5071]"
+    assert table.loc["test_error", "adam - gd, paired"] == "0.5030 [0.4989, 0.5071]"
     assert found["means"].figure is None
 
 
