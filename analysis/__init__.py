@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 # Type checkers cannot follow `__getattr__`, so for them the names are imported as usual.
 if TYPE_CHECKING:
     from analysis.figures.collapse import collapse_figure
+    from analysis.figures.correlation import correlation_figure
     from analysis.figures.lines import curves_figure, gap_figure
     from analysis.figures.loss_matched import matched_figure
     from analysis.figures.phase_diagram import phase_diagram
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from analysis.stats.boundary import Boundary
     from analysis.stats.cells import Cells
     from analysis.stats.collapse import Collapse
+    from analysis.stats.correlation import Correlation
+    from analysis.stats.critical_batch import CriticalBatch
     from analysis.stats.loss_matched import LossMatched
     from analysis.stats.margins import Margins, best_margins, max_margin_l2, max_margin_linf
     from analysis.stats.modes import Modes
@@ -51,6 +54,8 @@ _MODULES = {
     "Boundary": "analysis.stats.boundary",
     "Cells": "analysis.stats.cells",
     "Collapse": "analysis.stats.collapse",
+    "Correlation": "analysis.stats.correlation",
+    "CriticalBatch": "analysis.stats.critical_batch",
     "FitTime": "analysis.stats.survival",
     "LossMatched": "analysis.stats.loss_matched",
     "Margins": "analysis.stats.margins",
@@ -64,6 +69,7 @@ _MODULES = {
     "Within": "analysis.stats.theories",
     "best_margins": "analysis.stats.margins",
     "collapse_figure": "analysis.figures.collapse",
+    "correlation_figure": "analysis.figures.correlation",
     "curves_figure": "analysis.figures.lines",
     "gap_figure": "analysis.figures.lines",
     "labelled": "analysis.tables.arrays",
@@ -93,6 +99,8 @@ __all__ = [
     "Boundary",
     "Cells",
     "Collapse",
+    "Correlation",
+    "CriticalBatch",
     "FitTime",
     "LossMatched",
     "Margins",
@@ -106,6 +114,7 @@ __all__ = [
     "Within",
     "best_margins",
     "collapse_figure",
+    "correlation_figure",
     "curves_figure",
     "gap_figure",
     "labelled",

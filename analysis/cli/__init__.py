@@ -29,6 +29,12 @@ COMMANDS = {
     "collapse": CommandSource(
         "analysis.cli.boundaries:collapse", "Finite-size scaling of several sizes."
     ),
+    "relate": CommandSource(
+        "analysis.cli.relations:relate", "Error against another observable, one point a run."
+    ),
+    "critical-batch": CommandSource(
+        "analysis.cli.relations:critical_batch", "The batch size at which the error jumps."
+    ),
     "refine": CommandSource(
         "analysis.cli.boundaries:refine_command", "Run the points that narrow a boundary most."
     ),

@@ -80,7 +80,7 @@ def gap(
 ) -> None:
     """Difference between two optimizers, or two values of another column, on the same data.
 
-    The runs of a pair have the same first weights, too. Intervals are over seeds.
+    The runs of a pair have the same initial weights, too. Intervals are over seeds.
     """
     tuning = tuning_of(tune, tune_over, tune_per)
     runs = read_runs(folder, more, where, all_grids)

@@ -13,12 +13,15 @@ from analysis.cli.shared import (
     Folder,
     Out,
     Tune,
+    TuneOver,
+    TunePer,
     Value,
     Where,
     Width,
     print_table,
     read_runs,
     select_view,
+    tuning_of,
     write_result,
 )
 from analysis.figures.loss_matched import matched_figure
@@ -40,7 +43,9 @@ def matched(
         str,
         typer.Option(help="train_loss, or time: learning rate times step."),
     ] = "train_loss",
-    tune: Tune = "train_loss",
+    tune: Tune = "",
+    tune_over: TuneOver = None,
+    tune_per: TunePer = "cell",
     where: Where = None,
     all_grids: AllGrids = False,
     confidence: Confidence = 0.95,
@@ -48,7 +53,8 @@ def matched(
     out: Out = None,
 ) -> None:
     """Error against the training loss that was reached, and the paired difference at equal loss."""
-    view = select_view(read_runs(folder, None, where, all_grids), None, None, None, tune)
+    tuning = tuning_of(tune, tune_over, tune_per)
+    view = select_view(read_runs(folder, None, where, all_grids), None, None, None, tuning)
     cell, cell_phrase = most_informative_cell(view, confidence)
     curves = load_curves(folder, trials=cell["trial"].tolist())
     curves.attrs["tuned"] = view.runs.attrs.get("tuned", ())

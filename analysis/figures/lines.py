@@ -13,14 +13,15 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.axis_ticks import sparse_log_ticks
 from analysis.figures.style import (
     count_sentence,
+    facet_label,
     finish_figure,
     in_style,
     logarithmic_steps,
     new_figure,
     set_formula,
-    sparse_log_ticks,
     thin_ticks,
     value_label,
 )
@@ -103,10 +104,11 @@ def _draw_lines(
         part = (table if name is None else table[table[facet] == name]).sort_values(x)
         # Dashes and markers too, so that lines can be told apart in black and white.
         dashes, marker = ("-", "--", "-.", ":")[i % 4], "osD^vP"[i % 6]
-        part = _draw_levels(ax, part, x, {"color": color, "linestyle": dashes, "label": name})
+        label = facet_label(facet, name) or None
+        part = _draw_levels(ax, part, x, {"color": color, "linestyle": dashes, "label": label})
         style = {"color": color, "linestyle": dashes, "ms": 3.5}
         style["marker"] = marker if markers and len(part) <= MAX_MARKERS else ""
-        ax.plot(part[x], part["mean"], label=None if part.empty else name, **style)
+        ax.plot(part[x], part["mean"], label=None if part.empty else label, **style)
         ax.fill_between(part[x], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
         if markers:
             incomplete, nonfinite = part[part["incomplete"]], part[part["nonfinite"] > 0]

@@ -22,7 +22,7 @@ from analysis.figures.heatmap import (
 )
 from analysis.figures.style import (
     count_sentence,
-    drawable,
+    facet_label,
     finish_figure,
     in_style,
     new_figure,
@@ -83,7 +83,7 @@ def phase_diagram(
             clear_texts(ax, cell["mean"], scale)
         draw_lines(ax, lines, panel, xs, ys)
         # seaborn draws what is there of the figure with each further panel
-        ax.set_title("" if panel is None else drawable(str(panel)))
+        ax.set_title(facet_label(facet, panel))
         _label_axes(ax, x, xs, y, ys)
     bar = {"label": value_label(cells), "pad": 0.02, "extend": _extend(cells, scale)}
     figure.colorbar(axes[0].collections[0], ax=axes, **bar, **_bar_ticks(scale)).minorticks_off()

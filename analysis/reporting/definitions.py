@@ -18,10 +18,10 @@ SUBJECTS = {"data": "point", "model": "network", "objective": "loss"}
 """The word that a definition uses if it is a sentence; that of a plugin may be a formula alone."""
 
 REGULARIZED = (
-    "Training minimizes the mean of the loss over the training points plus (l2 / 2) times the "
-    "squared norm of the weights."
+    "Training minimizes the mean of the loss over the training points plus "
+    r"$\frac{\lambda}{2} \| w \|^2$, where $\lambda$ is l2 and $w$ all weights that are trained."
 )
-TESTED = "A point with y F(x) ≤ 0 counts as an error."
+TESTED = r"A point with $y F(x) \leq 0$ counts as an error."
 
 KINDS = (*DEFINED, "optimizer", "schedule", "trial", "problem")
 """Columns that name a kind or a row rather than give a value."""
@@ -54,7 +54,7 @@ def _values(runs: pd.DataFrame) -> list[str]:
     axes = swept(runs)
     fields = [name for name in runs.columns if _is_field(name) and runs[name].notna().any()]
     constant = [name for name in fields if name not in axes and runs[name].nunique() == 1]
-    values = [f"{name} = {format_number(runs[name].dropna().iloc[0])}" for name in constant]
+    values = [f"{name} = {format_number(runs[name].dropna().tolist()[0])}" for name in constant]
     varied = [*(name for name in axes if name not in KINDS), "seed"]
     ranges = [_range(runs, name) for name in varied]
     sentences = [f"The same in all runs: {', '.join(values)}."] if values else []

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.reporting.section import Section
 from analysis.stats.modes import GAP, GAP_TO_WIDTH, split_modes
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import axis_label, cell_sentence, counted, format_number
 
 MODES_CAPTION = (
@@ -44,7 +45,7 @@ def mode_sentences(modes: pd.DataFrame) -> list[str]:
 def _sentence(name: object, split: pd.DataFrame, keys: list[str], attrs: dict[Any, Any]) -> str:
     value = axis_label(attrs["of"])
     quantity = f"difference in {value}" if attrs["column"] == "difference" else value
-    of = f" of {name}" if name else ""
+    of = f" of {kind_label(attrs['facet'], str(name))}" if name else ""
     groups = [part for _, part in split.groupby(keys, dropna=False)] if keys else [split]
     # the most even one
     example = min(groups, key=lambda part: part["share"].max())

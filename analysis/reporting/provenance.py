@@ -19,7 +19,7 @@ from sweep.schema import GRID_FILE, RUNS
 
 DEFAULT_DTYPE = "float32"
 
-NOT_SHOWN = ("store", "grid", "meanings", "definitions")
+NOT_SHOWN = ("store", "grid", "meanings", "definitions", "labels")
 """What a manifest holds for programs, and what the page shows elsewhere."""
 
 

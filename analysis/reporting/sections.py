@@ -12,12 +12,14 @@ from pandas.api.types import is_numeric_dtype
 
 from analysis.figures.lines import gap_figure
 from analysis.figures.phase_diagram import phase_diagram
+from analysis.reporting.batch_sections import batch_sections
 from analysis.reporting.boundary_sections import (
     boundary_sections,
     exponent_sections,
     fit_boundary,
 )
 from analysis.reporting.collapse_sections import collapse_sections
+from analysis.reporting.correlation_sections import correlation_sections
 from analysis.reporting.curve_sections import curve_sections, reported_values
 from analysis.reporting.margin_sections import margin_sections
 from analysis.reporting.matched_sections import matched_sections
@@ -32,7 +34,7 @@ from analysis.stats.modes import Modes
 from analysis.stats.paired_gap import PairedGap, pairs
 from analysis.tables.axes import sorted_unique
 from analysis.tables.collapsed import pairs_collapsed
-from analysis.tables.columns import column_info, observable_names
+from analysis.tables.columns import column_info, kind_label, observable_names
 from analysis.tables.labels import (
     axis_label,
     best_possible_error,
@@ -44,6 +46,7 @@ from analysis.tables.labels import (
 )
 from analysis.tables.load import part_files
 from sweep.schema import CURVES, KINDS
+from sweep.wording import first_upper
 
 MAX_PANELS = 4
 """Largest number of panels in a figure of lines that accompanies a phase diagram."""
@@ -75,6 +78,8 @@ def report_sections(
         yield from _plane_sections(view, confidence, level)
     if "test_error" in reported_values(view.runs):
         yield from _own_axis_sections(view, confidence)
+    yield from batch_sections(view, confidence, level)
+    yield from correlation_sections(view, confidence)
     yield from fit_time_sections(view, confidence)
     # Curves are optional: a store may have runs only.
     if part_files(folder, CURVES):
@@ -88,9 +93,10 @@ def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
         paired = PairedGap(a, b, by=view.pairing_axes)(view.runs)
         paired["collapsed"] = pairs_collapsed(paired, view.runs)
         cells = Cells(view.x, view.y, "difference", level=confidence)(paired)
-        title = f"Test error, {a} minus {b}, on the same problems"
+        first, second = paired.attrs["pair"]
+        title = f"Test error, {first} minus {second}, on the same problems"
         caption = (
-            f"Same data and same initial weights: above 0, {b} generalizes better. There are "
+            f"Same data and same initial weights: above 0, {second} generalizes better. There are "
             f"{counted(len(paired), 'pair')}, and {counted(paired.attrs['unpaired'], 'run')} "
             f"without a partner. {setting_sentence(view.runs, 'optimizer', (a, b))}"
         ).rstrip()
@@ -104,7 +110,7 @@ def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
 def _across_sections(view: View, confidence: float) -> Iterator[Section]:
     """Paired differences along each axis of the training that has two values, for each optimizer.
 
-    The two values start from the same data and first weights, so their difference is more precise
+    The two values start from the same data and initial weights, so their difference is more precise
     than the two means.
     """
     for name in view.pairing_axes:
@@ -131,7 +137,8 @@ def _across_sections(view: View, confidence: float) -> Iterator[Section]:
 def _across_sentence(cells: pd.DataFrame, title: str) -> str:
     """The difference of one optimizer: its value, or in how many cells its sign is clear."""
     lead = f"{title[0].lower()}{title[1:]}"
-    optimizer, first = cells["optimizer"].iloc[0], cells.iloc[0]
+    first = cells.iloc[0]
+    optimizer = first_upper(kind_label("optimizer", first["optimizer"]))
     if len(cells) == 1:
         text = format_interval(first["mean"], first["low"], first["high"], sign="+")
         return f"{optimizer}: {lead}: {text}."
@@ -169,7 +176,8 @@ def _own_axis_sections(view: View, confidence: float) -> Iterator[Section]:
         runs.attrs = view.all_runs.attrs
         part = make_view(runs, name, tuning=view.tuning)
         cells = Cells(part.x, part.y, "test_error", "optimizer", confidence)(part.runs)
-        title = f"Test error of {' and '.join(own)} against {axis_label(name)}"
+        names = [kind_label("optimizer", name) for name in own]
+        title = f"Test error of {' and '.join(names)} against {axis_label(name)}"
         caption = " ".join([_meaning("test_error"), *part.notes])
         sentences = error_sentences(cells, best_possible_error(part.runs))
         figure = gap_figure(cells)
@@ -235,7 +243,7 @@ def _means_section(runs: pd.DataFrame, confidence: float) -> Section:
         columns[f"{a} - {b}, paired"] = [_mean_text(gap, "difference", confidence) for gap in gaps]
     errors = Cells(None, None, reported_values(runs)[0], "optimizer", confidence)(runs)
     counts = zip(errors["optimizer"], errors["count"], strict=True)
-    finite = ", ".join(f"{count} of {name}" for name, count in counts)
+    finite = ", ".join(f"{count} of {kind_label('optimizer', name)}" for name, count in counts)
     percent = f"{100 * confidence:g} %"
     caption = f"Mean over seeds with its {percent} interval. Finite runs: {finite}."
     table = pd.DataFrame({"mean over seeds": values, **columns})

@@ -9,9 +9,10 @@ import pandas as pd
 
 from analysis.stats.tuning import Tuning
 from analysis.tables.axes import sorted_unique
-from analysis.tables.columns import column_info
+from analysis.tables.columns import column_info, kind_label
 from analysis.tables.labels import axis_label, counted, format_number
 from sweep.schema import KINDS
+from sweep.wording import first_upper
 
 MAX_LISTED = 8
 """Up to this number, the values that were tried are listed; of more, only the range is given."""
@@ -41,11 +42,12 @@ def tuning_note(runs: pd.DataFrame, columns: Sequence[str], tuning: Tuning) -> s
     for name in sorted_unique(runs, "optimizer"):
         part = runs[runs["optimizer"] == name]
         varied = [column for column in columns if part[column].nunique(dropna=False) > 1]
+        label = kind_label("optimizer", str(name))
         if varied:
             values = " and ".join(f"{column} = {_values(part[column])}" for column in varied)
-            tried.append(f"{name} over {values}")
+            tried.append(f"{label} over {values}")
         else:
-            fixed.append(f" {name} was not tuned: it ran at {_at(part, columns)}.")
+            fixed.append(f" {first_upper(label)} was not tuned: it ran at {_at(part, columns)}.")
     per_run = "" if tuning.per == "seed" else " A run that diverged counts as worse than any other."
     return (
         f"{_title(columns)} chosen: {smallest} ({'; '.join(tried)}).{per_run} Test data played no "
@@ -68,7 +70,11 @@ def edge_sentences(choices: pd.DataFrame) -> list[str]:
             }
             if any(counts.values()):
                 sentences.append(
-                    _edge_sentence(f"{name} chosen for {optimizer}", counts, len(part))
+                    _edge_sentence(
+                        f"{name} chosen for {kind_label('optimizer', str(optimizer))}",
+                        counts,
+                        len(part),
+                    )
                 )
     return sentences
 
@@ -92,7 +98,8 @@ def setting_sentence(runs: pd.DataFrame, of: str, values: Iterable[Any]) -> str:
         values: Its two values.
     """
     prefix = "" if of in KINDS else f"{of} = "
-    sides = {f"{prefix}{format_number(value)}": runs[runs[of] == value] for value in values}
+    labels = {value: kind_label(of, format_number(value)) for value in values}
+    sides = {f"{prefix}{label}": runs[runs[of] == value] for value, label in labels.items()}
     names = [str(name) for name in runs if column_info(str(name)).part in SETTINGS and name != of]
     differing = [
         name for name in names if len({_set_of(part[name]) for part in sides.values()}) > 1

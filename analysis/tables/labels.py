@@ -10,8 +10,9 @@ import pandas as pd
 
 from analysis.tables.axes import largest_cell, sorted_unique
 from analysis.tables.collapsed import MOSTLY
-from analysis.tables.columns import column_info
+from analysis.tables.columns import column_info, kind_label
 from sweep.wording import counted as counted
+from sweep.wording import first_upper
 
 LABELS = {"fit_step": "steps until the training data is fitted"}
 """Labels of columns that the engine itself adds, where the name alone is not clear."""
@@ -147,10 +148,11 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
     `cells` come from `Cells` applied to the table of a `PairedGap`.
     """
     (a, b), value = cells.attrs["pair"], axis_label(cells.attrs["of"])
+    first = first_upper(a)
     finite = cells[cells["mean"].notna()]
     if cells.empty:
         reason = "their data, model, objective or seeds differ"
-        return [f"{a} and {b} were not run on any common problem: {reason}."]
+        return [f"{first} and {b} were not run on any common problem: {reason}."]
     if finite.empty:
         return [f"On no problem are the {value} of {a} and that of {b} both finite."]
     keys = _axis_keys(cells)
@@ -158,12 +160,12 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
     interval = format_interval(peak["mean"], peak["low"], peak["high"], "+")
     size = f"{interval} (over {counted(int(peak['count']), 'seed')})"
     if not keys:
-        told = f"{a} minus {b}, paired: the {value} differs by {size}."
+        told = f"{first} minus {b}, paired: the {value} differs by {size}."
         return [told, *_collapse_sentences(cells, keys)]
     large = cells[cells["mean"] > LARGE_GAP]
     share = f"{len(large) or 'none'} of {counted(len(cells), 'cell')}{_region(large, keys)}"
     return [
-        f"{a}'s {value} exceeds {b}'s by more than {LARGE_GAP:g} in {share}.",
+        f"{first}'s {value} exceeds {b}'s by more than {LARGE_GAP:g} in {share}.",
         _sign_sentence(cells, keys),
         f"The largest paired difference ({a} minus {b}) is {size}, at {cell_sentence(peak, keys)}.",
         *_collapse_sentences(cells, keys),
@@ -190,7 +192,8 @@ def error_sentences(cells: pd.DataFrame, best: float = 0.0) -> list[str]:
     keys = _axis_keys(cells)
     if not keys:
         means = [
-            f"{cell.optimizer} {format_interval(cell.mean, cell.low, cell.high)}"
+            f"{kind_label('optimizer', str(cell.optimizer))} "
+            f"{format_interval(cell.mean, cell.low, cell.high)}"
             for cell in cells.itertuples()
         ]
         mean = f"Mean {axis_label(cells.attrs['of'])}: {'; '.join(means)}."
@@ -198,7 +201,10 @@ def error_sentences(cells: pd.DataFrame, best: float = 0.0) -> list[str]:
     names = [str(name) for name in sorted_unique(cells, "optimizer")]
     near = cells["mean"] <= best + NEAR_BEST
     by_cell = cells.assign(near=near).groupby(keys, dropna=False)["near"]
-    counts = [f"{name} in {near[cells['optimizer'] == name].sum()}" for name in names]
+    counts = [
+        f"{kind_label('optimizer', name)} in {near[cells['optimizer'] == name].sum()}"
+        for name in names
+    ]
     text = ", ".join(counts)
     shared = (by_cell.size() == len(names)).all()
     if not shared:
@@ -224,12 +230,12 @@ def fit_sentence(runs: pd.DataFrame, keys: list[str]) -> str:
     fitted, unfitted = [], []
     for name, optimizer_runs in runs.groupby("optimizer"):
         misfits = optimizer_runs[optimizer_runs["train_error"] != 0]
-        total = len(optimizer_runs)
-        fitted.append(f"{name} in {total - len(misfits)} of {total} runs")
+        total, label = len(optimizer_runs), kind_label("optimizer", str(name))
+        fitted.append(f"{label} in {total - len(misfits)} of {total} runs")
         if misfits.empty:
             continue
         within = f" in {counted(len(misfits[keys].drop_duplicates()), 'cell')}" if keys else ""
-        unfitted.append(f"{len(misfits)} of {name}{within}")
+        unfitted.append(f"{len(misfits)} of {label}{within}")
     sentence = f"Training error 0 at the end: {', '.join(fitted)}."
     if not unfitted:
         return sentence
@@ -310,9 +316,10 @@ def _collapse_sentences(cells: pd.DataFrame, keys: list[str]) -> list[str]:
     for name, part in parts:
         if part.empty:
             continue
+        label = kind_label(facet, str(name)) if facet else name
         where = f" in {counted(len(part), 'cell')}{_listed(part, keys)}" if keys else ""
         sentences.append(
-            f"Most networks of {name} collapsed{where}: their outputs are exactly 0 on most points, "
+            f"Most networks of {label} collapsed{where}: their outputs are exactly 0 on most points, "
             "and ties count as errors, so an error near 1 there says nothing of what was learned."
         )
     return sentences

@@ -30,6 +30,21 @@ KINDS: dict[str, type[AbstractOptimizer]] = {
     "lion": Lion,
 }
 
+LABELS: dict[str, str] = {
+    "gd": "gradient descent",
+    "sgd": "SGD",
+    "momentum": "heavy-ball momentum",
+    "nesterov": "Nesterov momentum",
+    "sign_sgd": "signSGD",
+    "signum": "Signum",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSProp",
+    "adagrad": "AdaGrad",
+    "lion": "Lion",
+}
+"""What papers call them, for reports; a kind without a row goes by its name in a grid."""
+
 SCHEDULES: dict[str, type[AbstractSchedule]] = {
     "constant": Constant,
     "warmup": Warmup,
@@ -39,4 +54,4 @@ SCHEDULES: dict[str, type[AbstractSchedule]] = {
     "milestones": Milestones,
 }
 
-__all__ = ["KINDS", "SCHEDULES", "AbstractOptimizer", "AbstractSchedule", "from_optax"]
+__all__ = ["KINDS", "LABELS", "SCHEDULES", "AbstractOptimizer", "AbstractSchedule", "from_optax"]

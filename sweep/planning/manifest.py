@@ -12,6 +12,7 @@ from sweep.grid import Grid
 from sweep.grid.fields.validation import seed_fields
 from sweep.jax_settings import foreign_settings
 from sweep.observables import VALIDATED, further_columns, observable_columns
+from sweep.optimizers import LABELS
 from sweep.schema import ColumnInfo, Observable
 from sweep.trial import defaults, find_kind
 
@@ -62,7 +63,7 @@ def all_columns(grid: Grid) -> dict[str, type]:
 
 
 def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
-    """The meaning of each column and the definition of each kind.
+    """The meaning of each column, the definition of each kind and its label, if it has one.
 
     Recorded in the manifest for readers of the tables, but never compared.
     """
@@ -86,6 +87,11 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
     return {
         "meanings": {name: info.to_json() for name, info in columns.items()},
         "definitions": definitions,
+        "labels": {
+            f"{family} {kind}": LABELS[kind]
+            for family, kind in sorted(kinds)
+            if family == "optimizer" and kind in LABELS
+        },
     }
 
 

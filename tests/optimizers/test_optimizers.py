@@ -486,3 +486,9 @@ class TestAliases:
             "optax.rprop",
             "optax.sm3",
         }
+
+
+def test_each_kind_has_a_name_of_its_own_for_readers() -> None:
+    """`sgd` and `gd` are one rule, and may be in one figure."""
+    assert set(optimizers.LABELS) == set(optimizers.KINDS)
+    assert len(set(optimizers.LABELS.values())) == len(optimizers.LABELS)

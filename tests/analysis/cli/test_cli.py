@@ -29,7 +29,7 @@ def test_gap_says_what_it_found_and_wrote(
 ):
     code, out, err = call(capsys, "gap", store, "--out", tmp_path / "gap.png")
     assert (code, err) == (0, "") and "Complete: all 48 trials have finished." in out
-    assert "adam's test error exceeds gd's by more than 0.4 in 4 of 6 cells" in out
+    assert "Adam's test error exceeds gradient descent's by more than 0.4 in 4 of 6 cells" in out
     assert f"Wrote {tmp_path / 'gap.png'}." in out and (tmp_path / "gap.png").stat().st_size > 1000
 
 
@@ -155,7 +155,7 @@ def test_modes_are_written_with_their_shares(
     rows[6]["test_error"] = 0.5
     folder = make.write_store(tmp_path / "s", rows)
     code, out, _ = call(capsys, "modes", folder, "--out", tmp_path / "modes.csv")
-    assert code == 0 and "In 1 cell the seeds of adam split into modes" in out
+    assert code == 0 and "In 1 cell the seeds of Adam split into modes" in out
     table = pd.read_csv(tmp_path / "modes.csv")
     assert table["seeds"].tolist() == [3, 1] and table["center"].tolist() == [0.0, 0.5]
     code, out, _ = call(

@@ -60,7 +60,11 @@ def test_a_phase_diagram_has_a_panel_for_each_optimizer(runs: pd.DataFrame):
         Cells("snr", "feature_noise", "test_error", "optimizer")(runs), "Errors"
     )
     adam, gd, bar = figure.axes
-    assert (adam.get_title(), gd.get_title(), bar.get_ylabel()) == ("adam", "gd", "test error")
+    assert (adam.get_title(), gd.get_title(), bar.get_ylabel()) == (
+        "Adam",
+        "gradient descent",
+        "test error",
+    )
     assert (
         adam.get_xlabel() == "signal-to-noise ratio (log scale)"
         and adam.get_ylabel() == "feature noise α"
@@ -196,7 +200,10 @@ def test_legends_name_the_optimizers_of_all_panels(make: Any):
     runs = make.runs(make.plane(make.planted))
     part = runs[(runs["optimizer"] == "gd") | (runs["feature_noise"] == 0.2)]
     figure = analysis.gap_figure(Cells("snr", "feature_noise", "test_error", "optimizer")(part))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["adam", "gd"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "Adam",
+        "gradient descent",
+    ]
 
 
 def test_numbers_stand_before_the_lines(plane: pd.DataFrame):
@@ -285,7 +292,10 @@ def test_lines_have_bands_and_a_logarithmic_axis(runs: pd.DataFrame):
         "feature noise α = 0.2",
     )
     assert first.get_xscale() == "log" and first.get_ylabel() == "generalization gap"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["adam", "gd"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "Adam",
+        "gradient descent",
+    ]
     assert len(first.collections) == 2 and "bands: 95 % intervals" in texts(figure)
 
 
@@ -341,11 +351,14 @@ def test_what_has_no_value_on_the_axis_is_a_level_over_all_of_it(make: Any):
     figure = analysis.gap_figure(Cells("b1", None, "test_error", "optimizer")(make.runs(rows)))
     (ax,) = figure.axes
     drawn = {line.get_label(): line for line in ax.get_lines()}
-    assert list(drawn["adam"].get_xdata()) == [0.5, 0.9]
-    assert list(drawn["gd"].get_xdata()) == [0, 1] and list(
-        drawn["gd"].get_ydata()
+    assert list(drawn["Adam"].get_xdata()) == [0.5, 0.9]
+    assert list(drawn["gradient descent"].get_xdata()) == [0, 1] and list(
+        drawn["gradient descent"].get_ydata()
     ) == pytest.approx([0.01, 0.01])
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"adam", "gd"}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {
+        "Adam",
+        "gradient descent",
+    }
 
 
 def boundary(rows: list[dict[str, Any]], **attrs: Any) -> pd.DataFrame:

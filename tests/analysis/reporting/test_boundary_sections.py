@@ -174,10 +174,10 @@ def test_a_flip_is_told_with_its_step(make: Any, tmp_path: Path):
     (said,) = found.sentences
     adam, gd = said.split("; ")
     assert (
-        adam.startswith("Feature learning turns negative in 5 of 5 runs of adam")
+        adam.startswith("Feature learning turns negative in 5 of 5 runs of Adam")
         and "at step 50" in adam
     )
-    assert gd.startswith("in 0 of 5 runs of gd")
+    assert gd.startswith("in 0 of 5 runs of gradient descent")
     assert pd.isna(found.table.set_index("optimizer").loc["gd", "after"]) or np.isinf(
         found.table.set_index("optimizer").loc["gd", "after"]
     )
@@ -216,7 +216,10 @@ def test_the_best_possible_error_is_that_of_flipped_labels(make: Any, tmp_path: 
     for row in rows:
         row["test_error"] = 0.12 if row["optimizer"] == "gd" else 0.2
     (said,) = shown(make.write_store(tmp_path / "s", rows))["phase-test_error"].sentences
-    assert "within 0.05 of the best possible, 0.1" in said and "adam in 0, gd in 52" in said
+    assert (
+        "within 0.05 of the best possible, 0.1" in said
+        and "Adam in 0, gradient descent in 52" in said
+    )
 
 
 def test_a_flip_names_the_cell_it_was_looked_for_in(make: Any, tmp_path: Path):
@@ -229,5 +232,6 @@ def test_a_flip_names_the_cell_it_was_looked_for_in(make: Any, tmp_path: Path):
     (said,) = shown(make.write_store(tmp_path / "s", rows, curves))["flips"].sentences
     assert (
         said.startswith("At snr = ")
-        and "the cell with the largest paired difference, adam minus gd: feature" in said
+        and "the cell with the largest paired difference, Adam minus gradient descent: feature"
+        in said
     )

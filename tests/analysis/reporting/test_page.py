@@ -28,7 +28,7 @@ from analysis.reporting.view import make_view
 from analysis.tables.axes import filter_rows
 from analysis.tables.labels import format_interval
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"wbr", "meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
@@ -94,7 +94,8 @@ def test_the_sentences_are_right(incomplete: tuple[Path, Page]):
     _, page = incomplete
     region = "all within snr from 0.1 to 0.3 and feature_noise from 0.1 to 0.2"
     assert (
-        f"adam's test error exceeds gd's by more than 0.4 in 4 of 6 cells, {region}." in page.text
+        f"Adam's test error exceeds gradient descent's by more than 0.4 in 4 of 6 cells, {region}."
+        in page.text
     )
     assert (
         "With 4 seeds no cell can be marked at a family-wise error of 5 % over the map, which "
@@ -105,9 +106,13 @@ def test_the_sentences_are_right(incomplete: tuple[Path, Page]):
         "is +0.5040 [0.4990, 0.5090] (over 3 seeds), at snr = 0.1, feature_noise = 0.1" in page.text
     )
     assert (
-        "Of 6 cells, a mean test error of at most 0.05: adam in 2, gd in 6; both in 2." in page.text
+        "Of 6 cells, a mean test error of at most 0.05: Adam in 2, gradient descent in 6; both in 2."
+        in page.text
     )
-    assert "Training error 0 at the end: adam in 23 of 23 runs, gd in 23 of 23 runs." in page.text
+    assert (
+        "Training error 0 at the end: Adam in 23 of 23 runs, gradient descent in 23 of 23"
+        in page.text
+    )
 
 
 def test_question_setting_and_provenance_are_there(incomplete: tuple[Path, Page]):
@@ -253,7 +258,7 @@ def test_curves_are_those_of_the_most_telling_cell(incomplete: tuple[Path, Page]
     caption = shown(folder)["curves"].caption
     assert caption.startswith(
         "At snr = 0.1, feature_noise = 0.1, "
-        "the cell with the largest paired difference, adam minus gd."
+        "the cell with the largest paired difference, Adam minus gradient descent."
     )
 
 
@@ -262,7 +267,7 @@ def test_nothing_but_seeds_gives_a_table_and_curves(make: Any, tmp_path: Path):
     found = shown(make.write_store(tmp_path / "s", rows, make.bend(rows)))
     assert list(found) == ["paired-adam-gd", "means", "curves", "flips"]
     assert found["paired-adam-gd"].sentences == [
-        "adam minus gd, paired: the test error differs by +0.5030 [0.4989, 0.5071] (over 4 seeds)."
+        "Adam minus gradient descent, paired: the test error differs by +0.5030 [0.4989, 0.5071] (over 4 seeds)."
     ]
     table = found["means"].table.set_index("mean over seeds")
     assert table.loc["test_error", "gd"].startswith("0.01 [0.00, 0.5")
@@ -322,7 +327,7 @@ def test_optimizers_with_l2_of_their_own_are_compared_on_the_same_data(make: Any
     assert section.table["mean"].item() == pytest.approx(0.5)
     assert "There are 4 pairs, and 0 runs without a partner." in section.caption
     assert (
-        "Settings that differ: adam has l2 = 1e-5; adamw has l2 = 0, weight_decay = 0.01. "
+        "Settings that differ: Adam has l2 = 1e-5; adamw has l2 = 0, weight_decay = 0.01. "
         "No step size was chosen by these results." in section.caption
     )
 
@@ -386,9 +391,9 @@ def test_chosen_step_sizes_are_on_the_page(make: Any, tmp_path: Path):
     view, found = make_view(analysis.load(folder)), shown(folder)
     assert view.notes == (
         "lr was chosen: for each optimizer and cell the value with the smallest mean over its seeds "
-        "of the validation error, on points apart from those of the test (adam over lr = 0.1, 0.2, "
+        "of the validation error, on points apart from those of the test (Adam over lr = 0.1, 0.2, "
         "0.4). A run that diverged counts as worse than any other. Test data played no part in the "
-        "choice. gd was not tuned: it ran at lr = 0.1 only.",
+        "choice. Gradient descent was not tuned: it ran at lr = 0.1 only.",
     )
     chosen = found["step-sizes"]
     assert list(chosen.table)[:3] == ["optimizer", "snr", "lr"]
@@ -396,7 +401,7 @@ def test_chosen_step_sizes_are_on_the_page(make: Any, tmp_path: Path):
         ["adam", snr, 0.4, 3, "largest lr"] for snr in (0.1, 1.0)
     ]
     assert chosen.sentences == [
-        "Warning: the lr chosen for adam is the largest that was tried in 2 of 2 choices; a larger "
+        "Warning: the lr chosen for Adam is the largest that was tried in 2 of 2 choices; a larger "
         "one may be better."
     ]
 
@@ -408,7 +413,7 @@ def test_optimizers_that_share_no_problem_are_said_to(make: Any, tmp_path: Path)
     ]
     found = shown(make.write_store(tmp_path / "s", rows))
     assert (
-        "adam and adamw were not run on any common problem"
+        "Adam and adamw were not run on any common problem"
         in found["paired-adam-adamw"].sentences[0]
     )
     assert found["paired-adam-adamw"].figure is None
@@ -477,7 +482,7 @@ def test_numbers_are_those_of_the_sentences_to_the_digit(make: Any, rng: np.rand
     runs = make.runs([row for row in rows if row["seed"] == 0 or row["snr"] > 0.02])
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
     panels = tooltip_data(analysis.phase_diagram(cells), cells)
-    assert [panel["name"] for panel in panels] == ["adam", "gd"]
+    assert [panel["name"] for panel in panels] == ["Adam", "gradient descent"]
     for cell in cells.itertuples():
         panel = panels[["adam", "gd"].index(str(cell.optimizer))]
         told = worded(panel, alphas.index(cell.feature_noise), snrs.index(cell.snr))
@@ -539,7 +544,7 @@ def test_points_of_lines_lie_on_their_lines(make: Any):
     panels = tooltip_data(figure, cells)
     assert [panel["name"] for panel in panels] == ["feature_noise = 0.1", "feature_noise = 0.2"]
     for ax, panel in zip(figure.axes, panels, strict=True):
-        assert panel["lines"] and panel["rows"] == ["adam", "gd"]
+        assert panel["lines"] and panel["rows"] == ["Adam", "gradient descent"]
         assert panel["x"] == pytest.approx(
             [1 / 22, (1 + 20 * math.log(3) / math.log(10)) / 22, 21 / 22], abs=1e-4
         )
@@ -571,7 +576,7 @@ def test_a_level_without_an_axis_is_no_point(make: Any):
     runs = runs[(runs["optimizer"] == "adam") | (runs["problem"] < 4)]
     cells = Cells("b1", None, "test_error", "optimizer")(runs)
     (panel,) = tooltip_data(analysis.gap_figure(cells), cells)
-    assert panel["rows"] == ["adam"] and len(panel["columns"]) == 3
+    assert panel["rows"] == ["Adam"] and len(panel["columns"]) == 3
 
 
 def test_a_large_map_stays_small(make: Any, rng: np.random.Generator):
@@ -635,7 +640,7 @@ def test_split_and_collapsed_cells_are_told_as_such(make: Any, tmp_path: Path):
         row["weight_norm"] = float(row["optimizer"] == "gd" or row["snr"] > 0.2)
     found = shown(make.write_store(tmp_path / "s", rows))
     told = found["phase-test_error"].sentences
-    assert any("Most networks of adam collapsed in 2 cells" in sentence for sentence in told)
+    assert any("Most networks of Adam collapsed in 2 cells" in sentence for sentence in told)
     assert not any("gd collapsed" in sentence for sentence in told)
     assert "collapsed in 2 cells" in " ".join(found["paired-adam-gd"].sentences)
     assert found["modes"].table["seeds"].tolist() == [5, 3] * 2

@@ -84,7 +84,7 @@ def test_a_sentence_tells_the_most_even_cell_of_each_optimizer() -> None:
     table = pd.concat([runs_of(split), runs_of({x: [0.1] * 8 for x in split}, "gd")])
     modes = Modes("snr", None, "test_error", "optimizer")(table)
     assert mode_sentences(modes) == [
-        "In 2 cells the seeds of adam split into modes, and the mean is the value of no seed: at "
+        "In 2 cells the seeds of Adam split into modes, and the mean is the value of no seed: at "
         "snr = 1, for example, of 8 seeds the test error is near 0 in 5 and near 0.48 in 3."
     ]
     (section,) = mode_sections(modes)
@@ -97,7 +97,7 @@ def test_a_sentence_tells_the_most_even_cell_of_each_optimizer() -> None:
 def test_a_single_cell_may_split() -> None:
     modes = Modes(None, None, "test_error", "optimizer")(runs_of({1.0: [0.0, 0.0, 0.5, 0.5]}))
     assert mode_sentences(modes) == [
-        "The seeds of adam split into modes: of 4 seeds the test error is near 0 in 2 and near 0.5 "
+        "The seeds of Adam split into modes: of 4 seeds the test error is near 0 in 2 and near 0.5 "
         "in 2."
     ]
 

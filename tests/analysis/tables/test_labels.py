@@ -64,7 +64,7 @@ def test_nothing_is_said_to_be_learned_where_networks_collapsed():
     """An error of 1 in most networks of one cell, all of whose points are ties."""
     told = error_sentences(error_cells(collapsed=[0.75, 0.25, 0.0, 0.0]))
     assert told[1:] == [
-        "Most networks of adam collapsed in 1 cell (snr = 0.1): their outputs are exactly 0 on most "
+        "Most networks of Adam collapsed in 1 cell (snr = 0.1): their outputs are exactly 0 on most "
         "points, and ties count as errors, so an error near 1 there says nothing of what was learned."
     ]
     assert not any("opposite" in sentence for sentence in told)
