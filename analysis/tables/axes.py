@@ -16,7 +16,7 @@ from sweep.errors import SweepError
 from sweep.schema import FIXED, KINDS
 from sweep.status import Status
 
-DERIVED = frozenset({"a", "b", "difference", "trial_a", "trial_b"})
+DERIVED = frozenset({"a", "b", "difference", "trial_a", "trial_b", "collapsed"})
 """Columns of a paired table that are neither axes nor ids of the store."""
 
 IDS = frozenset({"problem", "trial", "trial_a", "trial_b"})

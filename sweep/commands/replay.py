@@ -22,7 +22,7 @@ from sweep.jax_settings import foreign_settings
 from sweep.planning import plan as plans
 from sweep.planning.bucket import Bucket
 from sweep.planning.plan import Host
-from sweep.schema import RUNS
+from sweep.schema import LATER_OBSERVABLES, RUNS
 from sweep.status import Status
 from sweep.store import Store, list_parts, read_grid, read_part, read_rows
 from sweep.store.manifest_diff import describe_changes
@@ -219,12 +219,18 @@ def _row(store: Store, trial: int) -> tuple[dict[str, object], Mapping[str, int]
     raise AssertionError(f"trial {trial} is done")
 
 
+def _recorded(stored: dict[str, object], replayed: dict[str, object]) -> list[str]:
+    """The observables that a row records; one of an earlier version lacks the later ones."""
+    measured = dict.fromkeys((*observable_columns(), *replayed))
+    names = [name for name in measured if name in stored and name not in OUTCOME]
+    return [name for name in names if stored[name] is not None or name not in LATER_OBSERVABLES]
+
+
 def _distance(stored: dict[str, object], replayed: dict[str, object], dtype: type) -> float:
     """The largest distance of an observable in units in the last place of `dtype`."""
     if any(stored[name] != replayed[name] for name in OUTCOME):
         return np.inf
-    names = (replayed.keys() | set(STANDARD_OBSERVABLES)) - set(OUTCOME)
-    pairs = [(stored[name], replayed.get(name)) for name in names if name in stored]
+    pairs = [(stored[name], replayed.get(name)) for name in _recorded(stored, replayed)]
     if any((before is None) != (after is None) for before, after in pairs):
         return np.inf
     measured = [pair for pair in pairs if pair[0] is not None]

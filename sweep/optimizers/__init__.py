@@ -43,6 +43,28 @@ KINDS: dict[str, type[AbstractOptimizer]] = {
     "sassha": SASSHA,
 }
 
+LABELS: dict[str, str] = {
+    "gd": "gradient descent",
+    "sgd": "SGD",
+    "momentum": "heavy-ball momentum",
+    "nesterov": "Nesterov momentum",
+    "sign_sgd": "signSGD",
+    "signum": "Signum",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSProp",
+    "adagrad": "AdaGrad",
+    "lion": "Lion",
+    "gen_sign_sgd": "generalized SignSGD",
+    "miadam": "MIAdam",
+    "k_adam": "k-Adam",
+    "critical_momenta": "Adam with critical momenta",
+    "delta_clip": "δ-clipped gradient descent",
+    "sam": "SAM",
+    "sassha": "SASSHA",
+}
+"""What papers call them, for reports; a kind without a row goes by its name in a grid."""
+
 SCHEDULES: dict[str, type[AbstractSchedule]] = {
     "constant": Constant,
     "warmup": Warmup,
@@ -52,4 +74,4 @@ SCHEDULES: dict[str, type[AbstractSchedule]] = {
     "milestones": Milestones,
 }
 
-__all__ = ["KINDS", "SCHEDULES", "AbstractOptimizer", "AbstractSchedule", "from_optax"]
+__all__ = ["KINDS", "LABELS", "SCHEDULES", "AbstractOptimizer", "AbstractSchedule", "from_optax"]

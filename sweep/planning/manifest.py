@@ -13,6 +13,7 @@ from sweep.grid.fields.settings import Settings
 from sweep.grid.fields.validation import seed_fields
 from sweep.jax_settings import foreign_settings
 from sweep.observables import columns_of, observable_columns
+from sweep.optimizers import LABELS
 from sweep.schema import STANDARD_OBSERVABLES, ColumnInfo, Observable
 from sweep.trial import defaults, parts_of
 
@@ -79,7 +80,7 @@ def _observed(grid: Grid) -> dict[str, ColumnInfo]:
 
 
 def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
-    """The meaning of each column and the definition of each kind.
+    """The meaning of each column, the definition of each kind and its label, if it has one.
 
     Recorded in the manifest for readers of the tables, but never compared.
     """
@@ -102,6 +103,11 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
     return {
         "meanings": {name: info.to_json() for name, info in columns.items()},
         "definitions": definitions,
+        "labels": {
+            f"optimizer {kind}": LABELS[kind]
+            for kind in sorted({kind for slot, kind, _ in parts if slot.family == "optimizer"})
+            if kind in LABELS
+        },
     }
 
 

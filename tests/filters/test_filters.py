@@ -467,7 +467,7 @@ class TestGrid:
 
 @quick
 def _drawn(source: filters.Source) -> tuple[Any, Any]:
-    """What is drawn for the data of a trial, and for its first weights, in all coordinates."""
+    """What is drawn for the data of a trial, and for its initial weights, in all coordinates."""
     noise, units = gram.gram_vectors(source)
     network = filters.initial_network(source, "ambient")
     bias = jax.tree.leaves(nnx.state(network.head, nnx.Param))
@@ -476,7 +476,7 @@ def _drawn(source: filters.Source) -> tuple[Any, Any]:
 
 @pytest.mark.thorough
 def test_seeds_of_data_and_of_first_weights_are_apart() -> None:
-    """Without a seed of their own the first weights have that of the data."""
+    """Without a seed of their own the initial weights have that of the data."""
     source = both(SIGNAL, RELEASED, "gd").source
     third, eighth, apart = (
         _drawn(source._replace(seed=seed, init_seed=init))

@@ -717,7 +717,7 @@ BAD = [
         "optax.rprop takes no schedule",
         "Leave schedule out",
     ),
-    # The seed of first weights.
+    # The seed of initial weights.
     (text_of(init_seed="full"), 5, 12, "init_seed", "expected a whole number", "without quotes"),
     (text_of(init_seed="-1"), 5, 12, "init_seed", "-1 is not at least 0", "at least 0"),
     (text_of(init_seed="4294967296"), 5, 12, "init_seed", "not at most 4294967295", "at most"),

@@ -642,3 +642,9 @@ class TestLimits:
             w = w - 0.05 * m / (1 - 0.8**t) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
             expected.append(w)
         np.testing.assert_allclose(found[1:], expected, rtol=1e-12)
+
+
+def test_each_kind_has_a_name_of_its_own_for_readers() -> None:
+    """`sgd` and `gd` are one rule, and may be in one figure."""
+    assert set(optimizers.LABELS) == set(optimizers.KINDS)
+    assert len(set(optimizers.LABELS.values())) == len(optimizers.LABELS)

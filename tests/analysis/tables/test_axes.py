@@ -131,6 +131,6 @@ def test_a_view_tunes_step_sizes_and_says_how(make: Any):
     assert shown.runs["trial"].max() < 1000 and (shown.x, shown.y) == ("snr", "feature_noise")
     assert shown.notes == (
         "lr was chosen: for each optimizer and cell the value with the smallest mean over its seeds "
-        "of the train loss (adam over lr = 0.0001, 0.001; gd over lr = 0.01, 0.1). A run that "
+        "of the train loss (Adam over lr = 0.0001, 0.001; gradient descent over lr = 0.01, 0.1). A run that "
         "diverged counts as worse than any other. Test data played no part in the choice.",
     )
