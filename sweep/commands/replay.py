@@ -19,6 +19,7 @@ from sweep.engine.trial_source import TrialList
 from sweep.errors import StoreConflict, StoreError
 from sweep.grid import Grid
 from sweep.jax_settings import foreign_settings
+from sweep.observables import observable_columns
 from sweep.planning import plan as plans
 from sweep.planning.bucket import Bucket
 from sweep.planning.plan import Host
