@@ -89,11 +89,13 @@ class Claims:
             self.folder.rmdir()
 
     def take(self, name: str) -> bool:
-        """Claim `name`; False if another live process has claimed it.
+        """Claim `name`; False if a live process, perhaps this one, has claimed it.
 
         Raises StoreError if the folder cannot be written, or what is no claim has the name.
         """
         with writing_errors(self.folder):
+            if self._holds(name):
+                return False
             # The second attempt follows the removal of an expired claim, or a new registration.
             for _ in range(2):
                 try:
@@ -116,6 +118,13 @@ class Claims:
             file = self._files.find(name)
             if file and file.owner == self._registration.owner:
                 self._files.remove(name)
+
+    def _holds(self, name: str) -> bool:
+        """Whether this object has claimed a name, and nobody took the claim away since."""
+        if name not in self._names:
+            return False
+        file = self._files.find(name)
+        return file is not None and not self._has_expired(name)
 
     def note_progress(self) -> None:
         """Tell that this process is not hung.
