@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from sweep.errors import StoreError
-from sweep.schema import CURVES, RUNS
+from sweep.schema import CURVES, MANIFEST_FILE, RUNS
 from sweep.store.directory import Directory
 from sweep.store.io_errors import reading_errors
 from sweep.store.layout import TEMPORARY
@@ -44,6 +44,8 @@ class CommitLog:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.store_id = ""
+        """The id that its parts carry; "" if it is unknown."""
         self.ids, self.blocks, self.next_number = TrialIds(), dict[str, int](), 0
         self._runs: Directory | None = None
         self._curves: Directory | None = None
@@ -164,7 +166,13 @@ class CommitLog:
     def _decode(self, folder: Directory, number: int) -> Part:
         name = part_name(number)
         with reading_errors(folder.path / name), folder.open(name) as file:
-            return decode_part(file)
+            part = decode_part(file)
+        if self.store_id and part.store not in ("", self.store_id):
+            raise StoreError(
+                f"{folder.path / name} belongs to another store than {MANIFEST_FILE}. "
+                f"Run `python -m sweep verify {self.folder}`, which says what to do."
+            )
+        return part
 
     def _add(self, number: int, part: Part) -> None:
         self.ids.add(part.trials)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sweep.errors import StoreConflict, StoreError
+from sweep.schema import MANIFEST_FILE
 from sweep.store.claims import Claims
 from sweep.store.commit_log import CommitLog, publish_curves
 from sweep.store.compaction import finish_swap, is_unfinished, rewrite_parts
@@ -28,6 +29,7 @@ from sweep.store.manifest_diff import (
     to_dict,
 )
 from sweep.store.manifest_file import GRID_DIGEST, create_manifest, read_manifest, replace_manifest
+from sweep.store.parts import part_numbers
 
 
 class Store:
@@ -65,10 +67,12 @@ class Store:
                 folder.folder(kind, create=True)
             _clean_up(folder)
             text = grid_text.encode()
+            _require_manifest_of_parts(folder)
             ids = {"store": uuid.uuid4().hex, GRID_DIGEST: grid_digest(text)}
             info = {**to_dict(manifest.get(INFO)), **ids}
             create_manifest(folder, {**manifest, INFO: info})
             self._check_manifest(folder, manifest, claims)
+            self.log.store_id = self._store_id()
             self.grid_copy = keep_grid(folder, text, self.manifest)
 
     def _finish_swap(self, folder: Directory, claims: Claims | None) -> None:
@@ -111,9 +115,12 @@ class Store:
         Raises:
             StoreError: The disk is full or cannot be written.
         """
-        store_id = str(to_dict(self.manifest.get(INFO)).get("store", ""))
         with writing_errors(self.folder):
-            return self.log.append(runs, curves, {**metadata, "store": store_id})
+            return self.log.append(runs, curves, {**metadata, "store": self._store_id()})
+
+    def _store_id(self) -> str:
+        """The id that the manifest gives to all parts, "" before the store was opened."""
+        return str(to_dict(self.manifest.get(INFO)).get("store", ""))
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest of the folder. Raises StoreError if it is broken or missing."""
@@ -170,6 +177,17 @@ class Store:
             stack.enter_context(claims.exclusive("describe the columns"))
             current = self.read_manifest()
             replace_manifest(folder, {**current, INFO: merge_descriptions(current, new)})
+
+
+def _require_manifest_of_parts(folder: Directory) -> None:
+    """Raise StoreError if a store with parts has lost its manifest: nobody knows their settings."""
+    has_parts = any(part_numbers(folder.folder(kind)) for kind in TABLES)
+    # The manifest is written before the first part: looked for last, it is there if ever it was.
+    if has_parts and not folder.status(MANIFEST_FILE):
+        raise StoreError(
+            f"{folder.path / MANIFEST_FILE} is missing, though the store has parts. "
+            "Put the manifest of this sweep back, from a backup, or use another --out."
+        )
 
 
 def _clean_up(folder: Directory) -> None:
