@@ -43,7 +43,5 @@ def test_a_log_that_takes_the_parts_of_any_store_would_be_seen(
     monkeypatch.setattr("sweep.store.store._require_manifest_of_parts", lambda folder: None)
     with pytest.raises(StoreError, match="belongs to another store"):
         opened(tmp_path).done()
-    monkeypatch.setattr(
-        "sweep.store.store.CommitLog", lambda folder, store_id="": CommitLog(folder)
-    )
+    monkeypatch.setattr(CommitLog, "store_id", property(lambda log: "", lambda *_: None), False)
     assert opened(tmp_path).done().tolist() == [1]
