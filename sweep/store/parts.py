@@ -25,6 +25,8 @@ from sweep.store.part_digest import DECLARATION, check_digest, insert_digest, is
 
 MAX_ROWS = 1 << 24
 """More than any part has: a file of a few kilobytes can declare billions of equal rows."""
+MOST_PARTS = 10**8
+"""Parts that the digits of their names can count."""
 CURVE_ROWS = "curve_rows"
 """Key in the metadata of a part of the runs: the rows that its part of the curves has."""
 _THREADED_BYTES = 1 << 22

@@ -16,7 +16,7 @@ from sweep.errors import StoreConflict, StoreError
 from sweep.schema import MANIFEST_FILE
 from sweep.store.claims import Claims
 from sweep.store.commit_log import CommitLog, publish_curves
-from sweep.store.compaction import finish_swap, is_unfinished, rewrite_parts
+from sweep.store.compaction import rewrite_parts
 from sweep.store.directory import Directory, is_abandoned
 from sweep.store.io_errors import writing_errors
 from sweep.store.kept_grids import grid_digest, keep_grid
@@ -30,6 +30,7 @@ from sweep.store.manifest_diff import (
 )
 from sweep.store.manifest_file import GRID_DIGEST, create_manifest, read_manifest, replace_manifest
 from sweep.store.parts import part_numbers
+from sweep.store.swap import finish_swap, is_unfinished
 
 
 class Store:

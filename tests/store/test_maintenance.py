@@ -44,11 +44,11 @@ from sweep.store import (
     repair,
     verify,
 )
-from sweep.store.compaction import finish_swap
 from sweep.store.directory import Directory
 from sweep.store.maintenance import part_scan
 from sweep.store.maintenance import repair as maintenance
 from sweep.store.parts import part_name, to_parquet
+from sweep.store.swap import finish_swap
 from tests import ROOT, shell
 
 pytestmark = pytest.mark.thorough
@@ -415,7 +415,7 @@ def test_a_copy_laid_over_a_compacted_store_costs_no_row(store: Path) -> None:
     assert [each.path for each in verify(store)] == [part(store, "runs", 1), part(store, "runs", 0)]
     repair(store)
     assert verify(store) == [] and whole(store) == before
-    assert names(store / "runs") == [part_name(3)]
+    assert names(store / "runs") == [part_name(4)]
 
 
 def test_swapped_parts_that_were_joined_are_named(
@@ -539,7 +539,7 @@ def test_compaction_keeps_all_rows_in_fewer_files(store: Path) -> None:
     )
     assert whole(store) == before and verify(store) == []
     pd.testing.assert_frame_equal(pd.read_parquet(store / "runs")[frame.columns.tolist()], frame)
-    assert read_part_metadata(part(store, "runs", 4)).keys() == {
+    assert read_part_metadata(part(store, "runs", 5)).keys() == {
         "first",
         "last",
         "store",
@@ -618,12 +618,12 @@ def test_a_compaction_that_was_cut_off_is_a_finding(store: Path) -> None:
 
 
 def test_curves_of_fewer_trials_than_the_runs_declare_are_trained_again(store: Path) -> None:
-    """An old part of the curves was put back after a compaction; verify said that all was whole."""
-    old, before = part(store, "curves", 3).read_bytes(), whole(store)
+    """They were put in the place of a joined part; verify said that all was whole."""
+    before = whole(store)
     compact(store)
-    part(store, "curves", 3).write_bytes(old)
+    rewritten(part(store, "curves", 4), lambda table: table.slice(0, 9))
     (finding,) = verify(store)
-    assert finding.path == part(store, "curves", 3)
+    assert finding.path == part(store, "curves", 4)
     assert "holds 9 rows, and its part of the runs declares 21" in finding.what
     repair(store)
     train(store)
@@ -771,7 +771,9 @@ def faults(command: str, folder: Path, want: dict[str, Any]) -> Iterator[str]:
         COMMANDS[command](folder)
         if whole(folder) != want:
             yield "other rows after the same command"
-        if verify(folder) or numbers(folder) != [0, 1, 2, 3]:
+        # A compaction adds numbers, also where it was killed before the swap.
+        covered = numbers(folder)
+        if verify(folder) or len(covered) < 4 or covered != [*range(len(covered))]:
             yield "not whole after the same command"
         Store(folder).open(MANIFEST, "name: test\n")
     except StoreError as error:

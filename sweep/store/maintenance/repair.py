@@ -19,13 +19,14 @@ from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
 from sweep.store.claims import Claims
 from sweep.store.commit_log import publish_curves
-from sweep.store.compaction import CheckAccess, finish_swap, parts_to_join, rewrite_parts
+from sweep.store.compaction import parts_to_join, rewrite_parts
 from sweep.store.directory import Directory
 from sweep.store.io_errors import writing_errors
 from sweep.store.layout import BROKEN
 from sweep.store.maintenance.findings import Finding, Move, Span
 from sweep.store.maintenance.scan import StoreHeader, Survey, read_header, survey
 from sweep.store.parts import CURVE_ROWS, list_parts, part_name, to_parquet
+from sweep.store.swap import CheckAccess, finish_swap
 
 
 @dataclass(frozen=True)

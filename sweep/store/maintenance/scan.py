@@ -18,8 +18,10 @@ from sweep.store.layout import is_being_compacted, replaced_folder
 from sweep.store.maintenance.diagnosis import Diagnosis
 from sweep.store.maintenance.findings import Finding, Move
 from sweep.store.maintenance.part_scan import PartScan, scan_part, scan_parts
-from sweep.store.manifest_file import read_manifest
-from sweep.store.parts import part_name, part_number
+from sweep.store.manifest_file import PARTS, read_manifest
+from sweep.store.parts import MOST_PARTS, part_name, part_number
+from sweep.store.swap import last_number
+from sweep.store.swap_check import find_fault
 
 _RESTORE_MANIFEST = "Put the manifest of this sweep back, or use another --out"
 _MOVE_FILE = "Move it elsewhere: programs that read the whole folder read it too"
@@ -27,10 +29,17 @@ _MOVE_FILE = "Move it elsewhere: programs that read the whole folder read it too
 
 @dataclass(frozen=True)
 class StoreHeader:
-    """The columns of the runs of a store, and the id that each of its parts carries."""
+    """What the manifest of a store says about its parts.
+
+    Attributes:
+        columns: The columns of the runs.
+        store_id: The id that each part carries.
+        parts: The store has parts 0 to `parts` - 1 at least, joined to however few.
+    """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     store_id: str = ""
+    parts: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,16 +77,27 @@ def survey(folder: Path) -> Survey:
             f"{folder} is not a folder. Give the folder of a sweep, such as results/quickstart."
         )
     if is_being_compacted(folder):
-        command = f"python -m sweep repair {folder}"
-        cure = f"Wait for it if it is running; otherwise `{command}` finishes it"
-        what = "is being compacted, or a compaction was interrupted"
-        return Survey((Finding(folder, what, cure),))
+        return Survey((_unfinished_swap(folder),))
     runs = _open_runs(folder)
     result = _survey_parts(folder)
     # A compaction replaces the folder of parts: what was read is then a mixture.
     if runs is not None and not runs.is_current():
         raise StoreError(f"{folder} was compacted while it was read. Run the same command again.")
     return result
+
+
+def _unfinished_swap(folder: Path) -> Finding:
+    """The finding about a rewrite that is under way or was interrupted."""
+    what, end = "is being compacted, or a compaction was interrupted", "finishes it"
+    # A rewrite that is under way moves the folders while they are read.
+    with suppress(StoreError, OSError):
+        store = Directory(folder)
+        before = store.names()
+        fault = find_fault(store, last_number(store))
+        if fault and store.names() == before:
+            what, end = f"{what}: {fault}", "goes back to the old parts"
+    cure = f"Wait for it if it is running; otherwise `python -m sweep repair {folder}` {end}"
+    return Finding(folder, what, cure)
 
 
 def _survey_parts(folder: Path) -> Survey:
@@ -88,7 +108,7 @@ def _survey_parts(folder: Path) -> Survey:
         what = "belongs to another store than all of the parts"
         findings = [Finding(folder / MANIFEST_FILE, what, _RESTORE_MANIFEST)]
         header = StoreHeader()
-    diagnosis = Diagnosis(folder, tables[RUNS], tables[CURVES], header.store_id)
+    diagnosis = Diagnosis(folder, tables[RUNS], tables[CURVES], header.store_id, header.parts)
     findings += diagnosis.findings
     beside_parts = [*_leftovers(folder), *_damaged_grids(folder), *_foreign_files(folder)]
     findings += beside_parts
@@ -109,7 +129,10 @@ def read_header(folder: Path) -> StoreHeader:
     manifest = read_manifest(folder)
     with reading_errors(folder / MANIFEST_FILE, _RESTORE_MANIFEST):
         try:
-            header = StoreHeader(dict(manifest["columns"]), str(manifest["info"]["store"]))
+            info = manifest["info"]
+            parts = info.get(PARTS)
+            count = parts if isinstance(parts, int) and parts <= MOST_PARTS else 0
+            header = StoreHeader(dict(manifest["columns"]), str(info["store"]), count)
             schema.columns_from_text(header.columns)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise ValueError(
