@@ -13,7 +13,7 @@ from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
 from sweep.store.directory import Directory
 from sweep.store.io_errors import reading_errors
-from sweep.store.kept_grids import damaged_grids
+from sweep.store.kept_grids import damaged_grids, lost_grids
 from sweep.store.layout import is_being_compacted, replaced_folder
 from sweep.store.maintenance.diagnosis import Diagnosis
 from sweep.store.maintenance.findings import Finding, Move
@@ -187,10 +187,12 @@ def _leftovers(folder: Path) -> Iterator[Finding]:
 
 
 def _damaged_grids(folder: Path) -> Iterator[Finding]:
-    """Copies of grids that differ from what was written."""
+    """Copies of grids that differ from what was written, or that are missing."""
     with suppress(StoreError):  # a broken manifest is a finding of its own
-        for path, what, cure in damaged_grids(folder, read_manifest(folder)):
-            yield Finding(path, what, cure)
+        manifest = read_manifest(folder)
+        for check in (damaged_grids, lost_grids):
+            for path, what, cure in check(folder, manifest):
+                yield Finding(path, what, cure)
 
 
 def _foreign_files(folder: Path) -> Iterator[Finding]:
