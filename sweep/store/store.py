@@ -146,11 +146,8 @@ class Store:
         self, folder: Directory, manifest: Mapping[str, Any], claims: Claims | None
     ) -> None:
         """Compare with the manifest of the folder, and extend that where it may grow."""
-        old, new = self.read_manifest(), json.loads(json.dumps(manifest))
-        if conflict := self.conflict(new):
-            raise StoreConflict(conflict)
-        growing = merge_growing(old, new)
-        self.manifest = {**old, **growing, INFO: merge_descriptions(old, new)}
+        new = json.loads(json.dumps(manifest))
+        old = self._merge_manifest(new)
         if self.manifest == old:
             return
         if {**self.manifest, INFO: None} == {**old, INFO: None}:
@@ -159,11 +156,32 @@ class Store:
         with ExitStack() as stack:
             claims = claims or stack.enter_context(Claims(self.folder))
             stack.enter_context(claims.exclusive("add the columns of another grid"))
-            publish_curves(folder)
-            rewrite_parts(folder, growing.get("columns", {}), claims.require_exclusive)
-            # Last: after a kill the old manifest makes the next command rewrite once more.
-            replace_manifest(folder, self.manifest)
+            self._extend_manifest(folder, new, claims)
         self.log = CommitLog(self.folder)
+
+    def _merge_manifest(self, new: Mapping[str, Any]) -> dict[str, Any]:
+        """Set the manifest to that of the folder with what only the new one has; returns the former.
+
+        Raises StoreConflict if they do not go together.
+        """
+        if conflict := self.conflict(new):
+            raise StoreConflict(conflict)
+        old = self.read_manifest()
+        self.manifest = {**old, **merge_growing(old, new), INFO: merge_descriptions(old, new)}
+        return old
+
+    def _extend_manifest(self, folder: Directory, new: Mapping[str, Any], claims: Claims) -> None:
+        """Rewrite the parts and then the manifest, to both of which access is exclusive."""
+        # Another process may have extended the manifest before access was exclusive.
+        if self._merge_manifest(new) == self.manifest:
+            return
+        publish_curves(folder)
+        columns = to_dict(self.manifest.get("columns"))
+        rewrite_parts(folder, columns, claims.require_exclusive)
+        self._merge_manifest(new)  # the rewrite has noted the number of parts
+        claims.require_exclusive()
+        # Last: after a kill the old manifest makes the next command rewrite once more.
+        replace_manifest(folder, self.manifest)
 
     def _add_descriptions(
         self, folder: Directory, new: Mapping[str, Any], claims: Claims | None

@@ -519,6 +519,23 @@ def test_nothing_in_broken_is_overwritten(store: Path) -> None:
     assert [path.read_bytes() for path in kept] == [b"first", b"second", b"third"]
 
 
+def test_parts_of_another_user_are_moved_aside(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux refuses a link to them, though the folder is writable."""
+    flip(part(store, "runs", 1))
+    content, link = part(store, "runs", 1).read_bytes(), os.link
+
+    def protected(name: str, new_name: str, **named: Any) -> None:
+        if name.startswith("part-"):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        link(name, new_name, **named)
+
+    monkeypatch.setattr(os, "link", protected)
+    assert len(repair(store).moved) == 2 and verify(store) == []
+    assert (store / "broken" / "runs-part-00000001.parquet").read_bytes() == content
+
+
 # Compaction
 
 
