@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sweep import schema
 from sweep.errors import StoreError
@@ -26,6 +27,11 @@ from sweep.store.swap_check import find_fault
 _RESTORE_MANIFEST = "Put the manifest of this sweep back, or use another --out"
 _MOVE_FILE = "Move it elsewhere: programs that read the whole folder read it too"
 
+_DIGITS = 18
+"""Of the longest count of trials."""
+_COUNTS = {PARTS: MOST_PARTS, "trials": 10**_DIGITS}
+"""Counts in the manifest, in the order of the header, and the largest that can be true."""
+
 
 @dataclass(frozen=True)
 class StoreHeader:
@@ -35,11 +41,13 @@ class StoreHeader:
         columns: The columns of the runs.
         store_id: The id that each part carries.
         parts: The store has parts 0 to `parts` - 1 at least, joined to however few.
+        trials: The trials of the first grid, 0 if that is unknown.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     store_id: str = ""
     parts: int = 0
+    trials: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class Survey:
         moves: What a repair would move aside.
         parts: Number of parts by table.
         rows: Number of rows by table.
+        planned: The trials of the largest grid, None if neither manifest nor parts say.
     """
 
     findings: tuple[Finding, ...]
@@ -61,6 +70,12 @@ class Survey:
     moves: tuple[Move, ...] = ()
     parts: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
+    planned: int | None = None
+
+    @property
+    def missing(self) -> int:
+        """Trials of the largest grid that the store lacks, as far as is known."""
+        return max((self.planned or 0) - self.rows.get(RUNS, 0), 0)
 
     def __str__(self) -> str:
         counts = [
@@ -121,7 +136,15 @@ def _survey_parts(folder: Path) -> Survey:
         tuple(diagnosis.moves),
         part_counts,
         row_counts,
+        _planned_trials(header, tables[RUNS].values()),
     )
+
+
+def _planned_trials(header: StoreHeader, runs: Iterable[PartScan]) -> int | None:
+    """The largest number of trials that the manifest or a part states."""
+    stated = [part.metadata.get("trials", "") for part in runs]
+    counts = [int(text) for text in stated if text.isdecimal() and len(text) <= _DIGITS]
+    return max([*counts, header.trials], default=0) or None
 
 
 def read_header(folder: Path) -> StoreHeader:
@@ -130,15 +153,19 @@ def read_header(folder: Path) -> StoreHeader:
     with reading_errors(folder / MANIFEST_FILE, _RESTORE_MANIFEST):
         try:
             info = manifest["info"]
-            parts = info.get(PARTS)
-            count = parts if isinstance(parts, int) and parts <= MOST_PARTS else 0
-            header = StoreHeader(dict(manifest["columns"]), str(info["store"]), count)
+            counts = (_count(info.get(key), most) for key, most in _COUNTS.items())
+            header = StoreHeader(dict(manifest["columns"]), str(info["store"]), *counts)
             schema.columns_from_text(header.columns)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise ValueError(
                 "it does not state the columns of the runs and the id of the store"
             ) from error
         return header
+
+
+def _count(value: Any, most: int) -> int:
+    """A count in a manifest, 0 if it is none."""
+    return value if isinstance(value, int) and 0 <= value <= most else 0
 
 
 def _try_header(folder: Path) -> tuple[StoreHeader, list[Finding]]:
