@@ -46,7 +46,7 @@ def verify_command(
         survey = store.survey(folder)
         waiting = [str(path) for path in survey.waiting.values()]
         lines = [str(finding) for finding in survey.findings] or [f"{folder} is whole: {survey}."]
-        if survey.missing:
+        if survey.missing and not survey.findings:
             planned = counted(survey.planned or 0, "trial")
             lines.append(
                 f"{survey.missing:,} of {planned} of its largest grid are not in it: not trained "

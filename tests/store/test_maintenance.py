@@ -994,6 +994,17 @@ def test_a_folder_that_is_no_store_is_a_sentence_and_stays_as_it_is(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.promise(12)
+def test_verify_says_how_many_trials_are_not_there(store: Path) -> None:
+    """Nothing tells that the last parts are missing but the number of trials of the grid."""
+    assert "are not in it" not in call("verify", store)[1]
+    for kind in ("runs", "curves"):
+        part(store, kind, 3).unlink()
+    code, out, _ = call("verify", store)
+    assert code == 0 and "3 of 8 trials of its largest grid are not in it" in out
+    assert json.loads(call("verify", store, "--json")[1])["planned"] == 8
+
+
 def test_verify_counts_what_is_whole_and_lists_what_is_not(store: Path) -> None:
     whole = f"{store} is whole: 8 rows of runs (parts: 4) and 21 rows of curves (parts: 3).\n"
     assert call("verify", store) == (0, whole, "")
