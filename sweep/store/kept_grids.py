@@ -17,7 +17,7 @@ from sweep.store.layout import CURRENT_GRID, grid_files, later_grid
 from sweep.store.manifest_diff import INFO, to_dict
 from sweep.store.manifest_file import GRID_DIGEST, read_manifest
 
-_CURE = "Delete it; the next run of this grid writes it again"
+_CURE = "Move it away; the next run of this grid writes it again"
 
 
 def grid_digest(text: bytes) -> str:

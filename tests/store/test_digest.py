@@ -153,11 +153,11 @@ def test_a_damaged_grid_is_written_again_once_it_is_deleted(store: Path) -> None
         path.write_text("name: other\n")
     found = verify(store)
     assert [finding.path for finding in found] == [second, first]
-    assert all("Delete it; the next run of this grid writes it again" in f.cure for f in found)
+    assert all("Move it away; the next run of this grid writes it again" in f.cure for f in found)
     for path in (second, first):
-        with pytest.raises(StoreError, match=f"{path.name} cannot be read.*Delete it"):
+        with pytest.raises(StoreError, match=f"{path.name} cannot be read.*Move it away"):
             read_grid(path)
-        with pytest.raises(StoreError, match=rf"{path.name} is not the grid .*Delete it"):
+        with pytest.raises(StoreError, match=rf"{path.name} is not the grid .*Move it away"):
             Store(store).open({**MANIFEST, "columns": COLUMNS}, GRID)
         path.unlink()
         assert path in {finding.path for finding in verify(store)} or path == second

@@ -618,7 +618,7 @@ def test_nobody_may_be_at_work(store: Path, command: str) -> None:
         code, _, error = call(command, store)
         assert (
             code == 1
-            and f"To {command} the store, no other process may use {store}. In use by away-7.1."
+            and f"To {command} the store, no other process may use {store}. In use by away-7.1, this process itself."
             in error
         )
         away.unlink()
