@@ -51,7 +51,7 @@ def finish_swap(folder: Directory, check_access: CheckAccess = lambda: None) -> 
             replace(folder, kind, last)
         for kind in TABLES:
             check_access()
-            if folder.status(replaced_folder(kind)) and folder.status(kind):
+            if _is_in_place(folder, kind):
                 _remove_old(folder, kind, last)
         check_access()
         folder.remove(SWAP)
@@ -91,13 +91,18 @@ def _put_in_place(folder: Directory, kind: str, last: int | None) -> None:
 
 def _go_back(folder: Directory, kind: str, last: int | None) -> None:
     """Put the old folder of a table back, if it is whole, in place of the new one."""
-    is_replaced = folder.status(replaced_folder(kind)) and folder.status(kind)
     # Earlier versions removed the old folder of one table before they moved the other.
-    if is_replaced and has_all_rows(
+    if _is_in_place(folder, kind) and has_all_rows(
         folder.folder(replaced_folder(kind)), folder.folder(kind), last
     ):
         folder.move(kind, folder, rewritten_folder(kind))
     _restore(folder, kind)
+
+
+def _is_in_place(folder: Directory, kind: str) -> bool:
+    """Whether the new folder of a table has taken the place of an old one that is still there."""
+    there = all(folder.status(name) for name in (kind, replaced_folder(kind)))
+    return there and not folder.status(rewritten_folder(kind))
 
 
 def _restore(folder: Directory, kind: str) -> None:
