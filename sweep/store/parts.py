@@ -1,7 +1,7 @@
 """Numbered parts of the two tables, and their encoding as parquet.
 
-Part k of the runs and part k of the curves hold the same trials. A compacted part has the number of
-the last part that it contains, and states the first one in its metadata.
+Part k of the runs and part k of the curves hold the same trials. A compacted part has a number
+behind those of the parts that it contains, and states the first that it covers in its metadata.
 """
 
 from __future__ import annotations
