@@ -121,7 +121,9 @@ def test_a_flipped_bit_in_a_kept_grid_is_told_by_loading(tmp_path: Path):
     folder = write(tmp_path / "s", grid(), grid(width=5))
     second = grid_history(folder)[-1]
     second.write_text(second.read_text().replace("lr: 0.1", "lr: 0.0"))
-    with pytest.raises(StoreError, match=rf"{second.name} cannot be read: .*Move it away; the next"):
+    with pytest.raises(
+        StoreError, match=rf"{second.name} cannot be read: .*Move it away; the next"
+    ):
         analysis.load(folder)
 
 
