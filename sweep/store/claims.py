@@ -13,6 +13,7 @@ process that exists on this machine keeps rewrites out, and goes on with its own
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ class Claims:
         self._registration = Registration(self._files, lease)
         self.worker_file = self.folder / self._registration.file
         self._watch = Watch(lease)
-        self._key = self.folder.resolve()
+        self._key = Path(os.path.realpath(self.folder))  # a loop of links raises nothing
         self._names: set[str] = set()
 
     def __enter__(self) -> Self:
