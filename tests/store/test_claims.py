@@ -459,3 +459,18 @@ def test_looking_who_is_at_work_writes_nothing(tmp_path: Path) -> None:
     assert live_workers(tmp_path) == [AWAY]
     assert [path.stat().st_ctime_ns for path in (tmp_path / "claims").iterdir()] == before
     assert live_workers(tmp_path / "none") == [] and not (tmp_path / "none").exists()
+
+
+def test_a_process_that_sweeps_keeps_its_own_rewrites_out(tmp_path: Path) -> None:
+    """As where a notebook compacts a store that another thread fills."""
+    with Claims(tmp_path) as mine:
+        with (
+            Claims(tmp_path) as other,
+            pytest.raises(StoreError, match="In use by this process itself"),
+            other.exclusive("compact the store"),
+        ):
+            pass
+        assert mine.worker_file.exists() and mine.take("slice")
+        with mine.exclusive("add columns"):
+            mine.require_exclusive()
+    assert names(tmp_path) == []
