@@ -28,6 +28,7 @@ from sweep.jax_settings import pinned_settings
 from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
+from sweep.start_command import start_command
 from sweep.store import Claims, Store, Writer, grid_digest, owner
 from sweep.terminal_text import escape_controls
 from sweep.user_paths import require_folder
@@ -37,7 +38,6 @@ from sweep.workers.parent_link import ParentLink
 from sweep.workers.progress import Progress, SilentProgress
 from sweep.workers.progress_display import terminal_progress
 from sweep.workers.signals import StopSignals
-from sweep.workers.start_command import start_command
 from sweep.workers.worker import Worker
 
 __all__ = ["Request", "cache_folder", "configure", "load_plugins", "preview", "run"]

@@ -270,6 +270,37 @@ def test_rounds_get_the_plugins_of_the_sweep(info: dict[str, Any]) -> None:
     assert rounds._plugins({"info": "none"}) == rounds._plugins({}) == []
 
 
+@pytest.mark.parametrize("named", [(), ("own",)])
+def test_a_plugin_that_only_the_folder_names_is_not_imported(
+    tmp_path: Path, named: tuple[str, ...]
+) -> None:
+    tmp_path.joinpath("manifest.json").write_text('{"info": {"plugins": ["own", "it is"]}}')
+    missing = {"own": "--plugin own ", "it is": "--plugin 'it is'"}
+    with pytest.raises(SweepError) as error:
+        next(refine(tmp_path, SMALL, 1, tmp_path / "out", plugins=named))
+    for name, option in missing.items():
+        assert (option in str(error.value)) == (name not in named)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_round_gets_the_plugins_that_the_user_names(tmp_path: Path) -> None:
+    tmp_path.joinpath("manifest.json").write_text('{"info": {"plugins": ["own"]}}')
+    arguments = rounds._arguments(tmp_path, Path("g.yaml"), Path("out"), ("more", "own"))
+    assert arguments[-4:] == ["--plugin", "more", "--plugin", "own"]
+
+
+def test_a_round_runs_no_code_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("sweep/__init__.py", "sweep/run.py", "json.py", "typer.py"):
+        tmp_path.joinpath(name).parent.mkdir(exist_ok=True)
+        tmp_path.joinpath(name).write_text("raise SystemExit('the wrong module')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SweepError, match=r"round-1.yaml ended with exit code 2"):
+        rounds._run(["round-1.yaml", "--out", "out"])
+    assert "wrong" not in capfd.readouterr().err
+
+
 def test_the_refined_store_lies_beside_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
