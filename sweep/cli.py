@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -79,6 +81,22 @@ def load_command(name: str, source: CommandSource) -> Any:
     """Import the function of a command and make a command of it."""
     module, _, function = source.target.partition(":")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    with environment_errors():
+    with environment_errors(), _no_local_settings():
         app.command(name)(getattr(importlib.import_module(module), function))
     return typer.main.get_command(app)
+
+
+@contextmanager
+def _no_local_settings() -> Iterator[None]:
+    """While a command is imported, hide `matplotlibrc` of the working directory from matplotlib.
+
+    It reads that file before any other settings, the variable MATPLOTLIBRC included. The folder may
+    have come from anyone, and old versions of matplotlib evaluate the values.
+    """
+    exists = os.path.exists
+    # Another working directory meanwhile would be one for all threads.
+    os.path.exists = lambda path: path != "matplotlibrc" and exists(path)
+    try:
+        yield
+    finally:
+        os.path.exists = exists
