@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,31 @@ def test_a_grid_that_cannot_be_given_other_cells_says_why(
     text = TEXT.replace(old, new).replace("flip: 1e-1}", "flip: 1e-1}" + "]" * ("data: [" in new))
     with pytest.raises(SweepError, match=said):
         grid_with_cells(text, "other", {column: [1.0]}, [0])
+
+
+LAUGHS = "\n".join(
+    f"x{k}: &a{k} [{', '.join([f'*a{k - 1}' if k else 'z'] * 9)}]" for k in range(10)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "not YAML"),
+        ("name: x\ndata: &a [*a]\n", "levels deep"),
+        ("\ufffd\ufffda\0", "cannot stand in YAML"),
+        (f"data: {'[' * 3000}{']' * 3000}", "levels deep"),
+        (f"{LAUGHS}\ndata: *a9\n", "more than 100000 values"),
+        ("? {a: b}\n: c\ndata: {snr: 1}\n", "a key has to be a word"),
+        ("", "the file is empty"),
+        ("snr", "not a mapping"),
+    ],
+)
+def test_a_hostile_grid_is_refused_soon(text: str, said: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(SweepError, match=said):
+        grid_with_cells(text, "other", {"snr": [1.0]}, [0])
+    assert time.perf_counter() - start < 20
 
 
 @pytest.fixture(scope="module")
