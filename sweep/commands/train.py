@@ -99,7 +99,7 @@ def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
     with pinned_settings(request.dtype):
         load_plugins(request.plugins)
-        grid = grids.load_grid(request.grid, request.changes)
+        grid = grids.load_grid(request.grid, request.changes, request.dtype)
         store = Store(request.folder(grid))
         platform = requested_platform()
         # Without a backend gpus cannot be counted.
@@ -187,7 +187,7 @@ def _worker_slots(platform: str) -> int:
 
 def _load_grid(request: Request) -> Grid:
     """The grid; raises StoreError if it is not the one that a worker has been told of."""
-    grid = grids.load_grid(request.grid, request.changes)
+    grid = grids.load_grid(request.grid, request.changes, request.dtype)
     if (
         request.assignment is not None
         and grid_digest(grid.text.encode()) != request.assignment.digest
