@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from sweep.early_signals import exiting_on_signals
 from sweep.errors import SweepError, environment_errors
 from sweep.terminal_text import accept_all_characters, echo, escape_controls
 from sweep.user_paths import user_path
@@ -81,7 +82,7 @@ def load_command(name: str, source: CommandSource) -> Any:
     """Import the function of a command and make a command of it."""
     module, _, function = source.target.partition(":")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    with environment_errors(), _no_local_settings():
+    with environment_errors(), exiting_on_signals(), _no_local_settings():
         app.command(name)(getattr(importlib.import_module(module), function))
     return typer.main.get_command(app)
 
