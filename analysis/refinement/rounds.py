@@ -91,9 +91,16 @@ def refine(
 
 
 def _refined_folder(folder: Path) -> Path:
-    """The folder beside a store; `.` and `..` have no name of their own."""
+    """The folder beside a store. Raises SweepError where a link stands there."""
+    # `.` and `..` have no name of their own.
     named = Path(os.path.abspath(folder)) if folder.name in ("", "..") else folder
-    return named.with_name(f"{named.name}-refined")
+    refined = named.with_name(f"{named.name}-refined")
+    # It may have come with the store, and lead to any folder of the reader.
+    if refined.is_symlink():
+        raise SweepError(
+            f"{refined} is a link, which is not followed. Name the folder of the new runs by --out."
+        )
+    return refined
 
 
 def _load(folder: Path, out: Path, where: str | None, all_grids: bool) -> pd.DataFrame:

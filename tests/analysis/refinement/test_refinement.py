@@ -335,3 +335,11 @@ def test_the_refined_store_lies_beside_the_store(
         monkeypatch.chdir(tmp_path / place)
         found = rounds._refined_folder(Path(folder)).resolve()
         assert found == tmp_path / "out-refined"
+
+
+def test_a_link_in_place_of_the_refined_store_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store-refined").symlink_to("victim")
+    with pytest.raises(SweepError, match=r"store-refined is a link.* by --out"):
+        next(refine(tmp_path / "store", SMALL))
+    assert not (tmp_path / "victim").exists()
