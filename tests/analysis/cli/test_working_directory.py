@@ -68,6 +68,7 @@ def names(folder: Path) -> set[str]:
     return {".", *(str(path.relative_to(folder)) for path in folder.rglob("*"))}
 
 
+@pytest.mark.promise(18)
 @pytest.mark.parametrize(
     "words",
     [

@@ -296,6 +296,7 @@ def test_rounds_get_the_plugins_of_the_sweep(info: dict[str, Any]) -> None:
     assert rounds._plugins({"info": "none"}) == rounds._plugins({}) == []
 
 
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("named", [(), ("own",)])
 def test_a_plugin_that_only_the_folder_names_is_not_imported(
     tmp_path: Path, named: tuple[str, ...]
@@ -315,6 +316,7 @@ def test_a_round_gets_the_plugins_that_the_user_names(tmp_path: Path) -> None:
     assert arguments[-4:] == ["--plugin", "more", "--plugin", "own"]
 
 
+@pytest.mark.promise(18)
 def test_a_round_runs_no_code_of_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -337,6 +339,7 @@ def test_the_refined_store_lies_beside_the_store(
         assert found == tmp_path / "out-refined"
 
 
+@pytest.mark.promise(18)
 def test_a_link_in_place_of_the_refined_store_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store-refined").symlink_to("victim")
