@@ -20,7 +20,9 @@ TYPE_CHECKING = False
 # Type checkers cannot follow `__getattr__`, so for them the names are imported as usual.
 if TYPE_CHECKING:
     from analysis.figures.collapse import collapse_figure
+    from analysis.figures.correlation import correlation_figure
     from analysis.figures.lines import curves_figure, gap_figure
+    from analysis.figures.loss_matched import matched_figure
     from analysis.figures.phase_diagram import phase_diagram
     from analysis.figures.style import save
     from analysis.figures.survival import survival_figure
@@ -32,7 +34,11 @@ if TYPE_CHECKING:
     from analysis.stats.boundary import Boundary
     from analysis.stats.cells import Cells
     from analysis.stats.collapse import Collapse
+    from analysis.stats.correlation import Correlation
+    from analysis.stats.critical_batch import CriticalBatch
+    from analysis.stats.loss_matched import LossMatched
     from analysis.stats.margins import Margins, best_margins, max_margin_l2, max_margin_linf
+    from analysis.stats.modes import Modes
     from analysis.stats.overlay import Overlay
     from analysis.stats.paired_gap import PairedGap, pairs
     from analysis.stats.survival import FitTime, SignFlips
@@ -48,8 +54,12 @@ _MODULES = {
     "Boundary": "analysis.stats.boundary",
     "Cells": "analysis.stats.cells",
     "Collapse": "analysis.stats.collapse",
+    "Correlation": "analysis.stats.correlation",
+    "CriticalBatch": "analysis.stats.critical_batch",
     "FitTime": "analysis.stats.survival",
+    "LossMatched": "analysis.stats.loss_matched",
     "Margins": "analysis.stats.margins",
+    "Modes": "analysis.stats.modes",
     "Overlay": "analysis.stats.overlay",
     "PairedGap": "analysis.stats.paired_gap",
     "Refinement": "analysis.refinement.proposal",
@@ -59,11 +69,13 @@ _MODULES = {
     "Within": "analysis.stats.theories",
     "best_margins": "analysis.stats.margins",
     "collapse_figure": "analysis.figures.collapse",
+    "correlation_figure": "analysis.figures.correlation",
     "curves_figure": "analysis.figures.lines",
     "gap_figure": "analysis.figures.lines",
     "labelled": "analysis.tables.arrays",
     "load": "analysis.tables.load",
     "load_curves": "analysis.tables.load",
+    "matched_figure": "analysis.figures.loss_matched",
     "max_margin_l2": "analysis.stats.margins",
     "max_margin_linf": "analysis.stats.margins",
     "pairs": "analysis.stats.paired_gap",
@@ -87,8 +99,12 @@ __all__ = [
     "Boundary",
     "Cells",
     "Collapse",
+    "Correlation",
+    "CriticalBatch",
     "FitTime",
+    "LossMatched",
     "Margins",
+    "Modes",
     "Overlay",
     "PairedGap",
     "Refinement",
@@ -98,11 +114,13 @@ __all__ = [
     "Within",
     "best_margins",
     "collapse_figure",
+    "correlation_figure",
     "curves_figure",
     "gap_figure",
     "labelled",
     "load",
     "load_curves",
+    "matched_figure",
     "max_margin_l2",
     "max_margin_linf",
     "pairs",

@@ -51,7 +51,7 @@ class Train:
 
 @part
 class Trial:
-    """A training run. Trials with equal data, model, objective and seed have the same *problem*.
+    """A training run. Trials with equal data, model, objective and seeds have the same *problem*.
 
     Their `coordinates` may differ, except that `gram` draws differently and so is its own problem.
     """
@@ -67,11 +67,19 @@ class Trial:
     seed: Scalar = lane(
         0, at_least=0, at_most=2**32 - 1, integer=True, doc="decides data and initial weights"
     )
+    init_seed: Scalar | None = lane(
+        None,
+        at_least=0,
+        at_most=2**32 - 1,
+        integer=True,
+        doc="decides the initial weights in place of the seed, which then decides the data alone",
+        label="seed of initial weights",
+    )
 
     @property
     def source(self) -> Source:
-        """What its data and initial weights are drawn from: data model, network and seed."""
-        return Source(self.data, self.model, self.seed)
+        """What its data and initial weights are drawn from: data model, network and seeds."""
+        return Source(self.data, self.model, self.seed, self.init_seed)
 
 
 FAMILIES: dict[str, Registry] = {
@@ -86,7 +94,11 @@ FAMILIES: dict[str, Registry] = {
 
 PARTS = ("data", "model", "objective", "optimizer", "train")
 PROBLEM = ("data", "model", "objective", "seed")
-"""What defines the problem: trials that agree in it have bitwise equal data and initial weights."""
+"""What defines the problem: trials that agree in it have bitwise equal data and initial weights.
+
+`seed` stands for both seeds, of which `init_seed` counts where it differs from the other."""
+
+SEEDS = ("seed", "init_seed")
 
 
 def defaults(kinds: Iterable[Mapping[str, str]]) -> dict[str, dict[str, Any]]:
@@ -126,9 +138,12 @@ def build_trial(kinds: Mapping[str, str], values: Mapping[str, Any]) -> Trial:
     "constant"}`); `values` maps fields to values and may omit fields with a default.
     """
     parts = {name: _build_part(name, kinds, values) for name in PARTS}
-    # The seed and coordinates belong to the trial itself and have the same defaults as there.
+    # Seeds and coordinates belong to the trial itself and have the same defaults as there.
     return Trial(
-        seed=values.get("seed", 0), coordinates=values.get("coordinates", "ambient"), **parts
+        seed=values.get("seed", 0),
+        init_seed=values.get("init_seed"),
+        coordinates=values.get("coordinates", "ambient"),
+        **parts,
     )
 
 

@@ -39,3 +39,8 @@ def rounded(number: float) -> str:
     """A positive number to two digits, written out: `310,000`, `42`, `0.4`."""
     short = float(f"{number:.2g}")
     return f"{short:,.0f}" if short >= 10 or short.is_integer() else f"{short:g}"
+
+
+def first_upper(text: str) -> str:
+    """The text as the start of a sentence: with a capital, and otherwise as it is."""
+    return text[:1].upper() + text[1:]

@@ -39,6 +39,7 @@ from analysis.refinement import rounds as refinement_rounds
 from analysis.refinement.proposal import Refinement
 from analysis.reporting.boundary_sentences import row_notes
 from analysis.stats.boundary import Boundary
+from analysis.stats.branches import NONE
 from analysis.stats.collapse import Collapse
 from analysis.stats.resampling import FITS
 from sweep.cli import path_argument
@@ -170,8 +171,22 @@ def refine_command(
             f"--where {shlex.quote(view.fixed_condition)}."
         )
     target = Boundary(horizontal_axis(view), view.y, value, level, "optimizer", branch=branch)
+    for sentence in _other_branches(target(view.runs)):
+        echo(sentence)
     sentences = refinement_rounds.refine(
         folder, Refinement(target, runs, tuning), rounds, out, where, all_grids, plugin or ()
     )
     for sentence in sentences:
         echo(sentence)
+
+
+def _other_branches(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence on the branches that a refinement does not follow, if there are any."""
+    crossings = table[table["branch"] != NONE]
+    followed = ", ".join(sorted(set(crossings["branch"][crossings["followed"]])))
+    others = ", ".join(sorted(set(crossings["branch"]) - set(followed.split(", "))))
+    if others:
+        yield (
+            f"Of the boundary, the branch {followed or 'none'} is refined; rows also cross on "
+            f"{others}. Name another with --branch."
+        )

@@ -29,13 +29,16 @@ from analysis.cli.shared import (
 )
 from analysis.figures.lines import curves_figure
 from analysis.reporting.curve_sections import most_informative_cell
+from analysis.reporting.mode_sections import mode_sentences
 from analysis.reporting.sections import draw_cells
 from analysis.reporting.tuning_sentences import setting_sentence
 from analysis.reporting.view import View
 from analysis.stats.bands import FIGURE, Bands
 from analysis.stats.cells import Cells
+from analysis.stats.modes import Modes
 from analysis.stats.paired_gap import PairedGap, pairs
 from analysis.tables.axes import sorted_unique
+from analysis.tables.collapsed import pairs_collapsed
 from analysis.tables.labels import (
     best_possible_error,
     error_sentences,
@@ -77,7 +80,7 @@ def gap(
 ) -> None:
     """Difference between two optimizers, or two values of another column, on the same data.
 
-    The runs of a pair have the same first weights, too. Intervals are over seeds.
+    The runs of a pair have the same initial weights, too. Intervals are over seeds.
     """
     tuning = tuning_of(tune, tune_over, tune_per)
     runs = read_runs(folder, more, where, all_grids)
@@ -87,13 +90,15 @@ def gap(
     paired = PairedGap(first, second, value, by=view.pairing_axes, of=pair)(view.runs)
     if paired.empty:
         raise _nothing_paired(first, second, view)
+    paired["collapsed"] = pairs_collapsed(paired, view.runs)
     cells = Cells(view.x, view.y, "difference", facet, confidence)(paired)
+    modes = Modes(view.x, view.y, "difference", facet, confidence)(paired)
     sentences = [
         setting_sentence(view.runs, pair, (first, second)),
         *_facet_sentences(cells, facet),
     ]
     print_table(cells, [sentence for sentence in sentences if sentence])
-    write_result(folder, f"gap-{first}-{second}", cells, draw_cells(cells, width), out)
+    write_result(folder, f"gap-{first}-{second}", cells, draw_cells(cells, width, modes), out)
 
 
 def phase(
@@ -120,8 +125,9 @@ def phase(
     sentences = []
     if value == "test_error" and facet == "optimizer":
         sentences = error_sentences(cells, best_possible_error(view.runs))
-    print_table(cells, sentences)
-    write_result(folder, f"phase-{value}", cells, draw_cells(cells, width), out)
+    modes = Modes(view.x, view.y, value, facet, confidence)(view.runs)
+    print_table(cells, [*sentences, *mode_sentences(modes)])
+    write_result(folder, f"phase-{value}", cells, draw_cells(cells, width, modes), out)
 
 
 def curves_command(

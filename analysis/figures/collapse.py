@@ -7,12 +7,13 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.axis_ticks import sparse_log_ticks
 from analysis.figures.style import (
     count_sentence,
+    facet_label,
     finish_figure,
     in_style,
     new_figure,
-    sparse_log_ticks,
     value_label,
 )
 from analysis.tables.axes import sorted_unique
@@ -39,7 +40,7 @@ def collapse_figure(table: pd.DataFrame, title: str = "") -> Figure:
         part = table if name is None else table[table[facet] == name]
         _draw_curves(raw, part, table.attrs["x"], size)
         _draw_curves(scaled, part, "scaled", size)
-        raw.set_title("" if name is None else f"{axis_label(facet)} = {format_number(name)}")
+        raw.set_title(facet_label(facet, name))
         raw.set(xlabel=axis_label(table.attrs["x"]), ylabel=value_label(table))
         quality = format_number(part.iloc[0]["quality"], 2)
         scaled.set_title(f"rescaled, quality {quality} (1: collapse)")

@@ -5,6 +5,7 @@ Plotting functions take tables and return figures; they draw no number that is n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,8 +13,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.axis_ticks import sparse_log_ticks
 from analysis.figures.style import (
     count_sentence,
+    facet_label,
     finish_figure,
     in_style,
     logarithmic_steps,
@@ -62,7 +65,7 @@ def gap_figure(cells: pd.DataFrame, title: str = "", width: str | None = None) -
         first_column = ax.get_subplotspec().is_first_col()  # type: ignore[union-attr]
         ax.set_ylabel(value_label(cells) if first_column else "")
         _set_value_ticks(ax, list(sorted_unique(cells, x)))
-    _add_legend(figure, axes[0], facet)
+    _add_legend(figure, axes, facet)
     return finish_figure(figure, title, _caption(cells))
 
 
@@ -88,7 +91,7 @@ def curves_figure(bands: pd.DataFrame, title: str = "", width: str | None = None
         set_formula(ax, column_info(name).formula or axis_label(name))
         logarithmic_steps(ax, with_zero=bool((part["step"] <= 0).any()))
         ax.set_xlim(left=part["step"].min())
-    _add_legend(figure, axes[0], facet)
+    _add_legend(figure, axes, facet)
     return finish_figure(figure, title, _caption(bands))
 
 
@@ -101,16 +104,19 @@ def _draw_lines(
         part = (table if name is None else table[table[facet] == name]).sort_values(x)
         # Dashes and markers too, so that lines can be told apart in black and white.
         dashes, marker = ("-", "--", "-.", ":")[i % 4], "osD^vP"[i % 6]
-        part = _draw_levels(ax, part, x, {"color": color, "linestyle": dashes, "label": name})
+        label = facet_label(facet, name) or None
+        part = _draw_levels(ax, part, x, {"color": color, "linestyle": dashes, "label": label})
         style = {"color": color, "linestyle": dashes, "ms": 3.5}
         style["marker"] = marker if markers and len(part) <= MAX_MARKERS else ""
-        ax.plot(part[x], part["mean"], label=None if part.empty else name, **style)
+        ax.plot(part[x], part["mean"], label=None if part.empty else label, **style)
         ax.fill_between(part[x], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
         if markers:
             incomplete, nonfinite = part[part["incomplete"]], part[part["nonfinite"] > 0]
             hollow = {"color": color, "markerfacecolor": "white", "ms": 4.5}
             ax.plot(incomplete[x], incomplete["mean"], marker, **hollow)
             ax.plot(nonfinite[x], nonfinite["mean"], "x", color="black", ms=6)
+            split = _split(part)
+            ax.plot(split[x], split["mean"], "|", color=color, ms=14, mew=1.2)
 
 
 def _draw_levels(ax: Axes, part: pd.DataFrame, x: str, style: dict[str, Any]) -> pd.DataFrame:
@@ -128,30 +134,59 @@ def _draw_levels(ax: Axes, part: pd.DataFrame, x: str, style: dict[str, Any]) ->
 
 
 def _set_value_ticks(ax: Axes, values: list[Any]) -> None:
-    """Put ticks at values of the sweep, on a logarithmic axis where they span a decade."""
+    """Put ticks at values of the sweep, on a logarithmic axis where they span a decade.
+
+    There they are at round numbers instead, where the values are not.
+    """
     if not values or isinstance(values[0], str):
         return
+    labelled = [values[i] for i in thin_ticks(len(values), 6)]
     if values[0] > 0 and values[-1] / values[0] >= 10:
+        if any(format_number(value, 2) != format_number(value, 6) for value in labelled):
+            sparse_log_ticks(ax)
+            return
         ax.set_xscale("log")
     elif values[0] == 0 and len(values) > 2 and values[-1] / values[1] >= 100:
         ax.set_xscale("symlog", linthresh=values[1])
-    labelled = [values[i] for i in thin_ticks(len(values), 6)]
     ax.set_xticks(labelled, ticks(labelled))
     ax.minorticks_off()
 
 
-def _add_legend(figure: Figure, ax: Axes, facet: str | None) -> None:
-    if facet:
+def _add_legend(figure: Figure, axes: Sequence[Axes], facet: str | None) -> None:
+    """One entry for each value of the facet, in whichever panels it is drawn."""
+    if not facet:
+        return
+    entries: dict[str, Any] = {}
+    for ax in axes:
         handles, labels = ax.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=min(len(labels), 6))
+        entries = {**dict(zip(labels, handles, strict=True)), **entries}
+    names = sorted(entries)
+    handles = [entries[name] for name in names]
+    figure.legend(handles, names, loc="outside upper right", ncols=min(len(names), 6))
 
 
 def _caption(table: pd.DataFrame) -> str:
     over_steps = "observable" in table
     level = f"{100 * table.attrs['level']:g} %"
-    parts = [count_sentence(table), f"bands: {level} intervals of the mean"]
+    parts = [count_sentence(table), f"bands: {level} intervals of the mean{_kinds(table)}"]
     if table["incomplete"].any() and not over_steps:
         parts.append("hollow: runs are missing")
+    if len(_split(table)):
+        mark = "in some cells" if over_steps else "|:"
+        parts.append(f"{mark} seeds split into modes, and the mean is the value of no seed")
     if (table["nonfinite"] > 0).any():
         parts.append(f"{'' if over_steps else '×: '}some runs have no finite value")
     return "; ".join(parts) + "."
+
+
+def _split(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells whose seeds split into modes."""
+    return table[table["modes"] > 1] if "modes" in table else table[:0]
+
+
+def _kinds(table: pd.DataFrame) -> str:
+    """Which intervals the cells have."""
+    named = {"student": "Student's t", "mid-p": "mid-P where seeds may split into modes"}
+    kinds = set(table["interval"]) if "interval" in table else set()
+    told = [text for kind, text in named.items() if kind in kinds]
+    return f" ({', '.join(told)})" if told else ""

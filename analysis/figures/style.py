@@ -16,9 +16,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.files import write_file
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import axis_label, counted, format_number
 from sweep.errors import SweepError
 from sweep.terminal_text import escape_controls
@@ -212,12 +212,13 @@ def _power_text(value: float) -> str:
     return f"10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
-def sparse_log_ticks(ax: Axes) -> None:
-    """Make x logarithmic, with plain numbers at 1, 2 and 5 of each decade so that none overlap."""
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(lambda value, _: format_number(value))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+def facet_label(column: str | None, value: Any) -> str:
+    """A value of a facet for a legend or the title of a panel: `Adam`, `batch size = 2`, or ""."""
+    if column is None:
+        return ""
+    if isinstance(value, str):
+        return drawable(kind_label(column, value))
+    return f"{axis_label(column)} = {format_number(value)}"
 
 
 def value_label(cells: pd.DataFrame) -> str:

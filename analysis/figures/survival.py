@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import (
     count_sentence,
+    facet_label,
     finish_figure,
     in_style,
     logarithmic_steps,
@@ -58,7 +59,9 @@ def _draw_facets(ax: Axes, panel: pd.DataFrame, facet: str | None, names: list[A
     for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
         rows = panel if name is None else panel[panel[facet] == name]
         style = LINE_STYLES[index % len(LINE_STYLES)]
-        _draw_stairs(ax, rows, {"color": colour, "linestyle": style, "label": name})
+        _draw_stairs(
+            ax, rows, {"color": colour, "linestyle": style, "label": facet_label(facet, name)}
+        )
 
 
 def _draw_stairs(ax: Axes, rows: pd.DataFrame, style: dict[str, Any]) -> None:

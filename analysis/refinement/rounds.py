@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.files import write_file
 from analysis.refinement.grid_edit import grid_with_cells
-from analysis.refinement.proposal import Refinement
+from analysis.refinement.proposal import MIN_SEEDS, Refinement
 from analysis.refinement.round_process import run_to_end
-from analysis.stats.boundary import Boundary
 from analysis.tables.axes import filter_rows
-from analysis.tables.grids import grid_history, grid_text
+from analysis.tables.grids import grid_history, grid_size, grid_text
 from analysis.tables.labels import counted, format_number
-from analysis.tables.load import latest_grid, load, stored_manifest
+from analysis.tables.load import latest_grid, load, recorded_plugins, stored_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
 from sweep.schema import GRID_FILE, RUNS
 from sweep.start_command import start_command
@@ -40,8 +36,9 @@ def refine(
     """Write the grid of the next points of a sweep and run it for some rounds.
 
     The points go into a store of their own, under another name: exploration leaves a registered
-    sweep unchanged, and `load(folder, out)` reads both. An interrupted round is finished first;
-    runs that a round leaves unused are shared by the later ones.
+    sweep unchanged, and `load(folder, out)` reads both. An interrupted round is finished first. No
+    round has more runs than the budget: seeds are left out where the grid of the sweep makes more
+    runs of a point than its table has so far.
 
     Args:
         folder: the store of the sweep.
@@ -69,25 +66,21 @@ def refine(
     started = len(grid_history(out))
     if rounds and started:
         _run(_arguments(folder, _round_path(out, started), out, plugins))
-    runs, budget = _load(folder, out, where, all_grids), rounds * refinement.runs
+    runs = _load(folder, out, where, all_grids)
     for turn in range(1, max(rounds, 1) + 1):
-        batch = refinement
-        if rounds:
-            batch = replace(refinement, runs=budget // (rounds - turn + 1))
-        points = batch(runs)
+        points = refinement(runs)
         if points.empty:
             yield f"{counted(len(runs), 'run')}: further runs would not narrow the boundary."
             return
         path = _round_path(out, started + turn)
-        yield _write(folder, path, batch.boundary, points, runs, where)
+        yield _write(folder, path, refinement, points, runs, where)
         if not rounds:
             yield f"Run it with `{_command_line(_arguments(folder, path, out, plugins))}`."
             return
-        count_before = len(runs)
         _run(_arguments(folder, path, out, plugins))
         runs = _load(folder, out, where, all_grids)
-        budget -= len(runs) - count_before
-        yield f"{counted(len(runs), 'run')}: {_widths(batch.boundary.follow(batch.best_runs(runs)))}."
+        estimates = refinement.boundary.follow(refinement.best_runs(runs))
+        yield f"{counted(len(runs), 'run')}: {_widths(estimates)}."
 
 
 def _refined_folder(folder: Path) -> Path:
@@ -117,18 +110,23 @@ def _round_path(out: Path, turn: int) -> Path:
 def _write(
     folder: Path,
     path: Path,
-    boundary: Boundary,
+    refinement: Refinement,
     points: pd.DataFrame,
     runs: pd.DataFrame,
     where: str | None,
 ) -> str:
     """Write the grid of a round. Returns a sentence on what it contains."""
+    boundary = refinement.boundary
     keys = [name for name in points if name != "seed"]
     cells, seeds = points[keys].drop_duplicates(), points["seed"].unique().tolist()
     columns = {str(name): cells[name].tolist() for name in keys}
     # Names of sweeps have at most 100 characters.
     name = f"{stored_manifest(folder).get('name', folder.name)}-refined"[-100:]
-    grid = grid_with_cells(_grid_text(folder), name, columns, seeds, where)
+    text = _grid_text(folder)
+    seeds = _affordable(
+        seeds, refinement.runs, lambda some: grid_with_cells(text, name, columns, some, where)
+    )
+    grid = grid_with_cells(text, name, columns, seeds, where)
     rows = f" in {counted(cells[boundary.y].nunique(), 'row')}" if boundary.y else ""
     contents = f"{counted(len(cells), 'cell')}{rows} at {counted(len(seeds), 'new seed')}"
     branch = f", on its branch {boundary.branch}" if boundary.branch else ""
@@ -136,6 +134,24 @@ def _write(
     reason = f"chosen from {counted(len(runs), 'run')} of {folder.name} to locate best {crossing}"
     write_file(path, f"# {contents},\n# {reason}.\n{grid}".encode())
     return f"Wrote {path}: {contents}."
+
+
+def _affordable(
+    seeds: list[int], budget: int, grid_text_of: Callable[[list[int]], str]
+) -> list[int]:
+    """The first of some seeds, as many as a grid may have at a budget of runs.
+
+    Raises SweepError if not even one is affordable.
+    """
+    size = grid_size(grid_text_of(seeds[:1]))
+    if size is None or size * len(seeds) <= budget:
+        return seeds
+    if size > budget:
+        raise SweepError(
+            f"The grid of the sweep makes {counted(size, 'run')} for each seed at these points, more "
+            f"than the {counted(budget, 'run')} of a round. Give at least {MIN_SEEDS * size}."
+        )
+    return seeds[: budget // size]
 
 
 def _grid_text(folder: Path) -> str:
@@ -166,7 +182,7 @@ def _command_line(arguments: Sequence[str]) -> str:
 def _arguments(folder: Path, path: Path, out: Path, plugins: Collection[str]) -> list[str]:
     """The arguments of a round, with the options of the sweep on which its results depend."""
     manifest = stored_manifest(folder)
-    names = dict.fromkeys([*plugins, *_plugins(manifest)])
+    names = dict.fromkeys([*plugins, *recorded_plugins(manifest)])
     options = [argument for name in names for argument in ("--plugin", name)]
     dtype = str(manifest.get("dtype", "float32"))
     return [str(path), "--out", str(out), "--dtype", dtype, *options]
@@ -174,7 +190,7 @@ def _arguments(folder: Path, path: Path, out: Path, plugins: Collection[str]) ->
 
 def _require_plugins(folder: Path, plugins: Collection[str]) -> None:
     """Raise SweepError unless the user names all plugins of a sweep: the folder may be anyone's."""
-    missing = [name for name in _plugins(stored_manifest(folder)) if name not in plugins]
+    missing = [name for name in recorded_plugins(stored_manifest(folder)) if name not in plugins]
     if missing:
         options = shlex.join(word for name in missing for word in ("--plugin", name))
         raise SweepError(
@@ -182,19 +198,6 @@ def _require_plugins(folder: Path, plugins: Collection[str]) -> None:
             "import, and only plugins that you name are imported. If you trust this code, add "
             f"`{options}` to the command, in Python plugins={missing}."
         )
-
-
-def _plugins(manifest: Mapping[str, Any]) -> list[str]:
-    """The plugins of a sweep, from its recorded command where the manifest does not list them."""
-    info = manifest.get("info")
-    info = info if isinstance(info, Mapping) else {}
-    if isinstance(info.get("plugins"), list):
-        return list(map(str, info["plugins"]))
-    command = info.get("command")
-    arguments = list(map(str, command)) if isinstance(command, list) else []
-    apart = [name for option, name in pairwise(arguments) if option == "--plugin"]
-    joined = [each.partition("=")[2] for each in arguments if each.startswith("--plugin=")]
-    return [*apart, *joined]
 
 
 def _widths(estimates: pd.DataFrame) -> str:

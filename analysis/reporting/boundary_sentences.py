@@ -37,14 +37,17 @@ def row_notes(part: pd.DataFrame) -> Iterator[str]:
     keys = [key for key in (part.attrs["facet"], part.attrs["y"]) if key is not None]
     rows = part.drop_duplicates(keys) if keys else part.head(1)
     level = format_number(part.attrs["level"])
-    several = int((rows["crossings"] > 1).sum())
-    if several:
-        fewest, most = rows["crossings"].min(), rows["crossings"].max()
-        how_often = f"{most}" if fewest == most else f"up to {most}"
-        yield f"{_rows_cross(several, len(rows))} {level} more than once, {how_often} times."
+    several = rows["crossings"][rows["crossings"] > 1]
+    if len(several):
+        how_often = "twice" if several.max() == 2 else f"up to {several.max()} times"
+        verb = "crosses" if len(several) == 1 else "cross"
+        yield f"{len(several)} of {counted(len(rows), 'row')} {verb} {level} {how_often}."
     bent = int((~rows["monotone"]).sum())
     if bent:
-        yield f"{_of_rows(bent, len(rows))} not monotone, beyond what the seeds differ by."
+        verb = "is" if bent == 1 else "are"
+        yield (
+            f"{bent} of {counted(len(rows), 'row')} {verb} not monotone, by more than the seeds differ."
+        )
     for side in ("above", "below"):
         count = int((rows["side"] == side).sum())
         if count:
@@ -56,14 +59,6 @@ def row_notes(part: pd.DataFrame) -> Iterator[str]:
             f"In {doubtful} of {counted(len(rows), 'row')} single means lie on the other side of "
             f"{level} by no more than the seeds differ; they count as no crossings."
         )
-
-
-def _rows_cross(count: int, rows: int) -> str:
-    return f"{count} of {counted(rows, 'row')} {'crosses' if count == 1 else 'cross'}"
-
-
-def _of_rows(count: int, rows: int) -> str:
-    return f"{count} of {counted(rows, 'row')} {'is' if count == 1 else 'are'}"
 
 
 def _course_clause(part: pd.DataFrame) -> str:

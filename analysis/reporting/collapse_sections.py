@@ -13,7 +13,9 @@ from analysis.reporting.section import Section
 from analysis.reporting.view import View
 from analysis.stats.collapse import Collapse
 from analysis.tables.axes import finite_values
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import format_number
+from sweep.wording import first_upper
 
 SIZES = ("n", "d")
 """Axes that are sizes of a problem."""
@@ -65,7 +67,8 @@ def _caption(resolution: float) -> str:
 
 def _quality_sentence(row: Mapping[Any, Any], x: str, y: str) -> str:
     """Whether the curves of all sizes collapse, and with which exponent."""
-    optimizer, quality = row["optimizer"], format_number(row["quality"])
+    optimizer = first_upper(kind_label("optimizer", row["optimizer"]))
+    quality = format_number(row["quality"])
     unscaled = format_number(row["quality_unscaled"])
     # written so that an undefined quality counts as no collapse
     if not row["quality"] <= GOOD_QUALITY:

@@ -102,6 +102,6 @@ def _compared_cells(view: View, confidence: float) -> tuple[pd.DataFrame, str, p
         paired = PairedGap(a, b, value, by=view.pairing_axes)(view.runs)
         cells = Cells(view.x, view.y, "difference", level=confidence)(paired)
         if cells["mean"].notna().any():
-            return cells, f"paired difference, {a} minus {b}", paired
+            return cells, f"paired difference, {' minus '.join(paired.attrs['pair'])}", paired
     cells = Cells(view.x, view.y, value, "optimizer", confidence)(view.runs)
     return cells, axis_label(value), None

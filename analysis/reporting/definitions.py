@@ -14,11 +14,14 @@ from analysis.tables.labels import format_number
 DEFINED = ("data", "model", "objective")
 """Families whose kinds a report defines; optimizers go by names that readers know."""
 
+SUBJECTS = {"data": "point", "model": "network", "objective": "loss"}
+"""The word that a definition uses if it is a sentence; that of a plugin may be a formula alone."""
+
 REGULARIZED = (
-    "Training minimizes the mean of the loss over the training points plus (l2 / 2) times the "
-    "squared norm of the weights."
+    "Training minimizes the mean of the loss over the training points plus "
+    r"$\frac{\lambda}{2} \| w \|^2$, where $\lambda$ is l2 and $w$ all weights that are trained."
 )
-TESTED = "A point with y F(x) ≤ 0 counts as an error."
+TESTED = r"A point with $y F(x) \leq 0$ counts as an error."
 
 KINDS = (*DEFINED, "optimizer", "schedule", "trial", "problem")
 """Columns that name a kind or a row rather than give a value."""
@@ -29,9 +32,21 @@ MAX_LISTED_VALUES = 4
 
 def training_setting(runs: pd.DataFrame) -> list[str]:
     """Sentences that define data, network and loss of these runs, then give their fields."""
-    kinds = [(family, str(kind)) for family in DEFINED for kind in sorted_unique(runs, family)]
-    definitions = [kind_definition(family, kind) for family, kind in kinds]
+    kinds = {family: list(map(str, sorted_unique(runs, family))) for family in DEFINED}
+    definitions = [
+        _definition(family, kind, alone=len(names) == 1)
+        for family, names in kinds.items()
+        for kind in names
+    ]
     return [*filter(None, definitions), REGULARIZED, TESTED, *_values(runs)]
+
+
+def _definition(family: str, kind: str, alone: bool) -> str:
+    """What a kind is; with its name where that would not be clear, as with two losses."""
+    text = kind_definition(family, kind)
+    if not text or (alone and SUBJECTS[family] in text):
+        return text
+    return f"{family.capitalize()} {kind}: {text}"
 
 
 def _values(runs: pd.DataFrame) -> list[str]:
@@ -39,7 +54,7 @@ def _values(runs: pd.DataFrame) -> list[str]:
     axes = swept(runs)
     fields = [name for name in runs.columns if _is_field(name) and runs[name].notna().any()]
     constant = [name for name in fields if name not in axes and runs[name].nunique() == 1]
-    values = [f"{name} = {format_number(runs[name].dropna().iloc[0])}" for name in constant]
+    values = [f"{name} = {format_number(runs[name].dropna().tolist()[0])}" for name in constant]
     varied = [*(name for name in axes if name not in KINDS), "seed"]
     ranges = [_range(runs, name) for name in varied]
     sentences = [f"The same in all runs: {', '.join(values)}."] if values else []

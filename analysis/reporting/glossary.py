@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.tables.columns import column_info
 from analysis.tables.labels import axis_label
+from sweep.wording import first_upper
 
 
 def glossary_terms(runs: pd.DataFrame) -> dict[str, str]:
@@ -19,4 +20,4 @@ def _term(name: str) -> str:
     """The label of a column, with its name where that is another word."""
     label = axis_label(name)
     suffix = "" if label == name.replace("_", " ") else f" ({name})"
-    return f"{label[:1].upper()}{label[1:]}{suffix}"
+    return f"{first_upper(label)}{suffix}"

@@ -13,9 +13,11 @@ from analysis.reporting.section import Section
 from analysis.stats.bands import Bands
 from analysis.stats.margins import Margins, best_margins
 from analysis.tables.axes import training_axes
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import format_interval, format_number
 from analysis.tables.load import load_curves, part_files
 from sweep.schema import CURVES
+from sweep.wording import first_upper
 
 MAXIMUM_MARGINS = {"margin_l2": "best_l2", "margin_linf": "best_linf"}
 """Columns of margins in the runs, and the columns of `best_margins` that bound them."""
@@ -100,7 +102,7 @@ def margin_sentences(
             for name in ("l2", "linf")
         )
         sentences.append(
-            f"{row['run']}: {l2} of the largest l2 margin and {linf} of the largest l-infinity "
+            f"{first_upper(row['run'])}: {l2} of the largest l2 margin and {linf} of the largest l-infinity "
             f"margin; {VERDICTS[row['bias']]}{trends.get(row['run'], '')}."
         )
     return sentences
@@ -133,11 +135,11 @@ def _trend_clause(means: pd.DataFrame) -> str:
 
 
 def _run_names(runs: pd.DataFrame, axes: list[str]) -> pd.Series:
-    """`adam, eps = 1e-8`: the optimizer with what differs between its runs of one problem."""
+    """`Adam, eps = 1e-8`: the optimizer with what differs between its runs of one problem."""
 
     def run_name(row: pd.Series) -> str:
         settings = [f"{axis} = {format_number(row[axis])}" for axis in axes if pd.notna(row[axis])]
-        return ", ".join([str(row["optimizer"]), *settings])
+        return ", ".join([kind_label("optimizer", row["optimizer"]), *settings])
 
     return runs.apply(run_name, axis=1)
 

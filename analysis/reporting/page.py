@@ -12,6 +12,7 @@ from jinja2 import Environment, Template
 
 from analysis.files import file_name, write_file
 from analysis.reporting.definitions import training_setting
+from analysis.reporting.formulas import breakable, typeset
 from analysis.reporting.glossary import glossary_terms
 from analysis.reporting.page_entries import FIGURES, page_entry
 from analysis.reporting.provenance import describe_store, reproduction_commands
@@ -20,6 +21,7 @@ from analysis.reporting.sections import report_sections
 from analysis.reporting.view import make_view
 from analysis.stats.tuning import BY_DEFAULT, Tuning
 from analysis.tables.axes import filter_rows, sorted_unique
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import completeness_sentence, fit_sentence
 from analysis.tables.load import Folder, load
 from sweep.status import Status
@@ -98,11 +100,17 @@ def report(
             page_entry(section, name, write)
             for section, name in zip(sections, _file_names(sections), strict=True)
         ],
-        optimizers=list(sorted_unique(runs, "optimizer")),
+        optimizers=_optimizer_labels(runs),
         commands=reproduction_commands(folder, options),
     )
     write_file(page, text.encode("utf-8", "replace"), within)
     return page
+
+
+def _optimizer_labels(runs: pd.DataFrame) -> dict[str, str]:
+    """What readers call each optimizer, by its name in the tables."""
+    names = map(str, sorted_unique(runs, "optimizer"))
+    return {name: kind_label("optimizer", name) for name in names}
 
 
 def _file_names(sections: Iterable[Section]) -> list[str]:
@@ -118,6 +126,7 @@ def _template() -> Template:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     # Tooltips are most of the page's bytes.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters |= {"typeset": typeset, "breakable": breakable}
     return environment.from_string(source.read_text(encoding="utf-8"))
 
 

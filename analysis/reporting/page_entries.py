@@ -28,6 +28,12 @@ KINDS = ("pdf", "png", "svg")
 MAX_ROWS = 400
 """Longer tables are not shown on the page, only linked."""
 
+MAX_PRINTED_ROWS = 20
+"""Longer tables are not printed: a report has room on six sheets."""
+
+COLUMN_WIDTH = 7
+"""Most columns of a table that fit into half the width of a sheet."""
+
 MAX_INLINE = 200_000
 """Longer data URLs (in characters) are replaced by links to the file."""
 
@@ -44,8 +50,11 @@ def page_entry(section: Section, name: str, write: FileWriter) -> dict[str, Any]
     entry["name"] = name
     # The sentences of a headline are at the top of the page already.
     entry["sentences"] = [] if section.headline else section.sentences
-    entry["csv"] = _csv_link(section.table, f"{name}.csv", write)
     entry["table"] = _table_texts(section.table)
+    printed = entry["table"] is not None and len(entry["table"]["rows"]) <= MAX_PRINTED_ROWS
+    entry["printed"] = printed
+    entry["across"] = section.wide or (printed and len(section.table.columns) > COLUMN_WIDTH)
+    entry["csv"] = _csv_link(section.table, f"{name}.csv", write)
     if section.figure is not None:
         files = {kind: figure_bytes(section.figure, Path(f"{name}.{kind}")) for kind in KINDS}
         for kind, content in files.items():

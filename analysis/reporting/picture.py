@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from rich.color import Color
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
-from rich.style import Style
-from rich.table import Table
-from rich.text import Text
 
 from analysis.figures.color_scale import ColorScale, color_scale
-from analysis.figures.style import thin_ticks, value_label
+from analysis.figures.style import facet_label, value_label
+from analysis.reporting.text_map import TextMap, plain_text, text_map
 from analysis.reporting.view import View, make_view
 from analysis.stats.cells import Cells
 from analysis.stats.paired_gap import PairedGap, pairs
 from analysis.tables.axes import sorted_unique
-from analysis.tables.labels import axis_label, completeness_sentence, narrow_ticks
+from analysis.tables.labels import completeness_sentence
 from sweep.errors import SweepError
-from sweep.terminal_text import escape_controls
-
-MAX_COLUMNS, MAX_ROWS = 24, 24
-"""Largest picture in cells; of a larger plane every second, third, ... value is shown."""
-
-CELL_WIDTH = 7
-"""Fewest characters per cell; labels that need more get them."""
 
 NOTEBOOK_WIDTH = 160
 """Characters per line in a notebook: room for two panels of 10 columns side by side."""
@@ -97,14 +83,12 @@ def picture(
     else:
         cells = Cells(view.x, view.y, value, "optimizer")(view.runs)
         names = list(sorted_unique(cells, "optimizer"))
-    panels = Columns([_panel(cells, name) for name in names], padding=(1, 4))
-    sentences = [plain_text(text) for text in (completeness_sentence(runs), *view.notes)]
-    return Picture(Group(*sentences, panels))
-
-
-def plain_text(words: str, style: str = "") -> Text:
-    """Words as they stand: rich would take `[red]` for a colour, a terminal an escape sequence."""
-    return Text(escape_controls(words), style)
+    scale = color_scale(cells)
+    panels = Columns([_panel(cells, name, scale) for name in names], padding=(1, 4))
+    sentences = [completeness_sentence(runs), *view.notes]
+    if (cells["modes"] > 1).any():
+        sentences.append("~: the seeds split into modes, so that the mean is the value of no seed.")
+    return Picture(Group(*map(plain_text, sentences), panels))
 
 
 def _difference_cells(view: View) -> pd.DataFrame:
@@ -117,46 +101,10 @@ def _difference_cells(view: View) -> pd.DataFrame:
     return Cells(view.x, view.y, "difference")(PairedGap(a, b, by=view.pairing_axes)(view.runs))
 
 
-def _panel(cells: pd.DataFrame, name: object) -> RenderableType:
-    """One plane, of one optimizer if named; y grows upwards."""
-    x, y = cells.attrs["x"], cells.attrs["y"]
-    xs, ys = _thinned_values(cells, x, MAX_COLUMNS), _thinned_values(cells, y, MAX_ROWS)
-    part = cells if name is None else cells[cells["optimizer"] == name]
-    scale = color_scale(cells)
-    # The first row of a table is its top, the first y belongs at the bottom.
-    x_labels, y_labels = (narrow_ticks(xs) if x else [""]), (narrow_ticks(ys) if y else [""])
-    width = max(CELL_WIDTH, *(len(label) + 1 for label in x_labels))
-    texts = {
-        (row.get(y), row.get(x)): _cell_text(row, scale, width) for row in part.to_dict("records")
-    }
-    blank = Text(" " * width)
-    table = Table(box=None, padding=0, show_header=False)
-    for row, label in reversed(list(zip(ys, y_labels, strict=True))):
-        table.add_row(plain_text(f"{label} "), *(texts.get((row, column), blank) for column in xs))
-    footer = [plain_text(label.center(width), "dim") for label in x_labels]
-    table.add_row("", *footer)
-    title = value_label(cells) if name is None else f"{value_label(cells)}, {name}"
-    return Group(plain_text(title, "bold"), table, plain_text(_axes_line(x, y), "dim"))
-
-
-def _thinned_values(cells: pd.DataFrame, key: str | None, limit: int) -> list[object]:
-    values: list[object] = list(sorted_unique(cells, key)) if key else [None]
-    return [values[i] for i in thin_ticks(len(values), limit)]
-
-
-def _cell_text(row: dict[Hashable, Any], scale: ColorScale, width: int) -> Text:
-    """The mean of a cell on its colour, underlined while runs are missing."""
-    mean = np.array([row["mean"]])
-    if np.isnan(mean).any():
-        return Text("×".center(width), "dim")
-    fraction = (mean - scale.low) / (scale.high - scale.low)
-    (rgb,) = colormaps[scale.cmap](fraction, bytes=True)[:, :3]
-    background = Color.from_rgb(*map(float, rgb))
-    foreground = "white" if scale.dark(mean).any() else "black"
-    style = Style(color=foreground, bgcolor=background, underline=row["incomplete"])
-    return Text(scale.format_mean(row["mean"]).center(width), style)
-
-
-def _axes_line(x: str | None, y: str | None) -> str:
-    columns = f"→ {axis_label(x)}" if x else ""
-    return f"{columns}   ↑ {axis_label(y)}" if y else columns
+def _panel(cells: pd.DataFrame, name: object, scale: ColorScale) -> TextMap:
+    """One plane, of one optimizer if named."""
+    title = value_label(cells)
+    if name is None:
+        return text_map(cells, scale, title, cells)
+    title = f"{title}, {facet_label('optimizer', name)}"
+    return text_map(cells, scale, title, cells[cells["optimizer"] == name])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.tables.grids import grid_history, grid_text
-from analysis.tables.load import part_files, stored_manifest
+from analysis.tables.load import part_files, recorded_plugins, stored_manifest
 from sweep import store
 from sweep.errors import StoreError
 from sweep.grid.syntax.yaml_reader import read_yaml
@@ -19,7 +19,7 @@ from sweep.schema import GRID_FILE, RUNS
 
 DEFAULT_DTYPE = "float32"
 
-NOT_SHOWN = ("store", "grid", "meanings", "definitions")
+NOT_SHOWN = ("store", "grid", "meanings", "definitions", "labels")
 """What a manifest holds for programs, and what the page shows elsewhere."""
 
 
@@ -51,14 +51,21 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
     """
     manifest = stored_manifest(folder)
     dtype = manifest.get("dtype", DEFAULT_DTYPE)
+    plugins = recorded_plugins(manifest)
     settings = [] if dtype == DEFAULT_DTYPE else ["--dtype", dtype]
-    settings += [word for plugin in _plugins(manifest) for word in ("--plugin", plugin)]
+    settings += [word for plugin in plugins for word in ("--plugin", plugin)]
     commands = [["sweep.run", path, "--out", folder, *settings] for path in grid_history(folder)]
     commands.append(["analysis", "report", folder, *_arguments(options)])
     lines = [shlex.join(["python", "-m", *map(str, command)]) for command in commands]
     info = manifest.get("info")
     commit = info.get("commit") if isinstance(info, Mapping) else None
-    return [f"# code at commit {commit}", *lines] if commit else lines
+    comments = [f"# code at commit {commit}"] if commit else []
+    # A manifest has the digests of a plugin, not the place that it was imported from.
+    modules = [name for name in plugins if name.replace(".", "").isidentifier()]
+    if modules:
+        files = " and ".join(f"{name.replace('.', '/')}.py" for name in modules)
+        comments.append(f"# in the folder of {files}, unless it is installed")
+    return [*comments, *lines]
 
 
 def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
@@ -67,13 +74,6 @@ def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
         for each in value if isinstance(value, tuple) else (value,):
             if each is not None:
                 yield from (option,) if each is True else (option, str(each))
-
-
-def _plugins(manifest: Mapping[str, Any]) -> list[str]:
-    """The modules that the sweep was run with."""
-    info = manifest.get("info")
-    plugins = info.get("plugins") if isinstance(info, Mapping) else None
-    return [str(plugin) for plugin in plugins] if isinstance(plugins, list) else []
 
 
 def _grid_text(path: Path) -> str:

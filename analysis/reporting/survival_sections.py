@@ -13,7 +13,9 @@ from analysis.reporting.section import Section
 from analysis.reporting.view import View
 from analysis.stats.survival import FitTime, SignFlips
 from analysis.tables.axes import sorted_unique
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import format_interval, format_number
+from sweep.wording import counted, first_upper
 
 FIT_TIME_CAPTION = (
     "Median over seeds of the first recorded step with zero training error (Kaplan-Meier "
@@ -68,7 +70,8 @@ def _unfitted_sentences(table: pd.DataFrame) -> list[str]:
         counts = {ending: int(part[ending].sum()) for ending in endings}
         listing = ", ".join(f"{count} {ending}" for ending, count in counts.items() if count)
         if listing:
-            sentences.append(f"{name}: runs that do not fit their training data: {listing}.")
+            label = first_upper(kind_label("optimizer", str(name)))
+            sentences.append(f"{label}: runs that do not fit their training data: {listing}.")
     return sentences
 
 
@@ -100,7 +103,8 @@ def _flip_sentence(table: pd.DataFrame, cell_phrase: str) -> str:
     clauses = []
     for row in table.to_dict("records"):
         share = format_interval(row["share"], row["share_low"], row["share_high"])
-        count = f"{row['flipped']:.0f} of {row['runs']:.0f} runs of {row['optimizer']}"
+        name = kind_label("optimizer", row["optimizer"])
+        count = f"{row['flipped']:.0f} of {counted(int(row['runs']), 'run')} of {name}"
         clause = f"in {count} (a share of {share})"
         if np.isfinite(row["median"]):
             clause += f", at step {format_number(row['median'])} in the median"
@@ -108,4 +112,4 @@ def _flip_sentence(table: pd.DataFrame, cell_phrase: str) -> str:
     sentence = f"feature learning turns negative {'; '.join(clauses)}."
     if cell_phrase:
         return f"{cell_phrase.removesuffix('. ')}: {sentence}"
-    return sentence[0].upper() + sentence[1:]
+    return first_upper(sentence)

@@ -17,12 +17,13 @@ def tooltip_numbers(matrices: dict[str, Floats]) -> dict[str, Any]:
     """The numbers of all cells, row after row.
 
     `mean`, `below` and `above` (the distances to the ends of the interval) are in units of
-    10^-`digits`; `count`, `nonfinite` and `missing` count runs. A single number stands for a list
-    of equal ones, None for a missing number; where only one end is None, it is infinite.
+    10^-`digits`; `count`, `nonfinite` and `missing` count runs, `modes` those of the seeds. A
+    single number stands for a list of equal ones, None for a missing number; where only one end is
+    None, it is infinite.
 
     Args:
-        matrices: Arrays (rows, columns) of `mean`, `low`, `high`, `count`, `nonfinite` and
-            `expected`.
+        matrices: Arrays (rows, columns) of `mean`, `low`, `high`, `count`, `nonfinite`,
+            `expected` and perhaps `modes`.
     """
     ends = zip(*(matrices[name].ravel() for name in ("mean", "low", "high")), strict=True)
     columns = zip(*(_interval_digits(*interval) for interval in ends), strict=True)
@@ -31,6 +32,8 @@ def tooltip_numbers(matrices: dict[str, Floats]) -> dict[str, Any]:
     count, nonfinite = matrices["count"].ravel(), matrices["nonfinite"].ravel()
     numbers["count"], numbers["nonfinite"] = json_numbers(count), json_numbers(nonfinite)
     numbers["missing"] = json_numbers(matrices["expected"].ravel() - count - nonfinite)
+    if "modes" in matrices:
+        numbers["modes"] = json_numbers(matrices["modes"].ravel())
     return {key: _collapse_constant(values) for key, values in numbers.items()}
 
 

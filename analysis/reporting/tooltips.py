@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from analysis.reporting.tooltip_numbers import json_numbers, tooltip_numbers
 from analysis.tables.axes import sorted_unique
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import axis_label, format_number, ticks
 
 Floats = NDArray[np.float64]
@@ -78,7 +79,8 @@ def _panel_data(
     # A row without x is drawn as a level, not a point.
     part, extent = part.dropna(subset=[x]), extent.dropna(subset=[x])
     columns, rows = _axis_values(extent, x), _axis_values(extent, row_key)
-    matrices = {value: _matrix(part, value, row_key, rows, x, columns) for value in TOOLTIP_COLUMNS}
+    values = (*TOOLTIP_COLUMNS, *(["modes"] if "modes" in part else []))
+    matrices = {value: _matrix(part, value, row_key, rows, x, columns) for value in values}
     means = matrices["mean"]
     positions = _cell_positions(ax, means) if is_map else _point_positions(ax, means, columns)
     if positions is None:
@@ -104,15 +106,17 @@ def _axis_values(table: pd.DataFrame, key: str | None) -> list[Any]:
 
 
 def _names(key: str | None, values: Sequence[Any]) -> list[str]:
-    """`snr = 0.5`, `adam`, `feature learning`, or nothing."""
+    """`snr = 0.5`, `Adam`, `feature learning`, or nothing."""
     if key == "observable":
         return [axis_label(value) for value in values]
+    if key == "optimizer":
+        return [kind_label(key, str(value)) for value in values]
     if key is None:
         return [""] * len(values)
     texts = [format_number(value) for value in values]
     if len(set(texts)) < len(texts):
         texts = ticks(list(values))
-    return texts if key == "optimizer" else [f"{key} = {text}" for text in texts]
+    return [f"{key} = {text}" for text in texts]
 
 
 def _matrix(

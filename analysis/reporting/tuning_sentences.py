@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from analysis.stats.tuning import Tuning
 from analysis.tables.axes import sorted_unique
-from analysis.tables.columns import column_info
+from analysis.tables.columns import column_info, kind_label
 from analysis.tables.labels import axis_label, counted, format_number
+from sweep.schema import KINDS
+from sweep.wording import first_upper
 
 MAX_LISTED = 8
 """Up to this number, the values that were tried are listed; of more, only the range is given."""
@@ -40,11 +42,12 @@ def tuning_note(runs: pd.DataFrame, columns: Sequence[str], tuning: Tuning) -> s
     for name in sorted_unique(runs, "optimizer"):
         part = runs[runs["optimizer"] == name]
         varied = [column for column in columns if part[column].nunique(dropna=False) > 1]
+        label = kind_label("optimizer", str(name))
         if varied:
             values = " and ".join(f"{column} = {_values(part[column])}" for column in varied)
-            tried.append(f"{name} over {values}")
+            tried.append(f"{label} over {values}")
         else:
-            fixed.append(f" {name} was not tuned: it ran at {_at(part, columns)}.")
+            fixed.append(f" {first_upper(label)} was not tuned: it ran at {_at(part, columns)}.")
     per_run = "" if tuning.per == "seed" else " A run that diverged counts as worse than any other."
     return (
         f"{_title(columns)} chosen: {smallest} ({'; '.join(tried)}).{per_run} Test data played no "
@@ -60,15 +63,30 @@ def edge_sentences(choices: pd.DataFrame) -> list[str]:
     sentences = []
     for optimizer, part in choices.groupby("optimizer"):
         for name in numbers:
-            for end, beyond in (("smallest", "smaller"), ("largest", "larger")):
-                at_end = part["edge"].str.split(", ").apply(lambda e, w=f"{end} {name}": w in e)
-                if at_end.any():
-                    where = f" in {at_end.sum()} of {counted(len(part), 'choice')}"
-                    sentences.append(
-                        f"Warning: the {name} chosen for {optimizer} is the {end} that was tried"
-                        f"{where if len(part) > 1 else ''}; a {beyond} one may be better."
+            edges = part["edge"].str.split(", ")
+            counts = {
+                end: sum(f"{end} {name}" in words for words in edges)
+                for end in ("smallest", "largest")
+            }
+            if any(counts.values()):
+                sentences.append(
+                    _edge_sentence(
+                        f"{name} chosen for {kind_label('optimizer', str(optimizer))}",
+                        counts,
+                        len(part),
                     )
+                )
     return sentences
+
+
+def _edge_sentence(what: str, counts: Mapping[str, int], total: int) -> str:
+    """How often a chosen value is the smallest or the largest that was tried."""
+    ends = [end for end, count in counts.items() if count]
+    beyond = " or ".join({"smallest": "smaller", "largest": "larger"}[end] for end in ends)
+    if total == 1:
+        return f"Warning: the {what} is the {ends[0]} that was tried; a {beyond} one may be better."
+    often = " and ".join(f"the {end} that was tried in {counts[end]}" for end in ends)
+    return f"Warning: the {what} is {often} of {counted(total, 'choice')}; a {beyond} one may be better."
 
 
 def setting_sentence(runs: pd.DataFrame, of: str, values: Iterable[Any]) -> str:
@@ -79,15 +97,20 @@ def setting_sentence(runs: pd.DataFrame, of: str, values: Iterable[Any]) -> str:
         of: The column that is compared.
         values: Its two values.
     """
-    sides = {str(value): runs[runs[of] == value] for value in values}
+    prefix = "" if of in KINDS else f"{of} = "
+    labels = {value: kind_label(of, format_number(value)) for value in values}
+    sides = {f"{prefix}{label}": runs[runs[of] == value] for value, label in labels.items()}
     names = [str(name) for name in runs if column_info(str(name)).part in SETTINGS and name != of]
     differing = [
         name for name in names if len({_set_of(part[name]) for part in sides.values()}) > 1
     ]
-    texts = []
+    tuned, texts = runs.attrs.get("tuned", ()), []
     for side, part in sides.items():
         known = [name for name in differing if part[name].notna().any()]
-        entries = [f"{name} = {_values(part[name])}" for name in known]
+        entries = [
+            f"{name} = {_values(part[name])}{' (chosen)' if name in tuned else ''}"
+            for name in known
+        ]
         if entries:
             texts.append(f"{side} has {', '.join(entries)}")
     return f"Settings that differ: {'; '.join(texts)}." if texts else ""

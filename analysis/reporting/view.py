@@ -20,6 +20,7 @@ from analysis.tables.axes import (
     require_different,
     sorted_unique,
     swept,
+    training_axes,
 )
 from analysis.tables.labels import format_number
 from sweep.schema import KINDS
@@ -62,13 +63,23 @@ class View:
     def pairing_axes(self) -> tuple[str, ...]:
         """The axes that belong to the training: runs are paired at each of their values."""
         keys = [key for key in (*self.keys, self.facet) if key not in (None, self.compared)]
-        is_problem_axis = {key: is_determined_by(self.runs, key, ["problem"]) for key in keys}
+        # An optimizer with an l2 of its own has problems of its own, and is no axis of them.
+        is_problem_axis = {
+            key: key != "optimizer" and is_determined_by(self.runs, key, ["problem"])
+            for key in keys
+        }
         return tuple(key for key in keys if not is_problem_axis[key])
 
     @property
     def fixed_condition(self) -> str:
         """The pandas query that selects the values at which columns are held."""
         return " and ".join(self._held_condition(name) for name in self.fixed)
+
+    def varied_by_some(self, name: str) -> list[str]:
+        """The optimizers that vary a column, if others do not; none if all or no others do."""
+        counts = self.all_runs.groupby("optimizer")[name].nunique()
+        varying = counts.index[counts > 1]
+        return list(map(str, varying)) if 0 < len(varying) < len(counts) else []
 
     def _held_condition(self, name: str) -> str:
         """The query for one column, with the optimizer where these are held at several values."""
@@ -84,10 +95,11 @@ class View:
     def slices(self, max_values: int = 8) -> Iterator[tuple[str, Any, View]]:
         """The same plane at every value of every fixed numeric column.
 
-        Columns with more than `max_values` values are left out. Yields the column, its value, and
-        the view there.
+        Columns with more than `max_values` values are left out, and those that only some
+        optimizers vary. Yields the column, its value, and the view there.
         """
-        for name in self.fixed:
+        shared = [name for name in self.fixed if not self.varied_by_some(name)]
+        for name in shared:
             held = [(column, value) for column, value in self.fixed.items() if column != name]
             runs = _select(self.all_runs, held)
             values = list(sorted_unique(runs, name))
@@ -132,11 +144,12 @@ def make_view(
     kinds = [name for name in KINDS if name not in kept and runs[name].nunique(dropna=False) > 1]
     part = _fix(runs, kinds, kept, notes, fixed)
     # The axes are chosen within one facet: what only differs between facets is no axis.
-    panel = part if facet in (None, "optimizer") else _fix(part, [facet], [], [], {})
+    apart = [name for name in (facet, compared) if name not in (None, "optimizer", x, y)]
+    panel = _fix(part, list(dict.fromkeys(apart)), [], [], {})
     x, y = plane(panel, x, y)
     keys = [key for key in (x, y, facet) if key is not None]
     chosen = tuning.columns(part, [*keys, compared])
-    names = [*problem_axes(part), *swept(part)]
+    names = [*problem_axes(part), *training_axes(part), *swept(part)]
     held = [name for name in dict.fromkeys(names) if name not in (*keys, *chosen, compared)]
     part = _fix(part, held, list(dict.fromkeys([*keys, compared])), notes, fixed)
     # Fewer step sizes may vary among the runs that are left, and at fewer of their values.

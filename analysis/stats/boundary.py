@@ -37,7 +37,7 @@ class Boundary:
     positive and it is not evenly spaced.
 
     A row may cross several times. Its stretches above and below the level count where the seeds
-    settle their side, by two standard errors; between the middles of neighbouring ones the
+    settle their side, by 2.5 standard errors; between the middles of neighbouring ones the
     regression is monotone. The crossings in one direction make a branch, `falling` or `rising`
     along x; where a row has several, they are counted from the low end of the trend: `falling 2`
     is one further away. A logistic curve has one crossing by its definition, with the trend.

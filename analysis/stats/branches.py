@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,10 @@ FALLING, RISING, NONE = "falling", "rising", "none"
 BRANCH_NAME = rf"({FALLING}|{RISING})( [2-9]| [1-9]\d+)?"
 """What the name of a branch looks like."""
 
-SIDE_EVIDENCE = 2.0
+SIDE_EVIDENCE = 2.5
 """Standard errors that settle on which side of the level a stretch lies.
 
-A row that seems to cross again has at least three stretches, all of which must have them.
+A row that seems to cross again has three stretches that must have them: rarely by chance.
 """
 
 CHANGE_EVIDENCE = 3.5
@@ -105,17 +105,19 @@ class Window(NamedTuple):
 def settled_stretches(row: Row, rises: bool) -> list[Stretch]:
     """The stretches of a row whose sides its seeds settle.
 
-    The stretches of the means are merged, the least certain first, until each of them lies
-    SIDE_EVIDENCE standard errors on its side, except for that of low values at the end to which the
-    trend leads: there a row may end in any case.
+    The stretches of the means are merged, the least certain first, until each of them has
+    neighbours that together lie SIDE_EVIDENCE standard errors on its side. The stretch of low
+    values at the end to which the trend leads is exempt: there a row may end in any case.
 
     Args:
         row: The row.
         rises: Whether the value rises along x on the whole; otherwise it falls.
     """
     parts = stretches_of_means(row)
+    known: dict[Stretch, float] = {}
     while len(parts) > 1:
-        evidence = [_evidence(row, part) for part in parts]
+        known |= {part: _evidence(row, part) for part in parts if part not in known}
+        evidence = [known[part] for part in parts]
         low_end = 0 if rises else -1
         if not parts[low_end].above:
             evidence[low_end] = np.inf
@@ -179,15 +181,26 @@ def _centre(row: Row, part: Stretch) -> int:
 
 
 def _evidence(row: Row, part: Stretch) -> float:
-    """How many standard errors a stretch lies on its side of the level."""
+    """How many standard errors a stretch lies on its side of the level, where that is surest."""
     columns = slice(part.start, part.end)
     values = row.values[:, columns] - row.level
-    sums = np.nansum(values, axis=1)[~np.isnan(values).all(axis=1)]
+    sums = _sums_within(np.nan_to_num(values))
+    seeds = (_sums_within(~np.isnan(values)) > 0).sum(axis=0)
+    total = sums.sum(axis=0)
     # Cells of one seed may err together.
-    together = len(sums) * sums.var(ddof=1) if len(sums) > 1 else 0.0
-    apart = (row.counts[columns] * row.variances[columns]).sum()
-    total = sums.sum() if part.above else -sums.sum()
-    return float(total / np.sqrt(max(together, apart)))
+    squares = (sums**2).sum(axis=0) - total**2 / seeds
+    together = squares * seeds / np.maximum(seeds - 1, 1)
+    apart = _sums_within(row.counts[columns] * row.variances[columns])
+    scores = total / np.sqrt(np.maximum(together, apart))
+    return float(scores.max() if part.above else -scores.min())
+
+
+def _sums_within(values: NDArray[Any]) -> Floats:
+    """Sums over all ranges of neighbours (..., X (X + 1) / 2) of values (..., X)."""
+    zero = np.zeros((*values.shape[:-1], 1))
+    totals = np.concatenate([zero, np.cumsum(values, axis=-1)], axis=-1)
+    start, end = np.triu_indices(values.shape[-1] + 1, 1)
+    return totals[..., end] - totals[..., start]
 
 
 def _merged(parts: list[Stretch], index: int) -> list[Stretch]:

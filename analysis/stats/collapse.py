@@ -10,6 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.stats.cells import Cells
+from analysis.stats.collapse_search import (
+    candidates_along,
+    candidates_in_plane,
+    exponent_grid,
+    search,
+)
 from analysis.stats.intervals import percentile_interval
 from analysis.stats.master_curve import ScaledCurves
 from analysis.stats.seed_cube import SeedCube, cubes_by_facet, runs_with_values
@@ -33,7 +39,8 @@ class Collapse:
     Size Scaling, 1990, up to the logarithm). c is arbitrary where b is 0, so c is not fitted: it is
     where the curves that were collapsed without b are halfway between the extremes of the means.
     That requires a value that rises or falls, and several x within a transition, else it looks
-    wider than it is.
+    wider than it is. The search for both ends in the least of many minima, or one a few percent
+    above it.
 
     The fit minimises the quality of Houdayer and Hartmann (Physical Review B 70 (2004), 014418,
     Section IV): the mean squared distance of points from the master curve, a weighted line through
@@ -157,20 +164,20 @@ class Collapse:
         theta = np.zeros((len(weights), 3))
         if points.moving < 2:
             return np.full_like(theta, np.nan)
-        grid, margin = points.grid()
-        step = grid[1] - grid[0]
-        values = points.along(grid, weights)
-        allowed = grid[np.isfinite(values[0])]
+        grid, margin = exponent_grid(points)
+        candidates, steps = candidates_along(points, grid)
+        values = points.along(candidates, weights)
+        allowed = candidates[np.isfinite(values[0]), 0]
         if not len(allowed):
             return np.full_like(theta, np.nan)
-        theta[:, 0] = grid[values.argmin(axis=1)]
         curves = weights @ points.curves
-        theta = points.descend(theta, curves, np.array([step / 2, 0.0, 0.0]))
+        theta = search(points, candidates, steps, values, curves, theta[:, 2])
         if self.width:
-            theta[:, 2] = points.middle(theta[0, 0], curves)
-            width_step = 0.25 / np.ptp(points.log_size)
-            theta = points.descend(theta, curves, np.array([step / 2, width_step, 0.0]))
+            middle = points.middle(theta[0, 0], curves)
+            candidates, steps = candidates_in_plane(points, grid, middle[0])
+            values = points.along(candidates, weights)
+            theta = search(points, candidates, steps, values, curves, middle)
         # A best exponent next to the end of the grid may lie anywhere beyond it.
-        theta[theta[:, 0] < allowed[0] + margin] = -np.inf
-        theta[theta[:, 0] > allowed[-1] - margin] = np.inf
+        theta[theta[:, 0] < allowed.min() + margin] = -np.inf
+        theta[theta[:, 0] > allowed.max() - margin] = np.inf
         return theta

@@ -143,7 +143,8 @@ class Margins:
             name: Cells(self.x, self.y, value, self.facet, self.level)(shares)
             for name, value in columns.items()
         }
-        table = cells["lead"].drop(columns=["mean", "low", "high", "expected", "incomplete"])
+        keys = [key for key in (self.facet, self.x, self.y) if key is not None]
+        table = cells["lead"][[*keys, "count", "nonfinite"]]
         for name, value_cells in cells.items():
             table[[name, f"{name}_low", f"{name}_high"]] = value_cells[["mean", "low", "high"]]
         table["bias"] = np.select(

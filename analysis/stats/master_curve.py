@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,9 @@ MIN_VARIATION = 2.0
 """A curve leaves its plateau where its means vary along x by more than this many variances of
 seeds."""
 
-HALVINGS = 10
-"""How often a search halves its step."""
-
-BATCH_SIZE = 64
-"""How many exponents are tried at once, which limits memory."""
+BATCH_SIZE = 2_000
+"""How many means are compared with the master curve at once, times the number of exponents: it
+limits memory."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class ScaledCurves:
         """How many seeds there are."""
         return len(self.curves) - 1
 
-    @property
+    @cached_property
     def sizes(self) -> list[NDArray[np.intp]]:
         """The points of each size, ascending in x."""
         return [np.flatnonzero(self.log_size == size) for size in np.unique(self.log_size)]
@@ -78,25 +77,15 @@ class ScaledCurves:
             count += bool((deviations[0] ** 2).sum() > max(seed_variance, rounding))
         return count
 
-    def grid(self) -> tuple[Floats, float]:
-        """Exponents at which all neighbouring sizes overlap, and the change that moves one x out of
-        the overlap.
-
-        A step of the grid shifts the largest size against the smallest by the spacing of x.
-        """
-        gaps = np.diff([self.log_size[points[0]] for points in self.sizes])
-        spacing = np.median(np.concatenate([np.diff(self.log_x[points]) for points in self.sizes]))
-        end = np.ptp(self.log_x) / gaps.max()
-        half = int(np.ceil(end / spacing * gaps.sum()))
-        return np.linspace(-end, end, 2 * half + 1), float(spacing / gaps.max())
-
-    def along(self, grid: Floats, weights: Floats) -> Floats:
-        """The mean squared distance (R, len(grid)) for exponents `grid` and weights (R, S + 1) of
-        the curves."""
-        theta = np.stack([grid, 0 * grid, 0 * grid], axis=1)
-        grams, counts = zip(*map(self.gram, _batches(theta)), strict=True)
-        values = np.einsum("ri,tij,rj->rt", weights, np.concatenate(grams), weights, optimize=True)
-        return np.where(np.concatenate(counts) > 0, values, np.inf)
+    def along(self, theta: Floats, weights: Floats) -> Floats:
+        """The mean squared distance (R, T) at theta (T, 3) for weights (R, S + 1) of the curves."""
+        values = []
+        for batch in _batches(theta, BATCH_SIZE // len(self.curves)):
+            distances, count = self.distances(batch, self.curves[:, None])
+            resampled = np.tensordot(weights, distances, axes=1)
+            mean = (resampled**2).sum(axis=2) / np.maximum(count, 1.0)
+            values.append(np.where(count > 0, mean, np.inf))
+        return np.concatenate(values, axis=1)
 
     def quality(self, theta: Floats) -> float:
         """The mean squared distance of the means over its expectation from seeds alone.
@@ -116,36 +105,6 @@ class ScaledCurves:
         distances = distances.transpose(1, 0, 2)
         products = distances @ distances.transpose(0, 2, 1)
         return products / np.maximum(count, 1.0)[:, None, None], count
-
-    def descend(self, theta: Floats, curves: Floats, step: Floats) -> Floats:
-        """The parameters downhill from each theta, in the distance of curve t from its master
-        curve.
-
-        A compass search: where no step helps, it is halved. The distance has kinks where points
-        pass each other, so gradients would not do.
-
-        Args:
-            theta: (T, 3) parameters to start from.
-            curves: (T, N) one curve for each theta.
-            step: (3,) the first step along each axis, 0 for parameters that stay fixed.
-
-        Returns:
-            The best parameters (T, 3).
-        """
-        best, value = theta.copy(), self._distance(theta, curves)
-        halvings, live = np.zeros(len(theta), int), np.arange(len(theta))
-        moves = [sign * axis for axis in np.diag(step)[step > 0] for sign in (1, -1)]
-        while len(live):
-            stuck = np.ones(len(live), bool)
-            for move in moves:
-                trial = best[live] + move * 0.5 ** halvings[live, None]
-                trial_value = self._distance(trial, curves[live])
-                better = trial_value < value[live]
-                best[live[better]], value[live[better]] = trial[better], trial_value[better]
-                stuck &= ~better
-            halvings[live[stuck]] += 1
-            live = live[halvings[live] < HALVINGS]
-        return best
 
     def middle(self, exponent: float, curves: Floats) -> Floats:
         """log x size^a (T,) at which each of several curves (T, N) is halfway, clipped to the
@@ -192,6 +151,16 @@ class ScaledCurves:
             distances -= weight * (kxx - kx * gap) / (spread * error) * values
         return distances, covered.sum(axis=1) * self._overlap(u)
 
+    def distance(self, theta: Floats, curves: Floats) -> Floats:
+        """Mean squared distance of curve t at theta[t] (T,), inf where too few points overlap."""
+        means = []
+        batches = zip(_batches(theta, BATCH_SIZE), _batches(curves, BATCH_SIZE), strict=True)
+        for theta_batch, curve_batch in batches:
+            distances, count = self.distances(theta_batch, curve_batch[None])
+            mean = (distances[0] ** 2).sum(axis=1) / np.maximum(count, 1.0)
+            means.append(np.where(count > 0, mean, np.inf))
+        return np.concatenate(means)
+
     def _neighbours(
         self, u: Floats, a: Floats, b: Floats, c: Floats
     ) -> list[tuple[NDArray[np.intp], Floats, Floats]]:
@@ -210,15 +179,6 @@ class ScaledCurves:
                 neighbours.append((points[index], inside * count[index], gap))
         return neighbours
 
-    def _distance(self, theta: Floats, curves: Floats) -> Floats:
-        """Mean squared distance of curve t at theta[t] (T,), inf where too few points overlap."""
-        means = []
-        for theta_batch, curve_batch in zip(_batches(theta), _batches(curves), strict=True):
-            distances, count = self.distances(theta_batch, curve_batch[None])
-            mean = (distances[0] ** 2).sum(axis=1) / np.maximum(count, 1.0)
-            means.append(np.where(count > 0, mean, np.inf))
-        return np.concatenate(means)
-
     def _overlap(self, u: Floats) -> NDArray[np.bool_]:
         """Whether neighbouring sizes have enough scaled x (T, N) in common: (T,)."""
         low = np.stack([u[:, points[0]] for points in self.sizes])
@@ -233,5 +193,5 @@ def _variance_by_seeds(squares: Floats) -> float:
     return float(squares.sum()) * len(squares) / max(len(squares) - 1, 1)
 
 
-def _batches(rows: Floats) -> list[Floats]:
-    return np.array_split(rows, -(-len(rows) // BATCH_SIZE))
+def _batches(rows: Floats, size: int) -> list[Floats]:
+    return np.array_split(rows, -(-len(rows) // max(size, 1)))

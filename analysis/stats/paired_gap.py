@@ -1,4 +1,4 @@
-"""Two optimizers, objectives or other values on the same data and first weights."""
+"""Two optimizers, objectives or other values on the same data and initial weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from analysis.tables.axes import (
     sorted_unique,
     training_axes,
 )
+from analysis.tables.columns import kind_label
 from sweep.errors import SweepError
+from sweep.schema import KINDS
 
 MAX_OPTIMIZERS = 50
 """Most optimizers to compare: each has a panel, and each pair a section of the report."""
@@ -107,7 +109,7 @@ class PairedGap:
         table = self._merge(left, right, keys, apart, axes)
         table.attrs = {
             **runs.attrs,
-            "pair": (str(self.a), str(self.b)),
+            "pair": (self._label(self.a), self._label(self.b)),
             "of": self.of,
             "value": self.value,
             "tuned": chosen.attrs["tuned"],
@@ -115,6 +117,10 @@ class PairedGap:
             "nonfinite": int(table["difference"].isna().sum()),
         }
         return table
+
+    def _label(self, value: Any) -> str:
+        """A side in sentences: kinds go by their labels, numbers need the name of their column."""
+        return kind_label(self.of, str(value)) if self.of in KINDS else f"{self.of} {value}"
 
     def _side(self, runs: pd.DataFrame, value: Any) -> pd.DataFrame:
         side = runs[runs[self.of] == value]
@@ -134,7 +140,7 @@ class PairedGap:
         return [*self.by, *names]
 
     def _splits(self, chosen: pd.DataFrame, name: str) -> bool:
-        """Whether runs of the same data and first weights differ in a column."""
+        """Whether runs of the same data and initial weights differ in a column."""
         return name in self.by or not is_determined_by(chosen, name, ["_start"])
 
     def _merge(
@@ -189,7 +195,7 @@ def _varied_alone(left: pd.DataFrame, right: pd.DataFrame, name: str) -> str:
 def _ambiguous(side: pd.DataFrame, of: str, value: Any, varied: list[str]) -> str:
     """Why a side has several runs of one pair, and what to do."""
     if not varied:
-        return f"Several runs with {of} = {value} have the same data and first weights."
+        return f"Several runs with {of} = {value} have the same data and initial weights."
     name = varied[0]
     return (
         f"The runs with {of} = {value} differ in {', '.join(varied)} on the same data and first "

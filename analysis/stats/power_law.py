@@ -53,11 +53,14 @@ def level_set_slope(x: pd.Series, y: pd.Series, index: pd.Series) -> float:
         index: (N,) the index at these points.
 
     Returns:
-        The slope, NaN where the index is no power law of both x and y.
+        The slope, NaN where the index is no power law of x and y, or does not depend on x.
     """
-    usable = (x > 0) & (y > 0) & (index > 0)
+    # An index beyond the range of numbers is infinite, and has no logarithm to fit.
+    usable = (x > 0) & (y > 0) & (index > 0) & np.isfinite(index)
     design = np.log(np.stack([np.full(usable.sum(), np.e), x[usable], y[usable]], axis=1))
     target = np.log(index[usable].to_numpy(float))
     fit, _, rank, _ = np.linalg.lstsq(design, target)
     exact = rank == 3 and np.abs(design @ fit - target).max() <= TOLERANCE
-    return round(float(-fit[2] / fit[1]), 9) + 0.0 if exact else np.nan
+    # An index that does not depend on x has no slope against it, only one of rounding errors.
+    known = exact and abs(fit[1]) > TOLERANCE
+    return round(float(-fit[2] / fit[1]), 9) + 0.0 if known else np.nan

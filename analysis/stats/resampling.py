@@ -76,14 +76,15 @@ class Resamples:
             first = last = logistic_crossing(x, sums, counts, level)
         else:
             first, last = monotone_crossings(x, sums, counts, level)
-        same = first == last
-        place = np.where(same, last, self._between(first, last, ~same))
-        place[0] = last[0] if same[0] else (first[0] + last[0]) / 2
-        left, right, steep = steep_gaps(place, x, sums, counts)
-        drawn = self._between(left, right, steep)
-        expanded = expand(place, expansion, x.min(), x.max())
-        expanded[1:] = np.where(steep, drawn, expanded)[1:]
-        return expanded
+        flat = np.isfinite(first) & (first != last)
+        middle = np.where(flat, (first + np.where(flat, last, 0.0)) / 2, last)
+        # What is drawn has the spread that it should have; only that between seeds is expanded.
+        offset = np.where(flat, self._between(first, last, flat) - middle, 0.0)
+        place = expand(middle, expansion, x.min(), x.max()) + offset
+        left, right, steep = steep_gaps(middle + offset, x, sums, counts)
+        place = np.where(steep, self._between(left, right, steep), place)
+        place[0] = middle[0]
+        return place
 
     def _between(self, left: Floats, right: Floats, where: NDArray[np.bool_]) -> Floats:
         """Places (R + 1,) drawn uniformly between two, 0 elsewhere."""

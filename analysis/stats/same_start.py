@@ -1,4 +1,4 @@
-"""Which runs have the same data and the same first weights."""
+"""Which runs have the same data and the same initial weights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from analysis.tables.columns import column_info, observable_names
 from sweep.schema import FIXED
 
 PARTS = ("objective", "optimizer", "schedule", "train")
-"""Parts of a trial that touch neither data nor first weights, which the other parts decide."""
+"""Parts of a trial that touch neither data nor initial weights, which the other parts decide."""
 
 
 def same_start(runs: pd.DataFrame, of: str = "optimizer") -> pd.Series:
-    """A number for each run, equal for runs of the same data and first weights.
+    """A number for each run, equal for runs of the same data and initial weights.
 
     The column `problem` is one: it stands for data, network, objective and seed. Runs of several
     objectives are told apart by the columns of data and network and the seed instead.

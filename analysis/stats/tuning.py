@@ -12,9 +12,12 @@ from pandas.core.groupby import DataFrameGroupBy
 
 from analysis.tables.axes import (
     finite_values,
+    is_determined_by,
+    problem_axes,
     require_columns,
     step_sizes,
     swept,
+    training_axes,
 )
 from sweep.errors import SweepError
 
@@ -63,8 +66,13 @@ class Tuning:
             raise SweepError(f"Nothing is chosen per {self.per!r}. Choose {' or '.join(PER)}.")
 
     def criterion(self, runs: pd.DataFrame) -> str:
-        """The column that is minimized."""
+        """The column that is minimized. Raises SweepError where it was not measured."""
         validated = "validation_error" in runs and runs["validation_error"].notna().any()
+        if self.by.startswith("validation") and not validated:
+            raise SweepError(
+                f"{self.by} was not measured. Set validation_points in a grid of another name, or "
+                "choose by train_loss."
+            )
         return self.by or ("validation_error" if validated else "train_loss")
 
     def columns(self, runs: pd.DataFrame, axes: Sequence[str] = ()) -> list[str]:
@@ -173,8 +181,15 @@ def check_criterion(name: str) -> None:
 
 
 def _cell_columns(runs: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """The columns that make a cell: the optimizer, and what varies beside the chosen columns."""
-    return ["optimizer", *(name for name in swept(runs) if name not in columns)]
+    """The columns that make a cell: the optimizer, and what varies beside the chosen columns.
+
+    One that follows from the others, as the noise does from snr, is left out.
+    """
+    kept = ["optimizer"]
+    for name in dict.fromkeys((*problem_axes(runs), *training_axes(runs), *swept(runs))):
+        if name not in columns and not is_determined_by(runs, name, kept):
+            kept.append(name)
+    return kept
 
 
 def _best_rows(ranked: pd.DataFrame, groups: list[str], columns: list[str]) -> NDArray[np.int64]:

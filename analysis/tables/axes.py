@@ -16,7 +16,7 @@ from sweep.errors import SweepError
 from sweep.schema import FIXED, KINDS
 from sweep.status import Status
 
-DERIVED = frozenset({"a", "b", "difference", "trial_a", "trial_b"})
+DERIVED = frozenset({"a", "b", "difference", "trial_a", "trial_b", "collapsed"})
 """Columns of a paired table that are neither axes nor ids of the store."""
 
 IDS = frozenset({"problem", "trial", "trial_a", "trial_b"})
@@ -44,11 +44,14 @@ FULL_SHARE = 0.5
 def swept(runs: pd.DataFrame) -> list[str]:
     """Columns that the sweep varies, in the order of the table.
 
-    Excluded are ids, outcomes and observables, `seed` (a repetition), `optimizer` (what is
-    compared), and columns that are constant for each optimizer, such as its learning rate.
+    Excluded are ids, outcomes and observables, `seed` and a seed of initial weights that goes with
+    it (a repetition), `optimizer` (what is compared), and columns that are constant for each
+    optimizer, such as its learning rate.
     """
     groups = ["optimizer"] if "optimizer" in runs else []
     skipped = (FIXED - set(KINDS)) | DERIVED | {"optimizer", *observable_names()}
+    if "init_seed" in runs and "seed" in runs and is_determined_by(runs, "init_seed", ["seed"]):
+        skipped |= {"init_seed"}
     names = [str(name) for name in runs if name not in skipped]
     varying = [name for name in names if _varies(runs[name])]
     return [name for name in varying if not is_determined_by(runs, name, groups)]

@@ -13,6 +13,7 @@ from sweep.schema import LATER_OBSERVABLES, STANDARD_OBSERVABLES, ColumnInfo
 
 _COLUMNS: dict[str, ColumnInfo] = {}
 _DEFINITIONS: dict[tuple[str, str], str] = {}
+_LABELS: dict[tuple[str, str], str] = {}
 
 
 def read_descriptions(manifest: Mapping[str, Any]) -> None:
@@ -25,6 +26,9 @@ def read_descriptions(manifest: Mapping[str, Any]) -> None:
     for name, text in _mapping(info.get("definitions")).items():
         family, _, kind = name.partition(" ")
         _DEFINITIONS[family, kind] = str(text)
+    for name, text in _mapping(info.get("labels")).items():
+        family, _, kind = name.partition(" ")
+        _LABELS[family, kind] = str(text)
 
 
 def column_info(name: str) -> ColumnInfo:
@@ -44,6 +48,11 @@ def observable_names() -> list[str]:
 def kind_definition(family: str, kind: str) -> str:
     """The definition of a kind (`data`, `feature_noise`), "" where no loaded store has one."""
     return _DEFINITIONS.get((family, kind), "")
+
+
+def kind_label(family: str, kind: str) -> str:
+    """What readers call a kind, such as `Adam`: its name where no loaded store has another."""
+    return _LABELS.get((family, kind)) or kind
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,9 @@ from sweep import store
 from sweep.errors import SweepError
 from sweep.schema import FIXED, KINDS, ROUND_FILES
 from sweep.wording import counted
+
+if TYPE_CHECKING:
+    from sweep.grid import Grid
 
 MAX_TRIALS = 10_000_000
 """Most trials of a grid whose ids are computed, which takes about half a second a million."""
@@ -118,20 +122,31 @@ def trial_ids(path: Path) -> np.ndarray | None:
         return None
 
 
+def grid_size(text: str) -> int | None:
+    """The number of trials of a grid, None where it cannot be computed here."""
+    grid = _parsed(text)
+    return None if grid is None else grid.size
+
+
 @functools.lru_cache(maxsize=8)
 def _ids_of_text(text: str) -> np.ndarray | None:
     """As `trial_ids`, from the text of the grid."""
-    # Imported here because it needs jax, which takes a second: few stores have several grids.
-    from sweep.grid import parse_grid
-
-    try:
-        grid = parse_grid(text)
-    except SweepError:
-        return None
-    if grid.size > MAX_TRIALS:
+    grid = _parsed(text)
+    if grid is None or grid.size > MAX_TRIALS:
         return None
     ids = [block.ids(rows)[0] for block in grid.blocks for rows in block.rows()]
     return np.sort(np.concatenate(ids))
+
+
+def _parsed(text: str) -> Grid | None:
+    """A grid, None where its text cannot be read without plugins, or at all."""
+    # Imported here because it needs jax, which takes a second: few commands need a grid.
+    from sweep.grid import parse_kept_grid
+
+    try:
+        return parse_kept_grid(text, "<kept grid>")
+    except SweepError:
+        return None
 
 
 def _among(trials: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.tables.axes import largest_cell, sorted_unique
-from analysis.tables.columns import column_info
+from analysis.tables.collapsed import MOSTLY
+from analysis.tables.columns import column_info, kind_label
 from sweep.wording import counted as counted
+from sweep.wording import first_upper
 
 LABELS = {"fit_step": "steps until the training data is fitted"}
 """Labels of columns that the engine itself adds, where the name alone is not clear."""
@@ -146,10 +148,11 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
     `cells` come from `Cells` applied to the table of a `PairedGap`.
     """
     (a, b), value = cells.attrs["pair"], axis_label(cells.attrs["of"])
+    first = first_upper(a)
     finite = cells[cells["mean"].notna()]
     if cells.empty:
         reason = "their data, model, objective or seeds differ"
-        return [f"{a} and {b} were not run on any common problem: {reason}."]
+        return [f"{first} and {b} were not run on any common problem: {reason}."]
     if finite.empty:
         return [f"On no problem are the {value} of {a} and that of {b} both finite."]
     keys = _axis_keys(cells)
@@ -157,13 +160,15 @@ def gap_sentences(cells: pd.DataFrame) -> list[str]:
     interval = format_interval(peak["mean"], peak["low"], peak["high"], "+")
     size = f"{interval} (over {counted(int(peak['count']), 'seed')})"
     if not keys:
-        return [f"{a} minus {b}, paired: the {value} differs by {size}."]
+        told = f"{first} minus {b}, paired: the {value} differs by {size}."
+        return [told, *_collapse_sentences(cells, keys)]
     large = cells[cells["mean"] > LARGE_GAP]
     share = f"{len(large) or 'none'} of {counted(len(cells), 'cell')}{_region(large, keys)}"
     return [
-        f"{a}'s {value} exceeds {b}'s by more than {LARGE_GAP:g} in {share}.",
+        f"{first}'s {value} exceeds {b}'s by more than {LARGE_GAP:g} in {share}.",
         _sign_sentence(cells, keys),
         f"The largest paired difference ({a} minus {b}) is {size}, at {cell_sentence(peak, keys)}.",
+        *_collapse_sentences(cells, keys),
         *_caveats(cells),
     ]
 
@@ -187,23 +192,34 @@ def error_sentences(cells: pd.DataFrame, best: float = 0.0) -> list[str]:
     keys = _axis_keys(cells)
     if not keys:
         means = [
-            f"{cell.optimizer} {format_interval(cell.mean, cell.low, cell.high)}"
+            f"{kind_label('optimizer', str(cell.optimizer))} "
+            f"{format_interval(cell.mean, cell.low, cell.high)}"
             for cell in cells.itertuples()
         ]
-        return [f"Mean {axis_label(cells.attrs['of'])}: {'; '.join(means)}."]
+        mean = f"Mean {axis_label(cells.attrs['of'])}: {'; '.join(means)}."
+        return [mean, *_collapse_sentences(cells, keys)]
     names = [str(name) for name in sorted_unique(cells, "optimizer")]
     near = cells["mean"] <= best + NEAR_BEST
     by_cell = cells.assign(near=near).groupby(keys, dropna=False)["near"]
-    counts = [f"{name} in {near[cells['optimizer'] == name].sum()}" for name in names]
+    counts = [
+        f"{kind_label('optimizer', name)} in {near[cells['optimizer'] == name].sum()}"
+        for name in names
+    ]
     text = ", ".join(counts)
-    if len(names) > 1:
+    shared = (by_cell.size() == len(names)).all()
+    if not shared:
+        sizes = cells.groupby("optimizer").size()
+        parts = [f"{count} of {sizes[name]}" for name, count in zip(names, counts, strict=True)]
+        text = ", ".join(parts)
+    if len(names) > 1 and shared:
         joint = (by_cell.sum() == len(names)).sum()
         text = f"{text}; {'both' if len(names) == 2 else 'all'} in {joint}"
     bound = f"of at most {NEAR_BEST:g}"
     if best:
         source = "the share of flipped test labels"
         bound = f"within {NEAR_BEST:g} of the best possible, {best:g} ({source})"
-    return [f"Of {counted(by_cell.ngroups, 'cell')}, a mean test error {bound}: {text}."]
+    near_best = f"Of {counted(by_cell.ngroups, 'cell')}, a mean test error {bound}: {text}."
+    return [near_best, *_collapse_sentences(cells, keys)]
 
 
 def fit_sentence(runs: pd.DataFrame, keys: list[str]) -> str:
@@ -214,12 +230,12 @@ def fit_sentence(runs: pd.DataFrame, keys: list[str]) -> str:
     fitted, unfitted = [], []
     for name, optimizer_runs in runs.groupby("optimizer"):
         misfits = optimizer_runs[optimizer_runs["train_error"] != 0]
-        total = len(optimizer_runs)
-        fitted.append(f"{name} in {total - len(misfits)} of {total} runs")
+        total, label = len(optimizer_runs), kind_label("optimizer", str(name))
+        fitted.append(f"{label} in {total - len(misfits)} of {total} runs")
         if misfits.empty:
             continue
         within = f" in {counted(len(misfits[keys].drop_duplicates()), 'cell')}" if keys else ""
-        unfitted.append(f"{len(misfits)} of {name}{within}")
+        unfitted.append(f"{len(misfits)} of {label}{within}")
     sentence = f"Training error 0 at the end: {', '.join(fitted)}."
     if not unfitted:
         return sentence
@@ -248,14 +264,65 @@ def _axis_keys(cells: pd.DataFrame) -> list[str]:
     return [key for key in (cells.attrs["x"], cells.attrs["y"]) if key is not None]
 
 
+def marked_signs(cells: pd.DataFrame) -> pd.Series:
+    """1 and -1 in cells that differ from 0 with a family-wise error of 1 - level, else 0."""
+    means = cells["mean"].fillna(0)
+    # 1 - level is a little off: 1 - 0.9375 and 2^-4 must be equal
+    certain = cells["p_map"] <= 1 - cells.attrs["level"] + 1e-9
+    return certain * ((means > 0).astype(int) - (means < 0))
+
+
 def _sign_sentence(cells: pd.DataFrame, keys: list[str]) -> str:
-    """In how many cells the interval of the difference excludes 0."""
-    above, below = (cells["low"] > 0).sum(), cells[cells["high"] < 0]
+    """In how many cells the difference is not 0: on the whole map, and cell by cell."""
+    above, below = (cells["low"] > 0).sum(), (cells["high"] < 0).sum()
     percent = f"{100 * cells.attrs['level']:g} %"
-    return (
-        f"Over all {len(cells)} cells the {percent} interval of the paired difference lies above 0 "
-        f"in {above or 'none'} and below 0 in {len(below) or 'none'}{_listed(below, keys)}."
+    single = (
+        f"the {percent} interval of a cell on its own{_hidden_modes(cells)} lies above 0 in "
+        f"{above or 'none'} and below 0 in {below or 'none'}"
     )
+    if "p_map" not in cells:
+        return f"Over all {len(cells)} cells, {single}."
+    error = f"a family-wise error of {100 - 100 * cells.attrs['level']:.3g} %"
+    seeds, fewest = cells.attrs["map_seeds"], cells.attrs["fewest_seeds"]
+    if seeds < fewest:
+        return (
+            f"With {counted(seeds, 'seed')} no cell can be marked at {error} over the map, which "
+            f"takes {fewest}. Of {counted(len(cells), 'cell')}, {single}."
+        )
+    signs = marked_signs(cells)
+    lower = cells[signs < 0]
+    return (
+        f"With {error} over all {cells.attrs['map_cells']} cells, the two differ in "
+        f"{(signs != 0).sum() or 'none'}: above 0 in {(signs > 0).sum() or 'none'} and below 0 in "
+        f"{len(lower) or 'none'}"
+        f"{_listed(lower, keys)}; {single}."
+    )
+
+
+def _hidden_modes(cells: pd.DataFrame) -> str:
+    """Why intervals may be wide although seeds agree."""
+    wide = "interval" in cells and (cells["interval"] == "mid-p").any()
+    return ", which allows for modes that none of its seeds showed," if wide else ""
+
+
+def _collapse_sentences(cells: pd.DataFrame, keys: list[str]) -> list[str]:
+    """In which cells most networks of an optimizer went to zero; none where nothing did."""
+    if "collapsed" not in cells:
+        return []
+    mostly = cells[cells["collapsed"] > MOSTLY]
+    facet = cells.attrs["facet"]
+    parts = mostly.groupby(facet) if facet else [(" or ".join(cells.attrs["pair"]), mostly)]
+    sentences = []
+    for name, part in parts:
+        if part.empty:
+            continue
+        label = kind_label(facet, str(name)) if facet else name
+        where = f" in {counted(len(part), 'cell')}{_listed(part, keys)}" if keys else ""
+        sentences.append(
+            f"Most networks of {label} collapsed{where}: their outputs are exactly 0 on most points, "
+            "and ties count as errors, so an error near 1 there says nothing of what was learned."
+        )
+    return sentences
 
 
 def _region(cells: pd.DataFrame, keys: list[str]) -> str:

@@ -23,7 +23,7 @@ from sweep.observables import observable_columns
 from sweep.planning import plan as plans
 from sweep.planning.bucket import Bucket
 from sweep.planning.plan import Host
-from sweep.schema import RUNS
+from sweep.schema import LATER_OBSERVABLES, RUNS
 from sweep.status import Status
 from sweep.store import Store, list_parts, read_grid, read_part, read_rows
 from sweep.store.manifest_diff import describe_changes
@@ -157,7 +157,7 @@ def _units(distance: float) -> str:
 def _candidates(store: Store, host: Host) -> Iterator[Candidate]:
     """The buckets of all grids that the store keeps."""
     for path in store.grids():
-        grid = grids.parse_grid(read_grid(path), str(path))
+        grid = grids.parse_kept_grid(read_grid(path), str(path))
         for bucket in plans.make_plan(grid, host).buckets:
             yield Candidate(grid, bucket, bucket.source.ids(bucket.rows)[0])
 
@@ -219,11 +219,17 @@ def _row(store: Store, trial: int) -> tuple[dict[str, object], Mapping[str, int]
     raise AssertionError(f"trial {trial} is done")
 
 
+def _recorded(stored: dict[str, object]) -> list[str]:
+    """The observables that a row records; one of an earlier version lacks the later ones."""
+    names = [name for name in observable_columns() if name in stored]
+    return [name for name in names if stored[name] is not None or name not in LATER_OBSERVABLES]
+
+
 def _distance(stored: dict[str, object], replayed: dict[str, object], dtype: type) -> float:
     """The largest distance of an observable in units in the last place of `dtype`."""
     if any(stored[name] != replayed[name] for name in OUTCOME):
         return np.inf
-    pairs = [(stored[name], replayed.get(name)) for name in observable_columns() if name in stored]
+    pairs = [(stored[name], replayed.get(name)) for name in _recorded(stored)]
     if any((before is None) != (after is None) for before, after in pairs):
         return np.inf
     measured = [pair for pair in pairs if pair[0] is not None]

@@ -55,7 +55,8 @@ def sweep_status(
             loaded = {file: grids.load_grid(file)}
         else:
             loaded = {
-                path: grids.parse_grid(read_grid(path), str(path)) for path in _stored_grids(folder)
+                path: grids.parse_kept_grid(read_grid(path), str(path))
+                for path in _stored_grids(folder)
             }
     chosen = _current(folder, loaded)
     grid = loaded[chosen]

@@ -25,10 +25,10 @@ class FeatureNoise(AbstractData):
     """
 
     definition: ClassVar[str] = (
-        "A point with label y = ±1 has two patches in d dimensions: the feature y v, with v = e₁, "
-        "and noise ξ - α y v. ξ has independent N(0, σ²) numbers at s random coordinates other than "
-        "the first, and zeros elsewhere; α is feature_noise, σ is noise, s is sparsity. "
-        "snr = 1 / (σ √s)."
+        r"A point with label $y = \pm 1$ has two patches in $d$ dimensions: the feature $y v$, with "
+        r"$v = e_1$, and noise $\xi - \alpha y v$. $\xi$ has independent $N(0, \sigma^2)$ numbers at "
+        r"$s$ random coordinates other than the first, and zeros elsewhere; $\alpha$ is "
+        r"feature_noise, $\sigma$ is noise, $s$ is sparsity. snr is $1 / (\sigma \sqrt{s})$."
     )
 
     n: int = static(

@@ -24,8 +24,8 @@ class Separable(AbstractGaussian):
     """
 
     definition: ClassVar[str] = (
-        "A point is one Gaussian vector x of N(0, 1) numbers in d dimensions with a label y = ±1: "
-        "a random one, or the side of a random plane on which x lies."
+        r"A point is one Gaussian vector $x$ of $N(0, 1)$ numbers in $d$ dimensions with a label "
+        r"$y = \pm 1$: a random one, or the side of a random plane on which $x$ lies."
     )
 
     n: int = static(

@@ -22,10 +22,10 @@ class SignalNoise(AbstractGaussian):
     """
 
     definition: ClassVar[str] = (
-        "A point with label y = ±1 has two patches in d dimensions: the signal y μ, with "
-        "μ = signal e₁, and noise ξ of independent N(0, σ²) numbers (orthogonal to μ if "
-        "`orthogonal`); σ is noise. Labels that the network sees are flipped with probability flip. "
-        "snr = signal / (σ √d)."
+        r"A point with label $y = \pm 1$ has two patches in $d$ dimensions: the signal $y \mu$, "
+        r"where $\mu$ is signal times $e_1$, and noise $\xi$ of independent $N(0, \sigma^2)$ numbers "
+        r"(orthogonal to $\mu$ if `orthogonal`); $\sigma$ is noise. Labels that the network sees are "
+        r"flipped with probability flip. snr is $\|\mu\| / (\sigma \sqrt{d})$."
     )
 
     n: int = static(

@@ -40,15 +40,24 @@ class Tokens(Protocol):
 
 
 class Source(NamedTuple):
-    """The origin of data and initial weights: everything that is drawn is a function of it."""
+    """The origin of data and initial weights: everything that is drawn is a function of it.
+
+    `init_seed` decides the initial weights; where it is None, `seed` does.
+    """
 
     data: AbstractData
     model: AbstractModel
     seed: Scalar
+    init_seed: Scalar | None = None
+
+    @property
+    def weight_seed(self) -> Scalar:
+        """The seed of the initial weights."""
+        return self.seed if self.init_seed is None else self.init_seed
 
     def first_weights(self, rows: Int[Array, " r"]) -> Float[Array, "r units"]:
         """Rows of the initial weights W0 (d, units), zero in padded rows and filters."""
-        key, d = stream(self.seed, Purpose.INIT), actual_size(self.data.d)
+        key, d = stream(self.weight_seed, Purpose.INIT), actual_size(self.data.d)
         weights = self.filtered.first_weights(key, rows, d)
         weights = mask_padding(weights, valid_mask(self.filtered.units()))
         if valid_mask(self.data.d) is None:

@@ -121,7 +121,8 @@ class Network(nnx.Module):
 
 def initial_network(source: Source, coordinates: str) -> Network:
     """The network of a trial before training; its weights depend on the seed alone."""
-    data, model, rngs = source.data, source.model, nnx.Rngs(stream(source.seed, Purpose.HEAD))
+    data, model = source.data, source.model
+    rngs = nnx.Rngs(stream(source.weight_seed, Purpose.HEAD))
     patches = patch_count(data)
     if not isinstance(model, AbstractFiltered):
         return Network(Patches(int(data.d)), model.head(patches, int(data.d), rngs))

@@ -67,8 +67,8 @@ def gram_vectors(source: Source) -> tuple[Float[Array, "nN D"], Float[Array, "un
     K, count = feature_count(data), data.n * data.noise_vectors
     extra = min(int(data.d) - K, count + units)
 
-    def draw_vector(number: Array, position: Scalar) -> Float[Array, " D"]:
-        key = jax.random.fold_in(stream(source.seed, Purpose.LAW), number)
+    def draw_vector(seed: Scalar, number: Array, position: Scalar) -> Float[Array, " D"]:
+        key = jax.random.fold_in(stream(seed, Purpose.LAW), number)
         gaussian_key, chi_key = jax.random.split(key)
         g = jax.random.normal(gaussian_key, (K + extra,))
         dimensions = jnp.asarray(actual_size(data.d), g.dtype) - K
@@ -81,8 +81,10 @@ def gram_vectors(source: Source) -> tuple[Float[Array, "nN D"], Float[Array, "un
 
     actual_count = actual_size(data.n) * data.noise_vectors
     # Even keys for noise, odd ones for filters: neither count changes the draws of the other.
-    noise = jax.vmap(lambda i: draw_vector(2 * i, i))(jnp.arange(count))
-    filters = jax.vmap(lambda j: draw_vector(2 * j + 1, actual_count + j))(jnp.arange(units))
+    noise = jax.vmap(lambda i: draw_vector(source.seed, 2 * i, i))(jnp.arange(count))
+    filters = jax.vmap(lambda j: draw_vector(source.weight_seed, 2 * j + 1, actual_count + j))(
+        jnp.arange(units)
+    )
     return noise, filters
 
 

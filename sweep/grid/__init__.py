@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sweep.filters import COORDINATES
     from sweep.grid.fields.json_schema import file_model, json_schema
     from sweep.grid.fields.settings import Settings
-    from sweep.grid.loader import Grid, load_grid, parse_grid
+    from sweep.grid.loader import Grid, load_grid, parse_grid, parse_kept_grid
     from sweep.grid.product.block import Block
 
 _MODULES = {
@@ -25,6 +25,7 @@ _MODULES = {
     "json_schema": "sweep.grid.fields.json_schema",
     "load_grid": "sweep.grid.loader",
     "parse_grid": "sweep.grid.loader",
+    "parse_kept_grid": "sweep.grid.loader",
 }
 """Public name -> the module that defines it."""
 
@@ -37,6 +38,7 @@ __all__ = [
     "json_schema",
     "load_grid",
     "parse_grid",
+    "parse_kept_grid",
 ]
 
 

@@ -92,7 +92,18 @@ def parse_grid(
     Raises:
         GridError: all errors of the text and of the changes.
     """
+    return _parse(text, file, changes, dtype)
+
+
+def _parse(
+    text: str | bytes,
+    file: str,
+    changes: Sequence[str] = (),
+    dtype: str = "",
+    rounds: bool = False,
+) -> Grid:
     document = read_yaml(text, file)
+    document.rounds = rounds
     grid = None
     with contextlib.suppress(Stopped):
         apply_changes(document, changes)
@@ -103,10 +114,23 @@ def parse_grid(
     return grid
 
 
+def parse_kept_grid(text: str | bytes, file: str) -> Grid:
+    """Parse a grid that a store keeps; earlier versions rounded formulas of whole numbers.
+
+    Args:
+        text: the content of the file.
+        file: its name in messages.
+
+    Raises:
+        GridError: all errors of the text.
+    """
+    return _parse(text, file, rounds=True)
+
+
 _KEYS = (
     "name",
     "description",
-    "seed",
+    *trial.SEEDS,
     *trial.PARTS,
     "where",
     "zip",
@@ -132,9 +156,7 @@ def _read_grid(document: Document, content: str | bytes, dtype: str) -> Grid | N
             document.add_error((key,), "is not a key of a grid", closest_name(key, _KEYS), key=True)
     name, description = read_name(document, raw), read_description(document, raw)
     settings = read_settings(document, raw)
-    seeds = sources(document, {"seed": validation.seed_field()}, {"seed": raw.get("seed", 0)}, ())[
-        "seed"
-    ]
+    seeds = _seeds(document, raw)
     unions = [family_members(document, family, raw) for family in trial.PARTS]
     wheres, zips = _wheres(document, raw), _zips(document, raw)
     built = _blocks(document, unions, seeds, wheres, zips, settings.coordinates)
@@ -152,6 +174,14 @@ def _read_grid(document: Document, content: str | bytes, dtype: str) -> Grid | N
         sum(block.size for block in blocks),
         columns,
     )
+
+
+def _seeds(document: Document, raw: Mapping[str, Any]) -> dict[str, Source]:
+    """The sources of the seeds; `init_seed` is absent where the file leaves it out."""
+    given = {"seed": raw.get("seed", 0)}
+    if raw.get("init_seed") is not None:
+        given["init_seed"] = raw["init_seed"]
+    return sources(document, validation.seed_fields(), given, ())
 
 
 def _texts(document: Document, path: Path, raw: Any, cure: str) -> list[tuple[Path, str]]:
@@ -211,7 +241,7 @@ def _zips(document: Document, raw: Mapping[str, Any]) -> list[tuple[Path, list[s
 def _blocks(
     document: Document,
     unions: list[list[PartSpec]],
-    seeds: Source,
+    seeds: Mapping[str, Source],
     wheres: list[ComputedValues],
     zips: list[tuple[Path, list[str]]],
     requested_coordinates: str,

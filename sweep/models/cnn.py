@@ -30,11 +30,11 @@ class CNN(AbstractFiltered):
     pointwise: ClassVar[bool] = True
 
     definition: ClassVar[str] = (
-        "A network of m filters per class (width) that all patches share: "
-        "F(x) = Σ ± max(⟨w, patch⟩, 0)^q, summed over patches and filters, + for filters of class "
-        "+1 and - for those of class -1 (means instead of sums if readout or patches say so); q is "
-        "power. Initial weights are N(0, init_scale²) unless init says otherwise; only the filters w "
-        "(and biases) are trained."
+        "A network of $m$ filters per class ($m$ is width) that all patches of a point share: "
+        r"$F(x) = \sum \pm \max(\langle w, p\rangle, 0)^q$ over patches $p$ and filters $w$, + for "
+        "filters of class +1 and - for those of class -1 (means instead of sums if readout or "
+        r"patches say so); $q$ is power. Initial weights are $N(0, \sigma_0^2)$, where $\sigma_0$ is "
+        "init_scale, unless init says otherwise; only the filters $w$ (and biases) are trained."
     )
 
     width: int = static(

@@ -26,7 +26,8 @@ class Linear(AbstractFiltered):
     pointwise: ClassVar[bool] = True
 
     definition: ClassVar[str] = (
-        "A linear classifier: F(x) = ⟨w, x⟩, summed over patches; initial weights are N(0, init_scale²)."
+        r"A linear classifier: $F(x) = \langle w, x\rangle$, summed over patches; initial weights "
+        r"are $N(0, \sigma_0^2)$, where $\sigma_0$ is init_scale."
     )
 
     init_scale: Scalar = lane(

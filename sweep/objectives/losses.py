@@ -18,7 +18,7 @@ L2_FIELD = "strength of (l2/2)||w||^2 inside the gradient"
 class Logistic(AbstractObjective):
     """log(1 + exp(-z)): cross-entropy of the logits F_{+1} and F_{-1} (arXiv 2108.11371, (3.2))."""
 
-    definition: ClassVar[str] = "The loss of a point is log(1 + exp(-y F(x)))."
+    definition: ClassVar[str] = r"The loss of a point is $\log(1 + \exp(-y F(x)))$."
 
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
@@ -32,7 +32,7 @@ class Logistic(AbstractObjective):
 class Exponential(AbstractObjective):
     """exp(-z)."""
 
-    definition: ClassVar[str] = "The loss of a point is exp(-y F(x))."
+    definition: ClassVar[str] = r"The loss of a point is $\exp(-y F(x))$."
 
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 
@@ -45,7 +45,7 @@ class Exponential(AbstractObjective):
 class Square(AbstractObjective):
     """(1 - z)^2 / 2 = (f(x) - y)^2 / 2 for labels of +-1."""
 
-    definition: ClassVar[str] = "The loss of a point is (y F(x) - 1)² / 2."
+    definition: ClassVar[str] = r"The loss of a point is $(y F(x) - 1)^2 / 2$."
 
     l2: Scalar = lane(0.0, at_least=0, doc=L2_FIELD)
 

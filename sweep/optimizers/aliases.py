@@ -21,6 +21,24 @@ from sweep.spec import Scalar, lane, nested, part, static
 
 PREFIX = "optax."
 
+TORCH_NOTES = {
+    "optax.nadam": (
+        "torch.optim.NAdam is another rule: its momentum grows over the training, from b1 / 2 to "
+        "b1. By the defaults its first step is 1.06 lr, that of optax 1.47 lr."
+    ),
+    "optax.amsgrad": (
+        "torch's Adam with amsgrad=True is another rule: it takes the largest v and corrects its "
+        "bias afterwards, optax takes the largest corrected v. Where the first gradient is the "
+        "largest, torch divides by a number that falls with the step, by default to 1 / 9.76 of "
+        "that of optax after 100 steps."
+    ),
+    "optax.rprop": (
+        "torch.optim.Rprop is another rule: optax makes each step one update later. Under "
+        "gradients of one sign torch has moved 7.44 lr after 5 steps, optax 5.37 lr."
+    ),
+}
+"""Where a rule of optax is not that of torch under the same name, by kind, with a number."""
+
 
 @functools.cache
 def from_optax(kind: str) -> type[AbstractOptimizer] | None:
@@ -110,8 +128,9 @@ def _optimizer_class(
         return make(learning_rate=self.schedule.of(self.lr), **options)
 
     summary = (inspect.getdoc(make) or "").splitlines()[0] if make.__doc__ else kind
+    note = f"\n\n{TORCH_NOTES[kind]}" if kind in TORCH_NOTES else ""
     body = {
-        "__doc__": f"{kind}: {summary}",
+        "__doc__": f"{kind}: {summary}{note}",
         "__module__": __name__,
         "__annotations__": {name: hint for name, (hint, _) in declared.items()},
         "transform": transform,

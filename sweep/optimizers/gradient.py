@@ -49,7 +49,12 @@ class GradientDescent(AbstractOptimizer):
 
 @part
 class Momentum(AbstractOptimizer):
-    """Heavy-ball gradient descent (Polyak 1964): u <- momentum u + g, w <- w - lr u."""
+    """Heavy-ball gradient descent (Polyak 1964): u <- momentum u + g, w <- w - lr u.
+
+    `weight_decay` is decoupled, w <- w - lr (u + weight_decay w). That of torch.optim.SGD is added
+    to g and so enters u: at momentum 0.9 it shrinks the weights 10 times as fast, 1 / (1 - momentum)
+    times in general. An `l2` term of the objective is that of torch.
+    """
 
     linear: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True
@@ -66,7 +71,12 @@ class Momentum(AbstractOptimizer):
 
 @part
 class Nesterov(AbstractOptimizer):
-    """Nesterov's accelerated gradient (1983): u <- momentum u + g, w <- w - lr (g + momentum u)."""
+    """Nesterov's accelerated gradient (1983): u <- momentum u + g, w <- w - lr (g + momentum u).
+
+    `weight_decay` is decoupled, w <- w - lr (g + momentum u + weight_decay w). That of
+    torch.optim.SGD is added to g and so enters u: at momentum 0.9 it shrinks the weights 10 times
+    as fast, 1 / (1 - momentum) times in general. An `l2` term of the objective is that of torch.
+    """
 
     linear: ClassVar[bool] = True
     elementwise: ClassVar[bool] = True

@@ -14,6 +14,7 @@ from sweep.spec import Scalar, lane, part
 StepSize = float | Callable[[Any], Any]
 """A step size as optax takes it: a number, or a function of the update's number t = 0, 1, 2, ..."""
 
+FACTOR = "what the step size is multiplied with at each fall"
 WARMUP = "updates over which the step size rises linearly to its full value"
 
 
@@ -80,6 +81,51 @@ class Cosine(AbstractSchedule):
         def step_size(t: Int[Array, ""]) -> Scalar:
             fall = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(_real(t) / self.decay_steps, 1.0)))
             return lr * _ramp(t, self.warmup) * (self.final + (1.0 - self.final) * fall)
+
+        return step_size
+
+
+@part
+class StepDecay(AbstractSchedule):
+    """lr factor^floor(t / every), after a warm-up: torch's StepLR by updates instead of epochs."""
+
+    every: Scalar = lane(
+        at_least=1, integer=True, doc='updates between two falls; "=steps/4" for four levels'
+    )
+    factor: Scalar = lane(0.1, above=0, doc=FACTOR)
+    warmup: Scalar = lane(0, at_least=0, integer=True, doc=WARMUP)
+
+    def of(self, lr: Scalar) -> StepSize:
+        """A power of the factor that grows by one at every fall."""
+        # A quotient of whole numbers, since that of real ones is not exact beyond 2^24 updates.
+        return lambda t: lr * _ramp(t, self.warmup) * self.factor ** _real(t // self.every)
+
+
+@part
+class Milestones(AbstractSchedule):
+    """lr factor^k from the k-th milestone on, after a warm-up.
+
+    Torch's MultiStepLR by updates instead of epochs, and optax's piecewise_constant_schedule.
+    """
+
+    milestone: Scalar = lane(
+        at_least=0,
+        integer=True,
+        doc='update of the first fall; "=steps/2" for half of the training',
+    )
+    milestone_2: Scalar | None = lane(None, at_least=0, integer=True, doc="that of a second fall")
+    milestone_3: Scalar | None = lane(None, at_least=0, integer=True, doc="that of a third fall")
+    factor: Scalar = lane(0.1, above=0, doc=FACTOR)
+    warmup: Scalar = lane(0, at_least=0, integer=True, doc=WARMUP)
+
+    def of(self, lr: Scalar) -> StepSize:
+        """A power of the factor: how many milestones have passed."""
+        milestones = (self.milestone, self.milestone_2, self.milestone_3)
+        given = [milestone for milestone in milestones if milestone is not None]
+
+        def step_size(t: Int[Array, ""]) -> Scalar:
+            passed = sum(_real(t >= milestone) for milestone in given)
+            return lr * _ramp(t, self.warmup) * self.factor**passed
 
         return step_size
 

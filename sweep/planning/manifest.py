@@ -9,8 +9,10 @@ from typing import Any
 
 from sweep import schema, spec
 from sweep.grid import Grid
+from sweep.grid.fields.validation import seed_fields
 from sweep.jax_settings import foreign_settings
 from sweep.observables import VALIDATED, further_columns, observable_columns
+from sweep.optimizers import LABELS
 from sweep.schema import ColumnInfo, Observable
 from sweep.trial import defaults, find_kind
 
@@ -61,7 +63,7 @@ def all_columns(grid: Grid) -> dict[str, type]:
 
 
 def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
-    """The meaning of each column and the definition of each kind.
+    """The meaning of each column, the definition of each kind and its label, if it has one.
 
     Recorded in the manifest for readers of the tables, but never compared.
     """
@@ -72,6 +74,9 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
         for name, info in observable_columns().items()
         if name not in absent
     }
+    if "init_seed" in grid.columns:
+        seed = seed_fields()["init_seed"]
+        columns["init_seed"] = ColumnInfo(seed.doc, label=seed.label, part="seed")
     definitions: dict[str, str] = {}
     for family, kind in sorted({*kinds, ("train", "train")}):
         cls = find_kind(family, kind)
@@ -82,6 +87,11 @@ def descriptions(grid: Grid) -> dict[str, dict[str, Any]]:
     return {
         "meanings": {name: info.to_json() for name, info in columns.items()},
         "definitions": definitions,
+        "labels": {
+            f"{family} {kind}": LABELS[kind]
+            for family, kind in sorted(kinds)
+            if family == "optimizer" and kind in LABELS
+        },
     }
 
 

@@ -14,8 +14,8 @@ GROWING = ("columns", "defaults", "plugins")
 PLUGINS = "plugins"
 """Entry of `info`: the list of all plugins that rows of the store were trained with."""
 
-DESCRIPTIONS = ("meanings", "definitions")
-"""Entries of `info` that grow with the columns: what these and the kinds of parts mean."""
+DESCRIPTIONS = ("meanings", "definitions", "labels")
+"""Entries of `info` that grow with the columns: what these and the kinds of parts mean, and names for readers."""
 
 
 def describe_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

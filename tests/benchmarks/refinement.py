@@ -100,8 +100,8 @@ def on_planted(replicate: int, world: str) -> dict[str, float]:
         points = Refinement(boundary, left // (ROUNDS - turn))(runs)
         runs = pd.concat([runs, make(points)], ignore_index=True)
     return {
-        "dense": error(boundary(dense), truth),
-        "refined": error(boundary(runs), truth),
+        "dense": error(boundary.follow(dense), truth),
+        "refined": error(boundary.follow(runs), truth),
         "runs": len(runs),
     }
 
@@ -121,18 +121,19 @@ def on_cnn(replicates: int) -> list[dict[str, float]]:
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        truth = np.log(
-            boundary(analysis.load(train(folder, "truth", *TRUTH, ACROSS)))["at"].to_numpy()
-        )
+        true_runs = analysis.load(train(folder, "truth", *TRUTH, ACROSS))
+        truth = np.log(boundary.follow(true_runs)["at"].to_numpy())
         for k in range(replicates):
             dense = train(folder, f"dense-{k}", 1000 * k, SEEDS, ACROSS)
             start = train(folder, f"start-{k}", 1000 * k, FIRST, START)
-            left = int(SHARE * DENSE) - ROWS * START * FIRST
-            list(refine(start, Refinement(boundary, left // ROUNDS), ROUNDS))
-            runs = analysis.load(start, start.with_name(f"{start.name}-refined"))
+            runs = analysis.load(start)
+            for turn in range(ROUNDS):
+                left = int(SHARE * DENSE) - len(runs)
+                list(refine(start, Refinement(boundary, left // (ROUNDS - turn)), 1))
+                runs = analysis.load(start, start.with_name(f"{start.name}-refined"))
             errors = {
-                "dense": error(boundary(analysis.load(dense)), truth),
-                "refined": error(boundary(runs), truth),
+                "dense": error(boundary.follow(analysis.load(dense)), truth),
+                "refined": error(boundary.follow(runs), truth),
             }
             found.append({**errors, "runs": len(runs)})
     return found

@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from sweep.__main__ import app
-from sweep.commands.replay import replay
+from sweep.commands.replay import _recorded, replay
 from sweep.engine import programs
+from sweep.engine.recorder import Recorder
 from sweep.errors import StoreError
+from sweep.observables.losses import Losses
 from sweep.run import sweep
-from sweep.store import Store, compact
+from sweep.schema import LATER_OBSERVABLES
+from sweep.store import Store, compact, verify
 from tests.shell import environment, jax_as_it_was, table, write_grid
 from tests.store.small_store import without_digest
 from tests.workers.test_worker import small
@@ -218,3 +222,43 @@ def test_a_store_without_rows_is_told(store: Path, tmp_path: Path) -> None:
     empty = shutil.copytree(store, tmp_path / "empty", ignore=shutil.ignore_patterns("part-*"))
     with pytest.raises(StoreError, match="holds no rows that can be trained again"):
         list(replay(empty, 3))
+
+
+def test_a_store_without_the_later_observables_is_extended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As version 0.3 wrote it. A row that lacks them is replayed without them."""
+    grid, store = write_grid(tmp_path, GRID), tmp_path / "store"
+    older = {name: info for name, info in Losses.columns.items() if name not in LATER_OBSERVABLES}
+    with jax_as_it_was():
+        with monkeypatch.context() as patch:
+            patch.setattr(Losses, "columns", older)
+            patch.setattr(Recorder, "add", _without_later(Recorder.add))
+            sweep(grid, store, workers=1, quiet=True)
+        assert "test_ties" not in table(store)
+        before = table(store)
+        sweep(
+            write_grid(tmp_path, GRID.replace("2]", "3]"), "more.yaml"),
+            store,
+            workers=1,
+            quiet=True,
+        )
+        compact(store)
+        assert verify(store) == []
+    after = table(store)
+    assert set(after["seed"][after["test_ties"].isna()]) == {0, 1}
+    old, new = (rows.iloc[0].to_dict() for _, rows in after.groupby(after["test_ties"].notna()))
+    old["test_ties"] = None
+    assert "test_ties" not in _recorded(old) and "test_ties" in _recorded(new)
+    kept = after[after["trial"].isin(before["trial"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept[list(before)], before, check_exact=True, check_dtype=False)
+
+
+def _without_later(add: Callable[..., None]) -> Callable[..., None]:
+    """Recording as it was before there were later observables."""
+
+    def add_older(recorder: Recorder, lanes: object, steps: object, columns: dict[str, object]):
+        known = {name: each for name, each in columns.items() if name not in LATER_OBSERVABLES}
+        add(recorder, lanes, steps, known)
+
+    return add_older

@@ -577,7 +577,8 @@ def test_the_schema_knows_every_key_and_the_kinds_of_a_plugin() -> None:
         "where",
         "zip",
     }
-    assert set(described["properties"]) == keys | {"coordinates", "record", "test_points"}
+    points = {"test_points", "validation_points"}
+    assert set(described["properties"]) == keys | points | {"coordinates", "record"}
     assert {"name", "data", "model", "optimizer"} == set(described["required"])
     assert all(f'"{kind}"' in answer.out for kind in ("blobs", "mlp", "feature_noise", "adam"))
 

@@ -124,6 +124,8 @@ PARTS = (
     Example("schedule", "warmup", {"warmup": 5}),
     Example("schedule", "power", {"exponent": 0.7, "shift": 2.0, "warmup": 3}),
     Example("schedule", "cosine", {"decay_steps": 12, "final": 0.2, "warmup": 3}),
+    Example("schedule", "step", {"every": 4, "factor": 0.5, "warmup": 3}),
+    Example("schedule", "milestones", {"milestone": 4, "milestone_2": 9, "factor": 0.3}),
     Example("train", "train", {"batch_size": 4, "target_loss": 0.1, "target_grad": 0.01}),
 )
 """The rows. A new kind needs one here."""

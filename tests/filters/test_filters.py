@@ -13,16 +13,18 @@ import jax
 import numpy as np
 import pytest
 import yaml
+from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
 from sweep import filters, grid
 from sweep.errors import GridError
+from sweep.filters import gram
 from sweep.status import Status
 from sweep.training import step
 from sweep.trial import Trial
 from tests.contracts.parts import Example, named, of, trial
 from tests.training.test_measure import Own
-from tests.training_cases import Trained, end, same, told, train, weights
+from tests.training_cases import Trained, end, quick, same, told, train, weights
 
 UPDATES = 200
 NEVER = {"steps": 10**6}
@@ -444,3 +446,27 @@ class TestGrid:
         for mine in (0, 1):
             assert not set(gram[mine].tolist()) & set(ambient[mine].tolist())
         assert len(set(gram[1].tolist())) == 4
+
+
+@quick
+def _drawn(source: filters.Source) -> tuple[Any, Any]:
+    """What is drawn for the data of a trial, and for its initial weights, in all coordinates."""
+    noise, units = gram.gram_vectors(source)
+    network = filters.initial_network(source, "ambient")
+    bias = jax.tree.leaves(nnx.state(network.head, nnx.Param))
+    return (source.training_set(), noise), (network.filters.weights[...], bias, units)
+
+
+@pytest.mark.thorough
+def test_seeds_of_data_and_of_first_weights_are_apart() -> None:
+    """Without a seed of their own the initial weights have that of the data."""
+    source = both(SIGNAL, RELEASED, "gd").source
+    third, eighth, apart = (
+        _drawn(source._replace(seed=seed, init_seed=init))
+        for seed, init in ((3, 3), (8, 8), (3, 8))
+    )
+    jax.tree.map(np.testing.assert_array_equal, apart, (third[0], eighth[1]))
+    for one, other in zip(jax.tree.leaves(third[1]), jax.tree.leaves(eighth[1]), strict=True):
+        assert not np.array_equal(one, other)
+    assert not np.array_equal(third[0][1], eighth[0][1])
+    assert source._replace(seed=5).weight_seed == 5

@@ -731,7 +731,17 @@ def test_the_model_of_files_takes_what_is_written():
             "data": "separable",
         }
     )
+    sample = {"sample": {"log": [1e-4, 0.1]}, "count": 5, "seed": 3}
+    step = {"kind": "step", "every": "=round(steps/4)"}
+    random = {"kind": "adam", "lr": sample, "b1": {"sample": {"lin": [0, 0.9]}, "count": 5}}
+    model.model_validate(
+        {**BASE, "optimizer": {**random, "schedule": step}, "init_seed": {"range": [0, 4]}}
+    )
+    model.model_validate({**BASE, "init_seed": None, "train": {"batch_size": "full"}})
     for wrong in (
+        {"init_seed": "full"},
+        {"optimizer": {"kind": "gd", "lr": {**sample, "count": 0}}},
+        {"optimizer": {"kind": "gd", "lr": {"sample": {"log": [1, 2, 3]}, "count": 2}}},
         {"data": {"kind": "feature_noise", "n": 0}},
         {"optimizer": {"kind": "gd"}},
         {"seeds": 3},
@@ -759,6 +769,57 @@ def test_reading_a_grid_initialises_no_backend():
         "from jax._src import xla_bridge\nassert not xla_bridge._backends"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
+
+
+def test_an_expression_may_choose_by_kind_and_by_value():
+    """What the other kinds do not have is not asked for."""
+    found = grid_of(
+        model=[{"kind": "cnn", "width": [4, 40]}, "linear"],
+        optimizer={"kind": "gd", "lr": "=0.1 if model == 'linear' else 1/width"},
+        data={
+            "kind": "feature_noise",
+            "noise": [0.01, 1],
+            "feature_noise": "=0 if noise < 0.1 else log10(100)/10",
+        },
+    )
+    rows = {(row["model"], row.get("width"), row["noise"]): row for row in listing(found)}
+    assert len(rows) == 6
+    for (model, width, noise), row in rows.items():
+        assert row["lr"] == pytest.approx(0.1 if model == "linear" else 1 / width)
+        assert row["feature_noise"] == (0 if noise < 0.1 else 0.2)
+
+
+# Seeds.
+
+
+def test_the_seed_of_the_first_weights_belongs_to_the_problem():
+    """It counts where it differs from the seed of the data, so that old ids stay."""
+    optimizers = [{"kind": "gd", "lr": 0.1}, {"kind": "adam", "lr": 0.1}]
+    plain = grid_of(seed=[0, 1, 2], optimizer=optimizers)
+    assert trials(grid_of(seed=[0, 1, 2], optimizer=optimizers, init_seed="=seed")) == trials(plain)
+    assert trials(grid_of(seed=[0, 1, 2], optimizer=optimizers, init_seed=None)) == trials(plain)
+    assert "init_seed" not in plain.columns
+    crossed = grid_of(seed=[0, 1, 2], init_seed=[0, 1, 2], optimizer=optimizers)
+    assert crossed.columns["init_seed"] is int
+    assert crossed.size == 2 * 9
+    rows = listing(crossed)
+    assert len({row["trial"] for row in rows}) == 18
+    problems = {(row["seed"], row["init_seed"]): row["problem"] for row in rows}
+    assert len(set(problems.values())) == 9
+    assert all(row["problem"] == problems[row["seed"], row["init_seed"]] for row in rows)
+    diagonal = {row["trial"] for row in rows if row["seed"] == row["init_seed"]}
+    assert diagonal == set(trials(plain))
+    columns = crossed.blocks[0].columns(np.arange(9))
+    assert columns["init_seed"].tolist() == [0, 1, 2] * 3
+
+
+def test_first_weights_may_be_one_for_all_data():
+    found = grid_of(seed=[0, 1], init_seed=7)
+    assert [(row["seed"], row["init_seed"]) for row in listing(found)] == [(0, 7), (1, 7)]
+    statics = found.blocks[0].statics(np.arange(2))[1][0]
+    one = found.blocks[0].trial(np.arange(2), statics)
+    assert (one.init_seed.dtype, one.init_seed.tolist()) == (np.uint32, [7, 7])
+    assert grid_of(init_seed=2**32 - 1).size == 1
 
 
 # Random points.
@@ -845,3 +906,12 @@ def test_members_of_a_union_draw_the_same_points():
         [row["lr"] for row in listing(found) if row["optimizer"] == kind] for kind in ("gd", "adam")
     )
     assert first == second
+
+
+def test_a_kept_grid_may_round_as_earlier_versions_did() -> None:
+    """A store of theirs has rows of it, which status and verify have to find."""
+    text = yaml.safe_dump({**BASE, "model": {"kind": "cnn", "width": "=sqrt(d)"}})
+    with pytest.raises(GridError, match="whole"):
+        grid.parse_grid(text)
+    (block,) = grid.parse_kept_grid(text, "kept").blocks
+    assert block.example().model.width == 32

@@ -717,6 +717,10 @@ BAD = [
         "optax.rprop takes no schedule",
         "Leave schedule out",
     ),
+    # The seed of initial weights.
+    (text_of(init_seed="full"), 5, 12, "init_seed", "expected a whole number", "without quotes"),
+    (text_of(init_seed="-1"), 5, 12, "init_seed", "-1 is not at least 0", "at least 0"),
+    (text_of(init_seed="4294967296"), 5, 12, "init_seed", "not at most 4294967295", "at most"),
     # Random values.
     (
         data("noise: {sample: {log: [0.1, 1]}}"),
@@ -982,6 +986,7 @@ MEANT = [
     ("12 000", "12000", [12_000]),
     ("0x10", "16", [16]),
     ("1-3", "{range: [1, 4]}", [1, 2, 3]),
+    ("3-1", "{range: [3, 0, -1]}", [3, 2, 1]),
     ("1..3", "{range: [1, 4]}", [1, 2, 3]),
     ("1 to 3", "{range: [1, 4]}", [1, 2, 3]),
     ("1:4", "{range: [1, 4]}", [1, 2, 3]),
@@ -1025,6 +1030,8 @@ def test_what_people_write_is_answered_by_how_to_write_it(written, meant, values
         (model("bias: 0"), "Write false"),
         (data("noise: 10%"), "Write 0.1"),
         (data("noise: 0.1-0.5"), "Write {lin: [0.1, 0.5, 10]}"),
+        (data("noise: 1e-3..1e-1"), "Write {log: [1e-3, 1e-1, 10]} for ten values from 1e-3"),
+        (data("noise: 5m"), "Write a number, without quotes"),
         (data("noise: 1/3"), 'Write "=1/3"'),
         (data("noise: ten"), "Write a number, without quotes"),
         (text_of(seed="0-7"), "Write {range: [0, 8]}"),

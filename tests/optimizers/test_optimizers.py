@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import inspect
 import math
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 
 from sweep import optimizers, spec, trial
 from sweep.optimizers import from_optax
-from sweep.optimizers.schedules import Constant, Cosine, Power, Warmup
+from sweep.optimizers.schedules import Constant, Cosine, Milestones, Power, StepDecay, Warmup
 from tests.contracts.parts import Example, named, of
 from tests.training_cases import quick
 
@@ -327,6 +328,47 @@ class TestSchedules:
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-16)
         assert found[-1] == pytest.approx(final, abs=1e-15)
 
+    @pytest.mark.parametrize(
+        ("every", "factor", "warmup"), [(1, 0.9, 0), (7, 0.1, 0), (10, 0.5, 4), (100, 0.1, 0)]
+    )
+    def test_step_decay_is_the_closed_form_of_torch(
+        self, every: int, factor: float, warmup: int
+    ) -> None:
+        """StepLR: every `step_size` epochs the learning rate is multiplied with gamma."""
+        expected, size = [], 1.0
+        for t in self.t:
+            size *= factor if t and t % every == 0 else 1.0
+            expected.append(size * (min(1, (t + 1) / warmup) if warmup else 1))
+        found = self.factors(StepDecay(every=every, factor=factor, warmup=warmup))
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+    @pytest.mark.parametrize(
+        ("milestones", "factor"),
+        [((10,), 0.1), ((0,), 0.5), ((5, 20), 0.1), ((3, 3, 17), 0.5), ((12, 4, 8), 2.0)],
+    )
+    def test_milestones_are_those_of_torch_and_of_optax(
+        self, milestones: tuple[int, ...], factor: float
+    ) -> None:
+        """MultiStepLR: gamma to the number of milestones that are not above t."""
+        names = ("milestone", "milestone_2", "milestone_3")
+        schedule = Milestones(**dict(zip(names, milestones, strict=False)), factor=factor)
+        found = self.factors(schedule)
+        passed = [bisect.bisect_right(sorted(milestones), t) for t in self.t]
+        np.testing.assert_allclose(found, [factor**k for k in passed], rtol=1e-13)
+        scales = {each: factor ** milestones.count(each) for each in milestones}
+        piecewise = optax.piecewise_constant_schedule(1.0, scales)
+        np.testing.assert_allclose(found, [float(piecewise(t)) for t in self.t], rtol=1e-13)
+
+    def test_falls_are_exact_far_into_a_training(self) -> None:
+        """Whole numbers above 2^24 have no exact float32."""
+        t = jnp.int32(2**30 + 1)
+        for schedule in (
+            StepDecay(every=np.int32(2**30 + 1), factor=0.5),
+            Milestones(milestone=np.int32(2**30 + 1), factor=0.5),
+        ):
+            of: Any = schedule.of(1.0)
+            assert [float(of(t - 1)), float(of(t))] == [1.0, 0.5]
+
     @pytest.mark.parametrize("example", of("schedule"), ids=named)
     def test_update_t_uses_the_factor_of_t(self, example: Example) -> None:
         """Gradient descent's update number t is lr(t) g, t = 0 first."""
@@ -444,3 +486,9 @@ class TestAliases:
             "optax.rprop",
             "optax.sm3",
         }
+
+
+def test_each_kind_has_a_name_of_its_own_for_readers() -> None:
+    """`sgd` and `gd` are one rule, and may be in one figure."""
+    assert set(optimizers.LABELS) == set(optimizers.KINDS)
+    assert len(set(optimizers.LABELS.values())) == len(optimizers.LABELS)

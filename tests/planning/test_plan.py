@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from sweep import grid
+from sweep.errors import GridError
+from sweep.grid import parse_grid
 from sweep.padding import actual_size
 from sweep.planning import plan
+from sweep.planning.manifest import descriptions, results_identity
 from sweep.planning.plan import Host, Plan
 from tests import ROOT
 
@@ -266,3 +269,21 @@ record: {points: 0}
     sliced = [list(bucket.slices()) for bucket in make(text).buckets]
     assert [sum(len(rows) for _, rows in slices) for slices in sliced] == [3, 3]
     assert min(map(len, sliced)) == 1
+
+
+def test_validation_points_are_in_the_manifest_where_there_are_some() -> None:
+    """Without them it is as before; they are part of what results depend on."""
+    text = (
+        "name: v\ndata: {kind: separable, n: 8, d: 16}\nmodel: {kind: linear}\n"
+        "optimizer: {kind: gd, lr: 0.1}\n"
+    )
+    plain = results_identity(parse_grid(text), "float32", "cpu")
+    asked = results_identity(parse_grid(f"{text}validation_points: 50\n"), "float32", "cpu")
+    columns = {"validation_loss", "validation_error"}
+    assert "validation_points" not in plain and not columns & set(plain["columns"])
+    assert asked["validation_points"] == 50 and columns <= set(asked["columns"])
+    assert plain["columns"]["test_ties"] == "Observable"
+    meanings = descriptions(parse_grid(text))["meanings"]
+    assert "test_ties" in meanings and not columns & set(meanings)
+    with pytest.raises(GridError, match="validation_points"):
+        parse_grid(f"{text}validation_points: -1\n")

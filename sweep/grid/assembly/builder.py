@@ -53,7 +53,9 @@ class ResolutionError(Exception):
 class BlockBuilder(SymbolTable):
     """Assigns axes to the names of a block and computes their tables on demand."""
 
-    def __init__(self, document: Document, members: Sequence[PartSpec], seeds: Source) -> None:
+    def __init__(
+        self, document: Document, members: Sequence[PartSpec], seeds: Mapping[str, Source]
+    ) -> None:
         super().__init__(document, members, seeds)
         self.axes: dict[str, int] = {}
         self.space = Space(())
@@ -146,7 +148,8 @@ class BlockBuilder(SymbolTable):
             return self._listed_table(name, source)
         if isinstance(source, ComputedValues):
             self.document.count_words(source.expression.words, source.path)
-            return self._compute(name, source.expression, source.path, whole=True)
+            whole = not self.document.rounds
+            return self._compute(name, source.expression, source.path, whole=whole)
         if name.is_set:
             raise ResolutionError
         if setter and name.role == "alternative":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sweep import schema, spec
+from sweep import schema, spec, trial
 from sweep.grid.fields import validation
 from sweep.grid.fields.parts import PartSpec, kind_of, order_of
 from sweep.grid.fields.values import Source
@@ -36,10 +36,12 @@ class SymbolTable:
     Args:
         document: the grid file, which collects problems.
         members: the member of each part's union that makes up this block.
-        seeds: the values of `seed`.
+        seeds: the values of `seed`, and of `init_seed` where the grid gives it.
     """
 
-    def __init__(self, document: Document, members: Sequence[PartSpec], seeds: Source) -> None:
+    def __init__(
+        self, document: Document, members: Sequence[PartSpec], seeds: Mapping[str, Source]
+    ) -> None:
         self.document, self.members = document, members
         self.names: dict[str, Symbol] = {}
         self.kinds: dict[str, str] = {}
@@ -48,8 +50,10 @@ class SymbolTable:
         for member in members:
             self._declare(member, member.family, member.family, "")
             self.order += order_of(member)
-        self._add(Symbol(validation.seed_field(), "lane", "seed", ("seed",), seeds, is_set=True))
-        self.order.append("seed")
+        for name, source in seeds.items():
+            field = validation.seed_fields()[name]
+            self._add(Symbol(field, "lane", "seed", (name,), source, is_set=True))
+            self.order.append(name)
 
     def _declare(self, member: PartSpec, part: str, name: str, default_kind: str) -> None:
         """Add the names of a member: its kind, its fields, nested ones too, its alternatives."""
@@ -95,7 +99,9 @@ class SymbolTable:
             "seed",
             *schema.KINDS,
         }
-        if symbol.field.name in self.names or symbol.field.column in columns:
+        # The trial takes its seeds by name, also where the grid leaves one out.
+        is_seed = symbol.field.name in trial.SEEDS and symbol.part != "seed"
+        if symbol.field.name in self.names or symbol.field.column in columns or is_seed:
             what = (
                 f"the name {symbol.field.name} is taken, "
                 "by another part or by a column of the results"

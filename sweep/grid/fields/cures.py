@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from sweep.grid.syntax.expressions import ExpressionError, parse_expression
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_SUFFIXES = {"k": 3, "K": 3, "m": 6, "M": 6, "b": 9, "B": 9, "g": 9, "G": 9}
-"""Powers of ten. A small m is read as the large one: no field of a grid is measured in thousandths."""
+_SUFFIXES = {"k": 3, "K": 3, "M": 6, "B": 9, "G": 9}
+"""Powers of ten. Not m, which may stand for thousandths or for millions."""
 
 
 def closest_name(name: str, names: Iterable[str]) -> str:
@@ -60,7 +60,10 @@ def _scaled(found: re.Match[str]) -> str:
 
 def _span(found: re.Match[str]) -> str:
     """The whole numbers from the first to the last, which is one of them."""
-    return f"{{range: [{int(found[1])}, {int(found[2]) + 1}]}}"
+    first, last = int(found[1]), int(found[2])
+    if last < first:
+        return f"{{range: [{first}, {last - 1}, -1]}}"
+    return f"{{range: [{first}, {last + 1}]}}"
 
 
 def _slice(found: re.Match[str]) -> str:
@@ -69,7 +72,10 @@ def _slice(found: re.Match[str]) -> str:
 
 
 def _real_span(found: re.Match[str]) -> str:
-    return f"{{lin: [{found[1]}, {found[2]}, 10]}} for ten values from {found[1]} to {found[2]}"
+    """Ten values from the first to the last, by their logarithm where they are far apart."""
+    first, last = float(found[1]), float(found[2])
+    form = "log" if min(first, last) > 0 and max(first, last) >= 10 * min(first, last) else "lin"
+    return f"{{{form}: [{found[1]}, {found[2]}, 10]}} for ten values from {found[1]} to {found[2]}"
 
 
 def _list(found: re.Match[str]) -> str:
@@ -82,7 +88,7 @@ def _plain(number: float) -> str:
 
 
 _READINGS: dict[str, Callable[[re.Match[str]], str]] = {
-    rf"({_NUMBER}) ?([kKmMbBgG])": _scaled,
+    rf"({_NUMBER}) ?([kKMBG])": _scaled,
     rf"({_NUMBER}) ?%": lambda found: _plain(float(found[1]) / 100),
     r"[-+]?\d{1,3}([,' ]\d{3})+": lambda found: re.sub(r"[,' ]", "", found[0]),
     r"(\d{1,15}) ?(?:-|\.{2,3}|–|to) ?(\d{1,15})": _span,

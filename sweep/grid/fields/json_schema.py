@@ -37,8 +37,12 @@ def file_model() -> type[BaseModel]:
         ),
         "description": (str, Declared("", description="what the grid is for")),
         "seed": (
-            validation.as_written(validation.seed_field()),
-            Declared(0, description=validation.seed_field().doc),
+            validation.as_written(validation.seed_fields()["seed"]),
+            Declared(0, description=validation.seed_fields()["seed"].doc),
+        ),
+        "init_seed": (
+            validation.as_written(validation.seed_fields()["init_seed"]),
+            Declared(None, description=validation.seed_fields()["init_seed"].doc),
         ),
         "data": (
             validation.family_model("data"),

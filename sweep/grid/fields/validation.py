@@ -25,16 +25,32 @@ from pydantic import Field as Declared
 from sweep import spec, trial
 from sweep.grid.fields.cures import closest_name, meant_number
 
+FULL = "full"
+"""An alias of null for counts with a `null` expression (`batch_size: full`)."""
+
 LARGEST = 2**31 - 1
 """The largest integer of a field that has no bound of its own: devices count in 32 bits."""
 
 
-def seed_field() -> spec.Field:
-    """The declaration of the seed, a field of the trial rather than of a part."""
-    seed = next(field for field in dataclasses.fields(trial.Trial) if field.name == "seed")
-    bounds = {name: seed.metadata[name] for name in ("above", "at_least", "below", "at_most")}
-    doc = seed.metadata["doc"]
-    return spec.Field("seed", "lane", int, doc, default=seed.default, column="seed", **bounds)
+_BOUND_NAMES = ("above", "at_least", "below", "at_most")
+
+
+def seed_fields() -> dict[str, spec.Field]:
+    """The declarations of the seeds, fields of the trial rather than of a part."""
+    seeds = {
+        field.name: spec.Field(
+            name=field.name,
+            role="lane",
+            type=int,
+            column=field.name,
+            **{name: field.metadata[name] for name in ("doc", "label", *_BOUND_NAMES)},
+            default=field.default,
+        )
+        for field in dataclasses.fields(trial.Trial)
+        if field.name in trial.SEEDS
+    }
+    # Where a grid leaves it out, the initial weights have the seed of the data.
+    return {**seeds, "init_seed": dataclasses.replace(seeds["init_seed"], null="seed")}
 
 
 def alternative_field(alternative: spec.Alternative) -> spec.Field:
@@ -44,6 +60,13 @@ def alternative_field(alternative: spec.Alternative) -> spec.Field:
     return spec.Field(
         alternative.name, "lane", kind, alternative.doc, default=None, column=alternative.name
     )
+
+
+def null_words(field: spec.Field) -> tuple[Any, ...]:
+    """What may be written for null in a field: null and `full`, null alone, or nothing."""
+    if field.null and field.role == "static":
+        return (None, FULL)
+    return (None,) if field.null or field.optional else ()
 
 
 def declared(cls: type) -> dict[str, spec.Field]:
@@ -324,7 +347,8 @@ def as_written(field: spec.Field) -> Any:
     """The type of all forms in which a grid may give a field."""
     if field.role == "nested":
         return family_model(field.type)
-    null = [Literal["full"], None] if field.null else [None] if field.optional else []
+    words = null_words(field)
+    null = [None if word is None else Literal[word] for word in words]
     scalar = Union[(_scalar(field), *null)]
     forms = [Log, Lin, Range, Sample] if field.type in (int, float) else []
     return Union[(scalar, Formula, list[scalar], *forms)]

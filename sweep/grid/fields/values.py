@@ -13,7 +13,7 @@ import numpy as np
 
 from sweep import spec
 from sweep.grid.fields.forms import is_sample, numbers_of
-from sweep.grid.fields.validation import FieldError, check
+from sweep.grid.fields.validation import FieldError, check, null_words
 from sweep.grid.syntax.expressions import (
     Expression,
     ExpressionError,
@@ -21,9 +21,6 @@ from sweep.grid.syntax.expressions import (
     parse_expression,
 )
 from sweep.grid.syntax.yaml_reader import Document, Path
-
-FULL = "full"
-"""An alias of null for fields with a `null` expression (`batch_size: full`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +130,7 @@ def _draft(
     if isinstance(raw, str) and raw.startswith("="):
         return _computed(document, raw[1:], path)
     values = raw if isinstance(raw, list) else [raw]
-    nulls = _null_values(field)
+    nulls = null_words(field)
     null = np.array([any(value == alias for alias in nulls) for value in values], bool)
     if not values:
         document.add_error(path, "an empty list makes no trials", "Give at least one value")
@@ -149,13 +146,6 @@ def _draft(
             isinstance(raw, list),
         )
     return None
-
-
-def _null_values(field: spec.Field) -> tuple[Any, ...]:
-    """What may be written for null in a field: null and `full`, null alone, or nothing."""
-    if field.null:
-        return (None, FULL)
-    return (None,) if field.optional else ()
 
 
 def _computed(document: Document, text: str, path: Path) -> ComputedValues | None:

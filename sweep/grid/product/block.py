@@ -15,7 +15,7 @@ import numpy as np
 from sweep.grid.product.hashing import HashSum, hash_value
 from sweep.grid.product.space import Selection, Table, canonical, union
 from sweep.padding import Size
-from sweep.trial import Trial, build_trial
+from sweep.trial import SEEDS, Trial, build_trial
 
 Role = Literal["static", "lane", "kind", "alternative"]
 
@@ -259,7 +259,7 @@ class Block:
 def _lane_array(name: str, column: np.ndarray) -> np.ndarray:
     """Values of a lane field in the type that programs compute with."""
     # Seeds use all 32 bits, which int32 cannot hold.
-    if name == "seed":
+    if name in SEEDS:
         return column.astype(np.uint32)
     if column.dtype.kind == "i" and column.max(initial=0) < 2**31:
         return column.astype(np.int32)

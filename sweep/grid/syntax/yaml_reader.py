@@ -56,6 +56,7 @@ class Document:
 
     If the file could not be read to the end, `value` is None and `broken` is true. `options` has
     the values that do not stand in the file but in an option of the command, with that option.
+    With `rounds`, formulas of whole numbers are rounded and not refused.
     """
 
     def __init__(self, file: str) -> None:
@@ -68,6 +69,7 @@ class Document:
         self.positions: dict[Path, tuple[int, int]] = {}
         self.key_positions: dict[Path, tuple[int, int]] = {}
         self.options: dict[Path, str] = {}
+        self.rounds = False
 
     def add_error(self, path: Path, what: str, cure: str, *, key: bool = False) -> None:
         """Report a problem at a value or its key.
@@ -433,7 +435,8 @@ class _Builder:
             if key_node.tag == _TAG + "merge":
                 merge_lines.append(line)
                 for source in self._merge_sources(value_node, path, level + 1):
-                    merged = self._entries(source, path, level + 1) | merged
+                    for key, entry in self._entries(source, path, level + 1).items():
+                        merged.setdefault(key, entry)
                 continue
             key = self._key(key_node, path)
             if key in own:

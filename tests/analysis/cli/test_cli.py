@@ -29,8 +29,96 @@ def test_gap_says_what_it_found_and_wrote(
 ):
     code, out, err = call(capsys, "gap", store, "--out", tmp_path / "gap.png")
     assert (code, err) == (0, "") and "Complete: all 48 trials have finished." in out
-    assert "adam's test error exceeds gd's by more than 0.4 in 4 of 6 cells" in out
+    assert "Adam's test error exceeds gradient descent's by more than 0.4 in 4 of 6 cells" in out
     assert f"Wrote {tmp_path / 'gap.png'}." in out and (tmp_path / "gap.png").stat().st_size > 1000
+
+
+@pytest.fixture(scope="module")
+def objectives(make: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two losses and two optimizers at two batch sizes: square adds 0.3, Adam 0.1, a batch of 20 0.05."""
+    kinds = [(name, loss) for loss in ("logistic", "square") for name in ("adam", "gd")]
+    rows = [
+        make.row(
+            100 * seed + 10 * place + k,
+            10 * seed + (loss == "square"),
+            name,
+            seed=seed,
+            objective=loss,
+            batch_size=batch,
+            test_error=0.3 * (loss == "square") + 0.1 * (name == "adam") + 0.05 * k + 0.001 * seed,
+        )
+        for seed in range(3)
+        for place, (name, loss) in enumerate(kinds)
+        for k, batch in enumerate((5, 20))
+    ]
+    return make.write_store(tmp_path_factory.mktemp("objectives") / "s", rows, trials=len(rows))
+
+
+def means(folder: Path) -> dict[Any, float]:
+    """The means of a table of cells by its keys."""
+    cells = pd.read_csv(folder)
+    keys = list(cells.columns[: list(cells.columns).index("mean")])
+    indexed = cells.set_index(keys) if keys else cells
+    return indexed["mean"].round(6).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--pair", "objective", "--facet", "optimizer"), 0.3),
+        (("--pair", "batch_size", "--facet", "optimizer"), 0.05),
+        (("--pair", "batch_size", "--a", "5", "--b", "20"), -0.05),
+        (("--pair", "optimizer", "--facet", "objective"), 0.1),
+        (("--y", "objective"), 0.1),
+    ],
+)
+def test_any_column_is_paired_and_any_other_a_facet(
+    objectives: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    expected: float,
+):
+    out = tmp_path / "gap.csv"
+    code, said, err = call(capsys, "gap", objectives, *options, "--out", out)
+    assert (code, err) == (0, "")
+    found = means(out)
+    assert set(found.values()) == {expected}
+    names = {key for keys in found for key in (keys if isinstance(keys, tuple) else (keys,))}
+    split = {"optimizer": {"adam", "gd"}, "objective": {"logistic", "square"}}
+    wanted = split.get(options[-1], set())
+    assert wanted <= names
+    # What is neither paired nor an axis is held, and said to be.
+    assert ("Shown at objective = " in said) == ("objective" not in options)
+
+
+@pytest.mark.parametrize("option", ["--facet", "--y"])
+def test_phase_over_objectives(
+    objectives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+):
+    out = tmp_path / "cells.csv"
+    code, said, err = call(capsys, "phase", objectives, option, "objective", "--out", out)
+    assert (code, err) == (0, "")
+    cells = pd.read_csv(out)
+    by_loss = cells.groupby(
+        ["optimizer", "objective", "batch_size"] if option == "--y" else "objective"
+    )
+    assert {"logistic", "square"} == set(cells["objective"])
+    assert ("Shown at optimizer = gd, one of 2 values" in said) == (option == "--facet")
+    assert (by_loss.size() == (1 if option == "--y" else 2)).all()
+    code, _, err = call(
+        capsys, "phase", objectives, option, "objective", "--out", tmp_path / "p.png"
+    )
+    assert (code, err) == (0, "")
+
+
+def test_a_value_that_is_not_there_is_named(objectives: Path, capsys: pytest.CaptureFixture[str]):
+    code, _, err = call(capsys, "gap", objectives, "--pair", "batch_size", "--a", "7")
+    assert code == 1 and "The runs have 5, 20; name two of them" in err
+    code, _, err = call(capsys, "gap", objectives, "--tune-over", "batchsize")
+    assert code == 1 and "Did you mean batch_size" in err
+    code, _, err = call(capsys, "gap", objectives, "--tune-over", "batch_size", "--tune-per", "x")
+    assert code == 1 and "Choose cell or seed" in err
 
 
 def test_phase_writes_the_table(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -57,6 +145,23 @@ def test_phase_over_one_axis_and_another_facet(
     )
     code, out, _ = call(capsys, "phase", store, *arguments)
     assert "snr" in out and code == 0 and (tmp_path / "p.svg").is_file() and "feature_noise" in out
+
+
+def test_modes_are_written_with_their_shares(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Adam fails in one of four seeds of one cell; nothing splits in the shared store."""
+    rows = make.plane(lambda *_: 0.0)
+    rows[6]["test_error"] = 0.5
+    folder = make.write_store(tmp_path / "s", rows)
+    code, out, _ = call(capsys, "modes", folder, "--out", tmp_path / "modes.csv")
+    assert code == 0 and "In 1 cell the seeds of Adam split into modes" in out
+    table = pd.read_csv(tmp_path / "modes.csv")
+    assert table["seeds"].tolist() == [3, 1] and table["center"].tolist() == [0.0, 0.5]
+    code, out, _ = call(
+        capsys, "modes", folder, "--where", "snr > 0.2", "--out", tmp_path / "m.svg"
+    )
+    assert code == 0 and "In no cell do seeds split into modes." in out
 
 
 def test_curves_choose_the_telling_cell(
@@ -254,7 +359,9 @@ def test_the_public_names():
             "Cells",
             "Collapse",
             "FitTime",
+            "LossMatched",
             "Margins",
+            "Modes",
             "Overlay",
             "PairedGap",
         ),
@@ -273,6 +380,7 @@ def test_the_public_names():
             "labelled",
             "load",
             "load_curves",
+            "matched_figure",
             "max_margin_l2",
             "max_margin_linf",
             "pairs",
@@ -312,6 +420,37 @@ def test_boundary_collapse_and_refine_say_what_they_found(
     )
     code, _, said = call(capsys, "refine", store, "--out", tmp_path / "r")
     assert code == 1 and "grid" in said  # that of the planted store gives no axes
+
+
+def test_boundary_names_branches_and_sides(
+    make: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The error is 0.9 at one snr of adam only, and 0 for gd."""
+
+    def peak(name: str, snr: float, *_: float) -> float:
+        return 0.9 if name == "adam" and snr == 0.3 else 0.0
+
+    folder = make.write_store(tmp_path / "s", make.plane(peak))
+    code, said, _ = call(capsys, "boundary", folder, "--out", tmp_path / "all.csv")
+    found = pd.read_csv(tmp_path / "all.csv")
+    assert code == 0 and found[found["optimizer"] == "adam"]["branch"].tolist() == [
+        *("rising", "falling"),
+        *("rising", "falling"),
+    ]
+    assert set(found[found["optimizer"] == "gd"]["side"]) == {"below"}
+    assert "2 of 4 rows cross 0.25 twice." in said
+    assert "2 of 4 rows lie below 0.25 everywhere." in said and "An infinite place" in said
+    arguments = ("boundary", folder, "--branch", "rising", "--out", tmp_path / "rising.csv")
+    assert call(capsys, *arguments)[0] == 0
+    rising = pd.read_csv(tmp_path / "rising.csv")
+    assert set(rising[rising["followed"]]["branch"]) == {"rising"}
+    _, said, _ = call(capsys, "refine", folder, "--out", tmp_path / "r")
+    assert "the branch falling is refined; rows also cross on rising." in said
+    code, said, _ = call(capsys, "boundary", folder, "--fit", "logistic")
+    assert code == 0 and "A logistic curve crosses once by its definition" in said
+    for branch, cure in (("falling 2", "on no branch 'falling 2'"), ("up", "Name falling or")):
+        code, _, err = call(capsys, "boundary", folder, "--branch", branch)
+        assert code == 1 and cure in err
 
 
 TUNED_GRID = """

@@ -88,6 +88,7 @@ COMMANDS = {
     "boundary": (),
     "collapse": ("--size", "feature_noise"),
     "curves": (),
+    "matched": (),
     "refine": (),
     "report": (),
     "watch": ("--where", "snr != 12345"),

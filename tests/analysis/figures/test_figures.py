@@ -11,16 +11,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import analysis
-from analysis import Bands, Cells, PairedGap
+from analysis import Bands, Cells, Modes, PairedGap
 from analysis.figures.color_scale import color_scale
+from analysis.tables import columns
 from analysis.tables.labels import format_interval, format_number, ticks
 from sweep.errors import SweepError
+from sweep.schema import ColumnInfo
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +60,11 @@ def test_a_phase_diagram_has_a_panel_for_each_optimizer(runs: pd.DataFrame):
         Cells("snr", "feature_noise", "test_error", "optimizer")(runs), "Errors"
     )
     adam, gd, bar = figure.axes
-    assert (adam.get_title(), gd.get_title(), bar.get_ylabel()) == ("adam", "gd", "test error")
+    assert (adam.get_title(), gd.get_title(), bar.get_ylabel()) == (
+        "Adam",
+        "gradient descent",
+        "test error",
+    )
     assert (
         adam.get_xlabel() == "signal-to-noise ratio (log scale)"
         and adam.get_ylabel() == "feature noise α"
@@ -76,16 +82,157 @@ def test_y_grows_upwards_and_cells_hold_their_means(runs: pd.DataFrame):
     assert at[(0.5, 0.5)] == "+0.50" and at[(2.5, 1.5)] == "+0.00"
 
 
-def test_triangles_stand_where_the_interval_excludes_zero(make: Any):
+def planted_gap(make: Any, seeds: int) -> pd.DataFrame:
+    """Differences of +0.3, -0.2 and about 0 over snr."""
+
     def error(optimizer: str, snr: float, alpha: float, seed: int) -> float:
         effect = {0.1: 0.3, 0.3: -0.2, 1.0: 0.0}[snr] if optimizer == "adam" else 0.0
         return 0.4 + effect + 0.01 * (-1) ** seed * (optimizer == "adam")
 
-    figure = analysis.phase_diagram(difference(make.runs(make.plane(error))))
+    return difference(make.runs(make.plane(error, seeds=seeds)))
+
+
+def test_triangles_stand_where_the_whole_map_excludes_zero(make: Any):
+    figure = analysis.phase_diagram(planted_gap(make, 8))
     up, down = figure.axes[0].collections[-2:]
     assert sorted(np.asarray(up.get_offsets())[:, 0]) == [0.5, 0.5]
     assert sorted(np.asarray(down.get_offsets())[:, 0]) == [1.5, 1.5]
-    assert "▲ ▼: the 95 % interval lies above / below 0" in texts(figure)
+    assert "▲ ▼: above / below 0 with a family-wise error of 5 % over the map" in texts(figure)
+
+
+def test_too_few_seeds_have_no_triangles(make: Any):
+    """All of five seeds alike has the chance 1 / 16, whatever the intervals of the cells are."""
+    cells = planted_gap(make, 5)
+    figure = analysis.phase_diagram(cells)
+    assert (cells["low"] > 0).any() and not [
+        each
+        for each in figure.axes[0].collections
+        if isinstance(each, PathCollection) and len(each.get_offsets())
+    ]
+    assert "no cell can be marked: a family-wise error of 5 % takes 6 seeds" in texts(figure)
+
+
+def split_runs(make: Any) -> pd.DataFrame:
+    """Adam fails in 3 of 8 seeds at snr = 0.3, by 0.48; elsewhere its seeds agree."""
+    return make.runs(
+        make.plane(lambda o, snr, a, k: 0.48 * (o == "adam" and snr == 0.3 and k < 3), seeds=8)
+    )
+
+
+def test_a_cell_whose_seeds_split_is_drawn_as_shares(make: Any):
+    runs = split_runs(make)
+    cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
+    modes = Modes("snr", "feature_noise", "test_error", "optimizer")(runs)
+    figure = analysis.phase_diagram(cells, modes=modes)
+    adam, gd = figure.axes[:2]
+    at = {text.get_position(): text.get_text() for text in adam.texts}
+    assert at[(1.5, 0.5)] == at[(1.5, 1.5)] == "5:3" and at[(0.5, 0.5)] == "0.00"
+    (strips,) = [each for each in adam.collections if isinstance(each, PolyCollection)]
+    extents = [path.get_extents() for path in strips.get_paths()]
+    assert [(box.x0, box.x1) for box in extents] == [(1, 1.625), (1.625, 2)] * 2
+    scale = color_scale(cells)
+    np.testing.assert_allclose(
+        np.asarray(strips.get_facecolors())[:2, :3], scale.colors(np.array([0.0, 0.48]))
+    )
+    assert not [each for each in gd.collections if isinstance(each, PolyCollection)]
+    assert "5:3 counts its seeds" in texts(figure)
+    assert "strips" not in texts(analysis.phase_diagram(cells))
+
+
+def test_a_line_says_where_seeds_split(make: Any):
+    """A bar at the mean of the cell, which is no value of a seed."""
+    runs = split_runs(make)
+    cells = Cells("snr", None, "test_error", "optimizer")(runs[runs["feature_noise"] == 0.1])
+    figure = analysis.gap_figure(cells)
+    bars = [line for line in figure.axes[0].lines if line.get_marker() == "|"]
+    assert [np.asarray(bar.get_xydata()).round(9).tolist() for bar in bars] == [[[0.3, 0.18]], []]
+    assert "|: seeds split into modes" in texts(figure)
+    assert "mid-P where seeds may split into modes" in texts(figure)
+
+
+def test_collapsed_cells_have_a_hatching_of_their_own(make: Any, monkeypatch: pytest.MonkeyPatch):
+    """Most of their networks answer with ties; where there is no such column, have norm 0."""
+    monkeypatch.setitem(columns._COLUMNS, "test_ties", ColumnInfo("ties", part="observable"))
+    runs = split_runs(make)
+    gone = (runs["snr"] == 0.1) & (runs["optimizer"] == "adam") & (runs["seed"] < 5)
+    by_ties = runs.assign(test_ties=np.where(gone, 1.0, 0.01))
+    by_norm = runs.assign(weight_norm=np.where(gone, 0.0, 1.0))
+    for table in (by_ties, by_norm):
+        cells = Cells("snr", "feature_noise", "test_error", "optimizer")(table)
+        assert cells["collapsed"].value_counts().to_dict() == {0.0: 10, 0.625: 2}
+        figure = analysis.phase_diagram(cells)
+        assert hatches(figure) == [("\\\\\\", 2)]
+        assert "ties and count as errors" in texts(figure)
+    assert "collapsed" not in Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
+
+
+def count_cells(make: Any, steps: tuple[float, float, float]) -> pd.DataFrame:
+    runs = make.runs(make.plane(make.planted))
+    cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
+    at = dict(zip((0.1, 0.3, 1.0), steps, strict=True))
+    cells["mean"] = cells["snr"].map(at)
+    cells.attrs |= {"of": "fit_step", "column": "mean"}
+    return cells
+
+
+def test_counts_are_whole_numbers_on_a_logarithmic_scale(make: Any):
+    """9 to 1,581 steps: the middle of the colours is at the geometric mean, 119."""
+    cells = count_cells(make, (9, 119, 1581))
+    scale = color_scale(cells)
+    assert scale.logarithmic and float(scale.norm(119)) == pytest.approx(0.5, abs=0.01)
+    figure = analysis.phase_diagram(cells)
+    assert {text.get_text() for text in figure.axes[0].texts} == {"9", "119", "1581"}
+    bar = figure.axes[-1]
+    inside = [text.get_text() for text in bar.get_yticklabels()]
+    assert {"10", "20", "50", "100", "200", "500", "1000"} <= set(inside)
+    assert np.asarray(figure.axes[0].collections[0].get_array()).max() == 1581
+
+
+def test_counts_of_one_size_have_an_even_scale_with_whole_ticks(make: Any):
+    cells = count_cells(make, (1, 2, 4))
+    assert not color_scale(cells).logarithmic
+    labels = [text.get_text() for text in analysis.phase_diagram(cells).axes[-1].get_yticklabels()]
+    assert labels and all(label.isdigit() for label in labels)
+
+
+def test_legends_name_the_optimizers_of_all_panels(make: Any):
+    """Adam has no run in the first panel."""
+    runs = make.runs(make.plane(make.planted))
+    part = runs[(runs["optimizer"] == "gd") | (runs["feature_noise"] == 0.2)]
+    figure = analysis.gap_figure(Cells("snr", "feature_noise", "test_error", "optimizer")(part))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "Adam",
+        "gradient descent",
+    ]
+
+
+def test_numbers_stand_before_the_lines(plane: pd.DataFrame):
+    rows = [{"feature_noise": a, "at": 1.0, "low": 0.5, "high": 2.0} for a in (0.1, 0.2)]
+    figure = analysis.phase_diagram(plane, lines=[boundary(rows)])
+    ax = figure.axes[0]
+    highest = max(each.get_zorder() for each in (*ax.lines, *ax.collections))
+    assert all(text.get_zorder() > highest and text.get_path_effects() for text in ax.texts)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.5, 1.0, 2.0, 5.0, 10.0], ["0.5", "1", "2", "5", "10"]),
+        ([0.474, 0.972, 2.03, 4.97, 10.3], ["0.5", "1", "2", "5", "10"]),
+    ],
+)
+def test_ticks_are_round_numbers(make: Any, values: list[float], expected: list[str]):
+    runs = make.runs(make.plane(make.planted, snrs=values, alphas=(0.1,)))
+    figure = analysis.gap_figure(Cells("snr", None, "test_error", "optimizer")(runs))
+    low, high = figure.axes[0].get_xlim()
+    shown = [
+        text.get_text()
+        for place, text in zip(
+            figure.axes[0].get_xticks(), figure.axes[0].get_xticklabels(), strict=True
+        )
+        if low <= place <= high
+    ]
+    assert shown == expected
 
 
 def test_missing_and_diverged_cells_are_hatched(make: Any):
@@ -121,7 +268,7 @@ def test_colour_limits_are_fixed_for_errors_and_centred_for_signs(
 ):
     cells = pd.DataFrame({"mean": means})
     cells.attrs = {"of": value, "column": value}
-    assert tuple(color_scale(cells)) == expected
+    assert tuple(color_scale(cells)[:3]) == expected and not color_scale(cells).logarithmic
 
 
 def test_a_large_plane_is_drawn_without_numbers_and_as_an_image(make: Any):
@@ -145,7 +292,10 @@ def test_lines_have_bands_and_a_logarithmic_axis(runs: pd.DataFrame):
         "feature noise α = 0.2",
     )
     assert first.get_xscale() == "log" and first.get_ylabel() == "generalization gap"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["adam", "gd"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "Adam",
+        "gradient descent",
+    ]
     assert len(first.collections) == 2 and "bands: 95 % intervals" in texts(figure)
 
 
@@ -201,11 +351,14 @@ def test_what_has_no_value_on_the_axis_is_a_level_over_all_of_it(make: Any):
     figure = analysis.gap_figure(Cells("b1", None, "test_error", "optimizer")(make.runs(rows)))
     (ax,) = figure.axes
     drawn = {line.get_label(): line for line in ax.get_lines()}
-    assert list(drawn["adam"].get_xdata()) == [0.5, 0.9]
-    assert list(drawn["gd"].get_xdata()) == [0, 1] and list(
-        drawn["gd"].get_ydata()
+    assert list(drawn["Adam"].get_xdata()) == [0.5, 0.9]
+    assert list(drawn["gradient descent"].get_xdata()) == [0, 1] and list(
+        drawn["gradient descent"].get_ydata()
     ) == pytest.approx([0.01, 0.01])
-    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"adam", "gd"}
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {
+        "Adam",
+        "gradient descent",
+    }
 
 
 def boundary(rows: list[dict[str, Any]], **attrs: Any) -> pd.DataFrame:
@@ -269,6 +422,24 @@ def test_a_boundary_lies_between_cells_as_its_axis_is_spaced(plane: pd.DataFrame
         2.25,
     }  # beside the whiskers
     assert "solid: test error = 0.25, with its 95 % interval" in texts(figure)
+
+
+def test_each_branch_is_a_line_of_its_own(plane: pd.DataFrame):
+    """With a gap where a row has none of it, and open circles where the value rises."""
+    places = [(0.1, "rising", 0.1), (0.1, "falling", 10.0), (0.2, "falling", 1.0)]
+    places += [(0.4, "rising", 1.0), (0.4, "falling", 10.0)]
+    rows = [
+        {"feature_noise": alpha, "branch": name, "at": at, "low": at, "high": at}
+        for alpha, name, at in places
+    ]
+    figure = analysis.phase_diagram(plane, lines=[boundary(rows)])
+    falling, rising = black(figure)
+    assert falling == ("-", [[2.5, 0.5], [1.5, 1.5], [2.5, 2.5]])
+    (first, gap, last) = rising[1]
+    assert (first, last) == ([0.5, 0.5], [1.5, 2.5]) and np.isnan(gap[0])
+    fills = [line.get_markerfacecolor() for line in figure.axes[0].get_lines()[1::2]]
+    assert fills == ["black", "white"]
+    assert "open circles: where it rises" in texts(figure)
 
 
 def test_an_even_axis_is_interpolated_evenly(make: Any):

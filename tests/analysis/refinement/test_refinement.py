@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import MIN_SEEDS, Refinement
 from analysis.refinement.rounds import refine
 from analysis.stats.boundary import Boundary
+from analysis.tables.load import recorded_plugins
 from sweep import grid
 from sweep.errors import SweepError
 from tests.shell import command, environment, table, write_grid
@@ -283,6 +285,69 @@ def test_a_round_that_fails_is_a_sentence_with_its_command(store: Path, tmp_path
         list(refine(store, SMALL, 1, tmp_path))
 
 
+def refined_sizes(
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    loaded: list[pd.DataFrame],
+    budget: int,
+    text: str = TEXT,
+) -> list[int]:
+    """The sizes of the grids of rounds that read these runs in turn, none of which is trained."""
+    (folder / "grid.yaml").write_text(text)
+    (folder / "manifest.json").write_text("{}")
+    states = iter(loaded)
+    monkeypatch.setattr(rounds, "_load", lambda *_: next(states))
+    monkeypatch.setattr(rounds, "_run", lambda *_: None)
+    list(refine(folder, Refinement(BOUNDARY, budget), len(loaded) - 1, folder / "out"))
+    paths = sorted((folder / "out").glob("round-*.yaml"))
+    return [grid.load_grid(path).size for path in paths]
+
+
+def both_optimizers(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs, and the same of another optimizer: the grid has two."""
+    return pd.concat([runs, runs.assign(optimizer="adam")], ignore_index=True)
+
+
+def test_a_round_does_not_use_what_an_earlier_one_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gaps leave most of the first budget, and the next round would have use for it."""
+    smooth = both_optimizers(plane())
+    smooth = smooth[smooth["n"] <= 40]
+    at = AT[np.searchsorted(Y, smooth["n"])]
+    steps = smooth.assign(test_error=np.where(smooth["snr"] < at, 0.5, 0.1))
+    sizes = refined_sizes(monkeypatch, tmp_path, [steps, smooth, smooth, smooth], 100)
+    assert sizes[0] == 2 * 6 * MIN_SEEDS and all(80 < size <= 100 for size in sizes[1:])
+
+
+def test_a_sweep_that_is_not_complete_is_refined_within_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the runs of each point are missing, so that a point seems to be half as expensive."""
+    runs = plane()
+    runs = runs[runs["n"] <= 40]
+    (size,) = refined_sizes(monkeypatch, tmp_path, [runs, runs], 100)
+    assert 80 < size <= 100
+    one = runs[runs["n"] == 10]
+    eight = TEXT.replace("lr: 0.1", "lr: [1, 2, 3, 4, 5, 6, 7, 8]")
+    with pytest.raises(SweepError, match="makes 18 runs for each seed"):
+        refined_sizes(monkeypatch, tmp_path, [one, one], 15, eight)
+
+
+def test_a_refinement_follows_the_branch_that_it_is_given() -> None:
+    """A ridge of errors between AT and 4 AT."""
+    ridge = plane(x=np.geomspace(0.1, 30, 17))
+    own = np.random.default_rng(1).normal(0, 0.1, 4)[ridge["seed"]]
+    position = np.log(ridge["snr"] / AT[np.searchsorted(Y, ridge["n"])]) + own
+    ridge["test_error"] = 0.5 * np.exp(-(((position - np.log(2)) / np.log(2)) ** 2))
+    for branch, factor in (("rising", 1.16), ("falling", 3.45)):
+        points = Refinement(replace(BOUNDARY, branch=branch), 120)(ridge)
+        assert set(points["n"]) == set(Y)
+        at = factor * AT[np.searchsorted(Y, points["n"])]
+        # Cells next to the crossing, or within the gap between them.
+        assert (np.abs(np.log(points["snr"] / at)) < 1.3 * np.log(300) / 16).all()
+
+
 @pytest.mark.parametrize(
     "info",
     [
@@ -292,8 +357,8 @@ def test_a_round_that_fails_is_a_sentence_with_its_command(store: Path, tmp_path
     ],
 )
 def test_rounds_get_the_plugins_of_the_sweep(info: dict[str, Any]) -> None:
-    assert sorted(rounds._plugins({"info": info})) == ["other", "own"]
-    assert rounds._plugins({"info": "none"}) == rounds._plugins({}) == []
+    assert sorted(recorded_plugins({"info": info})) == ["other", "own"]
+    assert recorded_plugins({"info": "none"}) == recorded_plugins({}) == []
 
 
 @pytest.mark.promise(18)

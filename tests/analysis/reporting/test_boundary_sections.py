@@ -90,8 +90,54 @@ def test_exponents_at_other_values_of_what_is_kept_at_one(make: Any, tmp_path: P
 
 def test_a_plane_without_a_crossing_says_so(make: Any, tmp_path: Path):
     found = shown(make.write_store(tmp_path / "s", make.plane(lambda *_: 0.5)))
-    assert all("nowhere within the grid" in said for said in found["boundary"].sentences)
+    for said in found["boundary"].sentences:
+        assert "nowhere within the grid. 2 of 2 rows lie above 0.25 everywhere." in said
     assert "exponents" not in found
+
+
+def ridged(make: Any) -> list[dict[str, Any]]:
+    """Errors of adam that rise from 0 to 1 at snr = 0.4 and fall at 3, but at n = 10; gd as above."""
+    rows = fallen(make)
+    for row in rows:
+        if row["optimizer"] == "adam":
+            rise = 1 / (1 + (row["snr"] / 0.4) ** -4) if row["n"] > 10 else 1.0
+            row["test_error"] = rise / (1 + (row["snr"] / 3) ** 8) + 0.01 * (row["seed"] - 1)
+    return rows
+
+
+def test_both_branches_stand_on_the_page(make: Any, tmp_path: Path):
+    """And which of them the exponent and the theory are about."""
+    found = shown(make.write_store(tmp_path / "s", ridged(make)), level=0.5)
+    adam, gd = found["boundary"].sentences
+    assert adam.startswith("adam: the test error crosses 0.5 falling at snr = ")
+    assert "; and rising at snr = 0." in adam and "at n = 640, in 3 of 4 rows" in adam
+    assert "(the first branch is the one that exponents and theories follow)" in adam
+    assert "3 of 4 rows cross 0.5 twice. 3 of 4 rows are not monotone" in adam
+    assert "rising" not in gd and "twice" not in gd
+    table = found["boundary"].table
+    adam_rows = table[table["optimizer"] == "adam"]
+    rising = adam_rows[adam_rows["branch"] == "rising"]
+    assert rising["at"].to_numpy() == pytest.approx(0.4, rel=0.05) and len(rising) == 3
+    assert adam_rows[adam_rows["followed"]]["at"].to_numpy() == pytest.approx(3, rel=0.05)
+    slopes = found["exponents"].table.set_index("optimizer")
+    assert slopes.loc["adam", "branch"] == "falling"
+    assert slopes.loc["adam", "slope"] == pytest.approx(0, abs=0.03)
+    theory = found["theory-adam_feature_noise"].table
+    assert len(theory) == 4 and set(theory["branch"]) == {"falling"}
+    figure = found["phase-test_error"].figure
+    assert figure is not None
+    caption = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+    assert "open circles: where it rises along the horizontal axis" in caption
+
+
+def test_rows_on_one_side_are_told_by_their_side(make: Any, tmp_path: Path):
+    rows = fallen(make)
+    for row in rows:
+        if row["optimizer"] == "gd" and row["n"] < 100:
+            row["test_error"] = 0.5 if row["n"] == 10 else 0.0
+    said = shown(make.write_store(tmp_path / "s", rows))["boundary"].sentences[1]
+    assert "in 2 of 4 rows" in said
+    assert "1 of 4 rows lies above 0.25 everywhere. 1 of 4 rows lies below 0.25 everywhere." in said
 
 
 def test_runs_that_do_not_fit_are_counted_and_dotted(make: Any, tmp_path: Path):
@@ -128,10 +174,10 @@ def test_a_flip_is_told_with_its_step(make: Any, tmp_path: Path):
     (said,) = found.sentences
     adam, gd = said.split("; ")
     assert (
-        adam.startswith("Feature learning turns negative in 5 of 5 runs of adam")
+        adam.startswith("Feature learning turns negative in 5 of 5 runs of Adam")
         and "at step 50" in adam
     )
-    assert gd.startswith("in 0 of 5 runs of gd")
+    assert gd.startswith("in 0 of 5 runs of gradient descent")
     assert pd.isna(found.table.set_index("optimizer").loc["gd", "after"]) or np.isinf(
         found.table.set_index("optimizer").loc["gd", "after"]
     )
@@ -170,7 +216,10 @@ def test_the_best_possible_error_is_that_of_flipped_labels(make: Any, tmp_path: 
     for row in rows:
         row["test_error"] = 0.12 if row["optimizer"] == "gd" else 0.2
     (said,) = shown(make.write_store(tmp_path / "s", rows))["phase-test_error"].sentences
-    assert "within 0.05 of the best possible, 0.1" in said and "adam in 0, gd in 52" in said
+    assert (
+        "within 0.05 of the best possible, 0.1" in said
+        and "Adam in 0, gradient descent in 52" in said
+    )
 
 
 def test_a_flip_names_the_cell_it_was_looked_for_in(make: Any, tmp_path: Path):
@@ -183,5 +232,6 @@ def test_a_flip_names_the_cell_it_was_looked_for_in(make: Any, tmp_path: Path):
     (said,) = shown(make.write_store(tmp_path / "s", rows, curves))["flips"].sentences
     assert (
         said.startswith("At snr = ")
-        and "the cell with the largest paired difference, adam minus gd: feature" in said
+        and "the cell with the largest paired difference, Adam minus gradient descent: feature"
+        in said
     )

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.reporting.definitions import training_setting
+from analysis.tables import columns
 from sweep import data, models, objectives, spec
 
 
@@ -31,6 +32,18 @@ def test_numbers_are_told_once(make: Any) -> None:
     told = " ".join(training_setting(make.runs(rows)))
     assert "n = 20" in told and "d = 100" in told
     assert "Varied: snr from 1 to 6 (6 values); " in told and told.endswith("; seed 0, 1.")
+
+
+def test_of_two_losses_each_says_whose_it_is(make: Any) -> None:
+    """Two sentences on the loss would be false of half of the runs each, and so would a bare formula."""
+    columns._DEFINITIONS["objective", "hinge"] = "max(0, gap - z)."
+    rows = [make.row(i, i, "gd", objective=("hinge", "logistic")[i % 2]) for i in range(4)]
+    told = training_setting(make.runs(rows))
+    assert "Objective hinge: max(0, gap - z)." in told
+    assert "Objective logistic: The loss of a point is log(1 + exp(-y F(x)))." in told
+    alone = training_setting(make.runs(rows[::2]))
+    assert "Objective hinge: max(0, gap - z)." in alone
+    assert not any("log(1 + exp" in sentence for sentence in alone)
 
 
 @pytest.mark.parametrize("kind", ["mine", None])

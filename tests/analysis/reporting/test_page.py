@@ -20,13 +20,15 @@ import pytest
 
 import analysis
 from analysis import Bands, Cells, PairedGap
+from analysis.reporting.provenance import reproduction_commands
 from analysis.reporting.section import Section
 from analysis.reporting.sections import report_sections
 from analysis.reporting.tooltips import tooltip_data
 from analysis.reporting.view import make_view
+from analysis.tables.axes import filter_rows
 from analysis.tables.labels import format_interval
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"wbr", "meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
@@ -92,19 +94,25 @@ def test_the_sentences_are_right(incomplete: tuple[Path, Page]):
     _, page = incomplete
     region = "all within snr from 0.1 to 0.3 and feature_noise from 0.1 to 0.2"
     assert (
-        f"adam's test error exceeds gd's by more than 0.4 in 4 of 6 cells, {region}." in page.text
+        f"Adam's test error exceeds gradient descent's by more than 0.4 in 4 of 6 cells, {region}."
+        in page.text
     )
     assert (
-        "Over all 6 cells the 95 % interval of the paired difference "
-        "lies above 0 in 4 and below 0 in" in page.text
+        "With 4 seeds no cell can be marked at a family-wise error of 5 % over the map, which "
+        "takes 6. Of 6 cells, the 95 % interval of a cell on its own lies above 0 in 4 and below 0 "
+        "in" in page.text
     )
     assert (
         "is +0.5040 [0.4990, 0.5090] (over 3 seeds), at snr = 0.1, feature_noise = 0.1" in page.text
     )
     assert (
-        "Of 6 cells, a mean test error of at most 0.05: adam in 2, gd in 6; both in 2." in page.text
+        "Of 6 cells, a mean test error of at most 0.05: Adam in 2, gradient descent in 6; both in 2."
+        in page.text
     )
-    assert "Training error 0 at the end: adam in 23 of 23 runs, gd in 23 of 23 runs." in page.text
+    assert (
+        "Training error 0 at the end: Adam in 23 of 23 runs, gradient descent in 23 of 23"
+        in page.text
+    )
 
 
 def test_question_setting_and_provenance_are_there(incomplete: tuple[Path, Page]):
@@ -133,6 +141,22 @@ def test_the_commands_make_the_same_page(make: Any, tmp_path: Path):
     assert f"python -m sweep.run {folder}/grid.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m analysis report {folder} --confidence 0.9\n" in text and "run a.yaml" in text
     assert "are 90 % confidence intervals" in text and "about 10 exclude 0 by chance" in text
+
+
+def test_the_commands_name_plugins_and_choices(tmp_path: Path):
+    """Those of version 0.2 are in its command alone; a module needs its folder."""
+    folder = tmp_path / "s"
+    folder.mkdir()
+    for name in ("grid.yaml", "manifest.json"):
+        (folder / name).write_text("name: s\n")
+    info = {"command": ["run.py", "g.yaml", "--plugin=mine.parts", "--plugin", "x\nrm -r"]}
+    (folder / "manifest.json").write_text(json.dumps({"info": info}))
+    options = {"--tune-over": ("l2", "b1"), "--tune": None, "--all-grids": True}
+    commands = reproduction_commands(folder, options)
+    assert commands[0] == "# in the folder of mine/parts.py, unless it is installed"
+    assert commands[1].startswith(f"python -m sweep.run {folder}/grid.yaml --out {folder} --plugin")
+    assert "mine.parts" in commands[1]
+    assert commands[2].endswith(f"{folder} --tune-over l2 --tune-over b1 --all-grids")
 
 
 def test_how_long_it_took_is_told_where_the_start_is_known(make: Any, tmp_path: Path):
@@ -234,7 +258,7 @@ def test_curves_are_those_of_the_most_telling_cell(incomplete: tuple[Path, Page]
     caption = shown(folder)["curves"].caption
     assert caption.startswith(
         "At snr = 0.1, feature_noise = 0.1, "
-        "the cell with the largest paired difference, adam minus gd."
+        "the cell with the largest paired difference, Adam minus gradient descent."
     )
 
 
@@ -243,10 +267,10 @@ def test_nothing_but_seeds_gives_a_table_and_curves(make: Any, tmp_path: Path):
     found = shown(make.write_store(tmp_path / "s", rows, make.bend(rows)))
     assert list(found) == ["paired-adam-gd", "means", "curves", "flips"]
     assert found["paired-adam-gd"].sentences == [
-        "adam minus gd, paired: the test error differs by +0.5030 [0.4989, 0.5071] (over 4 seeds)."
+        "Adam minus gradient descent, paired: the test error differs by +0.5030 [0.4989, 0.5071] (over 4 seeds)."
     ]
     table = found["means"].table.set_index("mean over seeds")
-    assert table.loc["test_error", "gd"] == "0.015 [0.000, 0.036]"
+    assert table.loc["test_error", "gd"].startswith("0.01 [0.00, 0.5")
     assert table.loc["test_error", "adam - gd, paired"] == "0.5030 [0.4989, 0.5071]"
     assert found["means"].figure is None
 
@@ -303,8 +327,8 @@ def test_optimizers_with_l2_of_their_own_are_compared_on_the_same_data(make: Any
     assert section.table["mean"].item() == pytest.approx(0.5)
     assert "There are 4 pairs, and 0 runs without a partner." in section.caption
     assert (
-        "Settings that differ: adam has l2 = 1e-5; adamw has l2 = 0, weight_decay = 0.01."
-        in section.caption
+        "Settings that differ: Adam has l2 = 1e-5; adamw has l2 = 0, weight_decay = 0.01. "
+        "No step size was chosen by these results." in section.caption
     )
 
 
@@ -335,6 +359,7 @@ def test_a_decay_of_one_optimizer_alone_has_lines_of_its_own(make: Any, tmp_path
     view = make_view(analysis.load(folder))
     assert (view.x, view.y) == ("l2", "batch_size")
     assert view.notes == ("adamw is shown at weight_decay = 0.1, one of 3 values.",)
+    assert len(filter_rows(view.all_runs, view.fixed_condition)) == len(view.runs) == 24
     found = shown(folder)
     paired = found["paired-adam-adamw"].table.set_index(["l2", "batch_size"])["mean"]
     assert paired.to_dict() == pytest.approx(
@@ -366,16 +391,17 @@ def test_chosen_step_sizes_are_on_the_page(make: Any, tmp_path: Path):
     view, found = make_view(analysis.load(folder)), shown(folder)
     assert view.notes == (
         "lr was chosen: for each optimizer and cell the value with the smallest mean over its seeds "
-        "of the validation error, on points apart from those of the test (adam over lr = 0.1, 0.2, "
+        "of the validation error, on points apart from those of the test (Adam over lr = 0.1, 0.2, "
         "0.4). A run that diverged counts as worse than any other. Test data played no part in the "
-        "choice. gd was not tuned: it ran at lr = 0.1 only.",
+        "choice. Gradient descent was not tuned: it ran at lr = 0.1 only.",
     )
     chosen = found["step-sizes"]
+    assert list(chosen.table)[:3] == ["optimizer", "snr", "lr"]
     assert chosen.table[["optimizer", "snr", "lr", "tried", "edge"]].to_numpy().tolist() == [
         ["adam", snr, 0.4, 3, "largest lr"] for snr in (0.1, 1.0)
     ]
     assert chosen.sentences == [
-        "Warning: the lr chosen for adam is the largest that was tried in 2 of 2 choices; a larger "
+        "Warning: the lr chosen for Adam is the largest that was tried in 2 of 2 choices; a larger "
         "one may be better."
     ]
 
@@ -387,7 +413,7 @@ def test_optimizers_that_share_no_problem_are_said_to(make: Any, tmp_path: Path)
     ]
     found = shown(make.write_store(tmp_path / "s", rows))
     assert (
-        "adam and adamw were not run on any common problem"
+        "Adam and adamw were not run on any common problem"
         in found["paired-adam-adamw"].sentences[0]
     )
     assert found["paired-adam-adamw"].figure is None
@@ -456,7 +482,7 @@ def test_numbers_are_those_of_the_sentences_to_the_digit(make: Any, rng: np.rand
     runs = make.runs([row for row in rows if row["seed"] == 0 or row["snr"] > 0.02])
     cells = Cells("snr", "feature_noise", "test_error", "optimizer")(runs)
     panels = tooltip_data(analysis.phase_diagram(cells), cells)
-    assert [panel["name"] for panel in panels] == ["adam", "gd"]
+    assert [panel["name"] for panel in panels] == ["Adam", "gradient descent"]
     for cell in cells.itertuples():
         panel = panels[["adam", "gd"].index(str(cell.optimizer))]
         told = worded(panel, alphas.index(cell.feature_noise), snrs.index(cell.snr))
@@ -518,7 +544,7 @@ def test_points_of_lines_lie_on_their_lines(make: Any):
     panels = tooltip_data(figure, cells)
     assert [panel["name"] for panel in panels] == ["feature_noise = 0.1", "feature_noise = 0.2"]
     for ax, panel in zip(figure.axes, panels, strict=True):
-        assert panel["lines"] and panel["rows"] == ["adam", "gd"]
+        assert panel["lines"] and panel["rows"] == ["Adam", "gradient descent"]
         assert panel["x"] == pytest.approx(
             [1 / 22, (1 + 20 * math.log(3) / math.log(10)) / 22, 21 / 22], abs=1e-4
         )
@@ -550,7 +576,7 @@ def test_a_level_without_an_axis_is_no_point(make: Any):
     runs = runs[(runs["optimizer"] == "adam") | (runs["problem"] < 4)]
     cells = Cells("b1", None, "test_error", "optimizer")(runs)
     (panel,) = tooltip_data(analysis.gap_figure(cells), cells)
-    assert panel["rows"] == ["adam"] and len(panel["columns"]) == 3
+    assert panel["rows"] == ["Adam"] and len(panel["columns"]) == 3
 
 
 def test_a_large_map_stays_small(make: Any, rng: np.random.Generator):
@@ -599,3 +625,27 @@ def test_a_heading_like_a_date_is_text(make: Any, tmp_path: Path, heading: str):
     (folder / "grid.yaml").write_text(heading)
     text = analysis.report(folder).read_text()
     assert heading.rpartition(": ")[2] in text.partition("</header>")[0]
+
+
+def test_split_and_collapsed_cells_are_told_as_such(make: Any, tmp_path: Path):
+    """Adam's weights are 0 at snr = 0.1; at 0.3 three of eight seeds fail."""
+
+    def error(optimizer: str, snr: float, alpha: float, seed: int) -> float:
+        if optimizer == "gd":
+            return 0.02 + 0.001 * seed
+        return {0.1: 1.0, 0.3: 0.48 * (seed < 3), 1.0: 0.0}[snr]
+
+    rows = make.plane(error, seeds=8)
+    for row in rows:
+        row["weight_norm"] = float(row["optimizer"] == "gd" or row["snr"] > 0.2)
+    found = shown(make.write_store(tmp_path / "s", rows))
+    told = found["phase-test_error"].sentences
+    assert any("Most networks of Adam collapsed in 2 cells" in sentence for sentence in told)
+    assert not any("gd collapsed" in sentence for sentence in told)
+    assert "collapsed in 2 cells" in " ".join(found["paired-adam-gd"].sentences)
+    assert found["modes"].table["seeds"].tolist() == [5, 3] * 2
+    (sentence,) = found["modes"].sentences
+    assert "at snr = 0.3" in sentence and "near 0 in 5 and near 0.48 in 3" in sentence
+    cells = found["phase-test_error"].table
+    assert set(cells.loc[cells["optimizer"] == "adam", "interval"]) == {"mid-p"}
+    assert set(cells.loc[cells["optimizer"] == "gd", "interval"]) == {"student"}

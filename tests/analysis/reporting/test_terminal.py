@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -38,14 +39,24 @@ def test_each_cell_shows_its_mean_and_y_grows_upwards(make: Any):
         ["0.2", "0.25", "0.35", "0.45", "0.2", "0.26", "0.36", "0.46"],
         ["0.1", "0.00", "0.10", "0.20", "0.1", "0.01", "0.11", "0.21"],
     ]
-    assert any("test error, adam" in line and "test error, gd" in line for line in said)
+    assert any(
+        "test error, Adam" in line and "test error, gradient descent" in line for line in said
+    )
 
 
 def test_the_difference_is_the_paired_one(make: Any):
     said = "\n".join(lines(picture(make.runs(make.plane(make.planted)), value="difference")))
-    assert "adam minus gd" in said and said.count("+0.50") == 4
+    assert "Adam minus gradient descent" in said and said.count("+0.50") == 4
     with pytest.raises(SweepError, match="only one optimizer"):
         picture(make.runs(make.plane(make.planted, optimizers=["gd"])), value="difference")
+
+
+def test_a_mean_over_modes_is_marked(make: Any):
+    """One of four seeds fails at snr = 0.1: the mean, 0.25, is the value of none."""
+    rows = make.plane(lambda o, snr, a, k: float(o == "adam" and snr == 0.1 and k == 3))
+    said = "\n".join(lines(picture(make.runs(rows))))
+    assert said.count("~0.25") == 2 and "~: the seeds split into modes" in said
+    assert "~" not in "\n".join(lines(picture(make.runs(make.plane(make.planted)))))
 
 
 def test_a_diverged_cell_has_a_cross(make: Any):
@@ -66,8 +77,8 @@ def test_a_notebook_shows_the_coloured_picture(make: Any):
     html = picture(make.runs(make.plane(make.planted)))._repr_html_()
     colours = set(re.findall(r"background-color: (#[0-9a-f]{6})", html))
     assert len(colours) >= 2 and html.count("0.52") >= 1 and "signal-to-noise ratio" in html
-    (line,) = (line for line in html.splitlines() if "test error, adam" in line)
-    assert "test error, gd" in line
+    (line,) = (line for line in html.splitlines() if "test error, Adam" in line)
+    assert "test error, gradient descent" in line
     assert html.startswith("<pre") and html.rstrip().endswith("</pre>") and "<style" not in html
 
 
@@ -118,6 +129,25 @@ def test_labels_of_an_axis_are_whole_and_differ(make: Any):
     said = lines(picture(make.runs(make.plane(make.planted, snrs=snrs, seeds=1)), x="snr"))
     labels = ["1e-4", "1.5e-4", "2.1e-4", "3.2e-4", "4.6e-4", "6.8e-4", "1e-3"]
     assert any(line.split()[:7] == labels for line in said)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_no_number_and_no_label_is_cut_where_there_is_little_room(make: Any, width: int):
+    """Not `0.000` for two values: fewer columns, and only the labels that fit."""
+    snrs = [float(f"{snr:.3g}") for snr in np.geomspace(1e-4, 0.1, 16)]
+    alphas = [1e-4, 1.2e-4, 0.1]
+    console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+    console.print(picture(make.runs(make.plane(make.planted, snrs, alphas, seeds=1)), x="snr"))
+    said = console.export_text().splitlines()
+    assert not any("…" in line for line in said)
+    assert max(map(len, said)) <= width
+    row = next(line for line in said if line.startswith("1.2e-4 "))
+    numbers = row.split()[1:]
+    assert set(numbers) == {"0.50"}
+    labels = said[said.index(row) + 2].split()
+    assert len(set(labels)) == len(labels) and set(labels) <= set(narrow_ticks(snrs))
+    counts = [line for line in said if f"({len(numbers)} of 16 values)" in line]
+    assert bool(counts) == (len(numbers) < 16)
 
 
 def test_narrow_labels():

@@ -47,9 +47,10 @@ def test_means_by_hand(make: Any):
         make.runs(make.plane(make.planted))
     )
     found = cell(cells, optimizer="gd", snr=1.0, feature_noise=0.1)
-    deviation = np.std([0.0, 0.01, 0.02, 0.03], ddof=1)
     assert found["mean"] == pytest.approx(0.015)
-    assert found["high"] - found["mean"] == pytest.approx(3.182446305 * deviation / 2, rel=1e-9)
+    clear = cell(cells, optimizer="adam", snr=0.1, feature_noise=0.1)
+    deviation = np.std([0.5, 0.512, 0.524, 0.536], ddof=1)
+    assert clear["high"] - clear["mean"] == pytest.approx(3.182446305 * deviation / 2, rel=1e-9)
 
 
 def test_intervals_cover_the_truth(rng: np.random.Generator):
@@ -149,6 +150,9 @@ def test_a_single_cell_has_no_keys(make: Any):
         "nonfinite",
         "expected",
         "incomplete",
+        "modes",
+        "interval",
+        "p_map",
     ]
     assert len(cells) == 1 and cells["mean"].item() == pytest.approx(0.503)
 
@@ -166,18 +170,85 @@ def test_missing_keys_make_a_cell_of_their_own(make: Any):
     [("test_error", 0.0, 1.0), ("generalization_gap", -1.0, 1.0), ("train_loss", 0.0, np.inf)],
 )
 def test_intervals_end_where_values_do(make: Any, value: str, low: float, high: float):
-    """Two seeds at the ends of what is possible: Student's interval would go far beyond."""
+    """Seeds at the ends of what is possible: Student's interval would go far beyond."""
     top = min(high, 1.0)
-    runs = make.runs([make.row(s, s, "gd", seed=s, **{value: (low, top)[s]}) for s in range(2)])
+    ends = ({"train_error": 0.1, value: low}, {"train_error": 0.1, value: top})
+    runs = make.runs([make.row(s, s, "gd", seed=s, **ends[s]) for s in range(2)])
     found = Cells(None, None, value)(runs).iloc[0]
-    assert found["low"] == low and (found["high"] == high or found["high"] > 1)
+    assert low <= found["low"] < found["mean"] < found["high"] and (found["high"] <= high)
+    if value == "train_loss":
+        assert found["low"] == low and found["interval"] == "student"
+        return
+    # one of two: p^2 + p (1 - p) = 0.025
+    ends = low + (top - low) * np.array([0.025, 0.975])
+    assert (found["low"], found["high"]) == pytest.approx(ends, abs=0.01)
 
 
 def test_the_interval_of_a_difference_ends_where_differences_do(make: Any):
     rows = [
-        make.row(2 * s + k, s, name, seed=s, test_error=float(s * k))
+        make.row(2 * s + k, s, name, seed=s, test_error=float(k))
         for s in range(2)
         for k, name in enumerate(("gd", "adam"))
     ]
     found = Cells(None, None, "difference")(PairedGap("adam", "gd")(make.runs(rows))).iloc[0]
-    assert (found["mean"], found["low"], found["high"]) == (0.5, -1.0, 1.0)
+    # two of two: (1 + p)^2 / 8 = 0.025 for p in [-1, 1]
+    assert (found["mean"], found["high"]) == (1.0, 1.0)
+    assert found["low"] == pytest.approx(2 * 0.05**0.5 - 1, abs=0.03)
+
+
+def error_table(values: dict[str, list[float]], value: str = "test_error") -> pd.DataFrame:
+    """One run a seed in each cell of x."""
+    rows = [(x, seed, each) for x, cell in values.items() for seed, each in enumerate(cell)]
+    return pd.DataFrame(rows, columns=["x", "seed", value])
+
+
+def test_seeds_that_agree_have_an_interval():
+    """None of n seeds failed: at most 1 - 0.05^(1/n) fail, half of the chance counted."""
+    cells = Cells("x")(error_table({"a": [0.0] * 4, "b": [1.0] * 4, "c": [0.48] * 4}))
+    none, all_failed, between = cells.to_dict("records")
+    assert none["low"] == 0.0 and none["high"] == pytest.approx(1 - 0.05**0.25, abs=0.01)
+    assert all_failed["high"] == 1.0 and all_failed["low"] == pytest.approx(0.05**0.25, abs=0.01)
+    assert between["low"] < 0.25 and between["high"] > 0.7
+
+
+def test_a_gap_to_no_training_error_is_not_negative():
+    """Where all runs fit their training data, the gap is the test error and has its interval."""
+    runs = error_table({"a": [0.0] * 4, "b": [0.0, 0.0, 0.0, 1.0]})
+    runs = runs.assign(train_error=0.0, generalization_gap=runs["test_error"])
+    ends = ["low", "high"]
+    gap, error = (
+        Cells("x", None, name)(runs)[ends] for name in ("generalization_gap", "test_error")
+    )
+    pd.testing.assert_frame_equal(gap, error)
+    loose = Cells("x", None, "generalization_gap")(runs.assign(train_error=[0.1] + [0.0] * 7))
+    assert (loose["low"] < 0).all()
+
+
+def test_what_has_no_ends_keeps_students_interval():
+    cells = Cells("x", None, "train_loss")(
+        error_table({"a": [2.0] * 3, "b": [0.0, 0.0, 9.0]}, "train_loss")
+    )
+    assert cells["interval"].tolist() == ["student"] * 2 and cells["modes"].tolist() == [1, 1]
+    assert cells["low"].tolist()[0] == cells["high"].tolist()[0] == 2.0
+
+
+def test_where_seeds_split_in_a_facet_all_of_its_cells_allow_for_it():
+    """Seeds near 0.5 in one cell may fail elsewhere in the same map, but not in another panel."""
+    steady = [0.5, 0.51, 0.49, 0.52]
+    runs = pd.concat(
+        [
+            error_table({"a": steady, "b": [0.0, 0.0, 0.0, 1.0]}).assign(optimizer="adam"),
+            error_table({"a": steady, "b": steady}).assign(optimizer="gd"),
+        ]
+    )
+    cells = Cells("x", None, "test_error", "optimizer")(runs)
+    assert cells["interval"].tolist() == ["mid-p", "mid-p", "student", "student"]
+    assert cells["modes"].tolist() == [1, 2, 1, 1]
+    width = cells["high"] - cells["low"]
+    assert width[0] > 0.4 > 0.1 > width[2]
+
+
+def test_cells_without_values_have_no_interval():
+    cells = Cells("x")(error_table({"a": [np.nan] * 3, "b": [0.1, np.nan, np.nan]}))
+    assert cells["modes"].tolist() == [0, 1] and cells["interval"].tolist() == ["", ""]
+    assert cells[["low", "high"]].isna().all(axis=None)

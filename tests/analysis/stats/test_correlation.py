@@ -9,8 +9,13 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from analysis.reporting.correlation_sections import correlation_sections
+from analysis.reporting.view import make_view
 from analysis.stats.correlation import Correlation, fisher_interval, rank_correlations
+from analysis.tables import columns
+from analysis.tables.labels import format_interval
 from sweep.errors import SweepError
+from sweep.schema import ColumnInfo
 
 
 def test_a_weighted_row_counts_as_often_as_it_says(rng: np.random.Generator):
@@ -129,3 +134,25 @@ def test_the_interval_covers_the_correlation_of_so_many_seeds(
         covered += low <= expected <= high
     # three standard errors of 150 draws below 95 %
     assert covered >= 150 * 0.95 - 3 * np.sqrt(150 * 0.95 * 0.05)
+
+
+def test_the_page_relates_the_error_to_a_measure_that_was_taken(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """An observable of a plugin, here; a column that no store describes would be an axis."""
+    info = ColumnInfo("largest eigenvalue of the Hessian", scale="log", part="observable")
+    monkeypatch.setitem(columns._COLUMNS, "sharpness", info)
+    plain = runs(make, lambda *at: at[3])
+    assert not list(correlation_sections(make_view(plain), 0.95))
+    table = plain.assign(sharpness=10.0 ** plain["weight_norm"])
+    (section,) = correlation_sections(make_view(table), 0.95)
+    assert section.name == "relation-sharpness" and section.title == "Test error and sharpness"
+    assert section.sentences[0] == (
+        "Adam: within a cell, seeds with a larger sharpness have a larger test error; mean rank "
+        f"correlation {format_interval(*section.table.iloc[0][['correlation', 'low', 'high']], '+')}"
+        " over 6 cells. Over all 36 runs it is 1."
+    )
+    assert section.figure is not None
+    ax = section.figure.axes[0]
+    assert ax.get_xscale() == "log"
+    assert [len(each.get_offsets()) for each in ax.collections] == [36, 36]

@@ -238,6 +238,34 @@ def test_rows_without_a_crossing_never_agree() -> None:
     assert "; 2 of 7 rows have no crossing within the grid" in overlay_sentences(overlay(runs))[0]
 
 
+@pytest.mark.parametrize("branch", [None, "rising"])
+def test_a_theory_is_about_the_branch_that_the_boundary_follows(branch: str | None) -> None:
+    """A ridge between the line of the theory and a tenth of it; with n = 80 it begins on the ridge."""
+    law, factor = (lambda n: (7 / n) ** (1 / 3)), 1 if branch is None else 10
+    fall = plant(lambda n: factor * law(n), xs=np.geomspace(0.02, 10, 31))
+    rise = plant(lambda n: factor * law(n) / 10, xs=np.geomspace(0.02, 10, 31), rises=True)
+    runs = fall.assign(test_error=np.minimum(fall["test_error"], rise["test_error"]))
+    runs.loc[runs["n"] == 80, "test_error"] = fall["test_error"]
+    boundary = Boundary("snr", "n", facet="optimizer", resamples=100, branch=branch)
+    overlay = Overlay(THEORIES["gd_feature_noise"], boundary)
+    table = overlay(runs)
+    assert table["n"].tolist() == N.tolist()
+    np.testing.assert_allclose(table["predicted"], law(N), rtol=1e-9)
+    crosses = table["branch"].eq(branch or "falling")
+    assert crosses.tolist() == [True] * 6 + [branch is None]
+    assert table["fails"][crosses].eq(False).all() and table["fails"][~crosses].isna().all()
+    cells = overlay.cells(runs)
+    assert not cells["fails"].any()
+    limits = (law(cells["n"]) / 10, np.inf) if branch is None else (0, 10 * law(cells["n"]))
+    # Beyond the other branch, and where a row has only that, the theory expects nothing.
+    known = cells["snr"].gt(limits[0]) & cells["snr"].lt(limits[1])
+    known = known | cells["n"].eq(80) if branch is None else known & cells["n"].ne(80)
+    assert cells["expects"].notna().tolist() == known.tolist()
+    (said,) = overlay_sentences(table)
+    other = "; 1 of 7 rows have no crossing within the grid on its branch, 1 of them on others"
+    assert (other in said) == (branch is not None)
+
+
 def test_a_constant_fitted_to_one_row_says_nothing_of_it() -> None:
     runs = plant(lambda n: (7 / n) ** (1 / 3))
     overlay = Overlay(THEORIES["gd_feature_noise"], Boundary("snr", resamples=100))

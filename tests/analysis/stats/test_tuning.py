@@ -92,6 +92,8 @@ def test_the_validation_error_is_the_default_where_it_was_measured(runs: pd.Data
     assert Tuning().criterion(runs) == "train_loss"
     runs["validation_error"] = np.nan
     assert Tuning().criterion(runs) == "train_loss"
+    with pytest.raises(SweepError, match="validation_error was not measured"):
+        Tuning("validation_error")(runs)
     runs["validation_error"] = (runs["lr"] != 0.1) * 0.5
     runs["status"] = "out_of_steps"
     assert Tuning().criterion(runs) == "validation_error"
@@ -121,6 +123,24 @@ def test_a_step_size_that_follows_an_axis_is_not_chosen(make: Any):
         [*rows, *({**row, "lr": row["lr"] * 2, "trial": row["trial"] + 5} for row in rows)]
     )
     assert step_sizes(crossed) == ["lr"] and len(analysis.tuned(crossed)) == 4
+
+
+def test_a_choice_by_validation_points_flatters_no_test_error(make: Any):
+    """Ten step sizes of equal error: chosen by the test points themselves, it would look smaller."""
+    rng = np.random.default_rng(0)
+    cells, seeds, points, error = 300, 8, 500, 0.3
+    rows = pd.DataFrame(
+        product(range(cells), range(10), range(seeds)), columns=["n", "rate", "seed"]
+    )
+    rows = rows.assign(trial=rows.index, problem=rows["n"] * seeds + rows["seed"], optimizer="gd")
+    rows = rows.assign(lr=2.0 ** rows["rate"]).drop(columns="rate")
+    test, validation = rng.binomial(points, error, (2, len(rows))) / points
+    runs = rows.assign(test_error=test, validation_error=validation)
+    deviation = np.sqrt(error * (1 - error) / points / seeds / cells)
+    honest = Tuning()(runs)["test_error"].mean()
+    assert abs(honest - error) < 4 * deviation
+    leaked = Tuning()(runs.assign(validation_error=test))["test_error"].mean()
+    assert leaked < error - 15 * deviation
 
 
 def test_by_and_per_are_checked():

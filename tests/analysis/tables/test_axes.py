@@ -54,6 +54,15 @@ def test_columns_that_vary_together_make_no_plane(make: Any):
     assert analysis.plane(runs_of(make, [{"seed": seed} for seed in range(3)])) == (None, None)
 
 
+def test_a_seed_of_first_weights_repeats_where_it_goes_with_the_seed_and_is_an_axis_elsewhere(
+    make: Any,
+):
+    """Crossed with the seed, cells of both together would count a data set several times."""
+    runs = runs_of(make, [{"n": n, "seed": seed} for n in (10, 20) for seed in range(3)])
+    assert analysis.swept(runs.assign(init_seed=runs["seed"] + 100)) == ["n"]
+    assert analysis.swept(runs.assign(init_seed=runs["problem"] // 3)) == ["n", "init_seed"]
+
+
 def test_training_is_an_axis_where_the_problem_has_none(make: Any):
     rows = [
         make.row(i, i // 2, "adam", batch_size=(2, 100)[i % 2], seed=i // 2, test_error=0.1)
@@ -122,6 +131,6 @@ def test_a_view_tunes_step_sizes_and_says_how(make: Any):
     assert shown.runs["trial"].max() < 1000 and (shown.x, shown.y) == ("snr", "feature_noise")
     assert shown.notes == (
         "lr was chosen: for each optimizer and cell the value with the smallest mean over its seeds "
-        "of the train loss (adam over lr = 0.0001, 0.001; gd over lr = 0.01, 0.1). A run that "
+        "of the train loss (Adam over lr = 0.0001, 0.001; gradient descent over lr = 0.01, 0.1). A run that "
         "diverged counts as worse than any other. Test data played no part in the choice.",
     )
