@@ -58,10 +58,11 @@ class Claims:
     Args:
         folder: The folder of the store.
         lease: Seconds after which a silent process is taken for dead.
+        patient: Whether to wait for another process that rewrites the store, and not to fail.
     """
 
-    def __init__(self, folder: Path, lease: float = LEASE) -> None:
-        self.folder, self.lease = Path(folder) / CLAIMS, lease
+    def __init__(self, folder: Path, lease: float = LEASE, patient: bool = False) -> None:
+        self.folder, self.lease, self.patient = Path(folder) / CLAIMS, lease, patient
         self._files = ClaimFiles(Path(folder))
         self._registration = Registration(self._files, lease)
         self.worker_file = self.folder / self._registration.file
@@ -73,7 +74,8 @@ class Claims:
         with writing_errors(self.folder):
             self._registration.create()
             self._clear()
-            holder = self._holder(_EXCLUSIVE)
+            while (holder := self._holder(_EXCLUSIVE)) and self.patient:
+                time.sleep(self.lease / TOUCHES / 10)
         if holder:
             self._files.remove(self.worker_file.name)
             raise StoreError(
@@ -220,7 +222,9 @@ class Claims:
         if file is None:
             return ""
         seconds = self._registration.touch() - file.state.st_mtime
-        hint = f" (silent for {seconds:.0f} s: end it if it hangs)" if seconds > self.lease else ""
+        # One of another machine that is silent has expired; if it looks old, its clock is wrong.
+        silent = seconds > self.lease and owner_is_gone(file.owner) is False
+        hint = f" (silent for {seconds:.0f} s: end it if it hangs)" if silent else ""
         return file.owner + hint
 
     def _wait_for_verdict(self, name: str) -> bool:

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -220,6 +221,46 @@ def test_nobody_comes_in_while_one_is_alone(tmp_path: Path) -> None:
         pytest.raises(StoreError, match="is being rewritten by"),
     ):
         late.__enter__()
+
+
+def test_a_worker_waits_for_the_end_of_a_rewrite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    with Claims(tmp_path) as mine, ExitStack() as rewrite:
+        rewrite.enter_context(mine.exclusive("test"))
+
+        def sleep(seconds: float) -> None:
+            looks.append(seconds)
+            if len(looks) == 3:
+                rewrite.close()
+
+        monkeypatch.setattr(claims.time, "sleep", sleep)
+        with Claims(tmp_path, patient=True) as late:
+            assert len(looks) == 3 and late.take("slice")
+
+
+@pytest.mark.parametrize("age", [3600.0, -3600.0])
+def test_a_rewrite_does_not_wait_for_a_living_process_whose_clock_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float
+) -> None:
+    """It touches its file a few times a lease, and each of its times is an hour from here."""
+    file, passed = leave(tmp_path, f"worker-{AWAY}", age=age), [0.0]
+    monkeypatch.setattr(Watch.__init__, "__defaults__", (lambda: passed[0],))
+
+    def let_pass(seconds: float) -> None:
+        passed[0] += seconds
+        assert passed[0] < 60, "this takes too long"
+        touched = time.time() - age + passed[0] // 2.5 * 2.5
+        os.utime(file, (touched, touched))
+
+    monkeypatch.setattr(claims.time, "sleep", let_pass)
+    with (
+        Claims(tmp_path) as mine,
+        pytest.raises(StoreError, match=rf"In use by {AWAY}\. Try again"),
+        mine.exclusive("test"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("age", [100.0, -100.0])
