@@ -10,6 +10,11 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     if sys.path[0] in ("", os.getcwd()) and package_home != os.getcwd():
         del sys.path[0]
 
+from sweep.early_signals import exit_on_signals
+
+if __name__ == "__main__":
+    exit_on_signals()
+
 from collections.abc import Mapping
 from typing import ClassVar
 

@@ -5,6 +5,11 @@ from sweep.import_path import leave_working_directory
 if __name__ == "__main__":
     leave_working_directory()
 
+from sweep.early_signals import exit_on_signals
+
+if __name__ == "__main__":
+    exit_on_signals()
+
 import importlib
 from collections.abc import Mapping
 from typing import Annotated, ClassVar

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from sweep.early_signals import exiting_on_signals
 from sweep.errors import SweepError, environment_errors
 from sweep.terminal_text import accept_all_characters, echo, escape_controls
 from sweep.user_paths import user_path
@@ -79,6 +82,22 @@ def load_command(name: str, source: CommandSource) -> Any:
     """Import the function of a command and make a command of it."""
     module, _, function = source.target.partition(":")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    with environment_errors():
+    with environment_errors(), exiting_on_signals(), _no_local_settings():
         app.command(name)(getattr(importlib.import_module(module), function))
     return typer.main.get_command(app)
+
+
+@contextmanager
+def _no_local_settings() -> Iterator[None]:
+    """While a command is imported, hide `matplotlibrc` of the working directory from matplotlib.
+
+    It reads that file before any other settings, the variable MATPLOTLIBRC included. The folder may
+    have come from anyone, and old versions of matplotlib evaluate the values.
+    """
+    exists = os.path.exists
+    # Another working directory meanwhile would be one for all threads.
+    os.path.exists = lambda path: path != "matplotlibrc" and exists(path)
+    try:
+        yield
+    finally:
+        os.path.exists = exists

@@ -5,6 +5,11 @@ from sweep.import_path import leave_working_directory
 if __name__ == "__main__":
     leave_working_directory()
 
+from sweep.early_signals import exit_on_signals, exiting_on_signals
+
+if __name__ == "__main__":
+    exit_on_signals()
+
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -166,7 +171,7 @@ def main(
         raise typer.BadParameter(f"--dtype {dtype!r} is neither float32 nor float64.")
     accept_all_characters()
     try:
-        with environment_errors():
+        with environment_errors(), exiting_on_signals():
             from sweep.commands import train
         share, plugins = _shard(shard), tuple(plugin or ())
         assignment = train.Assignment(_shard(turn), place, report, digest) if turn else None

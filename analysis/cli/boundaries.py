@@ -154,6 +154,10 @@ def refine_command(
         Path | None,
         typer.Option(parser=path_argument, help="Folder of the new runs. Default: DIR-refined."),
     ] = None,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(help="Module with parts of your own that rounds import; may be repeated."),
+    ] = None,
 ) -> None:
     """Write, or run, a grid of new points that narrow the intervals of a boundary most.
 
@@ -171,7 +175,7 @@ def refine_command(
     for sentence in _other_branches(target(view.runs)):
         echo(sentence)
     sentences = refinement_rounds.refine(
-        folder, Refinement(target, runs, tuning), rounds, out, where, all_grids
+        folder, Refinement(target, runs, tuning), rounds, out, where, all_grids, plugin or ()
     )
     for sentence in sentences:
         echo(sentence)

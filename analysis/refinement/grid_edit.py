@@ -8,7 +8,9 @@ from typing import Any
 import yaml
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from sweep.errors import SweepError
+from sweep.errors import GridError, SweepError
+from sweep.grid.syntax.yaml_reader import read_yaml
+from sweep.schema import GRID_FILE
 
 PARTS = ("data", "model", "objective", "optimizer", "train")
 
@@ -37,9 +39,14 @@ def grid_with_cells(
         The text of the new grid, without comments.
 
     Raises:
+        GridError: the text is no grid file.
         SweepError: the grid does not set one of the columns, or not in exactly one mapping, so
             that its values cannot be replaced.
     """
+    # A folder may come from anyone: this bounds the size, depth and aliases of what follows.
+    document = read_yaml(text, GRID_FILE)
+    if document.problems:
+        raise GridError(document.problems)
     # BaseLoader keeps scalars as text: a grid reads 1e-3 as a number, YAML 1.1 as a string.
     grid = yaml.compose(text, Loader=yaml.BaseLoader)
     if not isinstance(grid, MappingNode):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,14 @@ import pandas as pd
 from analysis.files import write_file
 from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import MIN_SEEDS, Refinement
+from analysis.refinement.round_process import run_to_end
 from analysis.tables.axes import filter_rows
 from analysis.tables.grids import grid_history, grid_size, grid_text
 from analysis.tables.labels import counted, format_number
 from analysis.tables.load import latest_grid, load, recorded_plugins, stored_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
 from sweep.schema import GRID_FILE, RUNS
+from sweep.start_command import start_command
 from sweep.user_paths import user_path
 
 
@@ -31,6 +31,7 @@ def refine(
     out: Path | str | None = None,
     where: str | None = None,
     all_grids: bool = False,
+    plugins: Collection[str] = (),
 ) -> Iterator[str]:
     """Write the grid of the next points of a sweep and run it for some rounds.
 
@@ -46,21 +47,25 @@ def refine(
         out: the store of the new points, `folder` with the suffix "-refined" by default.
         where: a condition on the runs, which the new grid gets, too.
         all_grids: whether runs that only an earlier grid of `folder` has count, too.
+        plugins: the modules with parts of your own that the rounds import.
 
     Yields:
         A sentence on each step.
 
     Raises:
         StoreError: a folder cannot be read.
-        SweepError: the grid cannot be refined, or a round failed.
+        SweepError: the grid cannot be refined, a round failed, or the sweep was trained with a
+            plugin that is not among `plugins`.
         Interrupted: a signal ended a round.
     """
     folder = user_path(folder)
     out = _refined_folder(folder) if out is None else user_path(out)
+    if rounds:
+        _require_plugins(folder, plugins)
     # The store keeps a copy of each grid that was started in it.
     started = len(grid_history(out))
     if rounds and started:
-        _run(folder, _round_path(out, started), out)
+        _run(_arguments(folder, _round_path(out, started), out, plugins))
     runs = _load(folder, out, where, all_grids)
     for turn in range(1, max(rounds, 1) + 1):
         points = refinement(runs)
@@ -70,18 +75,25 @@ def refine(
         path = _round_path(out, started + turn)
         yield _write(folder, path, refinement, points, runs, where)
         if not rounds:
-            yield f"Run it with `{shlex.join(['python', *_command(folder, path, out)])}`."
+            yield f"Run it with `{_command_line(_arguments(folder, path, out, plugins))}`."
             return
-        _run(folder, path, out)
+        _run(_arguments(folder, path, out, plugins))
         runs = _load(folder, out, where, all_grids)
         estimates = refinement.boundary.follow(refinement.best_runs(runs))
         yield f"{counted(len(runs), 'run')}: {_widths(estimates)}."
 
 
 def _refined_folder(folder: Path) -> Path:
-    """The folder beside a store; `.` and `..` have no name of their own."""
+    """The folder beside a store. Raises SweepError where a link stands there."""
+    # `.` and `..` have no name of their own.
     named = Path(os.path.abspath(folder)) if folder.name in ("", "..") else folder
-    return named.with_name(f"{named.name}-refined")
+    refined = named.with_name(f"{named.name}-refined")
+    # It may have come with the store, and lead to any folder of the reader.
+    if refined.is_symlink():
+        raise SweepError(
+            f"{refined} is a link, which is not followed. Name the folder of the new runs by --out."
+        )
+    return refined
 
 
 def _load(folder: Path, out: Path, where: str | None, all_grids: bool) -> pd.DataFrame:
@@ -152,28 +164,40 @@ def _grid_text(folder: Path) -> str:
         raise StoreError(f"{path} cannot be read ({reason}). Put the grid file there.") from error
 
 
-def _run(folder: Path, path: Path, out: Path) -> None:
-    """Run a grid to its end. Raises Interrupted or SweepError if it does not complete."""
-    command = _command(folder, path, out)
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        # The sweep received the signal as well and commits its results before it exits.
-        code = process.wait()
+def _run(arguments: Sequence[str]) -> None:
+    """Run a round to its end. Raises Interrupted or SweepError if it does not complete."""
+    code, name = run_to_end(start_command(*arguments)), Path(arguments[0]).name
     if code == Interrupted.exit_code:
-        raise Interrupted(f"{path.name} was interrupted. Run the same command again to continue.")
+        raise Interrupted(f"{name} was interrupted. Run the same command again to continue.")
     if code:
-        line = shlex.join(["python", *command])
-        raise SweepError(f"{path.name} ended with exit code {code}. See the output of `{line}`.")
+        line = _command_line(arguments)
+        raise SweepError(f"{name} ended with exit code {code}. See the output of `{line}`.")
 
 
-def _command(folder: Path, path: Path, out: Path) -> list[str]:
+def _command_line(arguments: Sequence[str]) -> str:
+    """The command of a round as a user may type it."""
+    return shlex.join(["python", "-m", "sweep.run", *arguments])
+
+
+def _arguments(folder: Path, path: Path, out: Path, plugins: Collection[str]) -> list[str]:
     """The arguments of a round, with the options of the sweep on which its results depend."""
     manifest = stored_manifest(folder)
-    plugins = [argument for name in recorded_plugins(manifest) for argument in ("--plugin", name)]
+    names = dict.fromkeys([*plugins, *recorded_plugins(manifest)])
+    options = [argument for name in names for argument in ("--plugin", name)]
     dtype = str(manifest.get("dtype", "float32"))
-    return ["-m", "sweep.run", str(path), "--out", str(out), "--dtype", dtype, *plugins]
+    return [str(path), "--out", str(out), "--dtype", dtype, *options]
+
+
+def _require_plugins(folder: Path, plugins: Collection[str]) -> None:
+    """Raise SweepError unless the user names all plugins of a sweep: the folder may be anyone's."""
+    missing = [name for name in recorded_plugins(stored_manifest(folder)) if name not in plugins]
+    if missing:
+        options = shlex.join(word for name in missing for word in ("--plugin", name))
+        raise SweepError(
+            f"{folder} was trained with {counted(len(missing), 'plugin')} that its rounds would "
+            "import, and only plugins that you name are imported. If you trust this code, add "
+            f"`{options}` to the command, in Python plugins={missing}."
+        )
 
 
 def _widths(estimates: pd.DataFrame) -> str:

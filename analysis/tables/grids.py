@@ -90,7 +90,15 @@ def current_rows(folder: Path, parts: Sequence[pa.Table], rows: pa.Table) -> Cur
         parts: Its parts of the table of runs, the newest last.
         rows: The rows of all parts.
     """
-    if len(grid_history(folder)) < 2 or any(folder.glob(ROUND_FILES)):
+    if any(folder.glob(ROUND_FILES)):
+        return CurrentRows(rows)
+    if store.has_lost_current_grid(folder):
+        return CurrentRows(
+            rows,
+            note=f"{folder} has lost its last grid, and the runs of all of its grids are taken. "
+            "Run the last grid again, which writes it.",
+        )
+    if len(grid_history(folder)) < 2:
         return CurrentRows(rows)
     path = choose_grid(folder, parts[-1])
     ids = None if path is None else trial_ids(path)

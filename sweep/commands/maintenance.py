@@ -15,6 +15,7 @@ from sweep import store
 from sweep.cli import path_argument
 from sweep.errors import SweepError
 from sweep.terminal_text import echo
+from sweep.wording import counted
 
 Folder = Annotated[
     Path,
@@ -45,6 +46,12 @@ def verify_command(
         survey = store.survey(folder)
         waiting = [str(path) for path in survey.waiting.values()]
         lines = [str(finding) for finding in survey.findings] or [f"{folder} is whole: {survey}."]
+        if survey.missing and not survey.findings:
+            planned = counted(survey.planned or 0, "trial")
+            lines.append(
+                f"{survey.missing:,} of {planned} of its largest grid are not in it: not trained "
+                "yet, or lost with the last parts. The same sweep command trains them."
+            )
         if waiting:
             cure = f"The same sweep command or `python -m sweep repair {folder}` publishes them"
             lines.append(f"Curves that a kill left unpublished: {', '.join(waiting)}. {cure}.")
@@ -58,6 +65,7 @@ def verify_command(
             "folder": str(folder),
             "parts": dict(survey.parts),
             "rows": dict(survey.rows),
+            "planned": survey.planned,
             "findings": findings,
             "waiting": waiting,
             "replayed": [result.to_json() for result in results],

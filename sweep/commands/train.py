@@ -28,6 +28,7 @@ from sweep.jax_settings import pinned_settings
 from sweep.planning import plan as plans
 from sweep.planning.manifest import all_columns
 from sweep.planning.plan import Host, Plan
+from sweep.start_command import start_command
 from sweep.store import Claims, Store, Writer, grid_digest, owner
 from sweep.terminal_text import escape_controls
 from sweep.user_paths import require_folder
@@ -37,7 +38,6 @@ from sweep.workers.parent_link import ParentLink
 from sweep.workers.progress import Progress, SilentProgress
 from sweep.workers.progress_display import terminal_progress
 from sweep.workers.signals import StopSignals
-from sweep.workers.start_command import start_command
 from sweep.workers.worker import Worker
 
 __all__ = ["Request", "cache_folder", "configure", "load_plugins", "preview", "run"]
@@ -99,7 +99,7 @@ def preview(request: Request) -> str:
     """The plan in words. Initialises no jax backend."""
     with pinned_settings(request.dtype):
         load_plugins(request.plugins)
-        grid = grids.load_grid(request.grid, request.changes)
+        grid = grids.load_grid(request.grid, request.changes, request.dtype)
         store = Store(request.folder(grid))
         platform = requested_platform()
         # Without a backend gpus cannot be counted.
@@ -117,7 +117,8 @@ def run(request: Request) -> Path:
         grid = _load_grid(request)
         store = Store(request.folder(grid))
         check_same_source(store.folder, plugins)
-        with Claims(store.folder) as claims:
+        # A worker does not fail because of a rewrite, which its parent keeps out as well.
+        with Claims(store.folder, patient=request.assignment is not None) as claims:
             manifest = new_manifest(grid, request.dtype, active_platform(), plugins)
             store.open(manifest, grid.text, claims)
             _train(request, grid, store, claims, signals, progress)
@@ -186,7 +187,7 @@ def _worker_slots(platform: str) -> int:
 
 def _load_grid(request: Request) -> Grid:
     """The grid; raises StoreError if it is not the one that a worker has been told of."""
-    grid = grids.load_grid(request.grid, request.changes)
+    grid = grids.load_grid(request.grid, request.changes, request.dtype)
     if (
         request.assignment is not None
         and grid_digest(grid.text.encode()) != request.assignment.digest

@@ -16,6 +16,7 @@ from sweep.errors import GridError, Problem
 from sweep.grid.assembly import check_overlaps, coordinates
 from sweep.grid.assembly.builder import BlockBuilder, ResolutionError
 from sweep.grid.assembly.check_block import Tally, check_block
+from sweep.grid.assembly.check_precision import check_precision
 from sweep.grid.fields import validation
 from sweep.grid.fields.cures import closest_name
 from sweep.grid.fields.parts import PartSpec, family_members
@@ -54,12 +55,13 @@ class Grid:
     columns: dict[str, type]
 
 
-def load_grid(path: str | FilePath, changes: Sequence[str] = ()) -> Grid:
+def load_grid(path: str | FilePath, changes: Sequence[str] = (), dtype: str = "") -> Grid:
     """Read a grid file.
 
     Args:
         path: the file.
         changes: values that replace those of the file, such as `data.n=100`.
+        dtype: `float32` or `float64`, with which it will be trained; "" where it will not be.
 
     Raises:
         GridError: all errors of the file and of the changes.
@@ -73,31 +75,40 @@ def load_grid(path: str | FilePath, changes: Sequence[str] = ()) -> Grid:
         raise GridError(
             [Problem(str(path), 1, 1, "", what, "Give the path of a readable grid file")]
         ) from None
-    return parse_grid(content, str(path), changes)
+    return parse_grid(content, str(path), changes, dtype)
 
 
-def parse_grid(text: str | bytes, file: str = "<grid>", changes: Sequence[str] = ()) -> Grid:
+def parse_grid(
+    text: str | bytes, file: str = "<grid>", changes: Sequence[str] = (), dtype: str = ""
+) -> Grid:
     """Parse the content of a grid file.
 
     Args:
         text: the content of the file.
         file: its name in messages.
         changes: values that replace those of the file, such as `data.n=100`.
+        dtype: `float32` or `float64`, with which it will be trained; "" where it will not be.
 
     Raises:
         GridError: all errors of the text and of the changes.
     """
-    return _parse(text, file, changes)
+    return _parse(text, file, changes, dtype)
 
 
-def _parse(text: str | bytes, file: str, changes: Sequence[str] = (), rounds: bool = False) -> Grid:
+def _parse(
+    text: str | bytes,
+    file: str,
+    changes: Sequence[str] = (),
+    dtype: str = "",
+    rounds: bool = False,
+) -> Grid:
     document = read_yaml(text, file)
     document.rounds = rounds
     grid = None
     with contextlib.suppress(Stopped):
         apply_changes(document, changes)
         if not document.broken:
-            grid = _read_grid(document, write_yaml(document) if changes else text)
+            grid = _read_grid(document, write_yaml(document) if changes else text, dtype)
     if grid is None or document.problems:
         raise GridError(document.problems)
     return grid
@@ -130,7 +141,7 @@ _KEYS = (
 )
 
 
-def _read_grid(document: Document, content: str | bytes) -> Grid | None:
+def _read_grid(document: Document, content: str | bytes, dtype: str) -> Grid | None:
     """The grid of a document, to which errors are added; None if it is not a mapping."""
     raw = document.value
     if not isinstance(raw, dict):
@@ -148,7 +159,10 @@ def _read_grid(document: Document, content: str | bytes) -> Grid | None:
     seeds = _seeds(document, raw)
     unions = [family_members(document, family, raw) for family in trial.PARTS]
     wheres, zips = _wheres(document, raw), _zips(document, raw)
-    blocks = _blocks(document, unions, seeds, wheres, zips, settings.coordinates)
+    built = _blocks(document, unions, seeds, wheres, zips, settings.coordinates)
+    if dtype == "float32":
+        check_precision(built)
+    blocks = [block for _, block in built]
     columns = _columns(document, blocks)
     text = content if isinstance(content, str) else content.decode("utf-8-sig")
     return Grid(
@@ -231,8 +245,8 @@ def _blocks(
     wheres: list[ComputedValues],
     zips: list[tuple[Path, list[str]]],
     requested_coordinates: str,
-) -> list[Block]:
-    """The nonempty blocks of the grid."""
+) -> list[tuple[BlockBuilder, Block]]:
+    """The nonempty blocks of the grid, each with its builder."""
     _check_compared_words(document, wheres)
     # Counted before any block is built: a product of unions grows exponentially.
     block_count = functools.reduce(lambda product, members: product * len(members), unions, 1)
@@ -264,7 +278,7 @@ def _blocks(
         )
     check_overlaps.check_overlaps(document, nonempty)
     coordinates.check_coordinates(document, [block for _, block in nonempty])
-    return [block for _, block in nonempty]
+    return nonempty
 
 
 def _block(

@@ -16,7 +16,7 @@ Other packages import from here only. None of it imports jax; orbax is imported 
 from sweep.store.checkpoints import Checkpoints, clear_checkpoints, count_checkpoints
 from sweep.store.claims import Claims, live_workers
 from sweep.store.directory import Directory
-from sweep.store.kept_grids import current_grid, grid_digest, read_grid
+from sweep.store.kept_grids import current_grid, grid_digest, has_lost_current_grid, read_grid
 from sweep.store.layout import grid_files, is_being_compacted
 from sweep.store.maintenance.findings import Finding
 from sweep.store.maintenance.repair import (
@@ -51,6 +51,7 @@ __all__ = [
     "current_grid",
     "grid_digest",
     "grid_files",
+    "has_lost_current_grid",
     "is_being_compacted",
     "list_parts",
     "live_workers",

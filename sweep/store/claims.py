@@ -13,7 +13,9 @@ process that exists on this machine keeps rewrites out, and goes on with its own
 
 from __future__ import annotations
 
+import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +31,8 @@ from sweep.store.owners import owner_is_gone
 from sweep.store.registration import Registration
 
 _EXCLUSIVE = "alone"  # as in earlier versions, which may use the same store
+_ENTERED: Counter[Path] = Counter()
+"""How many objects of this process claim in a folder; its one file stands for them all."""
 
 
 def live_workers(folder: Path, lease: float = LEASE) -> list[str]:
@@ -54,21 +58,24 @@ class Claims:
     Args:
         folder: The folder of the store.
         lease: Seconds after which a silent process is taken for dead.
+        patient: Whether to wait for another process that rewrites the store, and not to fail.
     """
 
-    def __init__(self, folder: Path, lease: float = LEASE) -> None:
-        self.folder, self.lease = Path(folder) / CLAIMS, lease
+    def __init__(self, folder: Path, lease: float = LEASE, patient: bool = False) -> None:
+        self.folder, self.lease, self.patient = Path(folder) / CLAIMS, lease, patient
         self._files = ClaimFiles(Path(folder))
         self._registration = Registration(self._files, lease)
         self.worker_file = self.folder / self._registration.file
         self._watch = Watch(lease)
+        self._key = Path(os.path.realpath(self.folder))  # a loop of links raises nothing
         self._names: set[str] = set()
 
     def __enter__(self) -> Self:
         with writing_errors(self.folder):
             self._registration.create()
             self._clear()
-            holder = self._holder(_EXCLUSIVE)
+            while (holder := self._holder(_EXCLUSIVE)) and self.patient:
+                time.sleep(self.lease / TOUCHES / 10)
         if holder:
             self._files.remove(self.worker_file.name)
             raise StoreError(
@@ -76,24 +83,30 @@ class Claims:
                 "Run the same command again later."
             )
         self._registration.start()
+        _ENTERED[self._key] += 1
         return self
 
     def __exit__(self, *_: object) -> None:
+        _ENTERED[self._key] -= 1
         self._registration.end()
         for name in list(self._names):
             self.release(name)
         with suppress(OSError, StoreError):
             self._clear()
+        if _ENTERED[self._key]:
+            return
         with suppress(OSError, StoreError):  # the folder is not empty while other processes use it
             self._files.remove(self.worker_file.name)
             self.folder.rmdir()
 
     def take(self, name: str) -> bool:
-        """Claim `name`; False if another live process has claimed it.
+        """Claim `name`; False if a live process, perhaps this one, has claimed it.
 
         Raises StoreError if the folder cannot be written, or what is no claim has the name.
         """
         with writing_errors(self.folder):
+            if self._holds(name):
+                return False
             # The second attempt follows the removal of an expired claim, or a new registration.
             for _ in range(2):
                 try:
@@ -116,6 +129,13 @@ class Claims:
             file = self._files.find(name)
             if file and file.owner == self._registration.owner:
                 self._files.remove(name)
+
+    def _holds(self, name: str) -> bool:
+        """Whether this object has claimed a name, and nobody took the claim away since."""
+        if name not in self._names:
+            return False
+        file = self._files.find(name)
+        return file is not None and not self._has_expired(name)
 
     def note_progress(self) -> None:
         """Tell that this process is not hung.
@@ -158,6 +178,8 @@ class Claims:
                 for name in self._files.workers():
                     self._wait_for_verdict(name)
                 workers = [self._describe(f"{WORKER}{name}") for name in self.other_workers()]
+            if _ENTERED[self._key] > 1:
+                workers.append("this process itself")
             if workers:
                 raise StoreError(
                     f"To {purpose}, no other process may use {self.folder.parent}. "
@@ -200,7 +222,9 @@ class Claims:
         if file is None:
             return ""
         seconds = self._registration.touch() - file.state.st_mtime
-        hint = f" (silent for {seconds:.0f} s: end it if it hangs)" if seconds > self.lease else ""
+        # One of another machine that is silent has expired; if it looks old, its clock is wrong.
+        silent = seconds > self.lease and owner_is_gone(file.owner) is False
+        hint = f" (silent for {seconds:.0f} s: end it if it hangs)" if silent else ""
         return file.owner + hint
 
     def _wait_for_verdict(self, name: str) -> bool:

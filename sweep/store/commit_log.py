@@ -20,12 +20,13 @@ import numpy as np
 import pyarrow as pa
 
 from sweep.errors import StoreError
-from sweep.schema import CURVES, RUNS
+from sweep.schema import CURVES, MANIFEST_FILE, RUNS
 from sweep.store.directory import Directory
 from sweep.store.io_errors import reading_errors
 from sweep.store.layout import TEMPORARY
 from sweep.store.parts import (
     CURVE_ROWS,
+    Part,
     decode_part,
     part_name,
     part_numbers,
@@ -34,12 +35,17 @@ from sweep.store.parts import (
 )
 from sweep.store.trial_ids import TrialIds
 
+_MOST_UNLISTED = 100
+"""Parts that others may append while a folder is listed."""
+
 
 class CommitLog:
     """The parts of the store in `folder`, as far as this process has read them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.store_id = ""
+        """The id that its parts carry; "" if it is unknown."""
         self.ids, self.blocks, self.next_number = TrialIds(), dict[str, int](), 0
         self._runs: Directory | None = None
         self._curves: Directory | None = None
@@ -56,9 +62,9 @@ class CommitLog:
         previous_number = self.next_number
         if not previous_number:  # a compacted store does not start at part 0
             for number in part_numbers(self._runs):
-                self._add_part(self._runs, number)
+                self._add_with_unlisted(self._runs, number)
         while self._runs.status(part_name(self.next_number)):
-            self._add_part(self._runs, self.next_number)
+            self._add(self.next_number, self._decode(self._runs, self.next_number))
         return self.next_number > previous_number
 
     def append(self, runs: pa.Table, curves: pa.Table | None, metadata: Mapping[str, str]) -> int:
@@ -145,10 +151,30 @@ class CommitLog:
                 event = "removed" if is_gone else "compacted while this process was suspended"
                 raise StoreError(f"{self.folder} was {event}. Run the same command again.")
 
-    def _add_part(self, folder: Directory, number: int) -> None:
+    def _add_with_unlisted(self, folder: Directory, number: int) -> None:
+        """Add a part after those right before it that the list of the folder had missed.
+
+        A network file system may show the same list again for some seconds, but not of a name.
+        """
+        part = self._decode(folder, number)
+        first = number if part.first is None else part.first
+        for unlisted in range(max(self.next_number, first - _MOST_UNLISTED), first):
+            if folder.status(part_name(unlisted)):
+                self._add(unlisted, self._decode(folder, unlisted))
+        self._add(number, part)
+
+    def _decode(self, folder: Directory, number: int) -> Part:
         name = part_name(number)
         with reading_errors(folder.path / name), folder.open(name) as file:
             part = decode_part(file)
+        if self.store_id and part.store not in ("", self.store_id):
+            raise StoreError(
+                f"{folder.path / name} belongs to another store than {MANIFEST_FILE}. "
+                f"Run `python -m sweep verify {self.folder}`, which says what to do."
+            )
+        return part
+
+    def _add(self, number: int, part: Part) -> None:
         self.ids.add(part.trials)
         for bucket, block in part.blocks.items():
             self.blocks[bucket] = min(block, self.blocks.get(bucket, block))

@@ -1,20 +1,18 @@
 """Rewrites all parts of both tables into fewer, larger ones, in folders that replace the old ones.
 
 The new folders are complete when the file `_swap` appears, which states the last part number that
-they cover. A kill before that leaves the old folders; after it, `finish_swap` completes the
-replacement. No other process may use the store meanwhile (`Claims.exclusive`), but one that was
-taken for dead may wake up: what it commits to an old folder is carried over until the path leads to
-the new one, and from then on the process finds that its folder is not the store's any more.
+they cover. A kill before that leaves the old folders; after it, `swap` completes the replacement.
+
+A joined part has a name that no old part has: who listed the old folder and reads part by part gets
+an error, not some rows twice. So that nobody else takes the name, empty parts have it in the old
+folder right before the swap.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,7 +22,8 @@ from sweep.errors import StoreError
 from sweep.schema import CURVES, RUNS
 from sweep.store.directory import Directory
 from sweep.store.io_errors import reading_errors
-from sweep.store.layout import SWAP, TABLES, TEMPORARY, replaced_folder, rewritten_folder
+from sweep.store.layout import SWAP, TABLES, replaced_folder, rewritten_folder
+from sweep.store.manifest_file import record_parts
 from sweep.store.parts import (
     CURVE_ROWS,
     bucket_blocks,
@@ -37,8 +36,8 @@ from sweep.store.parts import (
     read_rows,
     to_parquet,
 )
+from sweep.store.swap import CheckAccess, discard, finish_swap
 
-CheckAccess = Callable[[], None]
 ROWS = 1 << 20
 """Largest number of rows, of both tables together, of a part that several were joined to."""
 
@@ -59,78 +58,57 @@ def rewrite_parts(
     """
     for kind in TABLES:
         _require_absent(folder, replaced_folder(kind))
-    groups = list(parts_to_join(folder.path))
-    schemas = schema.tables(columns) if columns else dict.fromkeys(TABLES)
-    for kind in TABLES:
-        new_folder = folder.folder(rewritten_folder(kind), create=True)
-        for group in groups:
-            _join(folder.path / kind, new_folder, group, schemas[kind])
-        new_folder.sync()
-    last = groups[-1][-1] if groups else -1
+    while True:
+        groups = list(parts_to_join(folder.path))
+        numbers = _new_numbers(groups)
+        _write_joined(folder, dict(zip(numbers, groups, strict=True)), columns)
+        check_access()
+        if _reserve(folder, numbers):
+            break
+        # A process woke up and committed a part that is in no group.
+        for kind in TABLES:
+            discard(folder, rewritten_folder(kind))
+    last = numbers[-1] if numbers else -1
+    record_parts(folder, last + 1)
     check_access()
     folder.write_once(SWAP, str(last).encode())
-    finish_swap(folder, check_access)
+    if fault := finish_swap(folder, check_access):
+        raise StoreError(f"{folder.path} was not rewritten, as {fault}. Check the disk.")
     return len(groups)
 
 
-def is_unfinished(folder: Directory) -> bool:
-    """Whether a rewrite is under way or was interrupted."""
-    names = (SWAP, *(name(kind) for kind in TABLES for name in (rewritten_folder, replaced_folder)))
-    return any(folder.status(name) for name in names)
+def _new_numbers(groups: list[list[int]]) -> list[int]:
+    """A number for the joined part of each group, behind those of all parts."""
+    first = groups[-1][-1] + 1 if groups else 0
+    return list(range(first, first + len(groups)))
 
 
-def finish_swap(folder: Directory, check_access: CheckAccess = lambda: None) -> None:
-    """Complete or undo a rewrite that was interrupted. It needs exclusive access.
-
-    Raises StoreError if one of its folders is a link or holds files that are not its own.
-    """
-    if folder.status(SWAP):
-        last = _last_number(folder)
-        for kind in TABLES:
-            check_access()
-            _swap(folder, kind, last)
-        check_access()
-        folder.remove(SWAP)
-        folder.sync()
+def _write_joined(
+    folder: Directory, groups: Mapping[int, list[int]], columns: Mapping[str, str]
+) -> None:
+    """Write the joined part of each group, by its number, to the new folders of both tables."""
+    schemas = schema.tables(columns) if columns else dict.fromkeys(TABLES)
     for kind in TABLES:
-        check_access()
-        _discard(folder, rewritten_folder(kind))
-        _restore(folder, kind)
+        new_folder = folder.folder(rewritten_folder(kind), create=True)
+        for number, group in groups.items():
+            # The first joined part covers all old numbers, whatever group their parts are in.
+            first = None if number == min(groups) else number
+            _join(folder.path / kind, new_folder, group, (first, number), schemas[kind])
+        new_folder.sync()
 
 
-def _last_number(folder: Directory) -> int | None:
-    """The last part number that the new folders cover, None if an earlier version wrote them."""
-    with reading_errors(folder.path / SWAP, "Move it away"), folder.open(SWAP) as file:
-        text = file.read(32).decode()
-    return int(text) if re.fullmatch(r"-1|\d{1,8}", text) else None
-
-
-def _swap(folder: Directory, kind: str, last: int | None) -> None:
-    """Put the new folder in place of the table and remove the old one."""
-    if folder.status(rewritten_folder(kind)):
-        new_folder = folder.folder(rewritten_folder(kind))
-        if folder.status(kind):
-            folder.folder(kind)  # refuses a link
-            folder.move(kind, folder, replaced_folder(kind))
-        if folder.status(replaced_folder(kind)):
-            _carry_late_parts(folder.folder(replaced_folder(kind)), new_folder, last)
-        try:
-            folder.move(rewritten_folder(kind), folder, kind)
-        except FileNotFoundError:
-            # Another process took this one for dead, and has put the new folder in place before.
-            _restore(folder, kind)
-            raise
-        folder.sync()
-    if folder.status(replaced_folder(kind)):
-        _remove_old(folder, kind, last)
-
-
-def _restore(folder: Directory, kind: str) -> None:
-    """Put the old folder of a table back if nothing has taken its place."""
-    if folder.status(replaced_folder(kind)) and not folder.status(kind):
-        folder.folder(replaced_folder(kind))  # refuses a link
-        folder.move(replaced_folder(kind), folder, kind)
-        folder.sync()
+def _reserve(folder: Directory, numbers: list[int]) -> bool:
+    """Give some numbers to empty parts of the old runs; False if another process took one."""
+    if not numbers:
+        return True
+    runs = folder.folder(RUNS)
+    newest = runs.path / part_name(part_numbers(runs)[-1])
+    empty = read_rows(newest).slice(0, 0)
+    kept = {"store": read_part_metadata(newest).get("store", ""), CURVE_ROWS: "0"}
+    return all(
+        runs.write_once(part_name(number), to_parquet(empty, {"first": str(number), **kept}))
+        for number in numbers
+    )
 
 
 def _require_absent(folder: Directory, name: str) -> None:
@@ -139,34 +117,6 @@ def _require_absent(folder: Directory, name: str) -> None:
             f"{folder.path / name} is left of a compaction that was overtaken, or not of this "
             "program. Move it elsewhere."
         )
-
-
-def _carry_late_parts(old: Directory, new: Directory, last: int | None) -> None:
-    """Link the parts that a process committed after the rewrite had listed them."""
-    for number in part_numbers(old):
-        if last is not None and number > last:
-            old.link(part_name(number), new, part_name(number))
-
-
-def _remove_old(folder: Directory, kind: str, last: int | None) -> None:
-    """Remove the old folder of a table once nothing is in it but what the new one covers."""
-    old, table = folder.folder(replaced_folder(kind)), folder.folder(kind)
-    for _ in range(100):  # a process that wakes up may add a file between the two calls
-        _carry_late_parts(old, table, last)
-        for name in old.names():
-            if old.is_file(name) and part_number(name) is not None:
-                old.remove(name)
-            else:  # also hidden curves, which committed runs may name
-                with suppress(FileNotFoundError):
-                    old.move(name, table, name)
-        try:
-            return folder.remove_folder(replaced_folder(kind))
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-    raise StoreError(
-        f"{old.path} cannot be emptied: another process writes to it. Try again later."
-    )
 
 
 def parts_to_join(folder: Path) -> Iterator[list[int]]:
@@ -190,19 +140,26 @@ def parts_to_join(folder: Path) -> Iterator[list[int]]:
         yield group
 
 
-def _join(old: Path, new: Directory, group: list[int], table_schema: pa.Schema | None) -> None:
-    """Write the parts of a group as a single one."""
+def _join(
+    old: Path,
+    new: Directory,
+    group: list[int],
+    span: tuple[int | None, int],
+    table_schema: pa.Schema | None,
+) -> None:
+    """Write the parts of a group as one that covers a span, from its own first where that is None."""
     candidates = [old / part_name(number) for number in group]
     paths = [path for path in candidates if os.path.lexists(path)]
     if not paths:
         return
     metadata = _joint_metadata([read_part_metadata(path) for path in paths])
-    metadata["last"] = str(group[-1])
+    first, number = span
+    metadata |= {"last": str(number)} | ({} if first is None else {"first": str(first)})
     tables = [read_rows(path) for path in paths]
     with reading_errors(paths[0]):
         table = pa.concat_tables(tables, promote_options="permissive")
         content = to_parquet(widen_table(table, table_schema), metadata)
-    new.move(new.write_temporary(content), new, part_name(group[-1]))
+    new.move(new.write_temporary(content), new, part_name(number))
 
 
 def widen_table(table: pa.Table, table_schema: pa.Schema | None) -> pa.Table:
@@ -245,25 +202,3 @@ def _joint_metadata(metadata_list: list[dict[str, str]]) -> dict[str, str]:
     else:
         joint.pop(CURVE_ROWS, None)
     return joint
-
-
-def _discard(folder: Directory, name: str) -> None:
-    """Remove a folder that an interrupted rewrite left, if it exists."""
-    if not folder.status(name):
-        return
-    leftover = folder.folder(name)
-    foreign = [each for each in leftover.names() if not _is_of_rewrite(leftover, each)]
-    if foreign:
-        raise StoreError(
-            f"{leftover.path} holds {foreign[0]}, which is not of this program. Move it elsewhere."
-        )
-    for each in leftover.names():
-        leftover.remove(each)
-    with suppress(FileNotFoundError):  # another process may do the same
-        folder.remove_folder(name)
-
-
-def _is_of_rewrite(folder: Directory, name: str) -> bool:
-    """Whether a name is that of a part or of a temporary file, which may be deleted."""
-    is_part = part_number(name) is not None or name.startswith(TEMPORARY)
-    return is_part and folder.is_file(name)

@@ -122,16 +122,23 @@ class Directory:
         return name
 
     def link(self, name: str, target: Directory, new_name: str) -> bool:
-        """Give a file a second name; returns False, and changes nothing, if that is taken.
+        """Give a file a second name; returns False, and changes nothing, if another file has it.
 
-        It is the only call that both refuses a taken name and shows a complete file.
+        It is the only call that both refuses a taken name and shows a complete file. On a network
+        file system the answer of a link that was made may be lost; it is then asked for again, and
+        the name is taken by the very file.
         """
         descriptors = {"src_dir_fd": self._descriptor, "dst_dir_fd": target._descriptor}
         try:
             os.link(name, new_name, follow_symlinks=False, **descriptors)
         except FileExistsError:
-            return False
+            return self._is_same_file(name, target, new_name)
         return True
+
+    def _is_same_file(self, name: str, target: Directory, new_name: str) -> bool:
+        """Whether two names are of one file."""
+        one, other = self.status(name), target.status(new_name)
+        return one is not None and other is not None and os.path.samestat(one, other)
 
     def move(self, name: str, target: Directory, new_name: str) -> None:
         """Rename a file or a folder, also into another folder; replaces a file there."""

@@ -36,6 +36,9 @@ class Watch:
     def has_expired(self, name: str, state: os.stat_result, now: float) -> bool | None:
         """Whether a file is given up; None if it looks old but was not watched for long enough.
 
+        One that changed since it was last seen is not, however old it looks: on some file systems
+        the times are those of the machine that touches a file, whose clock may be wrong.
+
         Args:
             name: Name of the file.
             state: Its present state.
@@ -46,7 +49,7 @@ class Watch:
         if seen != mark:
             since = self.clock()
             self._first_seen[name] = mark, since
-        if abs(now - state.st_mtime) <= self.lease:
+        if abs(now - state.st_mtime) <= self.lease or seen not in (None, mark):
             return False
         watched = self.clock() - since
         return True if watched > _WATCHED_TOUCHES * self.lease / TOUCHES else None

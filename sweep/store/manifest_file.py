@@ -15,6 +15,8 @@ from sweep.store.manifest_diff import INFO, to_dict
 
 GRID_DIGEST = "grid"
 """Key in `info`: the SHA-256 of the text of the first grid. Version 0.2 wrote no digests."""
+PARTS = "parts"
+"""Key in `info`: how many parts the store had at its last rewrite, however few they are joined to."""
 _DIGEST = "digest"
 _CURE = "Put the manifest of this sweep back, or use another --out"
 
@@ -42,6 +44,16 @@ def create_manifest(folder: Directory, manifest: Mapping[str, Any]) -> None:
 def replace_manifest(folder: Directory, manifest: Mapping[str, Any]) -> None:
     """Write a manifest in place of the present one. Raises OSError."""
     folder.replace(MANIFEST_FILE, _encode(manifest))
+
+
+def record_parts(folder: Directory, count: int) -> None:
+    """Note in the manifest that the store has parts 0 to `count` - 1, of whatever size.
+
+    It needs exclusive access. Raises OSError, and StoreError if the manifest is broken.
+    """
+    manifest = read_manifest(folder.path)
+    info = to_dict(manifest.get(INFO))
+    replace_manifest(folder, {**manifest, INFO: {**info, PARTS: count}})
 
 
 def _encode(manifest: Mapping[str, Any]) -> bytes:

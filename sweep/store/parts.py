@@ -1,7 +1,7 @@
 """Numbered parts of the two tables, and their encoding as parquet.
 
-Part k of the runs and part k of the curves hold the same trials. A compacted part has the number of
-the last part that it contains, and states the first one in its metadata.
+Part k of the runs and part k of the curves hold the same trials. A compacted part has a number
+behind those of the parts that it contains, and states the first that it covers in its metadata.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from sweep.store.part_digest import DECLARATION, check_digest, insert_digest, is
 
 MAX_ROWS = 1 << 24
 """More than any part has: a file of a few kilobytes can declare billions of equal rows."""
+MOST_PARTS = 10**8
+"""Parts that the digits of their names can count."""
 CURVE_ROWS = "curve_rows"
 """Key in the metadata of a part of the runs: the rows that its part of the curves has."""
 _THREADED_BYTES = 1 << 22
@@ -39,10 +41,14 @@ class Part:
     Attributes:
         trials: Ids of its trials, int64.
         blocks: By bucket: the number of trials under one vmap in the program that trained its rows.
+        store: Id of the store that it was written for, "" if it does not say.
+        first: The first of the part numbers that it covers, None if it does not say.
     """
 
     trials: np.ndarray
     blocks: Mapping[str, int]
+    store: str = ""
+    first: int | None = None
 
 
 def bucket_blocks(metadata: Mapping[str, str]) -> dict[str, int]:
@@ -69,7 +75,18 @@ def part_number(name: str) -> int | None:
 
 
 def part_numbers(folder: Directory) -> list[int]:
-    """The numbers of the parts in a folder, ascending."""
+    """The numbers of the parts in a folder, ascending, without a gap that others have just filled.
+
+    Listing a folder may miss a name that appears meanwhile and show one that appears after it. It
+    does not miss what was there before, so the second listing has all parts up to the last of the
+    first.
+    """
+    last = max(_listed_numbers(folder), default=-1)
+    return [number for number in _listed_numbers(folder) if number <= last]
+
+
+def _listed_numbers(folder: Directory) -> list[int]:
+    """The numbers of the parts that a folder shows, ascending."""
     numbers = map(part_number, folder.names())
     return [number for number in numbers if number is not None]
 
@@ -97,7 +114,13 @@ def decode_part(file: BinaryIO) -> Part:
     table = _decode_rows(file, ["trial"])
     metadata = table.schema.metadata or {}
     text = {key.decode(): value.decode() for key, value in metadata.items()}
-    return Part(table["trial"].to_numpy(), bucket_blocks(text))
+    first = text.get("first", "")
+    return Part(
+        table["trial"].to_numpy(),
+        bucket_blocks(text),
+        text.get("store", ""),
+        int(first) if first.isdecimal() else None,
+    )
 
 
 def read_rows(

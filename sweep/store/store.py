@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from sweep.errors import StoreConflict, StoreError
+from sweep.schema import MANIFEST_FILE
 from sweep.store.claims import Claims
 from sweep.store.commit_log import CommitLog, publish_curves
-from sweep.store.compaction import finish_swap, is_unfinished, rewrite_parts
+from sweep.store.compaction import rewrite_parts
 from sweep.store.directory import Directory, is_abandoned
 from sweep.store.io_errors import writing_errors
 from sweep.store.kept_grids import grid_digest, keep_grid
@@ -28,6 +29,8 @@ from sweep.store.manifest_diff import (
     to_dict,
 )
 from sweep.store.manifest_file import GRID_DIGEST, create_manifest, read_manifest, replace_manifest
+from sweep.store.parts import part_numbers
+from sweep.store.swap import finish_swap, is_unfinished
 
 
 class Store:
@@ -65,10 +68,12 @@ class Store:
                 folder.folder(kind, create=True)
             _clean_up(folder)
             text = grid_text.encode()
+            _require_manifest_of_parts(folder)
             ids = {"store": uuid.uuid4().hex, GRID_DIGEST: grid_digest(text)}
             info = {**to_dict(manifest.get(INFO)), **ids}
             create_manifest(folder, {**manifest, INFO: info})
             self._check_manifest(folder, manifest, claims)
+            self.log.store_id = self._store_id()
             self.grid_copy = keep_grid(folder, text, self.manifest)
 
     def _finish_swap(self, folder: Directory, claims: Claims | None) -> None:
@@ -111,9 +116,12 @@ class Store:
         Raises:
             StoreError: The disk is full or cannot be written.
         """
-        store_id = str(to_dict(self.manifest.get(INFO)).get("store", ""))
         with writing_errors(self.folder):
-            return self.log.append(runs, curves, {**metadata, "store": store_id})
+            return self.log.append(runs, curves, {**metadata, "store": self._store_id()})
+
+    def _store_id(self) -> str:
+        """The id that the manifest gives to all parts, "" before the store was opened."""
+        return str(to_dict(self.manifest.get(INFO)).get("store", ""))
 
     def read_manifest(self) -> dict[str, Any]:
         """The manifest of the folder. Raises StoreError if it is broken or missing."""
@@ -138,11 +146,8 @@ class Store:
         self, folder: Directory, manifest: Mapping[str, Any], claims: Claims | None
     ) -> None:
         """Compare with the manifest of the folder, and extend that where it may grow."""
-        old, new = self.read_manifest(), json.loads(json.dumps(manifest))
-        if conflict := self.conflict(new):
-            raise StoreConflict(conflict)
-        growing = merge_growing(old, new)
-        self.manifest = {**old, **growing, INFO: merge_descriptions(old, new)}
+        new = json.loads(json.dumps(manifest))
+        old = self._merge_manifest(new)
         if self.manifest == old:
             return
         if {**self.manifest, INFO: None} == {**old, INFO: None}:
@@ -151,11 +156,32 @@ class Store:
         with ExitStack() as stack:
             claims = claims or stack.enter_context(Claims(self.folder))
             stack.enter_context(claims.exclusive("add the columns of another grid"))
-            publish_curves(folder)
-            rewrite_parts(folder, growing.get("columns", {}), claims.require_exclusive)
-            # Last: after a kill the old manifest makes the next command rewrite once more.
-            replace_manifest(folder, self.manifest)
+            self._extend_manifest(folder, new, claims)
         self.log = CommitLog(self.folder)
+
+    def _merge_manifest(self, new: Mapping[str, Any]) -> dict[str, Any]:
+        """Set the manifest to that of the folder with what only the new one has; returns the former.
+
+        Raises StoreConflict if they do not go together.
+        """
+        if conflict := self.conflict(new):
+            raise StoreConflict(conflict)
+        old = self.read_manifest()
+        self.manifest = {**old, **merge_growing(old, new), INFO: merge_descriptions(old, new)}
+        return old
+
+    def _extend_manifest(self, folder: Directory, new: Mapping[str, Any], claims: Claims) -> None:
+        """Rewrite the parts and then the manifest, to both of which access is exclusive."""
+        # Another process may have extended the manifest before access was exclusive.
+        if self._merge_manifest(new) == self.manifest:
+            return
+        publish_curves(folder)
+        columns = to_dict(self.manifest.get("columns"))
+        rewrite_parts(folder, columns, claims.require_exclusive)
+        self._merge_manifest(new)  # the rewrite has noted the number of parts
+        claims.require_exclusive()
+        # Last: after a kill the old manifest makes the next command rewrite once more.
+        replace_manifest(folder, self.manifest)
 
     def _add_descriptions(
         self, folder: Directory, new: Mapping[str, Any], claims: Claims | None
@@ -170,6 +196,17 @@ class Store:
             stack.enter_context(claims.exclusive("describe the columns"))
             current = self.read_manifest()
             replace_manifest(folder, {**current, INFO: merge_descriptions(current, new)})
+
+
+def _require_manifest_of_parts(folder: Directory) -> None:
+    """Raise StoreError if a store with parts has lost its manifest: nobody knows their settings."""
+    has_parts = any(part_numbers(folder.folder(kind)) for kind in TABLES)
+    # The manifest is written before the first part: looked for last, it is there if ever it was.
+    if has_parts and not folder.status(MANIFEST_FILE):
+        raise StoreError(
+            f"{folder.path / MANIFEST_FILE} is missing, though the store has parts. "
+            "Put the manifest of this sweep back, from a backup, or use another --out."
+        )
 
 
 def _clean_up(folder: Directory) -> None:

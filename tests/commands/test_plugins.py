@@ -32,7 +32,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before, kinds = set(sys.modules), dict(data.KINDS)
     yield tmp_path
     for name in set(sys.modules) - before:
-        del sys.modules[name]
+        # Those of the package itself stay: others that were imported earlier hold their classes.
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
     data.KINDS.clear()
     data.KINDS.update(kinds)
 

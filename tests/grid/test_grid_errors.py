@@ -1198,6 +1198,41 @@ record: {points: 8}
 """.replace("width: 4", "width: [4, 8]")
 
 
+# Values that float32 cannot hold. XLA takes those below the smallest normal number, 1.18e-38, as 0.
+
+LOST = [
+    (optimizer("{kind: gd, lr: 1e-46}"), 4, 27, "optimizer.lr", "lr = 1e-46 is 0"),
+    (optimizer("{kind: gd, lr: 1.17e-38}"), 4, 27, "optimizer.lr", "lr = 1.17e-38 is 0"),
+    (optimizer("{kind: gd, lr: [0.1, 3.5e38]}"), 4, 33, "optimizer.lr[1]", "3.5e+38 is infinite"),
+    (optimizer('{kind: gd, lr: "=1/n**30"}'), 4, 27, "optimizer.lr", "is 0"),
+    (data("sparsity: 4, snr: 1e-44"), 2, 47, "data.snr", "noise = "),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "column", "field", "what"), LOST)
+def test_values_that_float32_cannot_hold(text, line, column, field, what):
+    with pytest.raises(GridError) as error:
+        grid.parse_grid(text, dtype="float32")
+    (problem,) = error.value.problems
+    assert (problem.line, problem.column, problem.field) == (line, column, field)
+    assert what in problem.what and "in float32" in problem.what
+    assert "--dtype float64" in problem.cure
+    for dtype in ("float64", ""):
+        assert grid.parse_grid(text, dtype=dtype).size
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        optimizer("{kind: gd, lr: [1.18e-38, 3.4e38]}"),
+        optimizer("{kind: gd, lr: 0.1, weight_decay: 0}"),
+        text_of(optimizer="{kind: gd, lr: [0.1, 1e-46]}", where="lr > 1e-10"),
+    ],
+)
+def test_values_that_float32_holds_and_those_that_no_trial_has(text):
+    assert grid.parse_grid(text, dtype="float32").size
+
+
 def test_the_good_one_is_good():
     assert grid.parse_grid(GOOD).size > 0
 

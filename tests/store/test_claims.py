@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -220,6 +221,46 @@ def test_nobody_comes_in_while_one_is_alone(tmp_path: Path) -> None:
         pytest.raises(StoreError, match="is being rewritten by"),
     ):
         late.__enter__()
+
+
+def test_a_worker_waits_for_the_end_of_a_rewrite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    with Claims(tmp_path) as mine, ExitStack() as rewrite:
+        rewrite.enter_context(mine.exclusive("test"))
+
+        def sleep(seconds: float) -> None:
+            looks.append(seconds)
+            if len(looks) == 3:
+                rewrite.close()
+
+        monkeypatch.setattr(claims.time, "sleep", sleep)
+        with Claims(tmp_path, patient=True) as late:
+            assert len(looks) == 3 and late.take("slice")
+
+
+@pytest.mark.parametrize("age", [3600.0, -3600.0])
+def test_a_rewrite_does_not_wait_for_a_living_process_whose_clock_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float
+) -> None:
+    """It touches its file a few times a lease, and each of its times is an hour from here."""
+    file, passed = leave(tmp_path, f"worker-{AWAY}", age=age), [0.0]
+    monkeypatch.setattr(Watch.__init__, "__defaults__", (lambda: passed[0],))
+
+    def let_pass(seconds: float) -> None:
+        passed[0] += seconds
+        assert passed[0] < 60, "this takes too long"
+        touched = time.time() - age + passed[0] // 2.5 * 2.5
+        os.utime(file, (touched, touched))
+
+    monkeypatch.setattr(claims.time, "sleep", let_pass)
+    with (
+        Claims(tmp_path) as mine,
+        pytest.raises(StoreError, match=rf"In use by {AWAY}\. Try again"),
+        mine.exclusive("test"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("age", [100.0, -100.0])
@@ -459,3 +500,18 @@ def test_looking_who_is_at_work_writes_nothing(tmp_path: Path) -> None:
     assert live_workers(tmp_path) == [AWAY]
     assert [path.stat().st_ctime_ns for path in (tmp_path / "claims").iterdir()] == before
     assert live_workers(tmp_path / "none") == [] and not (tmp_path / "none").exists()
+
+
+def test_a_process_that_sweeps_keeps_its_own_rewrites_out(tmp_path: Path) -> None:
+    """As where a notebook compacts a store that another thread fills."""
+    with Claims(tmp_path) as mine:
+        with (
+            Claims(tmp_path) as other,
+            pytest.raises(StoreError, match="In use by this process itself"),
+            other.exclusive("compact the store"),
+        ):
+            pass
+        assert mine.worker_file.exists() and mine.take("slice")
+        with mine.exclusive("add columns"):
+            mine.require_exclusive()
+    assert names(tmp_path) == []

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sweep.errors import StoreError
-from sweep.store import Store, parts, verify
+from sweep.store import Store, current_grid, kept_grids, parts, read_grid, verify
 from sweep.store.parts import read_rows, to_parquet
 from tests.store.small_store import MANIFEST, OURS, points, rows
 
@@ -153,9 +153,39 @@ def test_a_damaged_grid_is_written_again_once_it_is_deleted(store: Path) -> None
         path.write_text("name: other\n")
     found = verify(store)
     assert [finding.path for finding in found] == [second, first]
-    assert all("Delete it; the next run of this grid writes it again" in f.cure for f in found)
-    first.unlink()
-    second.unlink()
+    assert all("Move it away; the next run of this grid writes it again" in f.cure for f in found)
+    for path in (second, first):
+        with pytest.raises(StoreError, match=f"{path.name} cannot be read.*Move it away"):
+            read_grid(path)
+        with pytest.raises(StoreError, match=rf"{path.name} is not the grid .*Move it away"):
+            Store(store).open({**MANIFEST, "columns": COLUMNS}, GRID)
+        path.unlink()
+        assert path in {finding.path for finding in verify(store)} or path == second
     for text in (GRID + "seeds: 2\n", GRID):
         Store(store).open({**MANIFEST, "columns": COLUMNS}, text)
     assert verify(store) == [] and first.read_text() == GRID
+
+
+@pytest.mark.promise(20, mutant=True)
+def test_a_kept_grid_that_is_believed_would_be_seen(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (store / "grid.yaml").write_text(GRID.replace("test", "text"))
+    with pytest.raises(StoreError, match=r"grid\.yaml cannot be read"):
+        read_grid(store / "grid.yaml")
+    monkeypatch.setattr(kept_grids, "_is_as_copied", lambda *_: True)
+    assert read_grid(store / "grid.yaml") != GRID.encode()
+
+
+@pytest.mark.promise(12)
+def test_a_lost_grid_that_was_run_last_is_named_and_comes_back(store: Path) -> None:
+    (second,) = store.glob("grid-*")
+    second.unlink()
+    assert current_grid(store) is None
+    (finding,) = verify(store)
+    assert finding.path == store / "current-grid.txt" and "Run the last grid again" in finding.cure
+    Store(store).open({**MANIFEST, "columns": COLUMNS}, GRID + "seeds: 2\n")
+    assert verify(store) == [] and current_grid(store) == second
+    second.unlink()
+    Store(store).open({**MANIFEST, "columns": COLUMNS}, GRID)
+    assert verify(store) == [] and current_grid(store) == store / "grid.yaml"

@@ -181,7 +181,7 @@ def test_the_same_at_every_moment(
 def test_a_compaction_that_carries_nothing_over_would_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweep.store.compaction._carry_late_parts", lambda *_: None)
+    monkeypatch.setattr("sweep.store.swap._carry_late_parts", lambda *_: None)
 
     def loses(operation: int) -> bool:
         folder = tmp_path / str(operation)
@@ -210,5 +210,5 @@ def test_a_late_part_keeps_its_number_behind_the_joined_ones(tmp_path: Path) -> 
     compact(tmp_path)
     commit(opened(tmp_path), 3)
     names = sorted(path.name for path in (tmp_path / "runs").iterdir())
-    assert names == ["part-00000002.parquet", "part-00000003.parquet"]
+    assert names == ["part-00000003.parquet", "part-00000004.parquet"]
     assert isinstance(pq.read_table(tmp_path / "runs"), pa.Table)

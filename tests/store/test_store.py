@@ -34,6 +34,8 @@ from sweep import schema
 from sweep.errors import StoreConflict, StoreError, SweepError
 from sweep.store import Claims, Store, current_grid, owner
 from sweep.store.commit_log import CommitLog
+from sweep.store.directory import Directory
+from sweep.store.manifest_file import read_manifest, replace_manifest
 from sweep.store.parts import part_name, to_parquet
 from tests.store.small_store import (
     MANIFEST,
@@ -486,6 +488,34 @@ def test_nobody_may_be_at_work_while_a_store_gets_new_columns(tmp_path: Path) ->
         sleeper.communicate()
         Store(tmp_path).open(WIDER, "", claims)
     assert Store(tmp_path).read_manifest()["columns"] == WIDER["columns"]
+
+
+@pytest.mark.promise(4)
+@pytest.mark.parametrize("default", [1, 2])
+def test_what_another_process_added_to_the_manifest_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default: int
+) -> None:
+    """This one was suspended before it had the store to itself."""
+    Store(tmp_path).open(NARROW, "")
+    exclusive = Claims.exclusive
+
+    def overtaken(claims: Claims, purpose: str) -> Any:
+        found = read_manifest(tmp_path)
+        added = {"columns": {**found["columns"], "late": "float"}}
+        added["defaults"] = {"a": {"x": default}, "c": {"z": 1}}
+        replace_manifest(Directory(tmp_path), {**found, **added})
+        return exclusive(claims, purpose)
+
+    monkeypatch.setattr(Claims, "exclusive", overtaken)
+    if default != 1:
+        with pytest.raises(StoreConflict, match=r"defaults\.a\.x 2 -> 1"):
+            Store(tmp_path).open(WIDER, "")
+        return
+    store = Store(tmp_path)
+    store.open(WIDER, "")
+    assert store.manifest == read_manifest(tmp_path)
+    assert store.manifest["columns"] == {**WIDER["columns"], "late": "float"}
+    assert store.manifest["defaults"] == {**WIDER["defaults"], "c": {"z": 1}}
 
 
 # Full and failing disks

@@ -25,6 +25,7 @@ class Diagnosis:
         runs: Parts of the runs by number.
         curves: Parts of the curves by number.
         store_id: The id that each part of the store carries; "" if it is unknown.
+        parts: The number of parts that the store has at least, as the manifest says.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Diagnosis:
         runs: Mapping[int, PartScan],
         curves: Mapping[int, PartScan],
         store_id: str,
+        parts: int = 0,
     ) -> None:
         self.folder, self.runs, self.curves, self.store_id = folder, runs, curves, store_id
         self.findings, self.moves = list[Finding](), list[Move]()
@@ -42,7 +44,7 @@ class Diagnosis:
         # The order matters: each check looks only at parts without a fault so far.
         self._check_covered()
         self._check_duplicates()
-        self._check_gaps()
+        self._check_end(self._check_gaps(), parts)
 
     def _report(self, path: Path, what: str) -> str:
         """Add a finding that a repair mends; returns what it is."""
@@ -120,8 +122,11 @@ class Diagnosis:
             else:
                 first_part |= dict.fromkeys(candidates, number)
 
-    def _check_gaps(self) -> None:
-        """Find numbers without a valid part, and plan the empty parts that cover them."""
+    def _check_gaps(self) -> int:
+        """Find numbers without a valid part, and plan the empty parts that cover them.
+
+        Returns the number after the last one that a part has.
+        """
         uncovered = 0  # the first number that no part up to here covers
         for number in sorted({*self.runs, *self._faults}):
             fault = self._faults.get(number, "")
@@ -137,6 +142,14 @@ class Diagnosis:
             if number not in self.runs or self.runs[number].is_readable:
                 self._report_missing(uncovered, number if number not in self.runs else previous)
             uncovered = number + 1
+        return uncovered
+
+    def _check_end(self, uncovered: int, parts: int) -> None:
+        """Find that the last parts are missing, from the first number without any part."""
+        last = parts - 1
+        if uncovered <= last:
+            self.moves.append(Move(last, "is missing", (uncovered, last)))
+            self._report_missing(uncovered, last)
 
     def _is_covered(self, number: int) -> bool:
         """Whether a valid part covers a number, its own or as a joined part."""

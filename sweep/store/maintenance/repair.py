@@ -10,7 +10,7 @@ import itertools
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
 from sweep.store.claims import Claims
 from sweep.store.commit_log import publish_curves
-from sweep.store.compaction import CheckAccess, finish_swap, parts_to_join, rewrite_parts
+from sweep.store.compaction import parts_to_join, rewrite_parts
 from sweep.store.directory import Directory
 from sweep.store.io_errors import writing_errors
 from sweep.store.layout import BROKEN
 from sweep.store.maintenance.findings import Finding, Move, Span
 from sweep.store.maintenance.scan import StoreHeader, Survey, read_header, survey
 from sweep.store.parts import CURVE_ROWS, list_parts, part_name, to_parquet
+from sweep.store.swap import CheckAccess, finish_swap
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def _empty_part(span: Span, why: str, header: StoreHeader) -> bytes:
 def _link_aside(store: Directory, table: Directory, name: str) -> Path | None:
     """Link a part under an unused name in `broken`; None if there is no such part.
 
-    A folder under the name of a part cannot be linked, and is moved.
+    A folder under the name of a part cannot be linked, nor can the file of another user; they are
+    moved. After a kill the number is then missing, which the next repair mends.
     """
     status = table.status(name)
     if status is None:
@@ -149,13 +151,23 @@ def _link_aside(store: Directory, table: Directory, name: str) -> Path | None:
     for target in _names_in_broken(f"{table.path.name}-{name}"):
         present = broken.status(target)
         if present is None:
-            put_aside = table.move if stat.S_ISDIR(status.st_mode) else table.link
-            put_aside(name, broken, target)
+            _put_aside(table, name, broken, target)
             broken.sync()
             return broken.path / target
         if os.path.samestat(present, status):  # an earlier repair was interrupted here
             return broken.path / target
     return None
+
+
+def _put_aside(table: Directory, name: str, broken: Directory, target: str) -> None:
+    """Link a file, or move what cannot be linked, to a new name in `broken`."""
+    status = table.status(name)
+    if status is not None and not stat.S_ISDIR(status.st_mode):
+        # Linux refuses links to files of other users that one cannot write (protected_hardlinks).
+        with suppress(PermissionError):
+            table.link(name, broken, target)
+            return
+    table.move(name, broken, target)
 
 
 def _names_in_broken(name: str) -> Iterator[str]:

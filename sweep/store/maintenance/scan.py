@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sweep import schema
 from sweep.errors import StoreError
 from sweep.schema import CURVES, MANIFEST_FILE, RUNS
 from sweep.store.directory import Directory
 from sweep.store.io_errors import reading_errors
-from sweep.store.kept_grids import damaged_grids
+from sweep.store.kept_grids import damaged_grids, lost_grids
 from sweep.store.layout import is_being_compacted, replaced_folder
 from sweep.store.maintenance.diagnosis import Diagnosis
 from sweep.store.maintenance.findings import Finding, Move
 from sweep.store.maintenance.part_scan import PartScan, scan_part, scan_parts
-from sweep.store.manifest_file import read_manifest
-from sweep.store.parts import part_name, part_number
+from sweep.store.manifest_file import PARTS, read_manifest
+from sweep.store.parts import MOST_PARTS, part_name, part_number
+from sweep.store.swap import last_number
+from sweep.store.swap_check import find_fault
 
 _RESTORE_MANIFEST = "Put the manifest of this sweep back, or use another --out"
 _MOVE_FILE = "Move it elsewhere: programs that read the whole folder read it too"
 
+_DIGITS = 18
+"""Of the longest count of trials."""
+_COUNTS = {PARTS: MOST_PARTS, "trials": 10**_DIGITS}
+"""Counts in the manifest, in the order of the header, and the largest that can be true."""
+
 
 @dataclass(frozen=True)
 class StoreHeader:
-    """The columns of the runs of a store, and the id that each of its parts carries."""
+    """What the manifest of a store says about its parts.
+
+    Attributes:
+        columns: The columns of the runs.
+        store_id: The id that each part carries.
+        parts: The store has parts 0 to `parts` - 1 at least, joined to however few.
+        trials: The trials of the first grid, 0 if that is unknown.
+    """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     store_id: str = ""
+    parts: int = 0
+    trials: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,7 @@ class Survey:
         moves: What a repair would move aside.
         parts: Number of parts by table.
         rows: Number of rows by table.
+        planned: The trials of the largest grid, None if neither manifest nor parts say.
     """
 
     findings: tuple[Finding, ...]
@@ -52,6 +70,12 @@ class Survey:
     moves: tuple[Move, ...] = ()
     parts: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
+    planned: int | None = None
+
+    @property
+    def missing(self) -> int:
+        """Trials of the largest grid that the store lacks, as far as is known."""
+        return max((self.planned or 0) - self.rows.get(RUNS, 0), 0)
 
     def __str__(self) -> str:
         counts = [
@@ -68,16 +92,27 @@ def survey(folder: Path) -> Survey:
             f"{folder} is not a folder. Give the folder of a sweep, such as results/quickstart."
         )
     if is_being_compacted(folder):
-        command = f"python -m sweep repair {folder}"
-        cure = f"Wait for it if it is running; otherwise `{command}` finishes it"
-        what = "is being compacted, or a compaction was interrupted"
-        return Survey((Finding(folder, what, cure),))
+        return Survey((_unfinished_swap(folder),))
     runs = _open_runs(folder)
     result = _survey_parts(folder)
     # A compaction replaces the folder of parts: what was read is then a mixture.
     if runs is not None and not runs.is_current():
         raise StoreError(f"{folder} was compacted while it was read. Run the same command again.")
     return result
+
+
+def _unfinished_swap(folder: Path) -> Finding:
+    """The finding about a rewrite that is under way or was interrupted."""
+    what, end = "is being compacted, or a compaction was interrupted", "finishes it"
+    # A rewrite that is under way moves the folders while they are read.
+    with suppress(StoreError, OSError):
+        store = Directory(folder)
+        before = store.names()
+        fault = find_fault(store, last_number(store))
+        if fault and store.names() == before:
+            what, end = f"{what}: {fault}", "goes back to the old parts"
+    cure = f"Wait for it if it is running; otherwise `python -m sweep repair {folder}` {end}"
+    return Finding(folder, what, cure)
 
 
 def _survey_parts(folder: Path) -> Survey:
@@ -88,7 +123,7 @@ def _survey_parts(folder: Path) -> Survey:
         what = "belongs to another store than all of the parts"
         findings = [Finding(folder / MANIFEST_FILE, what, _RESTORE_MANIFEST)]
         header = StoreHeader()
-    diagnosis = Diagnosis(folder, tables[RUNS], tables[CURVES], header.store_id)
+    diagnosis = Diagnosis(folder, tables[RUNS], tables[CURVES], header.store_id, header.parts)
     findings += diagnosis.findings
     beside_parts = [*_leftovers(folder), *_damaged_grids(folder), *_foreign_files(folder)]
     findings += beside_parts
@@ -101,7 +136,15 @@ def _survey_parts(folder: Path) -> Survey:
         tuple(diagnosis.moves),
         part_counts,
         row_counts,
+        _planned_trials(header, tables[RUNS].values()),
     )
+
+
+def _planned_trials(header: StoreHeader, runs: Iterable[PartScan]) -> int | None:
+    """The largest number of trials that the manifest or a part states."""
+    stated = [part.metadata.get("trials", "") for part in runs]
+    counts = [int(text) for text in stated if text.isdecimal() and len(text) <= _DIGITS]
+    return max([*counts, header.trials], default=0) or None
 
 
 def read_header(folder: Path) -> StoreHeader:
@@ -109,13 +152,20 @@ def read_header(folder: Path) -> StoreHeader:
     manifest = read_manifest(folder)
     with reading_errors(folder / MANIFEST_FILE, _RESTORE_MANIFEST):
         try:
-            header = StoreHeader(dict(manifest["columns"]), str(manifest["info"]["store"]))
+            info = manifest["info"]
+            counts = (_count(info.get(key), most) for key, most in _COUNTS.items())
+            header = StoreHeader(dict(manifest["columns"]), str(info["store"]), *counts)
             schema.columns_from_text(header.columns)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise ValueError(
                 "it does not state the columns of the runs and the id of the store"
             ) from error
         return header
+
+
+def _count(value: Any, most: int) -> int:
+    """A count in a manifest, 0 if it is none."""
+    return value if isinstance(value, int) and 0 <= value <= most else 0
 
 
 def _try_header(folder: Path) -> tuple[StoreHeader, list[Finding]]:
@@ -164,10 +214,12 @@ def _leftovers(folder: Path) -> Iterator[Finding]:
 
 
 def _damaged_grids(folder: Path) -> Iterator[Finding]:
-    """Copies of grids that differ from what was written."""
+    """Copies of grids that differ from what was written, or that are missing."""
     with suppress(StoreError):  # a broken manifest is a finding of its own
-        for path, what, cure in damaged_grids(folder, read_manifest(folder)):
-            yield Finding(path, what, cure)
+        manifest = read_manifest(folder)
+        for check in (damaged_grids, lost_grids):
+            for path, what, cure in check(folder, manifest):
+                yield Finding(path, what, cure)
 
 
 def _foreign_files(folder: Path) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -227,6 +228,31 @@ def test_a_grid_that_cannot_be_given_other_cells_says_why(
         grid_with_cells(text, "other", {column: [1.0]}, [0])
 
 
+LAUGHS = "\n".join(
+    f"x{k}: &a{k} [{', '.join([f'*a{k - 1}' if k else 'z'] * 9)}]" for k in range(10)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "not YAML"),
+        ("name: x\ndata: &a [*a]\n", "levels deep"),
+        ("\ufffd\ufffda\0", "cannot stand in YAML"),
+        (f"data: {'[' * 3000}{']' * 3000}", "levels deep"),
+        (f"{LAUGHS}\ndata: *a9\n", "more than 100000 values"),
+        ("? {a: b}\n: c\ndata: {snr: 1}\n", "a key has to be a word"),
+        ("", "the file is empty"),
+        ("snr", "not a mapping"),
+    ],
+)
+def test_a_hostile_grid_is_refused_soon(text: str, said: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(SweepError, match=said):
+        grid_with_cells(text, "other", {"snr": [1.0]}, [0])
+    assert time.perf_counter() - start < 20
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A tiny sweep, in an environment that later rounds share."""
@@ -335,6 +361,39 @@ def test_rounds_get_the_plugins_of_the_sweep(info: dict[str, Any]) -> None:
     assert recorded_plugins({"info": "none"}) == recorded_plugins({}) == []
 
 
+@pytest.mark.promise(18)
+@pytest.mark.parametrize("named", [(), ("own",)])
+def test_a_plugin_that_only_the_folder_names_is_not_imported(
+    tmp_path: Path, named: tuple[str, ...]
+) -> None:
+    tmp_path.joinpath("manifest.json").write_text('{"info": {"plugins": ["own", "it is"]}}')
+    missing = {"own": "--plugin own ", "it is": "--plugin 'it is'"}
+    with pytest.raises(SweepError) as error:
+        next(refine(tmp_path, SMALL, 1, tmp_path / "out", plugins=named))
+    for name, option in missing.items():
+        assert (option in str(error.value)) == (name not in named)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_round_gets_the_plugins_that_the_user_names(tmp_path: Path) -> None:
+    tmp_path.joinpath("manifest.json").write_text('{"info": {"plugins": ["own"]}}')
+    arguments = rounds._arguments(tmp_path, Path("g.yaml"), Path("out"), ("more", "own"))
+    assert arguments[-4:] == ["--plugin", "more", "--plugin", "own"]
+
+
+@pytest.mark.promise(18)
+def test_a_round_runs_no_code_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("sweep/__init__.py", "sweep/run.py", "json.py", "typer.py"):
+        tmp_path.joinpath(name).parent.mkdir(exist_ok=True)
+        tmp_path.joinpath(name).write_text("raise SystemExit('the wrong module')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SweepError, match=r"round-1.yaml ended with exit code 2"):
+        rounds._run(["round-1.yaml", "--out", "out"])
+    assert "wrong" not in capfd.readouterr().err
+
+
 def test_the_refined_store_lies_beside_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,3 +402,12 @@ def test_the_refined_store_lies_beside_the_store(
         monkeypatch.chdir(tmp_path / place)
         found = rounds._refined_folder(Path(folder)).resolve()
         assert found == tmp_path / "out-refined"
+
+
+@pytest.mark.promise(18)
+def test_a_link_in_place_of_the_refined_store_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store-refined").symlink_to("victim")
+    with pytest.raises(SweepError, match=r"store-refined is a link.* by --out"):
+        next(refine(tmp_path / "store", SMALL))
+    assert not (tmp_path / "victim").exists()

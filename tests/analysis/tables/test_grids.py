@@ -19,7 +19,9 @@ from analysis.reporting.picture import picture
 from analysis.tables import grids
 from analysis.tables.grids import grid_history, trial_ids
 from sweep import schema
+from sweep.errors import StoreError
 from sweep.grid import parse_grid
+from sweep.store import grid_digest
 
 GRID = """# {comment}
 name: edited
@@ -101,8 +103,28 @@ def test_a_grid_that_is_run_again_is_the_current_one(tmp_path: Path):
     folder = write(tmp_path / "s", grid(), grid(width=5))
     (folder / "current-grid.txt").write_text("grid.yaml")
     assert analysis.load(folder)["width"].unique().tolist() == [4]
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_a_store_that_has_lost_its_last_grid_says_so(tmp_path: Path, kept: int):
+    """Which rows are of that grid is unknown, and those of all may differ in an edited value."""
+    folder = write(tmp_path / "s", grid(), grid(width=5))
     (folder / "current-grid.txt").write_text("grid-00000000.yaml")
-    assert analysis.load(folder)["width"].unique().tolist() == [5]
+    for path in grid_history(folder)[kept:]:
+        path.unlink()
+    runs = analysis.load(folder)
+    assert len(runs) == 8 and "has lost its last grid" in runs.attrs["note"]
+
+
+@pytest.mark.promise(20)
+def test_a_flipped_bit_in_a_kept_grid_is_told_by_loading(tmp_path: Path):
+    folder = write(tmp_path / "s", grid(), grid(width=5))
+    second = grid_history(folder)[-1]
+    second.write_text(second.read_text().replace("lr: 0.1", "lr: 0.0"))
+    with pytest.raises(
+        StoreError, match=rf"{second.name} cannot be read: .*Move it away; the next"
+    ):
+        analysis.load(folder)
 
 
 @pytest.mark.parametrize("swap_times", [False, True])
@@ -137,8 +159,11 @@ def test_a_grid_that_cannot_be_computed_leaves_nothing_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = write(tmp_path / "s", grid(), grid(width=5))
+    text = grid().replace("signal_noise", "of_a_plugin")
     for path in grid_history(folder):
-        path.write_text(grid().replace("signal_noise", "of_a_plugin"))
+        path.unlink()
+    for name in ("grid.yaml", f"grid-{grid_digest(text.encode())[:8]}.yaml"):
+        (folder / name).write_text(text)
     runs = analysis.load(folder)
     assert len(runs) == 8 and "The runs of all of them are taken." in runs.attrs["note"]
     monkeypatch.setattr(grids, "MAX_TRIALS", 3)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.workers.start_command import start_command
+from sweep.start_command import start_command
 
 
 def test_modules_of_the_working_directory_do_not_take_the_place_of_installed_ones(
