@@ -10,6 +10,7 @@ import pytest
 
 import analysis
 from sweep import grid, schema
+from sweep.planning.manifest import all_columns
 from sweep.run import sweep
 from tests.shell import command, files, jax_as_it_was, python, stores_differ, write_grid
 
@@ -48,7 +49,7 @@ def test_a_row_for_each_trial_with_the_columns_of_the_schema(small: Path) -> Non
     runs = pd.read_parquet(small / "runs")
     found = grid.parse_grid(TEXT)
     assert len(runs) == runs["trial"].nunique() == found.size == 18
-    assert list(runs.columns) == schema.runs(found.columns).names
+    assert list(runs.columns) == schema.runs(all_columns(found)).names
     assert set(runs["status"]) == {"out_of_steps"} and (runs["steps"] == 60).all()
     pd.testing.assert_series_equal(
         runs["generalization_gap"], runs["test_error"] - runs["train_error"], check_names=False
