@@ -18,6 +18,12 @@ TITLE_FIELDS = ("n", "d", "sparsity", "width", "batch_size")
 """Static fields that the title of a bucket shows."""
 
 
+LATER = {"curriculum": "everything", "sampling": "permutation", "odd": False}
+LATER_FIELDS = {"sampling", "odd", "gain"}
+"""Kinds and fields younger than the stores that may be resumed: by default they change no name of a
+program."""
+
+
 @dataclass(frozen=True)
 class Bucket:
     """Trials that share one compiled program: rows of a block with equal static fields.
@@ -53,8 +59,9 @@ class Bucket:
     @functools.cached_property
     def id(self) -> str:
         """Name of its program: 16 hexadecimal digits."""
-        lane_fields = sorted(self.source.values(np.zeros(0, np.int64)))
-        kinds, statics = sorted(self.source.kinds.items()), sorted(self.statics.items())
+        lane_fields = sorted(self.source.values(np.zeros(0, np.int64)).keys() - LATER_FIELDS)
+        named = (self.source.kinds, self.statics)
+        kinds, statics = (sorted(part.items() - LATER.items()) for part in named)
         text = repr((kinds, statics, self.sizes, lane_fields))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

@@ -287,3 +287,16 @@ def test_validation_points_are_in_the_manifest_where_there_are_some() -> None:
     assert "test_ties" in meanings and not columns & set(meanings)
     with pytest.raises(GridError, match="validation_points"):
         parse_grid(f"{text}validation_points: -1\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("quickstart", {"d8fa1155d431997d", "df9d8c37c9ba33d0"}),
+        ("adam_vs_gd", {"9ebf46737deaa6f4", "fb76d81fe7d7bbc8"}),
+    ],
+)
+def test_programs_keep_the_names_they_have_in_stores(name: str, ids: set[str]) -> None:
+    """Parts and checkpoints of version 0.2.0 name programs so; fields that came later change none."""
+    found = plan.make_plan(grid.load_grid(ROOT / "configs" / f"{name}.yaml"), Host("cpu", 1))
+    assert {bucket.id for bucket in found.buckets} == ids
