@@ -30,7 +30,7 @@ train: {steps: 5}
 test_points: 0
 record: {points: 0}
 """
-EXPECTED = "run status verify repair compact schema kinds report gap phase curves matched boundary collapse relate critical-batch refine watch"
+EXPECTED = "run status verify repair compact schema kinds report gap phase modes curves matched boundary collapse relate critical-batch refine watch"
 
 
 def test_the_commands() -> None:
