@@ -60,7 +60,7 @@ def padded(one: Trial, *names: str) -> Trial:
 
 def make(row: Example, coordinates: str, optimizer: str) -> Trial:
     """The trial of a row, trained in some way; adaptive steps without l2, as support needs it."""
-    kinds = {row.family: row.kind, "optimizer": optimizer}
+    kinds = {**row.kinds, "optimizer": optimizer}
     adaptive = {"l2": 0.0, "eps": 1e-6, "lr": 0.01} if optimizer == "adam" else {}
     return trial(kinds, **{**row.values, "coordinates": coordinates, "steps": 10**6, **adaptive})
 
@@ -120,6 +120,8 @@ def test_the_table_declares_them() -> None:
         "feature_noise": ("n", "d", "sparsity", "width"),
         "signal_noise": ("n", "d", "width"),
         "separable": ("n", "d", "width"),
+        "spurious": ("n", "d", "width"),
+        "orthonormal": ("width",),
     }
 
 

@@ -17,6 +17,7 @@ from jax.extend.core import jaxprs_in_params
 
 from sweep import filters, grid
 from sweep.errors import GridError
+from sweep.models.base import AbstractFiltered
 from sweep.status import Status
 from sweep.training import step
 from sweep.trial import Trial
@@ -308,7 +309,8 @@ def _sizes(jaxpr: Any) -> Iterator[int]:
 
 
 LINEAR_KINDS = {"gd", "sgd", "momentum", "nesterov"}
-IN_SPAN_KINDS = LINEAR_KINDS | {"delta_clip"}
+IN_SPAN_KINDS = LINEAR_KINDS | {"delta_clip", "sam"}
+"""SAM around momentum."""
 ELEMENTWISE = LINEAR_KINDS | {
     *("sign_sgd", "signum", "adam", "adamw", "rmsprop", "adagrad", "lion"),
     *("gen_sign_sgd", "miadam", "k_adam"),
@@ -345,8 +347,17 @@ class TestUnfit:
     @pytest.mark.parametrize("row", of("data", "model", "objective"), ids=named)
     def test_data_and_networks(self, row: Example) -> None:
         one = row.trial()
-        is_sparse = row.family != "data" or row.kind == "feature_noise"
-        assert unfit("ambient", one) is unfit("span", one) is None
+        assert unfit("ambient", one) is None
+        reason = None
+        if not isinstance(one.model, AbstractFiltered):
+            reason = "the network has no first-layer filters"
+        elif row.kind == "pruned":
+            reason = "each filter has weights of its own that stay zero"
+        if reason:
+            assert {unfit(each, one) for each in ("span", "support", "gram")} == {reason}
+            return
+        is_sparse = row.family != "data" or row.kind in ("feature_noise", "orthonormal")
+        assert unfit("span", one) is None
         assert unfit("support", one) == (None if is_sparse else "the data is not sparse")
         assert unfit("gram", one) == (
             "the noise is not Gaussian, so that its inner products have no known law"
