@@ -23,6 +23,7 @@ from sweep.data.base import (
     axis_direction,
     random_label,
 )
+from sweep.models.base import AbstractFiltered
 from sweep.padding import Size
 from sweep.planning.packing import packed_groups
 from sweep.prng import sample_distinct
@@ -39,12 +40,12 @@ MOST = {"n": 9, "d": 20, "sparsity": 5, "width": 3}
 
 
 def declared(one: Trial) -> tuple[str, ...]:
-    """Sizes of a trial that may be padded."""
+    """Sizes of a trial that may be padded; without filters the dimension makes another network."""
     return tuple(
         name
         for part in (one.data, one.model)
         for name, field in spec.fields(type(part)).items()
-        if field.padded
+        if field.padded and (name != "d" or isinstance(one.model, AbstractFiltered))
     )
 
 

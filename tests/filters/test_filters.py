@@ -71,6 +71,17 @@ def some(rows: list[Any], names: str) -> list[Any]:
     ]
 
 
+def inside(data: Case, optimizer: str = "", objective: str = "") -> Case:
+    """The data model, with a rule within SAM, or a wrapper of the logistic loss, or both of them."""
+    kinds = {"optimizer_inner": optimizer} if optimizer else {}
+    if objective == "both":
+        kinds |= {"objective": "label_noise", "objective_inner": "mixup"}
+        kinds |= {"objective_inner_inner": "logistic"}
+    elif objective:
+        kinds |= {"objective": objective, "objective_inner": "logistic"}
+    return data[0] | kinds, data[1]
+
+
 IN_SPAN = [
     case(SPARSE, CNN, "gd", "gd"),
     case(SPARSE, CNN, "sgd", "sgd", batch_size=4, lr=0.02),
@@ -123,6 +134,21 @@ IN_SPAN = [
         weight_decay=0.1,
         batch_size=4,
     ),
+    case(inside(SIGNAL, optimizer="gd"), CNN, "sam", "sam-gd", rho=0.3),
+    case(inside(SIGNAL, optimizer="momentum"), CNN, "sam", "sam-momentum", rho=0.3, lr=0.02),
+    case(inside(SIGNAL, objective="label_noise"), CNN, "gd", "label-noise", label_noise=0.2),
+    case(inside(SIGNAL, objective="mixup"), CNN, "gd", "mixup", share=0.7),
+    case(
+        inside(SIGNAL, optimizer="momentum", objective="both"),
+        CNN,
+        "sam",
+        "sam-label-noise-mixup-batches",
+        rho=0.3,
+        lr=0.05,
+        label_noise=0.1,
+        share=0.9,
+        batch_size=4,
+    ),
     case(
         SIGNAL, CNN, "nesterov", "nesterov-power", lr=0.01, schedule="power", exponent=0.5, warmup=9
     ),
@@ -150,7 +176,8 @@ class TestSpan:
         ("data", "model", "optimizer", "more"),
         some(
             IN_SPAN,
-            "sgd momentum-power nesterov-power nesterov-decay-batches gd-from-zero clipped-decay-batches",
+            "sgd momentum-power nesterov-power nesterov-decay-batches gd-from-zero "
+            "clipped-decay-batches sam-label-noise-mixup-batches",
         ),
     )
     def test_a_training_is_that_of_the_weights(
