@@ -65,12 +65,13 @@ def _measure(one: Trial, inputs: TrainingInputs, state: State, points: int) -> M
 
 
 def told(trained: Trained) -> dict[str, float]:
-    """All that is measured, as Python numbers."""
+    """All that is measured, as Python numbers; counts that there are none of are left out."""
     counts = {
         "train_wrong": trained.measured.train_wrong,
         "test_wrong": trained.measured.test_wrong,
     }
-    return {name: float(each) for name, each in {**trained.measured.observables, **counts}.items()}
+    measured = {**trained.measured.observables, **counts}
+    return {name: float(each) for name, each in measured.items() if each is not None}
 
 
 def end(trained: Trained) -> tuple[int, int]:

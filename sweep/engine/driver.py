@@ -15,6 +15,7 @@ from sweep.engine.draw_cache import NoDrawCache, draw_cache_for
 from sweep.engine.lane_checkpoints import (
     CheckpointStore,
     fits,
+    record_columns,
     state_columns,
     states_from_columns,
 )
@@ -181,7 +182,7 @@ class Driver:
         states = states_from_columns(self.lanes.states, lanes, columns)
         self.lanes = self.programs.restore(self.lanes, states, self.table.mask(lanes))
         self.table.restore(lanes, columns)
-        self.unread.append(RestoredRecords(lanes, columns))
+        self.unread.append(RestoredRecords(lanes, record_columns(columns)))
 
     def _measure(self, lane_mask: np.ndarray, lane_programs: programs.Programs) -> None:
         """Launch measurements of the masked lanes."""

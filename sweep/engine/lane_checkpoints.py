@@ -32,6 +32,16 @@ def state_columns(states: State, lanes: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def record_columns(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those columns of a checkpoint that are records of a trial: their steps, length and values."""
+    # All else is a single number of a lane, or its state.
+    return {
+        name: values
+        for name, values in columns.items()
+        if name == "length" or (values.ndim == 2 and not name.startswith("state-"))
+    }
+
+
 def fits(states: State, columns: dict[str, np.ndarray]) -> bool:
     """Whether columns are those of a checkpoint of such states, by names, types and shapes."""
     expected = state_columns(states, np.zeros(0, np.int64))

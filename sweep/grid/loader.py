@@ -163,6 +163,7 @@ def _read_grid(document: Document, content: str | bytes, dtype: str) -> Grid | N
     if dtype == "float32":
         check_precision(built)
     blocks = [block for _, block in built]
+    _check_fresh_points(document, blocks, settings)
     columns = _columns(document, blocks)
     text = content if isinstance(content, str) else content.decode("utf-8-sig")
     return Grid(
@@ -361,6 +362,23 @@ def _check_zipped_names(
                     f"{name} is not given as a list of values",
                     f"Give {name} a list, or take it out",
                 )
+
+
+def _check_fresh_points(document: Document, blocks: Sequence[Block], settings: Settings) -> None:
+    """Report fresh points that are asked of data that has none."""
+    kinds = dict.fromkeys(block.kinds["data"] for block in blocks)
+    counts = {
+        "test_points": settings.test_points,
+        "validation_points": settings.validation_points,
+    }
+    for kind in kinds:
+        cls = trial.find_kind("data", kind)
+        if cls is None or getattr(cls, "has_fresh_points", True):
+            continue
+        for name, count in counts.items():
+            if count:
+                what = f"{kind} has no points but those of the training set, and {name} is {count}"
+                document.add_error((name,), what, f"Write {name}: 0")
 
 
 def _columns(document: Document, blocks: Sequence[Block]) -> dict[str, type]:

@@ -49,9 +49,11 @@ class DenseLayers(nnx.Module):
     def __init__(self, sizes: list[int], activation: str, gain: Scalar, rngs: nnx.Rngs) -> None:
         spread = 2.0 if activation == "relu" else 1.0
         init = nnx.initializers.variance_scaling(spread, "fan_in", "normal")
-        pairs = itertools.pairwise(sizes)
+        # Else flax makes weights of single precision where all others are double.
+        dtype = jnp.result_type(float)
         layers = [
-            nnx.Linear(inputs, outputs, kernel_init=init, rngs=rngs) for inputs, outputs in pairs
+            nnx.Linear(inputs, outputs, kernel_init=init, param_dtype=dtype, rngs=rngs)
+            for inputs, outputs in itertools.pairwise(sizes)
         ]
         for layer in layers:
             layer.kernel[...] = gain * layer.kernel[...]

@@ -155,7 +155,7 @@ def test_a_network_and_a_data_model_of_ones_own(home: Path) -> None:
 name: own
 seed: [0, 1]
 data: {kind: blobs, n: 30, separation: 6}
-model: {kind: mlp, hidden: [4]}
+model: {kind: tanh_layers, hidden: [4]}
 optimizer: {kind: adam, lr: 0.05}
 train: {steps: 200, batch_size: 7}
 test_points: 50

@@ -580,7 +580,9 @@ def test_the_schema_knows_every_key_and_the_kinds_of_a_plugin() -> None:
     points = {"test_points", "validation_points"}
     assert set(described["properties"]) == keys | points | {"coordinates", "record"}
     assert {"name", "data", "model", "optimizer"} == set(described["required"])
-    assert all(f'"{kind}"' in answer.out for kind in ("blobs", "mlp", "feature_noise", "adam"))
+    assert all(
+        f'"{kind}"' in answer.out for kind in ("blobs", "tanh_layers", "feature_noise", "adam")
+    )
 
 
 def test_a_schema_with_a_missing_plugin_is_a_sentence() -> None:

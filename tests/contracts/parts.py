@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from sweep import trial as trials
-from sweep.spec import fields
 from sweep.trial import Trial
 
 KINDS = {"data": "feature_noise", "model": "cnn", "objective": "logistic", "optimizer": "gd"}
@@ -37,6 +36,13 @@ class Example:
     kind: str
     values: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of parts within it, and of those that it cannot do without, by slot."""
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Its own kind, and those of the others."""
+        return {self.family: self.kind, **self.others}
 
     @property
     def id(self) -> str:
@@ -51,13 +57,18 @@ class Example:
         return found
 
     def part(self, **changes: Any) -> Any:
-        """The part alone."""
-        given = {**VALUES, **self.values, **changes}
-        return self.cls(**{name: given[name] for name in fields(self.cls) if name in given})
+        """The part alone, with those within it."""
+        return _part_of(self.trial(**changes), self.family)
 
     def trial(self, **changes: Any) -> Trial:
         """A whole trial with the part in it."""
-        return trial({self.family: self.kind}, **{**self.values, **changes})
+        return trial(self.kinds, **{**self.values, **changes})
+
+
+def _part_of(one: Trial, family: str) -> Any:
+    if family == "schedule":
+        return one.optimizer.schedule  # type: ignore[attr-defined]
+    return one.train.curriculum if family == "curriculum" else getattr(one, family)
 
 
 def trial(kinds: Mapping[str, str] | None = None, **values: Any) -> Trial:
@@ -94,6 +105,8 @@ PARTS = (
         "separable_teacher",
     ),
     Example("data", "separable", {}, "separable_free"),
+    Example("data", "spurious", {"core": 0.5, "spurious": 0.8, "agreement": 0.7}),
+    Example("data", "orthonormal"),
     Example("model", "cnn", {"power": 3}),
     Example(
         "model",
@@ -101,10 +114,29 @@ PARTS = (
         {"power": 1, "readout": "mean", "patches": "mean", "bias": True, "init": "uniform"},
         "cnn_released_code",
     ),
+    Example("model", "cnn", {"power": 3, "odd": True, "bias": True, "gain": 0.5}, "cnn_odd"),
     Example("model", "linear", {"init_scale": 0.2}),
+    Example("model", "mlp", {"hidden": 4, "layers": 2, "activation": "tanh", "gain": 0.9}),
+    Example(
+        "model",
+        "autoencoder",
+        {"neurons": 2, "activation": "relu", "init_scale": 0.2},
+        others={"objective": "reconstruction"},
+    ),
+    Example("model", "pruned", {"keep": 0.6, "power": 2}, others={"model_inner": "cnn"}),
     Example("objective", "logistic"),
     Example("objective", "exponential"),
     Example("objective", "square"),
+    Example("objective", "hinge"),
+    Example("objective", "ramp"),
+    Example("objective", "generalized_cross_entropy", {"robustness": 0.6}),
+    Example("objective", "cross_entropy", {"outputs": 2, "hidden": 3}, others={"model": "mlp"}),
+    Example("objective", "squared_error"),
+    Example("objective", "reconstruction", others={"model": "autoencoder"}),
+    Example(
+        "objective", "label_noise", {"label_noise": 0.2}, others={"objective_inner": "logistic"}
+    ),
+    Example("objective", "mixup", {"share": 0.6}, others={"objective_inner": "logistic"}),
     Example("optimizer", "gd"),
     Example("optimizer", "sgd"),
     Example("optimizer", "momentum", {"momentum": 0.8}),
@@ -129,6 +161,17 @@ PARTS = (
         {"b1": 0.8, "b2": 0.95, "eps": 1e-3, "slots": 3, "decay": 0.9, "weight_decay": 0.1},
     ),
     Example("optimizer", "delta_clip", {"gamma": 0.5, "delta": 0.2, "weight_decay": 0.1}),
+    Example(
+        "optimizer",
+        "sam",
+        {"rho": 0.1, "momentum": 0.8},
+        others={"optimizer_inner": "momentum"},
+    ),
+    Example(
+        "optimizer",
+        "sassha",
+        {"rho": 0.1, "lazy": 3, "b1": 0.8, "b2": 0.95, "eps": 1e-3, "weight_decay": 0.1},
+    ),
     Example("optimizer", "optax.nadam", {"b1": 0.8, "b2": 0.95}),
     Example("optimizer", "optax.lamb", {"b1": 0.8, "weight_decay": 0.1}),
     Example("optimizer", "optax.adafactor", {"decay_rate": 0.7}),
@@ -140,6 +183,16 @@ PARTS = (
     Example("schedule", "step", {"every": 4, "factor": 0.5, "warmup": 3}),
     Example("schedule", "milestones", {"milestone": 4, "milestone_2": 9, "factor": 0.3}),
     Example("train", "train", {"batch_size": 4, "target_loss": 0.1, "target_grad": 0.01}),
+    Example("train", "train", {"batch_size": 4, "sampling": "replacement"}, "train_replacement"),
+    Example("train", "train", {"batch_size": 4, "sampling": "fixed"}, "train_fixed"),
+    Example("train", "train", {"batch_size": 4, "sampling": "stratified"}, "train_stratified"),
+    Example("curriculum", "everything"),
+    Example(
+        "curriculum",
+        "expansion",
+        {"warmup": 2, "every": 2, "add": 1, "expansions": 3, "n": 9},
+        others={"data": "spurious"},
+    ),
 )
 """The rows. A new kind needs one here."""
 

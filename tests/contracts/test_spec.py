@@ -118,10 +118,15 @@ def test_leaves_of_a_part_are_its_lane_fields(family: str, cls: type) -> None:
     given = values | {
         name: _some(each) for name, each in fields.items() if each.required and name not in values
     }
-    assert jax.tree.leaves(cls(**given)) == list(values.values())
+    leaves = jax.tree.leaves(cls(**given))
+    assert [each for each in leaves if each >= 1000] == list(values.values())
+    assert len(leaves) == len(values) or spec.nested_fields(cls)
 
 
 def _some(field: spec.Field) -> Any:
+    if field.role == "nested":
+        (kind, *_) = (each for each in PARTS if each.family == field.type)
+        return kind.part()
     return {int: 3, str: "x", bool: True, float: 0.5}[field.type]
 
 
@@ -150,7 +155,8 @@ def test_defaults_satisfy_their_own_bounds(family: str, cls: type) -> None:
 
 
 def _columns(cls: type) -> set[str]:
-    names = {each.column for each in spec.fields(cls).values()}
+    # The kind of a nested part is a column under the name of its slot.
+    names = {each.column for each in spec.fields(cls).values() if each.role != "nested"}
     return names | {each.name for each in spec.alternatives(cls)}
 
 
@@ -247,9 +253,14 @@ def test_epochs_are_counted_in_whole_batches() -> None:
 def test_every_row_builds_a_trial_with_its_values(example: Example) -> None:
     built = example.trial()
     nodes = [built.data, built.model, built.objective, built.optimizer, built.train]
-    nodes.append(getattr(built.optimizer, "schedule", None))
+    nodes += [getattr(built.optimizer, "schedule", None), built.train.curriculum]
     (own,) = [each for each in nodes if type(each) is example.cls]
-    assert {name: getattr(own, name) for name in example.values} == dict(example.values)
+    assert own == example.part()
+    nodes += [getattr(each, "inner", None) for each in nodes]
+    for name, value in example.values.items():
+        of_family = [each for each in nodes if each and name in spec.fields(type(each))]
+        assert getattr(own, name, value) == value
+        assert {getattr(each, name) for each in of_family} == {value}, name
 
 
 class TestSize:

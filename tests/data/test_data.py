@@ -73,12 +73,15 @@ def near(values: np.ndarray, mean: float, spread: float) -> None:
 def by_definition(kind: str, data: Any, drawn: Drawn) -> np.ndarray:
     """Patches of the points as the papers write them, in plain NumPy."""
     patches = []
-    for y, noise in zip(drawn.truth, drawn.noise[:, 0], strict=True):
-        first = np.eye(data.d)[0]
+    attributes = drawn.info.attributes if kind == "spurious" else drawn.truth
+    for y, a, noise in zip(drawn.truth, attributes, drawn.noise[:, 0], strict=True):
+        first, second = np.eye(data.d)[:2]
         if kind == "feature_noise":
             patches.append([y * first, noise - data.feature_noise * y * first])
         elif kind == "signal_noise":
             patches.append([y * data.signal * first, noise])
+        elif kind == "spurious":
+            patches.append([y * data.core * first, a * data.spurious * second, noise])
         else:
             patches.append([noise])
     return np.array(patches)
@@ -130,14 +133,17 @@ def test_more_points_leave_the_old_ones_as_they_are(row: Example) -> None:
     np.testing.assert_array_equal(few.noise.dense(12), draw(row.part()).noise[:3])
 
 
-@pytest.mark.parametrize("name", ["feature_noise", "signal_noise", "separable_teacher"])
+@pytest.mark.parametrize("name", ["feature_noise", "signal_noise", "separable_teacher", "spurious"])
 def test_no_test_point_is_a_training_point(name: str) -> None:
     data = example(name)
     train, fresh = draw(data).noise[:, 0], draw(data, fresh=True).noise[:, 0]
     assert len(np.unique(np.concatenate([train, fresh]), axis=0)) == 2 * MANY
 
 
-@pytest.mark.parametrize("row", of("data"), ids=named)
+RANDOM = [each for each in of("data") if each.cls.has_fresh_points]
+
+
+@pytest.mark.parametrize("row", RANDOM, ids=named)
 def test_seeds_draw_different_points(row: Example) -> None:
     data = row.part()
     one, other = draw(data, 1), draw(data, 2)
@@ -283,6 +289,46 @@ class TestSeparable:
         assert np.all(fresh.truth * (fresh.noise[:, 0] @ train.features[0]) > 0.3 - 1e-6)
 
 
+class TestSpurious:
+    """Section 3 of arXiv 2306.04949."""
+
+    def test_noise_is_gaussian_in_all_coordinates(self) -> None:
+        noise = draw(example("spurious", noise=0.7)).noise[:, 0] / 0.7
+        near(noise, 0, 1)
+        near(noise**2, 1, np.sqrt(2))
+        near(noise**4, 3, np.sqrt(96))
+        near(noise[:, 0] * noise[:, 1], 0, 1)
+
+    @pytest.mark.parametrize("fresh", [False, True])
+    def test_the_attribute_agrees_for_a_share_of_both_classes(self, fresh: bool) -> None:
+        drawn = draw(example("spurious", agreement=0.7), fresh=fresh)
+        near(drawn.truth, 0, 1)
+        np.testing.assert_array_equal(drawn.truth, drawn.label)
+        agrees = drawn.info.attributes == drawn.truth
+        for sign in (-1, 1):
+            near(agrees[drawn.truth == sign], 0.7, np.sqrt(0.21))
+
+    @pytest.mark.parametrize(("agreement", "members"), [(0.0, {1}), (1.0, {0}), (0.5, {0, 1})])
+    def test_the_minority_are_points_whose_attribute_differs(
+        self, agreement: float, members: set[int]
+    ) -> None:
+        data = example("spurious", agreement=agreement)
+        info = draw(data).info
+        groups = np.asarray(data.group(info))
+        assert set(groups.tolist()) == members
+        assert [data.groups[each] for each in (0, 1)] == ["majority", "minority"]
+        np.testing.assert_array_equal(groups == 1, info.attributes == -info.true_label)
+
+    def test_balanced_classes_are_equally_large(self) -> None:
+        assert draw(example("spurious", balanced=True)).truth.sum() == 0
+
+
+def test_orthonormal_points_are_axes() -> None:
+    drawn = draw(example("orthonormal", n=5))
+    np.testing.assert_array_equal(drawn.patches[:, 0], np.eye(6)[:5])
+    assert (drawn.label == 1).all() and drawn.features.shape == (0, 6)
+
+
 GAUSSIAN = [each for each in of("data") if issubclass(each.cls, AbstractGaussian)]
 
 
@@ -321,6 +367,8 @@ class TestGaussian:
         square, lean = w.T @ w, np.zeros(3)
         if row.kind == "signal_noise":
             square = data.noise**2 * (square - data.orthogonal * f.T @ f)
+        elif row.kind == "spurious":
+            square = data.noise**2 * square
         elif data.labels == "teacher":
             half = np.sqrt(2 / np.pi)
             lean = (half + data.margin) * f[0]

@@ -114,22 +114,17 @@ LANES = [
         id=named(each),
         marks=[] if each.kind in SOME and not each.name else [pytest.mark.slow],
     )
-    for each in of("data", "model", "objective", "optimizer", "schedule", "train")
+    for each in of("data", "model", "objective", "optimizer", "schedule", "train", "curriculum")
 ]
 
 
 @pytest.mark.parametrize("example", LANES)
 def test_a_lane_in_a_batch_is_the_trial_alone(example: Any) -> None:
     """For every part: the same bits in another lane with other neighbours."""
-    kinds = {"optimizer": "sgd"} if example.family in ("schedule", "train") else {}
+    kinds = {"optimizer": "sgd", **example.kinds}
     values = {**example.values, "steps": 7}
-    one, other = (
-        trial({**kinds, example.family: example.kind}, **values, seed=seed)
-        if example.family != "train"
-        else trial(kinds, **values, seed=seed)
-        for seed in (1, 2)
-    )
-    records = RecordSchedule(points=0, test_points=8)
+    one, other = (trial(kinds, **values, seed=seed) for seed in (1, 2))
+    records = RecordSchedule(points=0, test_points=8 if one.data.has_fresh_points else 0)
     both = train(batch([other, one]), lanes=2, records=records)
     swapped = train(batch([one, other]), lanes=2, records=records)
     same(both, {name: each[::-1] for name, each in swapped.items()})

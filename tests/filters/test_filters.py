@@ -19,6 +19,7 @@ from jax.extend.core import jaxprs_in_params
 from sweep import filters, grid
 from sweep.errors import GridError
 from sweep.filters import gram
+from sweep.models.base import AbstractFiltered
 from sweep.status import Status
 from sweep.training import step
 from sweep.trial import Trial
@@ -70,6 +71,17 @@ def some(rows: list[Any], names: str) -> list[Any]:
         pytest.param(*row.values, id=row.id, marks=own)
         for row, own in zip(rows, marks, strict=True)
     ]
+
+
+def inside(data: Case, optimizer: str = "", objective: str = "") -> Case:
+    """The data model, with a rule within SAM, or a wrapper of the logistic loss, or both of them."""
+    kinds = {"optimizer_inner": optimizer} if optimizer else {}
+    if objective == "both":
+        kinds |= {"objective": "label_noise", "objective_inner": "mixup"}
+        kinds |= {"objective_inner_inner": "logistic"}
+    elif objective:
+        kinds |= {"objective": objective, "objective_inner": "logistic"}
+    return data[0] | kinds, data[1]
 
 
 IN_SPAN = [
@@ -124,6 +136,21 @@ IN_SPAN = [
         weight_decay=0.1,
         batch_size=4,
     ),
+    case(inside(SIGNAL, optimizer="gd"), CNN, "sam", "sam-gd", rho=0.3),
+    case(inside(SIGNAL, optimizer="momentum"), CNN, "sam", "sam-momentum", rho=0.3, lr=0.02),
+    case(inside(SIGNAL, objective="label_noise"), CNN, "gd", "label-noise", label_noise=0.2),
+    case(inside(SIGNAL, objective="mixup"), CNN, "gd", "mixup", share=0.7),
+    case(
+        inside(SIGNAL, optimizer="momentum", objective="both"),
+        CNN,
+        "sam",
+        "sam-label-noise-mixup-batches",
+        rho=0.3,
+        lr=0.05,
+        label_noise=0.1,
+        share=0.9,
+        batch_size=4,
+    ),
     case(
         SIGNAL, CNN, "nesterov", "nesterov-power", lr=0.01, schedule="power", exponent=0.5, warmup=9
     ),
@@ -151,7 +178,8 @@ class TestSpan:
         ("data", "model", "optimizer", "more"),
         some(
             IN_SPAN,
-            "sgd momentum-power nesterov-power nesterov-decay-batches gd-from-zero clipped-decay-batches",
+            "sgd momentum-power nesterov-power nesterov-decay-batches gd-from-zero "
+            "clipped-decay-batches sam-label-noise-mixup-batches",
         ),
     )
     def test_a_training_is_that_of_the_weights(
@@ -310,7 +338,8 @@ def _sizes(jaxpr: Any) -> Iterator[int]:
 
 
 LINEAR_KINDS = {"gd", "sgd", "momentum", "nesterov"}
-IN_SPAN_KINDS = LINEAR_KINDS | {"delta_clip"}
+IN_SPAN_KINDS = LINEAR_KINDS | {"delta_clip", "sam"}
+"""SAM around momentum."""
 ELEMENTWISE = LINEAR_KINDS | {
     *("sign_sgd", "signum", "adam", "adamw", "rmsprop", "adagrad", "lion"),
     *("gen_sign_sgd", "miadam", "k_adam"),
@@ -347,8 +376,17 @@ class TestUnfit:
     @pytest.mark.parametrize("row", of("data", "model", "objective"), ids=named)
     def test_data_and_networks(self, row: Example) -> None:
         one = row.trial()
-        is_sparse = row.family != "data" or row.kind == "feature_noise"
-        assert unfit("ambient", one) is unfit("span", one) is None
+        assert unfit("ambient", one) is None
+        reason = None
+        if not isinstance(one.model, AbstractFiltered):
+            reason = "the network has no first-layer filters"
+        elif row.kind == "pruned":
+            reason = "each filter has weights of its own that stay zero"
+        if reason:
+            assert {unfit(each, one) for each in ("span", "support", "gram")} == {reason}
+            return
+        is_sparse = row.family != "data" or row.kind in ("feature_noise", "orthonormal")
+        assert unfit("span", one) is None
         assert unfit("support", one) == (None if is_sparse else "the data is not sparse")
         assert unfit("gram", one) == (
             "the noise is not Gaussian, so that its inner products have no known law"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 import json
@@ -915,3 +916,60 @@ def test_a_kept_grid_may_round_as_earlier_versions_did() -> None:
         grid.parse_grid(text)
     (block,) = grid.parse_kept_grid(text, "kept").blocks
     assert block.example().model.width == 32
+
+
+NESTED = {
+    "name": "nested",
+    "data": {"kind": "spurious", "n": [20, 40], "d": 5},
+    "model": {"kind": "pruned", "inner": {"kind": "cnn", "width": 2}, "keep": [0.5, 1.0]},
+    "objective": {
+        "kind": "label_noise",
+        "label_noise": 0.1,
+        "inner": {"kind": "mixup", "share": 0.8, "inner": "logistic"},
+    },
+    "optimizer": [
+        {"kind": "sam", "rho": 0.1, "inner": {"kind": "momentum", "lr": 0.1}},
+        {"kind": "sam", "rho": 0.1, "inner": {"kind": "adam", "lr": {"log": [0.01, 0.1, 2]}}},
+    ],
+    "train": {"steps": 5, "curriculum": {"kind": "expansion", "warmup": 2}},
+}
+
+
+def test_the_schema_of_nested_families_is_finite_and_takes_a_nested_grid():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = grid.json_schema()
+    assert {"optimizer_sam", "model_pruned", "objective_mixup"} <= set(schema["$defs"])
+    assert len(json.dumps(schema)) < 1_000_000
+    jsonschema.validate(NESTED, schema)
+    found = grid.parse_grid(yaml.safe_dump(NESTED))
+    assert found.size == 2 * 2 * (1 + 2)
+    kinds = {block.kinds["optimizer_inner"] for block in found.blocks}
+    assert kinds == {"momentum", "adam"}
+    assert {block.kinds["objective_inner_inner"] for block in found.blocks} == {"logistic"}
+    wrong = copy.deepcopy(NESTED)
+    wrong["objective"]["inner"]["share"] = "much"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema)
+
+
+@pytest.mark.parametrize("name", ["test_points", "validation_points"])
+def test_fresh_points_of_data_that_has_none_are_refused(name):
+    text = {
+        "name": "axes",
+        "data": "orthonormal",
+        "model": "autoencoder",
+        "objective": "reconstruction",
+        "optimizer": {"kind": "gd", "lr": 0.1},
+        "test_points": 0,
+    }
+    assert grid.parse_grid(yaml.safe_dump(text)).settings.test_points == 0
+    with pytest.raises(GridError) as caught:
+        grid.parse_grid(yaml.safe_dump(text | {name: 5}))
+    (problem,) = caught.value.problems
+    assert (problem.field, problem.cure) == (name, f"Write {name}: 0")
+    assert problem.what == (
+        f"orthonormal has no points but those of the training set, and {name} is 5"
+    )
+    del text["test_points"]
+    with pytest.raises(GridError, match="test_points is 2000"):
+        grid.parse_grid(yaml.safe_dump(text))

@@ -148,7 +148,8 @@ def test_a_linear_model_starts_at_the_origin_by_default() -> None:
 
 @pytest.mark.parametrize("example", of("data"), ids=named)
 def test_the_number_of_patches_comes_from_the_data(example: Example) -> None:
-    assert patch_count(example.part()) == (1 if example.kind == "separable" else 2)
+    counts = {"separable": 1, "orthonormal": 1, "spurious": 3}
+    assert patch_count(example.part()) == counts.get(example.kind, 2)
 
 
 def test_a_bias_is_drawn_from_the_seed_and_not_from_the_weights_stream() -> None:

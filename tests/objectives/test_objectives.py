@@ -11,17 +11,26 @@ import pytest
 
 from sweep import objectives
 from sweep.objectives import KINDS
+from sweep.objectives.base import AbstractMarginLoss
 
 FORMS: dict[str, Callable[[float], float]] = {
     "logistic": lambda z: math.log1p(math.exp(-z)),
     "exponential": lambda z: math.exp(-z),
     "square": lambda z: (1 - z) ** 2 / 2,
+    "hinge": lambda z: max(0.0, 1 - z),
+    "ramp": lambda z: min(1.0, max(0.0, 1 - z)),
+    "generalized_cross_entropy": lambda z: (1 - (1 / (1 + math.exp(-z))) ** 0.7) / 0.7,
 }
 SLOPES: dict[str, Callable[[float], float]] = {
     "logistic": lambda z: -1 / (1 + math.exp(z)),
     "exponential": lambda z: -math.exp(-z),
     "square": lambda z: z - 1,
+    "hinge": lambda z: -float(z < 1),
+    "ramp": lambda z: -float(0 < z < 1),
+    "generalized_cross_entropy": lambda z: -((1 / (1 + math.exp(-z))) ** 0.7) / (1 + math.exp(z)),
 }
+KINKS = {"hinge": [1.0], "ramp": [0.0, 1.0]}
+"""Margins at which a loss has no slope."""
 MARGINS = np.array([-7.0, -1.0, -1e-3, 0.0, 0.5, 1.0, 4.0, 20.0])
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -36,22 +45,26 @@ def slope(kind: str, margin: np.ndarray) -> np.ndarray:
 
 
 def test_every_objective_has_a_closed_form_here() -> None:
-    assert set(FORMS) == set(SLOPES) == set(objectives.KINDS)
+    margins = {
+        kind for kind, cls in objectives.KINDS.items() if issubclass(cls, AbstractMarginLoss)
+    }
+    assert set(FORMS) == set(SLOPES) == margins
 
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_loss_is_its_formula(kind: str) -> None:
     np.testing.assert_allclose(
-        loss(kind, MARGINS), [FORMS[kind](z) for z in MARGINS], rtol=1e-13, atol=0
+        loss(kind, MARGINS), [FORMS[kind](z) for z in MARGINS], rtol=1e-12, atol=1e-15
     )
 
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_slope_is_its_formula_and_the_finite_difference(kind: str) -> None:
     """Central differences of step h are off by h^2 times the third derivative, at most exp(7) here."""
-    found, h = slope(kind, MARGINS), 1e-6
-    np.testing.assert_allclose(found, [SLOPES[kind](z) for z in MARGINS], rtol=1e-12, atol=1e-15)
-    differences = (loss(kind, MARGINS + h) - loss(kind, MARGINS - h)) / (2 * h)
+    margins, h = np.setdiff1d(MARGINS, KINKS.get(kind, [])), 1e-6
+    found = slope(kind, margins)
+    np.testing.assert_allclose(found, [SLOPES[kind](z) for z in margins], rtol=1e-12, atol=1e-15)
+    differences = (loss(kind, margins + h) - loss(kind, margins - h)) / (2 * h)
     np.testing.assert_allclose(found, differences, rtol=1e-6, atol=1e-8)
 
 
@@ -82,5 +95,22 @@ def test_logistic_loss_is_the_cross_entropy_of_two_logits() -> None:
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_l2_is_a_number_of_the_lane(kind: str) -> None:
-    assert jax.tree.leaves(KINDS[kind](l2=0.25)) == [0.25]
+    assert jax.tree.leaves(KINDS[kind](l2=0.25))[0] == 0.25
     assert KINDS[kind]().l2 == 0
+
+
+@pytest.mark.parametrize("kind", ["hinge", "ramp", "generalized_cross_entropy", "logistic"])
+def test_lipschitz_losses_have_slopes_in_minus_one_and_zero(kind: str) -> None:
+    found = slope(kind, np.linspace(-30, 30, 2001))
+    assert -1 <= found.min() < -0.1 and found.max() <= 0
+
+
+def test_generalized_cross_entropy_lies_between_logistic_loss_and_probability() -> None:
+    """q -> 0 is the logistic loss, off by at most q loss^2 / 2; q = 1 is 1 - p."""
+    cls, z = objectives.GeneralizedCrossEntropy, jax.numpy.asarray(MARGINS)
+    logistic = loss("logistic", MARGINS)
+    assert np.all(np.abs(cls(robustness=1e-7).loss(z) - logistic) <= 1e-7 * logistic**2)
+    probability = [1 / (1 + math.exp(-each)) for each in MARGINS]
+    np.testing.assert_allclose(
+        cls(robustness=1.0).loss(z), 1 - np.array(probability), rtol=1e-7, atol=1e-15
+    )

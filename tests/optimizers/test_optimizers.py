@@ -29,14 +29,18 @@ START, GRADS = RNG.normal(size=SHAPE), RNG.normal(size=(STEPS, *SHAPE))
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-ORACLE = Oracle(
-    value=lambda weights: pytest.fail("no rule here asks for values"),
-    gradient=lambda weights: pytest.fail("no rule here asks for gradients"),
-    norm=optax.tree.norm,
-    hvp=lambda weights, vector: pytest.fail("no rule here asks for the Hessian"),
-    key=jax.random.key(0),
-)
-"""Weights that are given as they are have the plain norm."""
+CURVATURE = RNG.normal(size=SHAPE)
+
+
+def oracle(weights: jax.Array, grads: jax.Array, key: int = 0) -> Oracle:
+    """A quadratic around weights, with the given gradient there and a diagonal Hessian."""
+    return Oracle(
+        value=lambda weights: pytest.fail("no rule here asks for values"),
+        gradient=lambda there: grads + CURVATURE * (there - weights),
+        norm=optax.tree.norm,
+        hvp=lambda there, vector: CURVATURE * vector,
+        key=jax.random.key(key),
+    )
 
 
 def run(make: Callable[[], Any]) -> np.ndarray:
@@ -45,7 +49,7 @@ def run(make: Callable[[], Any]) -> np.ndarray:
 
     def step(carry: tuple[Any, Any], grads: jax.Array) -> tuple[tuple[Any, Any], jax.Array]:
         w, state = carry
-        updates, state = transform.update(grads, state, w, oracle=ORACLE)
+        updates, state = transform.update(grads, state, w, oracle=oracle(w, grads))
         w = optax.apply_updates(w, updates)
         return (w, state), w
 
@@ -182,6 +186,30 @@ def delta_clip(lr: float, gamma: float, delta: float, weight_decay: float) -> It
         yield (w := w - lr * factor * (g + weight_decay * w))
 
 
+def ascended(g: np.ndarray, rho: float) -> np.ndarray:
+    """The gradient at w + rho g / ||g||."""
+    return g + CURVATURE * rho * g / np.linalg.norm(g)
+
+
+def sam(lr: float, rho: float, momentum: float) -> Iterator[np.ndarray]:
+    w, u = START.copy(), np.zeros(SHAPE)
+    for g in GRADS:
+        u = momentum * u + ascended(g, rho)
+        yield (w := w - lr * u)
+
+
+def sassha(
+    lr: float, rho: float, lazy: int, b1: float, b2: float, eps: float, weight_decay: float
+) -> Iterator[np.ndarray]:
+    w, m, d, last = START.copy(), np.zeros(SHAPE), np.zeros(SHAPE), 0
+    for t, g in enumerate(GRADS, start=1):
+        m = b1 * m + (1 - b1) * ascended(g, rho)
+        if t % lazy == 1:
+            d, last = b2 * d + (1 - b2) * np.abs(CURVATURE), t
+        step = m / (1 - b1**t) / (np.sqrt(d / (1 - b2**last)) + eps)
+        yield (w := w - lr * (step + weight_decay * w))
+
+
 FORMULAS: dict[str, Callable[..., Iterator[np.ndarray]]] = {
     "gd": gd,
     "sgd": gd,
@@ -199,6 +227,8 @@ FORMULAS: dict[str, Callable[..., Iterator[np.ndarray]]] = {
     "k_adam": k_adam,
     "critical_momenta": critical_momenta,
     "delta_clip": delta_clip,
+    "sam": sam,
+    "sassha": sassha,
 }
 """The docstring of each kind as a loop. Arguments are the fields' names."""
 
@@ -269,7 +299,8 @@ def path(part: Any, start: Any, grads: Any) -> jax.Array:
     transform = optax.with_extra_args_support(part.transform())
 
     def step(carry: tuple[Any, Any], grad: jax.Array) -> tuple[tuple[Any, Any], jax.Array]:
-        updates, state = transform.update(grad, carry[1], carry[0], oracle=ORACLE)
+        asked = oracle(carry[0], grad)
+        updates, state = transform.update(grad, carry[1], carry[0], oracle=asked)
         w = optax.apply_updates(carry[0], updates)
         return (w, state), w
 

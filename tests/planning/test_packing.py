@@ -274,19 +274,19 @@ def test_a_batch_of_all_points_is_a_full_one() -> None:
 
 
 @pytest.fixture
-def mlp() -> Iterator[None]:
+def tanh_layers() -> Iterator[None]:
     """The plugin's network without filters."""
-    with mock.patch.dict(models.KINDS, {"mlp": plugin.MLP}):
+    with mock.patch.dict(models.KINDS, {"tanh_layers": plugin.TanhLayers}):
         yield
 
 
-@pytest.mark.usefixtures("mlp")
+@pytest.mark.usefixtures("tanh_layers")
 def test_the_dimension_is_never_padded_without_filters() -> None:
     """Weights of a network of one's own are drawn for its shape, so that a wider one is another one."""
     text = {
         "name": "packed",
         "data": {**DATA, "n": 8, "d": [20, 30]},
-        "model": {"kind": "mlp"},
+        "model": {"kind": "tanh_layers"},
         "optimizer": OPTIMIZER,
     }
     found = grid.parse_grid(yaml.safe_dump({**text, "train": {"steps": STEPS}}))

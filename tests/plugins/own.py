@@ -55,7 +55,7 @@ class Blobs(AbstractData):
 
 
 @part
-class MLP(AbstractModel):
+class TanhLayers(AbstractModel):
     """Two trained layers on the patches laid side by side."""
 
     hidden: int = static(8, at_least=1, doc="neurons of the hidden layer")
@@ -78,4 +78,4 @@ class TwoLayers(nnx.Module):
 
 
 data.KINDS["blobs"] = Blobs
-models.KINDS["mlp"] = MLP
+models.KINDS["tanh_layers"] = TanhLayers
