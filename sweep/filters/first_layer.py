@@ -99,8 +99,8 @@ class Network(nnx.Module):
         self.filters = filters
         self.head = head
 
-    def __call__(self, patches: Float[Array, "points P units"]) -> Float[Array, " points"]:
-        """The margin of each point, from its patches' pre-activations."""
+    def __call__(self, patches: Float[Array, "points P units"]) -> Float[Array, "points ..."]:
+        """The margin or the outputs of each point, from its patches' pre-activations."""
         return self.head(patches)
 
     def squared_norm(self, inputs: TrainingInputs) -> Scalar:
