@@ -28,6 +28,7 @@ NAMES = (
     "refinement",
     "tune",
     "systems",
+    "expansion",
 )
 """The benchmarks: each module has `run(rounds)`, its figures, and `table(figures)`, lines of Markdown."""
 

@@ -41,7 +41,7 @@ class Finding:
     holds: bool | None = None
 
 
-def spread(values: pd.Series, factor: float = 1) -> str:
+def spread(values: Any, factor: float = 1) -> str:
     """Mean with the half-width of its 95 % interval over seeds (Student's t), and the range."""
     each = np.asarray(values, dtype=float) * factor
     half = stdtrit(len(each) - 1, 0.975) * each.std(ddof=1) / np.sqrt(len(each))
