@@ -100,7 +100,7 @@ class Network(nnx.Module):
         self.head = head
 
     def __call__(self, patches: Float[Array, "points P units"]) -> Float[Array, "points ..."]:
-        """The output of each point, from its patches' pre-activations."""
+        """The margin or the outputs of each point, from its patches' pre-activations."""
         return self.head(patches)
 
     def squared_norm(self, inputs: TrainingInputs) -> Scalar:

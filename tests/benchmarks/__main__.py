@@ -1,4 +1,7 @@
-"""`python -m tests.benchmarks [NAME ...] [--rounds R] [--json FILE]`: the tables of docs/performance.md, measured here."""
+"""`python -m tests.benchmarks [NAME ...] [--rounds R] [--json FILE]`: the tables of docs/performance.md, measured here.
+
+`systems` trains what docs/systems tells of; names of systems behind it choose some of them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import os
 import platform
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.systems import SYSTEMS
 
 NAMES = (
     "throughput",
@@ -22,6 +27,8 @@ NAMES = (
     "compiles",
     "refinement",
     "tune",
+    "systems",
+    "expansion",
 )
 """The benchmarks: each module has `run(rounds)`, its figures, and `table(figures)`, lines of Markdown."""
 
@@ -31,16 +38,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Race the engine against honest baselines, in interleaved rounds."
     )
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="all of them by default")
+    parser.add_argument(
+        "names", nargs="*", choices=[*NAMES, *SYSTEMS, []], help="all of them by default"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     figures: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     }
-    for name in options.names or NAMES:
+    systems = [name for name in options.names if name in SYSTEMS]
+    chosen = [name for name in options.names if name in NAMES]
+    for name in chosen or (["systems"] if systems else NAMES):
         module = importlib.import_module(f"tests.benchmarks.{name}")
-        figures[name] = module.run(options.rounds)
+        figures[name] = module.run(options.rounds, *(systems if name == "systems" else ()))
         print(
             "\n".join([f"\n### {name}\n", module.__doc__ or "", "", *module.table(figures[name])]),
             flush=True,

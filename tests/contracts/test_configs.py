@@ -42,6 +42,19 @@ BENIGN = {
     "width": 10,
     "power": 1,
 }
+SPURIOUS = {
+    "data": "spurious",
+    "n": 10_000,
+    "d": 50,
+    "agreement": 0.98,
+    "noise": 0.125,
+    "width": 20,
+    "power": 3,
+    "odd": True,
+    "bias": True,
+    "init": "uniform",
+    "gain": 0.1,
+}
 PUBLISHED: dict[str, dict[str, Any]] = {
     "adam_vs_gd": {
         **CORE,
@@ -80,6 +93,51 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "optimizer": {"adam", "gd"},
     },
     "quickstart": {"data": "feature_noise", "power": 3, "optimizer": {"adam", "gd"}},
+    "spurious_features": {
+        **SPURIOUS,
+        "core": {0.2, 1.0},
+        "spurious": {0.2, 1.0},
+        "max_steps": 401,
+        "optimizer": {"gd", "momentum"},
+    },
+    "progressive_expansion": {
+        **SPURIOUS,
+        "core": 0.2,
+        "spurious": 1.0,
+        "optimizer": "momentum",
+        "momentum": 0.9,
+        "lr": 0.03,
+        "warmup_updates": 801,
+        "every": {100, 101},
+        "add": {0, 64, 10_000},
+    },
+    "autoencoder_sparsity": {
+        "data": "orthonormal",
+        "model": "autoencoder",
+        "neurons": 1,
+        "activation": {"linear", "relu"},
+        "batch_size": {1, 2, 5, 9, 10},
+    },
+    "adam_sampling": {
+        **CORE,
+        **CNN,
+        "lr": 5e-5,
+        "epochs": 10_000,
+        "batch_size": 100,
+        "sampling": {"permutation", "fixed", "stratified", "replacement"},
+    },
+    "label_noise": {
+        "n": 200,
+        "d": 2000,
+        "signal": 2.0,
+        "noise": 0.5,
+        "power": 2,
+        "readout": "mean",
+        "label_noise": 0.1,
+        "lr": 0.5,
+        "max_steps": 2000,
+    },
+    "random_pruning": {"model": "pruned", "orthogonal": True, "power": 3, "width": {5, 20}},
 }
 """Settings of the papers: a value that all trials have, or the set of values that occur."""
 
@@ -100,6 +158,8 @@ BY_OPTIMIZER: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("adam_batch_size", "adamw"): {"l2": 0.0, "weight_decay": 0.01, "batch_size": {100, 2}},
     ("benign_relu", "gd"): {"lr": 0.1, "max_steps": 100, "batch_size": 20},
+    ("spurious_features", "gd"): {"lr": 0.1},
+    ("spurious_features", "momentum"): {"lr": 0.03, "momentum": 0.8},
     ("separable_margin", "gd"): {"lr": 0.1, "schedule": "power", "exponent": 0.5, "shift": 2.0},
     ("separable_margin", "momentum"): {
         "lr": 0.1,
@@ -115,7 +175,7 @@ BY_OPTIMIZER: dict[tuple[str, str], dict[str, Any]] = {
     },
 }
 """What the runs of one optimizer have; the papers count 10,000 epochs, of 2 and of 100 batches."""
-TEST_POINTS = {"adam_vs_gd": 10_000, "benign_relu": 1000}
+TEST_POINTS = {"adam_vs_gd": 10_000, "benign_relu": 1000, "spurious_features": 10_000}
 DECOUPLED = {"adamw", "lion", "optax.adamw", "optax.lion"}
 
 
@@ -303,9 +363,10 @@ def test_a_small_config_runs_to_its_report(
     assert (store / "report" / "index.html").stat().st_size > 10_000
 
 
-def test_the_readme_lists_every_config() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert {path.stem for path in CONFIGS} <= set(re.findall(r"^\| `(\w+)` \|", readme, re.M))
+def test_the_readme_or_the_page_of_systems_lists_every_config() -> None:
+    lists = ((ROOT / name).read_text() for name in ("README.md", "docs/systems/index.md"))
+    listed = {name for text in lists for name in re.findall(r"^\| `(\w+)` \|", text, re.M)}
+    assert {path.stem for path in CONFIGS} <= listed
 
 
 README_COMMANDS = re.findall(
