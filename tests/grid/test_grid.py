@@ -85,6 +85,7 @@ def test_the_example():
         "objective": "logistic",
         "optimizer": "adam",
         "schedule": "constant",
+        "curriculum": "everything",
     }
     rows = next(adam.rows())
     values = adam.values(rows)
@@ -120,8 +121,15 @@ def test_every_kind_makes_a_grid_and_a_trial():
     for optimizer, cls in trial.FAMILIES["optimizer"].items():
         assert cls is not None
         for data, model in itertools.product(trial.FAMILIES["data"], trial.FAMILIES["model"]):
+            rule = {"kind": "gd", "lr": 1}
+            rule = (
+                {"kind": optimizer, "inner": rule}
+                if spec.fields(cls).get("inner")
+                else {**rule, "kind": optimizer}
+            )
+            inner = {"inner": "cnn"} if model == "pruned" else {}
             block = grid_of(
-                data=data, model={"kind": model}, optimizer={"kind": optimizer, "lr": 1}
+                data=data, model={"kind": model, **inner}, optimizer=rule, test_points=0
             ).blocks[0]
             values = {
                 name: column[0].item()
@@ -659,6 +667,13 @@ class Paced(Toy):
 
 
 @part
+class Scheduled(Toy):
+    """A model of a plugin whose part has the name of that of optimizers."""
+
+    schedule: object = nested("schedule", trial.FAMILIES["schedule"]["constant"](), doc="a pace")
+
+
+@part
 class Decaying(AbstractOptimizer):
     """An optimizer whose default schedule is not the schedule's own default."""
 
@@ -680,8 +695,14 @@ def test_kinds_of_plugins(monkeypatch):
     ] * 2
     assert "toy" in json.dumps(grid.json_schema())
     monkeypatch.setitem(trial.FAMILIES["model"], "paced", Paced)
+    (row,) = listing(grid_of(model={"kind": "paced", "depth": 3}))
+    assert (row["pace"], row["exponent"], row["schedule"]) == ("power", 0.25, "constant")
+    power = {"kind": "gd", "lr": 1, "schedule": "power"}
+    with pytest.raises(GridError, match="the name exponent is taken"):
+        grid_of(model={"kind": "paced", "depth": 3}, optimizer=power)
+    monkeypatch.setitem(trial.FAMILIES["model"], "scheduled", Scheduled)
     with pytest.raises(GridError, match="a second schedule"):
-        grid_of(model={"kind": "paced", "depth": 3})
+        grid_of(model={"kind": "scheduled", "depth": 3})
     assert [row["b1"] for row in listing(grid_of(optimizer=optax))] == [0.8, 0.8]
 
 

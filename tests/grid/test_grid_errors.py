@@ -548,7 +548,7 @@ BAD = [
         "epochs and steps are given",
         "Give epochs or steps",
     ),
-    (text_of(zip="[n, dd]"), 5, 6, "zip", "there is no field dd", "Did you mean d?"),
+    (text_of(zip="[n, d_]"), 5, 6, "zip", "there is no field d_", "Did you mean d?"),
     (text_of(zip="[n, d]"), 5, 6, "zip", "n is not given as a list", "Give n a list"),
     (text_of(zip="n"), 5, 6, "zip", "two different fields", "zip: [n, d]"),
     (text_of(zip="3"), 5, 6, "zip", "expected text", "zip: [n, d]"),
