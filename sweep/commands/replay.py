@@ -22,7 +22,7 @@ from sweep.jax_settings import foreign_settings
 from sweep.planning import plan as plans
 from sweep.planning.bucket import Bucket
 from sweep.planning.plan import Host
-from sweep.schema import RUNS
+from sweep.schema import RUNS, STANDARD_OBSERVABLES
 from sweep.status import Status
 from sweep.store import Store, list_parts, read_grid, read_part, read_rows
 from sweep.store.manifest_diff import describe_changes
