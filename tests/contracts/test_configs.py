@@ -137,6 +137,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "lr": 0.5,
         "max_steps": 2000,
     },
+    "label_noise_map": {"d": 2000, "noise": 0.5, "power": 2, "lr": 1.0, "max_steps": 1000},
     "random_pruning": {"model": "pruned", "orthogonal": True, "power": 3, "width": {5, 20}},
 }
 """Settings of the papers: a value that all trials have, or the set of values that occur."""
