@@ -126,10 +126,21 @@ def test_the_table_declares_them() -> None:
     }
 
 
+ROWS = [
+    pytest.param(
+        each,
+        id=named(each),
+        marks=[pytest.mark.slow] if each.kind in ("orthonormal", "mlp") else [],
+    )
+    for each in of("data", "model")
+]
+"""Kinds with few sizes to pad are left to `-m slow`."""
+
+
 class TestAmbient:
     """The weights themselves: rows of coordinates and columns of filters that do not exist are zero."""
 
-    @pytest.mark.parametrize("row", of("data", "model"), ids=named)
+    @pytest.mark.parametrize("row", ROWS)
     def test_everything_padded(self, row: Example) -> None:
         own, found = trained(row, "ambient", "gd", points=fresh(row))
         same(found, own)
