@@ -68,7 +68,8 @@ class Bucket:
     @property
     def title(self) -> str:
         """A short description for people: kinds, sizes and coordinates."""
-        kinds = [kind for family, kind in self.source.kinds.items() if family != "schedule"]
+        named = {slot: kind for slot, kind in self.source.kinds.items() if slot != "schedule"}
+        kinds = [kind for slot, kind in named.items() if (slot, kind) not in LATER.items()]
         fields = [name for name in TITLE_FIELDS if self.statics.get(name)]
         signs = {name: "<=" if name in self.sizes else "=" for name in fields}
         sizes = [f"{name}{sign}{self.statics[name]}" for name, sign in signs.items()]

@@ -569,6 +569,7 @@ def test_the_schema_knows_every_key_and_the_kinds_of_a_plugin() -> None:
         "name",
         "description",
         "seed",
+        "init_seed",
         "data",
         "model",
         "objective",

@@ -36,6 +36,7 @@ from sweep.store import (
     Claims,
     Store,
     compact,
+    grid_digest,
     list_parts,
     live_workers,
     owner,
@@ -924,12 +925,11 @@ def test_status_takes_the_largest_grid_or_the_one_that_is_asked_for(
     trained: Path, tmp_path: Path
 ) -> None:
     store = shutil.copytree(trained, tmp_path / "store")
-    shell.write_grid(store, LONGER, "grid-0123abcd.yaml")
+    name = f"grid-{grid_digest(LONGER.encode())[:8]}.yaml"
+    shell.write_grid(store, LONGER, name)
     shell.write_grid(store, "no grid", "grid-notes.yaml")
     found = asked(store)
-    assert found["grids"] == {"grid.yaml": 12, "grid-0123abcd.yaml": 20} and found["grid"].endswith(
-        "0123abcd.yaml"
-    )
+    assert found["grids"] == {"grid.yaml": 12, name: 20} and found["grid"].endswith(name)
     assert (found["trials"], found["done"], found["left"]) == (20, 12, 8)
     assert found["status"] == {
         "converged": 0,

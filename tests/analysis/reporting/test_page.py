@@ -27,6 +27,7 @@ from analysis.reporting.tooltips import tooltip_data
 from analysis.reporting.view import make_view
 from analysis.tables.axes import filter_rows
 from analysis.tables.labels import format_interval
+from sweep.store import grid_digest
 
 VOID = {"wbr", "meta", "img", "br", "link", "input", "hr"}
 
@@ -130,14 +131,13 @@ def test_question_setting_and_provenance_are_there(incomplete: tuple[Path, Page]
 def test_the_commands_make_the_same_page(make: Any, tmp_path: Path):
     """Every grid of the store, in its precision; a page with other intervals says so."""
     folder = make.write_store(tmp_path / "s", make.plane(make.planted, snrs=(0.1,), alphas=(0.1,)))
-    (folder / "grid-0123abcd.yaml").write_text("name: longer\n")
+    name = f"grid-{grid_digest(b'name: longer')[:8]}.yaml"
+    (folder / name).write_text("name: longer")
     (folder / "manifest.json").write_text(
         json.dumps({"dtype": "float64", "info": {"command": ["run", "a.yaml"]}})
     )
     text = Page(analysis.report(folder, confidence=0.9).read_text(encoding="utf-8")).text
-    assert (
-        f"python -m sweep.run {folder}/grid-0123abcd.yaml --out {folder} --dtype float64\n" in text
-    )
+    assert f"python -m sweep.run {folder}/{name} --out {folder} --dtype float64\n" in text
     assert f"python -m sweep.run {folder}/grid.yaml --out {folder} --dtype float64\n" in text
     assert f"python -m analysis report {folder} --confidence 0.9\n" in text and "run a.yaml" in text
     assert "are 90 % confidence intervals" in text and "about 10 exclude 0 by chance" in text
