@@ -52,7 +52,10 @@ class Train:
         "replacement, the order of the rows, or permutations with equal shares of the classes",
     )
     curriculum: AbstractCurriculum = nested(
-        "curriculum", Everything(), doc="from which update on each point is seen"
+        "curriculum",
+        Everything(),
+        doc="from which update on each point is seen",
+        prefix="curriculum_",
     )
 
     alternatives: ClassVar[tuple[Alternative, ...]] = (

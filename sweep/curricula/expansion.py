@@ -38,9 +38,7 @@ class Expansion(AbstractCurriculum):
         "`add` more points arrive every `every` updates."
     )
 
-    warmup: Scalar = lane(
-        800, at_least=0, integer=True, column="warmup_updates", doc="updates on the balanced set"
-    )
+    warmup: Scalar = lane(800, at_least=0, integer=True, doc="updates on the balanced set")
     every: Scalar = lane(100, at_least=1, integer=True, doc="updates from one arrival to the next")
     add: Scalar = lane(64, at_least=0, integer=True, doc="points that arrive at a time")
     expansions: Scalar = lane(

@@ -78,7 +78,7 @@ def _three_times(ratio: pd.Series, hard: bool, kind: Any) -> bool | None:
 
 def progressive_expansion(runs: pd.DataFrame) -> list[Finding]:
     """Accuracies of the four ways; the minority's have to be in order."""
-    add = runs["add"].fillna(-1)
+    add = runs["curriculum_add"].fillna(-1)
     ways = {
         "all data from the start": (add == -1, ("", "")),
         "warm-up alone": (add == 0, ("92.55", "94.76")),

@@ -190,7 +190,13 @@ PARTS = (
     Example(
         "curriculum",
         "expansion",
-        {"warmup": 2, "every": 2, "add": 1, "expansions": 3, "n": 9},
+        {
+            "curriculum_warmup": 2,
+            "curriculum_every": 2,
+            "curriculum_add": 1,
+            "curriculum_expansions": 3,
+            "n": 9,
+        },
         others={"data": "spurious"},
     ),
 )

@@ -107,9 +107,9 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "optimizer": "momentum",
         "momentum": 0.9,
         "lr": 0.03,
-        "warmup_updates": 801,
-        "every": {100, 101},
-        "add": {0, 64, 10_000},
+        "curriculum_warmup": 801,
+        "curriculum_every": {100, 101},
+        "curriculum_add": {0, 64, 10_000},
     },
     "autoencoder_sparsity": {
         "data": "orthonormal",

@@ -173,8 +173,11 @@ def test_columns_of_a_part_are_unique(family: str, cls: type) -> None:
 def test_columns_of_different_families_never_meet() -> None:
     """One row holds the columns of a part of each family."""
     by_family: dict[str, dict[str, str]] = {}
+    nested = (each for _, cls in CLASSES.values() for each in spec.nested_fields(cls).values())
+    prefixes = {field.type: field.prefix for field in nested if field.prefix}
     for name, (family, cls) in CLASSES.items():
-        by_family.setdefault(family, {}).update(dict.fromkeys(_columns(cls), name))
+        columns = (prefixes.get(family, "") + column for column in _columns(cls))
+        by_family.setdefault(family, {}).update(dict.fromkeys(columns, name))
     for one, other in itertools.combinations(by_family, 2):
         shared = set(by_family[one]) & set(by_family[other])
         assert not shared, [(each, by_family[one][each], by_family[other][each]) for each in shared]
@@ -257,7 +260,8 @@ def test_every_row_builds_a_trial_with_its_values(example: Example) -> None:
     (own,) = [each for each in nodes if type(each) is example.cls]
     assert own == example.part()
     nodes += [getattr(each, "inner", None) for each in nodes]
-    for name, value in example.values.items():
+    for given, value in example.values.items():
+        name = given.removeprefix("curriculum_")
         of_family = [each for each in nodes if each and name in spec.fields(type(each))]
         assert getattr(own, name, value) == value
         assert {getattr(each, name) for each in of_family} == {value}, name

@@ -71,9 +71,9 @@ CASE: dict[str, Any] = {
     "n": 24,
     "agreement": 0.6,
     "l2": 0.1,
-    "warmup": 3,
-    "every": 2,
-    "add": 2,
+    "curriculum_warmup": 3,
+    "curriculum_every": 2,
+    "curriculum_add": 2,
     "seed": 4,
 }
 
