@@ -35,6 +35,9 @@ def batch_sections(view: View, confidence: float, level: float) -> Iterator[Sect
     own = make_view(runs, BATCH_SIZE, facet="optimizer", tuning=view.tuning)
     if own.runs[BATCH_SIZE].nunique() < 2 or finite_values(own.runs, "test_error").isna().all():
         return
+    # Such as the numbers of a curriculum that only some runs have.
+    if own.runs[own.keys].isna().any(axis=None):
+        return
     table = CriticalBatch(own.y, level=level, confidence=confidence)(own.runs)
     cells = _cells(own.runs, table)
     yield Section(

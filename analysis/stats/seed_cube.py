@@ -92,11 +92,17 @@ def runs_with_values(runs: pd.DataFrame, keys: Sequence[str], value: str) -> pd.
         value: The column of the values.
 
     Raises:
-        SweepError: A column is missing, something other than the seed varies within a cell, or no
-            value is finite.
+        SweepError: A column is missing, or its value in some run; something other than the seed
+            varies within a cell, or no value is finite.
     """
     require_columns(runs, [*keys, value, "seed"])
     require_different(keys)
+    for name in keys:
+        if runs[name].isna().any():
+            raise SweepError(
+                f"Some runs have no {name}. Choose another axis, or select the runs that have it "
+                "by a condition."
+            )
     require_one_run_per_seed(runs, keys)
     table = runs.assign(_value=finite_values(runs, value)).dropna(subset=["_value"])
     if table.empty:

@@ -151,3 +151,10 @@ def test_what_would_be_averaged_over_is_named() -> None:
         Boundary("snr", "n")(pd.concat([runs.assign(width=2), runs.assign(width=4)]))
     with pytest.raises(SweepError, match="second axis"):
         Boundary("snr").exponent(runs[runs["n"] == N[0]])
+
+
+def test_an_axis_that_some_runs_do_not_have_is_an_error() -> None:
+    runs = pd.DataFrame({"seed": [0, 1], "x": [1.0, 2.0], "y": [1.0, np.nan], "test_error": [0, 1]})
+    runs = runs.assign(optimizer="adam", problem=[1, 2], trial=[1, 2], status="out_of_steps")
+    with pytest.raises(SweepError, match="Some runs have no y"):
+        Boundary("x", "y")(runs)
