@@ -153,12 +153,12 @@ def test_an_accelerator_takes_many_lanes_in_one_block() -> None:
 def test_bytes_of_a_lane_are_those_of_its_arrays() -> None:
     """Four bytes a number: tokens (1 + n) d twice, labels 2 n, weights d 2 width, their signs, step and status.
 
-    And the seven numbers of a trial: seed, noise, feature noise, first scale, l2, step size and steps.
+    And the eight numbers of a trial: seed, noise, feature noise, first scale, gain, l2, step size, steps.
     """
     bucket = make(f"{TEXT}coordinates: ambient").buckets[0]
     n, d, units = bucket.statics["n"], bucket.statics["d"], 2 * bucket.statics["width"]
     arrays = 2 * (1 + n) * d + 2 * n + d * units + units + 2
-    assert bucket.bytes == 4 * (arrays + 7)
+    assert bucket.bytes == 4 * (arrays + 8)
 
 
 def test_bytes_in_coordinates_of_the_span_are_those_of_inner_products() -> None:
@@ -168,7 +168,7 @@ def test_bytes_in_coordinates_of_the_span_are_those_of_inner_products() -> None:
     T = 1 + n
     scene = T * T + T * units + T + T * d + d * units + units**2 + 2 * n
     state = 1 + T * units + units + 2
-    assert bucket.bytes == 4 * (scene + state + 7)
+    assert bucket.bytes == 4 * (scene + state + 8)
 
 
 def test_bytes_of_a_joined_bucket_are_those_of_its_largest() -> None:
