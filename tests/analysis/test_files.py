@@ -130,6 +130,7 @@ def hostile(make: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make.write_store(folder, rows, make.bend(rows), trials=len(rows))
 
 
+@pytest.mark.thorough
 def test_a_report_of_hostile_words_stays_in_its_folder(hostile: Path):
     top = hostile.parents[2]
     (hostile / "report").mkdir()

@@ -93,6 +93,7 @@ def test_an_extended_grid_keeps_every_old_row(small: Path, home: Path) -> None:
     assert loaded.attrs["complete"] and loaded.attrs["trials"] == 36
 
 
+@pytest.mark.thorough
 def test_shares_make_the_whole(small: Path, home: Path) -> None:
     for share in ("1/2", "0/2"):
         assert (

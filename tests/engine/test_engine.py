@@ -131,6 +131,7 @@ def test_a_lane_in_a_batch_is_the_trial_alone(example: Any) -> None:
     assert np.isfinite(both["train_loss"]).all()
 
 
+@pytest.mark.thorough
 def test_a_block_keeps_its_bits_among_other_lanes() -> None:
     """Under vmap the block is part of the bits, place and neighbours are not."""
     order = np.array([4, 2, 0, 1, 3])
@@ -139,6 +140,7 @@ def test_a_block_keeps_its_bits_among_other_lanes() -> None:
     same(other, {name: each[order] for name, each in one.items()})
 
 
+@pytest.mark.thorough
 def test_all_lanes_in_one_block_as_on_an_accelerator(alone: dict[str, np.ndarray]) -> None:
     """One vmap over all lanes is the same training to rounding."""
     found = train(batch(members()), lanes=4, block=4)
@@ -196,6 +198,7 @@ def anew() -> Iterator[None]:
     programs.compiled_programs.cache_clear()
 
 
+@pytest.mark.thorough
 @pytest.mark.promise(10, mutant=True)
 @pytest.mark.parametrize(
     ("mutant", "what"), [(unending, "nonfinite"), (contagious, "Arrays are not equal")]
@@ -283,6 +286,7 @@ def test_recorded_steps_at_the_edges(points: int, last: int, steps: list[int]) -
     assert list(RecordSchedule(points).steps(last)) == steps
 
 
+@pytest.mark.thorough
 def test_fit_step_is_the_first_record_without_training_error() -> None:
     (ended,) = Driver(TrialList(batch(members(1, steps=200))), 1, 1, RecordSchedule(10, True, 8))
     assert ended.curves is not None
@@ -305,6 +309,7 @@ def test_columns_are_those_of_the_schema() -> None:
     assert set(ended.runs) <= {*schema.STANDARD_OBSERVABLES, *schema.OUTCOME}
 
 
+@pytest.mark.thorough
 def test_a_bucket_compiles_each_program_once(compiles: list[str]) -> None:
     """Step sizes, seeds and noise are lanes: no other trial of the bucket, and no refill, compiles anything."""
     jax.clear_caches()
@@ -357,6 +362,7 @@ def test_a_drive_that_is_told_to_stop_ends_in_the_middle_of_a_long_trial() -> No
     assert time.perf_counter() - began < 5
 
 
+@pytest.mark.thorough
 def test_memory_is_known_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the lanes themselves, growing with them, and a device with less refuses them with both numbers."""
     trials = batch([trial(seed=seed) for seed in range(4)])

@@ -153,6 +153,7 @@ def kept_blank(kept: DrawCache | NoDrawCache) -> Any:
     return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), kept.tables)
 
 
+@pytest.mark.thorough
 class TestKept:
     """Tables are drawn once for trials that share them."""
 

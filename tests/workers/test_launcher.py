@@ -368,6 +368,7 @@ def alive(number: int) -> bool:
         return False
 
 
+@pytest.mark.thorough
 def test_two_workers_leave_what_one_leaves(whole: Path) -> None:
     answer = command(whole.parent / "grid.yaml", "--out", whole.parent / "two", "--workers", "2")
     assert answer.code == 0, answer.err

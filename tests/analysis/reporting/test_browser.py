@@ -29,9 +29,12 @@ SNRS, ALPHAS = (0.1, 0.3, 1.0), (0.1, 0.2)
 driver = pytest.importorskip(
     "playwright.sync_api", reason="There is no playwright: pip install '.[test]'."
 )
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None, reason=f"There is none of {', '.join(BROWSERS)} on the PATH."
-)
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(
+        PROGRAM is None, reason=f"There is none of {', '.join(BROWSERS)} on the PATH."
+    ),
+]
 
 
 def error(optimizer: str, snr: float, alpha: float, seed: int) -> float:
