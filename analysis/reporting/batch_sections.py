@@ -78,7 +78,10 @@ def _sentence(row: Mapping[Any, Any], attrs: Mapping[Any, Any]) -> str:
         place = f"{place} at {y} = {format_number(row[y])}"
     crossing = f"{value} of {attrs['level']:g}"
     if not np.isfinite(row["at"]):
-        return f"{first_upper(place)}: no batch size that was run is next to a {crossing}."
+        if row["side"] in ("above", "below"):
+            where = f"lies {row['side']} {attrs['level']:g} at every batch size that was run"
+            return f"{first_upper(place)}: the mean {value} {where}."
+        return f"{first_upper(place)}: a {crossing} is crossed at no batch size within the grid."
     interval = f"[{format_number(row['low'])}, {format_number(row['high'])}]"
     change = "rises" if row["value_above"] > row["value_below"] else "falls"
     sides = ""
@@ -106,5 +109,6 @@ def _caption(level: float, confidence: float) -> str:
         f"Mean over seeds along the batch size, and where it crosses {level:g}, with its "
         f"{100 * confidence:g} % interval (a bootstrap over seeds, as for every boundary of this "
         "page). Where the error jumps between two batch sizes that were run, the interval covers "
-        "the gap between them. A run of a smaller batch makes more updates in as many epochs."
+        "the gap between them. ∞ or -∞: every mean is on one side, and the trend would cross beyond "
+        "that end of the axis. A run of a smaller batch makes more updates in as many epochs."
     )

@@ -10,7 +10,9 @@ import pandas as pd
 
 from analysis.stats.boundary import followed_rows
 from analysis.tables.axes import sorted_unique
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import counted, format_number
+from sweep.wording import first_upper
 
 
 def boundary_sentences(table: pd.DataFrame, slopes: pd.DataFrame | None) -> list[str]:
@@ -25,7 +27,8 @@ def _boundary_sentences(table: pd.DataFrame, slopes: pd.DataFrame | None) -> Ite
         facet_slopes = None if slopes is None else slopes[slopes[facet] == name]
         exponent = _exponent_clause(facet_slopes, followed_rows(part))
         notes = "".join(f" {note}" for note in row_notes(part))
-        yield f"{name}: {_course_clause(part)}{exponent}.{notes}"
+        label = first_upper(kind_label(facet, str(name))) if facet == "optimizer" else name
+        yield f"{label}: {_course_clause(part)}{exponent}.{notes}"
 
 
 def row_notes(part: pd.DataFrame) -> Iterator[str]:

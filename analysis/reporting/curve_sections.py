@@ -47,7 +47,8 @@ def curve_sections(folder: Path, view: View, confidence: float) -> Iterator[Sect
     # Curves inherit the choice of hyperparameters; otherwise they count as averaged over.
     curves.attrs["tuned"] = view.runs.attrs.get("tuned", ())
     bands = Bands(values, level=confidence)(curves)
-    title = " and ".join(map(axis_label, values)).capitalize()
+    labels = [axis_label(value) for value in values]
+    title = " and ".join(filter(None, [", ".join(labels[:-1]), labels[-1]])).capitalize()
     caption = f"{cell_phrase}After a run has ended, its last value is carried forward."
     yield Section("curves", title, caption, bands, curves_figure(bands))
     yield from sign_flip_sections(curves, cell_phrase, confidence)

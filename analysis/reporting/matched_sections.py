@@ -13,7 +13,9 @@ from analysis.reporting.section import Section
 from analysis.reporting.view import View
 from analysis.stats.loss_matched import LossMatched
 from analysis.stats.paired_gap import pairs
-from analysis.tables.labels import axis_label, format_interval, format_number
+from analysis.stats.same_start import same_start
+from analysis.tables.columns import kind_label
+from analysis.tables.labels import axis_label, counted, format_interval, format_number
 from analysis.tables.load import load_curves
 from sweep.errors import SweepError
 
@@ -42,6 +44,9 @@ def matched_sections(folder: Path, view: View, confidence: float) -> Iterator[Se
     cell, cell_phrase = most_informative_cell(view, confidence)
     curves = load_curves(folder, trials=cell["trial"].tolist())
     curves.attrs["tuned"] = view.runs.attrs.get("tuned", ())
+    # Runs of another l2 start from the same data and weights, but their `problem` differs.
+    starts = pd.Series(same_start(view.runs).to_numpy(), index=view.runs["trial"])
+    curves["problem"] = curves["trial"].map(starts)
     match = LossMatched(level=confidence)
     for a, b in compared:
         both = curves[curves["optimizer"].isin([a, b])]
@@ -49,7 +54,8 @@ def matched_sections(folder: Path, view: View, confidence: float) -> Iterator[Se
             table, difference = match(both), match.difference(both, a, b)
         except SweepError:
             continue
-        title = f"Test error at equal training loss, {a} and {b}"
+        first, second = (kind_label("optimizer", str(name)) for name in (a, b))
+        title = f"Test error at equal training loss, {first} and {second}"
         figure, sentences = matched_figure(table, difference), matched_sentences(table, difference)
         yield Section(
             f"matched-{a}-{b}",
@@ -72,11 +78,14 @@ def matched_sentences(table: pd.DataFrame, difference: pd.DataFrame) -> list[str
     row = difference[difference[along] == at].iloc[0]
     a, b = difference.attrs["pair"]
     progress = "training loss" if along == "train_loss" else "effective time"
-    gap = format_interval(row["mean"], row["low"], row["high"])
+    gap = format_interval(row["mean"], row["low"], row["high"], "+")
+    problems = counted(int(row["count"]), "problem")
     sentence = (
         f"At the {progress} {format_number(at)} the {axis_label(difference.attrs['of'])} of {a} "
-        f"minus that of {b} is {gap}, over {row['count']:.0f} problems on which both get there."
+        f"minus that of {b} is {gap}, over {problems} on which both get there."
     )
+    if not row["count"]:
+        sentence = f"There is no problem on which both get to the {progress} {format_number(at)}."
     ends = table[table[along] == furthest(table[along])].query("unreached > 0")
     counts = [
         f"{row['unreached']} of {row['unreached'] + row['count']} runs of {row[facet]}"

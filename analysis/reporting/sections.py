@@ -100,6 +100,11 @@ def _paired_sections(view: View, confidence: float) -> Iterator[Section]:
             f"{counted(len(paired), 'pair')}, and {counted(paired.attrs['unpaired'], 'run')} "
             f"without a partner. {setting_sentence(view.runs, 'optimizer', (a, b))}"
         ).rstrip()
+        for label, column in ((first, "trial_a"), (second, "trial_b")):
+            if paired[column].duplicated().any():
+                caption += (
+                    f" A run of {label} may be in several pairs, which differ by the other run."
+                )
         if not view.runs.attrs.get("tuned"):
             caption += " No step size was chosen by these results."
         modes = Modes(view.x, view.y, "difference", level=confidence)(paired)
@@ -144,8 +149,8 @@ def _across_sentence(cells: pd.DataFrame, title: str) -> str:
         return f"{optimizer}: {lead}: {text}."
     above, below = (cells["low"] > 0).sum(), (cells["high"] < 0).sum()
     return (
-        f"{optimizer}: {lead}: the interval lies above 0 in {above or 'none'} and below 0 in "
-        f"{below or 'none'} of {len(cells)} cells."
+        f"{optimizer}: {lead}: the {100 * cells.attrs['level']:g} % interval of a cell on its own lies "
+        f"above 0 in {above or 'none'} and below 0 in {below or 'none'} of {len(cells)} cells."
     )
 
 

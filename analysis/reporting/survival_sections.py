@@ -19,9 +19,10 @@ from sweep.wording import counted, first_upper
 
 FIT_TIME_CAPTION = (
     "Median over seeds of the first recorded step with zero training error (Kaplan-Meier "
-    "estimate; a run that reached the cap on steps is censored, one that diverged never fits). "
-    "Dotted: more than half of the runs do not fit."
+    "estimate; a run that reached the cap on steps is censored, one that diverged never fits)."
 )
+
+DOTTED = "Dotted: more than half of the runs do not fit."
 
 
 def fit_time_sections(view: View, confidence: float) -> Iterator[Section]:
@@ -36,7 +37,7 @@ def fit_time_sections(view: View, confidence: float) -> Iterator[Section]:
     yield Section(
         "fit-step",
         "Steps until the training data is fitted",
-        FIT_TIME_CAPTION,
+        FIT_TIME_CAPTION if cells is None else f"{FIT_TIME_CAPTION} {DOTTED}",
         table,
         None if cells is None else phase_diagram(cells),
         _unfitted_sentences(table),

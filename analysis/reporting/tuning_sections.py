@@ -24,6 +24,7 @@ def tuning_sections(view: View) -> Iterator[Section]:
     caption = (
         f"tried: number of values; criterion: {mean}{axis_label(criterion)} at the chosen one; "
         "lost: its runs that diverged or are missing; edge: the chosen value is the smallest or "
-        f"the largest that was tried. Ties go to {finer}the smaller value."
+        f"the largest that was tried. Ties go to {finer}the smaller value. "
+        "All intervals of this page take the chosen values as given."
     )
     yield Section("step-sizes", title, caption, choices, sentences=edge_sentences(choices))

@@ -22,8 +22,10 @@ from analysis.tables.axes import (
     swept,
     training_axes,
 )
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import format_number
 from sweep.schema import KINDS
+from sweep.wording import first_upper
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,8 @@ def _held_notes(runs: pd.DataFrame, held: pd.DataFrame, name: str) -> list[str]:
         count = runs.loc[runs["optimizer"] == optimizer, name].nunique(dropna=False)
         if count > 1:
             value = format_number(part[name].iloc[0])
-            notes.append(f"{optimizer} is shown at {name} = {value}, one of {count} values.")
+            label = first_upper(kind_label("optimizer", str(optimizer)))
+            notes.append(f"{label} is shown at {name} = {value}, one of {count} values.")
     return notes
 
 

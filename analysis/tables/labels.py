@@ -281,7 +281,7 @@ def _sign_sentence(cells: pd.DataFrame, keys: list[str]) -> str:
         f"{above or 'none'} and below 0 in {below or 'none'}"
     )
     if "p_map" not in cells:
-        return f"Over all {len(cells)} cells, {single}."
+        return f"Over {_all_cells(len(cells))}, {single}."
     error = f"a family-wise error of {100 - 100 * cells.attrs['level']:.3g} %"
     seeds, fewest = cells.attrs["map_seeds"], cells.attrs["fewest_seeds"]
     if seeds < fewest:
@@ -291,12 +291,21 @@ def _sign_sentence(cells: pd.DataFrame, keys: list[str]) -> str:
         )
     signs = marked_signs(cells)
     lower = cells[signs < 0]
+    if not (signs != 0).any():
+        return (
+            f"With {error} over {_all_cells(cells.attrs['map_cells'])}, a difference can be shown in "
+            f"none; {single}."
+        )
     return (
-        f"With {error} over all {cells.attrs['map_cells']} cells, the two differ in "
-        f"{(signs != 0).sum() or 'none'}: above 0 in {(signs > 0).sum() or 'none'} and below 0 in "
+        f"With {error} over {_all_cells(cells.attrs['map_cells'])}, the two differ in "
+        f"{(signs != 0).sum()}: above 0 in {(signs > 0).sum() or 'none'} and below 0 in "
         f"{len(lower) or 'none'}"
         f"{_listed(lower, keys)}; {single}."
     )
+
+
+def _all_cells(count: int) -> str:
+    return {1: "the only cell", 2: "both cells"}.get(count, f"all {count} cells")
 
 
 def _hidden_modes(cells: pd.DataFrame) -> str:
@@ -316,8 +325,15 @@ def _collapse_sentences(cells: pd.DataFrame, keys: list[str]) -> list[str]:
     for name, part in parts:
         if part.empty:
             continue
-        label = kind_label(facet, str(name)) if facet else name
         where = f" in {counted(len(part), 'cell')}{_listed(part, keys)}" if keys else ""
+        if not facet:
+            sentences.append(
+                f"In most pairs a network of {name} collapsed{where}: its outputs are exactly 0 on "
+                "most points, and ties count as errors, so the difference there says nothing of what "
+                "was learned."
+            )
+            continue
+        label = kind_label(facet, str(name))
         sentences.append(
             f"Most networks of {label} collapsed{where}: their outputs are exactly 0 on most points, "
             "and ties count as errors, so an error near 1 there says nothing of what was learned."

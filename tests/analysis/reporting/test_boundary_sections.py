@@ -63,7 +63,10 @@ def test_boundary_exponent_and_theory_stand_on_the_page(make: Any, tmp_path: Pat
     assert figure is not None
     caption = " ".join(text.get_text() for text in figure.texts).replace("\xa0", " ")
     assert "n snr^q = const" in caption and "test error = 0.25" in caption
-    assert [line.split(":")[0] for line in found["boundary"].sentences] == ["adam", "gd"]
+    assert [line.split(":")[0] for line in found["boundary"].sentences] == [
+        "Adam",
+        "Gradient descent",
+    ]
     assert all("collapse in snr n^" in line for line in found["collapse"].sentences)
     scaling = found["collapse"].table.set_index("optimizer")["exponent"]
     assert scaling["gd"] == pytest.approx(1 / 3, abs=0.03) and scaling["adam"] == pytest.approx(
@@ -109,7 +112,7 @@ def test_both_branches_stand_on_the_page(make: Any, tmp_path: Path):
     """And which of them the exponent and the theory are about."""
     found = shown(make.write_store(tmp_path / "s", ridged(make)), level=0.5)
     adam, gd = found["boundary"].sentences
-    assert adam.startswith("adam: the test error crosses 0.5 falling at snr = ")
+    assert adam.startswith("Adam: the test error crosses 0.5 falling at snr = ")
     assert "; and rising at snr = 0." in adam and "at n = 640, in 3 of 4 rows" in adam
     assert "(the first branch is the one that exponents and theories follow)" in adam
     assert "3 of 4 rows cross 0.5 twice. 3 of 4 rows are not monotone" in adam
@@ -205,7 +208,7 @@ def test_an_exponent_of_rows_without_ends_is_not_told(make: Any, tmp_path: Path)
         )
     said = shown(make.write_store(tmp_path / "s", rows))["boundary"].sentences[1]
     assert (
-        said.startswith("gd: ")
+        said.startswith("Gradient descent: ")
         and "no exponent, because the interval extends beyond the grid in" in said
     )
 

@@ -358,7 +358,7 @@ def test_a_decay_of_one_optimizer_alone_has_lines_of_its_own(make: Any, tmp_path
     folder = make.write_store(tmp_path / "s", rows, make.bend(rows))
     view = make_view(analysis.load(folder))
     assert (view.x, view.y) == ("l2", "batch_size")
-    assert view.notes == ("adamw is shown at weight_decay = 0.1, one of 3 values.",)
+    assert view.notes == ("AdamW is shown at weight_decay = 0.1, one of 3 values.",)
     assert len(filter_rows(view.all_runs, view.fixed_condition)) == len(view.runs) == 24
     found = shown(folder)
     paired = found["paired-adam-adamw"].table.set_index(["l2", "batch_size"])["mean"]

@@ -56,7 +56,9 @@ def test_sentences_name_the_sizes_that_were_run(make: Any):
     assert adam.startswith("Adam: a test error of 0.25 is crossed at batch size ")
     assert "between the batch sizes 8 and 16, which were run, it rises from " in adam
     assert "adamw: a test error" in adamw.lower()
-    assert gd == ("Gradient descent: no batch size that was run is next to a test error of 0.25.")
+    assert gd == (
+        "Gradient descent: the mean test error lies below 0.25 at every batch size that was run."
+    )
 
 
 def test_the_page_has_a_section_where_the_batch_size_varies(make: Any):
