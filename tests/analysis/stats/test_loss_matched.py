@@ -53,9 +53,12 @@ def test_the_planted_error_is_found_at_each_loss() -> None:
     assert table["train_loss"].agg(["min", "max"]).tolist() == pytest.approx([1 / 11, 0.5])
 
 
-def test_the_paired_difference_has_no_width_where_seeds_move_both() -> None:
+def test_the_paired_difference_is_that_of_each_problem_where_seeds_move_both() -> None:
     table = LossMatched().difference(both(), "adam", "gd")
-    np.testing.assert_allclose(table[["mean", "low", "high"]], 0.2, atol=1e-12)
+    np.testing.assert_allclose(table["mean"], 0.2, atol=1e-12)
+    # Seeds that agree leave open what others would do.
+    assert set(table["interval"]) == {"mid-p"}
+    assert ((table["low"] < 0.2) & (table["high"] > 0.2)).all()
     assert (table["count"] == 4).all()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.stats.mean_intervals import half_width
 from analysis.stats.crossing import monotone_crossing, monotone_crossings
+from analysis.stats.mean_intervals import half_width
 from analysis.stats.resampling import expand, expansion, interval
 
 
