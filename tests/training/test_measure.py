@@ -15,7 +15,7 @@ from sweep import schema
 from sweep.data import base
 from sweep.data.base import PointInfo
 from sweep.models.base import AbstractModel
-from sweep.observables import VALIDATED, observable_columns
+from sweep.observables import VALIDATED, columns_of
 from sweep.observables.base import smallest
 from sweep.padding import Size
 from sweep.prng import Purpose, stream
@@ -393,11 +393,12 @@ class TestOutcome:
         assert set(measure.columns(found, n=np.array([4]), points=0)) == {"train_error"}
 
     def test_every_observable_has_a_column(self) -> None:
-        found = jax.eval_shape(lambda: look.__wrapped__(trial({"model": "linear"}), 4, 4)[1])
+        one = trial({"model": "linear"})
+        found = jax.eval_shape(lambda: look.__wrapped__(one, 4, 4)[1])
         counted = {"train_error", "test_error", "test_ties", "validation_error"}
         names = {*found.observables, *counted, "generalization_gap"}
         assert names == {*schema.STANDARD_OBSERVABLES, "test_ties", *VALIDATED}
-        assert names == {*observable_columns()}
+        assert names == {*schema.STANDARD_OBSERVABLES, *columns_of(one, (), validated=True)}
 
 
 class Perceptron(nnx.Module):
