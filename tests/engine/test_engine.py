@@ -306,7 +306,8 @@ def test_records_without_test_points_on_the_way() -> None:
 
 def test_columns_are_those_of_the_schema() -> None:
     (ended,) = Driver(TrialList(batch(members(1))), 1, 1, RECORDS)
-    assert set(ended.runs) <= {*schema.STANDARD_OBSERVABLES, *schema.OUTCOME}
+    observables = (*schema.STANDARD_OBSERVABLES, *schema.LATER_OBSERVABLES)
+    assert set(ended.runs) <= {*observables, *schema.OUTCOME}
 
 
 @pytest.mark.thorough

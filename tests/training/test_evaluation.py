@@ -58,7 +58,8 @@ class TestTables:
         one = row.trial()
         assert evaluation.draw_origin(one) == evaluation.draw_origin(moved(one))
         assert equal(table(one, POINTS), table(moved(one), POINTS))
-        assert not equal(table(one, POINTS), table(moved(one, seed=2), POINTS))
+        if one.data.has_fresh_points:
+            assert not equal(table(one, POINTS), table(moved(one, seed=2), POINTS))
 
     def test_they_share_them_with_other_numbers_of_training_points(self) -> None:
         one, other = trial(n=6), trial(n=8)

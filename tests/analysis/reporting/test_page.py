@@ -26,8 +26,10 @@ from analysis.reporting.sections import report_sections
 from analysis.reporting.tooltips import tooltip_data
 from analysis.reporting.view import make_view
 from analysis.tables.axes import filter_rows
+from analysis.tables.columns import kind_label
 from analysis.tables.labels import format_interval
 from sweep.store import grid_digest
+from sweep.wording import first_upper
 
 VOID = {"wbr", "meta", "img", "br", "link", "input", "hr"}
 
@@ -358,7 +360,8 @@ def test_a_decay_of_one_optimizer_alone_has_lines_of_its_own(make: Any, tmp_path
     folder = make.write_store(tmp_path / "s", rows, make.bend(rows))
     view = make_view(analysis.load(folder))
     assert (view.x, view.y) == ("l2", "batch_size")
-    assert view.notes == ("AdamW is shown at weight_decay = 0.1, one of 3 values.",)
+    label = first_upper(kind_label("optimizer", "adamw"))
+    assert view.notes == (f"{label} is shown at weight_decay = 0.1, one of 3 values.",)
     assert len(filter_rows(view.all_runs, view.fixed_condition)) == len(view.runs) == 24
     found = shown(folder)
     paired = found["paired-adam-adamw"].table.set_index(["l2", "batch_size"])["mean"]
