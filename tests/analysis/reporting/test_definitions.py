@@ -10,6 +10,7 @@ import pytest
 from analysis.reporting.definitions import training_setting
 from analysis.tables import columns
 from sweep import data, models, objectives, spec
+from sweep.objectives.losses import Logistic
 
 
 @pytest.mark.parametrize("registry", [data.KINDS, models.KINDS, objectives.KINDS])
@@ -40,7 +41,7 @@ def test_of_two_losses_each_says_whose_it_is(make: Any) -> None:
     rows = [make.row(i, i, "gd", objective=("hinge", "logistic")[i % 2]) for i in range(4)]
     told = training_setting(make.runs(rows))
     assert "Objective hinge: max(0, gap - z)." in told
-    assert "Objective logistic: The loss of a point is log(1 + exp(-y F(x)))." in told
+    assert f"Objective logistic: {Logistic.definition}" in told
     alone = training_setting(make.runs(rows[::2]))
     assert "Objective hinge: max(0, gap - z)." in alone
     assert not any("log(1 + exp" in sentence for sentence in alone)
