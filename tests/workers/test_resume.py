@@ -67,15 +67,15 @@ import sys, time
 from sweep.run import app
 from sweep.store.commit_log import CommitLog, TrialIds, part_name
 
-began, take_in = time.time(), CommitLog._add_part
+began, take_in = time.time(), CommitLog._add
 
-def forgetting(log, folder, number):
+def forgetting(log, number, part):
     known = log.ids
-    log.ids = known if folder.status(part_name(number)).st_mtime > began else TrialIds()
-    take_in(log, folder, number)
+    log.ids = known if log._runs.status(part_name(number)).st_mtime > began else TrialIds()
+    take_in(log, number, part)
     log.ids = known
 
-CommitLog._add_part = forgetting
+CommitLog._add = forgetting
 app()
 """
 """The command, with a fault: it does not know what was done before it began."""
