@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import analysis
-from sweep import trial
+from sweep import observables, trial
 from sweep.commands.kinds import describe_kind
 from sweep.errors import GridError
 from sweep.grid import parse_grid
@@ -104,12 +104,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def session(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """A session in that directory, after which the registries are as before."""
     monkeypatch.chdir(folder)
-    registries = [(registry, dict(registry)) for registry in trial.FAMILIES.values()]
+    every: list[Any] = [*trial.FAMILIES.values(), observables.KINDS]
+    registries = [(registry, dict(registry)) for registry in every]
     with mpl.rc_context():
         yield Session()
     for registry, kinds in registries:
-        registry.clear()  # type: ignore[attr-defined]
-        registry.update(kinds)  # type: ignore[attr-defined]
+        registry.clear()
+        registry.update(kinds)
 
 
 def run_document(session: Session, path: Path) -> Names:
