@@ -14,7 +14,7 @@ from tests.benchmarks.released import FEW, KEPT, compare
 from tests.shell import jax_as_it_was, write_grid
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_relu_config_agrees_with_the_published_grid(tmp_path: Path) -> None:
     """With the mean over patches losses are 17 times as high.
 

@@ -131,7 +131,7 @@ def test_a_lane_in_a_batch_is_the_trial_alone(example: Any) -> None:
     assert np.isfinite(both["train_loss"]).all()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_a_block_keeps_its_bits_among_other_lanes() -> None:
     """Under vmap the block is part of the bits, place and neighbours are not."""
     order = np.array([4, 2, 0, 1, 3])
@@ -140,7 +140,7 @@ def test_a_block_keeps_its_bits_among_other_lanes() -> None:
     same(other, {name: each[order] for name, each in one.items()})
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_all_lanes_in_one_block_as_on_an_accelerator(alone: dict[str, np.ndarray]) -> None:
     """One vmap over all lanes is the same training to rounding."""
     found = train(batch(members()), lanes=4, block=4)
@@ -363,7 +363,7 @@ def test_a_drive_that_is_told_to_stop_ends_in_the_middle_of_a_long_trial() -> No
     assert time.perf_counter() - began < 5
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_memory_is_known_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than the lanes themselves, growing with them, and a device with less refuses them with both numbers."""
     trials = batch([trial(seed=seed) for seed in range(4)])

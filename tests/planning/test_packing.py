@@ -355,7 +355,7 @@ def train(one: trial.Trial, points: int) -> measure.Measurement:
     return measure.measure(one, lane.inputs, state, points)
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("between", ["norm"])
 def test_a_padded_training_of_a_network_of_ones_own_is_the_training(between: str) -> None:
     """Averages over a batch see the points that are padded: where a network takes them, n has to be its own."""

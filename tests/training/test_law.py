@@ -93,7 +93,7 @@ def chances(one: Sample, other: Sample) -> dict[str, float]:
     }
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 class TestTrainings:
     """Trainings in gram coordinates, in which no vector exists, have the law of those of vectors."""
 

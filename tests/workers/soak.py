@@ -44,7 +44,7 @@ if host := os.environ.get("SOAK_HOST"):
     from sweep.store import claims, owners
 
     owners._host = lambda: host
-    claims.Claims.__init__.__defaults__ = (float(os.environ["SOAK_LEASE"]),)
+    claims.Claims.__init__.__defaults__ = (float(os.environ["SOAK_LEASE"]), False)
 """
 """The machine's other name and the short lease, in a command and in its workers."""
 

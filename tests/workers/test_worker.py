@@ -108,7 +108,7 @@ def test_the_slices_of_one_that_is_gone_or_asleep_fall_to_the_other(
 ) -> None:
     """Gone: at once. Asleep on what looks like another host: after its lease; what it commits later is not doubled."""
     store = whole.parent / how.name
-    lease = "from sweep.store import claims; claims.Claims.__init__.__defaults__ = (1.0,)\n"
+    lease = "from sweep.store import claims; claims.Claims.__init__.__defaults__ = (1.0, False)\n"
     host = "from sweep.store import owners; owners._host = lambda: {!r}\n"
     ask = "{}{}from sweep.run import app; app()"
     options = (whole.parent / "grid.yaml", "--out", store, "--workers", "1")

@@ -203,6 +203,7 @@ def test_a_cell_fails_where_its_mean_is_surely_on_the_other_side() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_true_theory_fails_about_as_often_as_the_confidence_says() -> None:
     """80 noisy sweeps: 1 to 6 % of rows at 95 %, the constant being fitted to the same rows; slopes 0 to 9 %."""
     overlay = Overlay(
