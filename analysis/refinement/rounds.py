@@ -17,10 +17,11 @@ from analysis.refinement.round_process import run_to_end
 from analysis.tables.axes import filter_rows
 from analysis.tables.grids import grid_history, grid_size, grid_text
 from analysis.tables.labels import counted, format_number
-from analysis.tables.load import latest_grid, load, recorded_plugins, stored_manifest
+from analysis.tables.load import latest_grid, load, stored_manifest
 from sweep.errors import Interrupted, StoreError, SweepError
 from sweep.schema import GRID_FILE, RUNS
 from sweep.start_command import start_command
+from sweep.store import recorded_plugins
 from sweep.user_paths import user_path
 
 

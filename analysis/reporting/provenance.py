@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.tables.grids import grid_history, grid_text
-from analysis.tables.load import part_files, recorded_plugins, stored_manifest
+from analysis.tables.load import part_files, stored_manifest
 from sweep import store
 from sweep.errors import StoreError
 from sweep.grid.syntax.yaml_reader import read_yaml
@@ -51,7 +51,7 @@ def reproduction_commands(folder: Path, options: Mapping[str, Any]) -> list[str]
     """
     manifest = stored_manifest(folder)
     dtype = manifest.get("dtype", DEFAULT_DTYPE)
-    plugins = recorded_plugins(manifest)
+    plugins = store.recorded_plugins(manifest)
     settings = [] if dtype == DEFAULT_DTYPE else ["--dtype", dtype]
     settings += [word for plugin in plugins for word in ("--plugin", plugin)]
     commands = [["sweep.run", path, "--out", folder, *settings] for path in grid_history(folder)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.stats.mean_intervals import Range, mean_intervals
+from analysis.stats.mean_intervals import ValueRange, mean_intervals
 from analysis.stats.simultaneous import familywise_p_values, fewest_seeds
 from analysis.tables.axes import (
     DERIVED,
@@ -101,7 +101,9 @@ class Cells:
             further["collapsed"] = shares.to_numpy()
         return further
 
-    def _intervals(self, cells: pd.DataFrame, runs: pd.DataFrame, ends: Range) -> dict[str, Any]:
+    def _intervals(
+        self, cells: pd.DataFrame, runs: pd.DataFrame, ends: ValueRange
+    ) -> dict[str, Any]:
         """Columns `low`, `high`, `modes` and `interval` of the cells."""
         facet = 0 if self.facet is None else cells.groupby(level=self.facet).ngroup().to_numpy()
         numbered = cells.reset_index(drop=True).rename(columns={"_std": "std"})
@@ -119,30 +121,30 @@ def _map_p_values(runs: pd.DataFrame, cells: int) -> NDArray[np.float64]:
 
 
 VALUE_RANGES = {
-    "test_error": Range(0.0, 1.0),
-    "train_error": Range(0.0, 1.0),
-    "validation_error": Range(0.0, 1.0),
-    "test_ties": Range(0.0, 1.0),
-    "generalization_gap": Range(-1.0, 1.0),
-    "test_loss": Range(0.0),
-    "train_loss": Range(0.0),
-    "validation_loss": Range(0.0),
+    "test_error": ValueRange(0.0, 1.0),
+    "train_error": ValueRange(0.0, 1.0),
+    "validation_error": ValueRange(0.0, 1.0),
+    "test_ties": ValueRange(0.0, 1.0),
+    "generalization_gap": ValueRange(-1.0, 1.0),
+    "test_loss": ValueRange(0.0),
+    "train_loss": ValueRange(0.0),
+    "validation_loss": ValueRange(0.0),
 }
 """Smallest and largest value of a column. The interval of a mean ends there."""
 
 
-def _value_range(value: str, table: pd.DataFrame) -> Range:
+def _value_range(value: str, table: pd.DataFrame) -> ValueRange:
     """Where the values of a column end, or the differences of two of them where it is one."""
     paired = table.attrs.get("value")
     if value not in DERIVED or paired is None:
         fits = "train_error" in table and bool((table["train_error"] == 0).all())
         # without any training error the gap is the test error
         of = "test_error" if value == "generalization_gap" and fits else value
-        return VALUE_RANGES.get(of, Range())
-    ends = VALUE_RANGES.get(paired, Range())
+        return VALUE_RANGES.get(of, ValueRange())
+    ends = VALUE_RANGES.get(paired, ValueRange())
     if value != "difference":
         return ends
-    return Range(ends.lowest - ends.highest, ends.highest - ends.lowest)
+    return ValueRange(ends.lowest - ends.highest, ends.highest - ends.lowest)
 
 
 COLUMNS = (

@@ -21,7 +21,7 @@ CLEAR_OF_ENDS = 1.5
 """Student's interval requires a mean at least this many deviations away from what is possible."""
 
 
-class Range(NamedTuple):
+class ValueRange(NamedTuple):
     """The smallest and the largest possible value, infinite where there is none."""
 
     lowest: float = -np.inf
@@ -55,7 +55,7 @@ def half_width(deviation: ArrayLike, count: ArrayLike, level: float = 0.95) -> F
 
 
 def mean_intervals(
-    cells: pd.DataFrame, seeds: pd.DataFrame, ends: Range, level: float
+    cells: pd.DataFrame, seeds: pd.DataFrame, ends: ValueRange, level: float
 ) -> pd.DataFrame:
     """`low`, `high`, `interval` and `modes` of each cell.
 
@@ -93,13 +93,15 @@ def mean_intervals(
     )
 
 
-def _clipped_student(cells: pd.DataFrame, ends: Range, level: float) -> tuple[pd.Series, pd.Series]:
+def _clipped_student(
+    cells: pd.DataFrame, ends: ValueRange, level: float
+) -> tuple[pd.Series, pd.Series]:
     half = half_width(cells["std"], cells["count"], level)
     low = (cells["mean"] - half).clip(lower=ends.lowest)
     return low, (cells["mean"] + half).clip(upper=ends.highest)
 
 
-def _may_split(cells: pd.DataFrame, ends: Range) -> pd.Series:
+def _may_split(cells: pd.DataFrame, ends: ValueRange) -> pd.Series:
     """Whether the seeds of a cell agree, or their mean is near to an end for how they vary."""
     room = np.minimum(cells["mean"] - ends.lowest, ends.highest - cells["mean"])
     return (cells["std"] < ROUNDING) | (room < CLEAR_OF_ENDS * cells["std"])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,19 +101,6 @@ def stored_manifest(folder: Folder) -> dict[str, Any]:
     """The manifest of a store, empty where there is none. Raises StoreError where it is broken."""
     path = user_path(folder)
     return store.read_manifest(path) if os.path.lexists(path / MANIFEST_FILE) else {}
-
-
-def recorded_plugins(manifest: Mapping[str, Any]) -> list[str]:
-    """The plugins of a sweep, from its recorded command where the manifest does not list them."""
-    info = manifest.get("info")
-    info = info if isinstance(info, Mapping) else {}
-    if isinstance(info.get("plugins"), list):
-        return list(map(str, info["plugins"]))
-    command = info.get("command")
-    arguments = list(map(str, command)) if isinstance(command, list) else []
-    apart = [name for option, name in pairwise(arguments) if option == "--plugin"]
-    joined = [each.partition("=")[2] for each in arguments if each.startswith("--plugin=")]
-    return [*apart, *joined]
 
 
 def expected_trials(folder: Folder) -> int | None:

@@ -11,11 +11,10 @@ from typing import Any
 
 from sweep import observables, trial
 from sweep.commands.plugin_source import changed_files, digest_plugin
-from sweep.commands.run_info import recorded_plugins
 from sweep.errors import GridError, Problem, StoreConflict, SweepError
 from sweep.import_path import add_working_directory
 from sweep.schema import MANIFEST_FILE
-from sweep.store import Store
+from sweep.store import Store, recorded_plugins
 
 _digests: dict[str, list[str]] = {}
 """The source of each plugin when this process imported it."""

@@ -75,13 +75,6 @@ def stored_columns(folder: Path, manifest: Mapping[str, Any]) -> dict[str, type]
         ) from error
 
 
-def recorded_plugins(manifest: Mapping[str, Any]) -> list[str]:
-    """The modules of the plugins that a store was trained with, in whatever way they were given."""
-    info = manifest.get("info")
-    plugins = info.get("plugins") if isinstance(info, dict) else None
-    return [str(name) for name in plugins] if isinstance(plugins, list) else []
-
-
 def _commit() -> str:
     """The commit of this code if it runs from a git checkout, otherwise ""."""
     folder = Path(__file__).parents[2]

@@ -69,7 +69,7 @@ class Source(NamedTuple):
 
     def mask(self, rows: Int[Array, " r"]) -> Bool[Array, "r units"] | None:
         """Which weights of the first layer there are at some coordinates; None for all."""
-        return self.filtered.mask(stream(self.seed, Purpose.MASK), rows)
+        return self.filtered.mask(stream(self.weight_seed, Purpose.MASK), rows)
 
     def training_set(self) -> tuple[Vectors, Points]:
         """The feature directions and the training points; those beyond the actual n are zero."""

@@ -27,6 +27,7 @@ from sweep.store.maintenance.repair import (
     verify,
 )
 from sweep.store.maintenance.scan import StoreHeader, Survey, read_header, survey
+from sweep.store.manifest_diff import recorded_plugins
 from sweep.store.manifest_file import read_manifest
 from sweep.store.owners import owner
 from sweep.store.parts import Part, list_parts, read_part, read_part_metadata, read_rows
@@ -62,6 +63,7 @@ __all__ = [
     "read_part",
     "read_part_metadata",
     "read_rows",
+    "recorded_plugins",
     "repair",
     "survey",
     "verify",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 INFO = "info"
@@ -48,6 +49,17 @@ def merge_descriptions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[s
     if plugins:
         added[PLUGINS] = list(dict.fromkeys(map(str, plugins)))
     return {**old_info, **added}
+
+
+def recorded_plugins(manifest: Mapping[str, Any]) -> list[str]:
+    """The plugins of a sweep, from its recorded command where the manifest does not list them."""
+    info = to_dict(manifest.get(INFO))
+    if isinstance(info.get(PLUGINS), list):
+        return list(map(str, info[PLUGINS]))
+    arguments = list(map(str, to_list(info.get("command"))))
+    apart = [name for option, name in pairwise(arguments) if option == "--plugin"]
+    joined = [each.partition("=")[2] for each in arguments if each.startswith("--plugin=")]
+    return [*apart, *joined]
 
 
 def to_dict(value: Any) -> dict[str, Any]:

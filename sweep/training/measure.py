@@ -70,9 +70,9 @@ def measure(
         validation_points: how many other fresh points it is validated on; none where 0.
         metrics: observables that are measured on request.
     """
-    loss, gradients, _ = loss_and_grads(trial, state, full_batch(trial, inputs), training=False)
-    network = merge(trial, state.params, state.rest, training=False)
     batch = full_batch(trial, inputs)
+    loss, gradients, _ = loss_and_grads(trial, state, batch, training=False)
+    network = merge(trial, state.params, state.rest, training=False)
     seen = objective_inputs(trial, network, batch, state.step, training=False)
     outputs = network(seen.patches)
     mistakes = trial.objective.mistakes(outputs, inputs.info)

@@ -16,10 +16,11 @@ from sweep.__main__ import app
 from sweep.commands import plugin_source, plugins
 from sweep.commands.plugin_source import changed_files, digest_plugin
 from sweep.commands.plugins import load_plugins, plugin_changes
-from sweep.commands.run_info import new_manifest, recorded_plugins
+from sweep.commands.run_info import new_manifest
 from sweep.errors import SweepError
 from sweep.grid import parse_grid
 from sweep.run import sweep
+from sweep.store import recorded_plugins
 from sweep.store.manifest_diff import describe_changes, merge_growing
 
 

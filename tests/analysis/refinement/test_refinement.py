@@ -17,9 +17,9 @@ from analysis.refinement.grid_edit import grid_with_cells
 from analysis.refinement.proposal import MIN_SEEDS, Refinement
 from analysis.refinement.rounds import refine
 from analysis.stats.boundary import Boundary
-from analysis.tables.load import recorded_plugins
 from sweep import grid
 from sweep.errors import SweepError
+from sweep.store import recorded_plugins
 from tests.shell import command, environment, table, write_grid
 
 pytestmark = pytest.mark.thorough
