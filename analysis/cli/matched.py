@@ -29,6 +29,7 @@ from analysis.reporting.curve_sections import most_informative_cell
 from analysis.reporting.matched_sections import matched_sentences
 from analysis.stats.loss_matched import LossMatched
 from analysis.stats.paired_gap import pairs
+from analysis.stats.same_start import curves_by_start
 from analysis.tables.load import load_curves
 from sweep.errors import SweepError
 
@@ -58,6 +59,7 @@ def matched(
     cell, cell_phrase = most_informative_cell(view, confidence)
     curves = load_curves(folder, trials=cell["trial"].tolist())
     curves.attrs["tuned"] = view.runs.attrs.get("tuned", ())
+    curves = curves_by_start(curves, view.runs)
     if along == "time":
         curves = _with_learning_rate(curves, cell)
     match = LossMatched(value, along, level=confidence)

@@ -13,7 +13,7 @@ from analysis.reporting.section import Section
 from analysis.reporting.view import View
 from analysis.stats.loss_matched import LossMatched
 from analysis.stats.paired_gap import pairs
-from analysis.stats.same_start import same_start
+from analysis.stats.same_start import curves_by_start
 from analysis.tables.columns import kind_label
 from analysis.tables.labels import axis_label, counted, format_interval, format_number
 from analysis.tables.load import load_curves
@@ -44,9 +44,7 @@ def matched_sections(folder: Path, view: View, confidence: float) -> Iterator[Se
     cell, cell_phrase = most_informative_cell(view, confidence)
     curves = load_curves(folder, trials=cell["trial"].tolist())
     curves.attrs["tuned"] = view.runs.attrs.get("tuned", ())
-    # Runs of another l2 start from the same data and weights, but their `problem` differs.
-    starts = pd.Series(same_start(view.runs).to_numpy(), index=view.runs["trial"])
-    curves["problem"] = curves["trial"].map(starts)
+    curves = curves_by_start(curves, view.runs)
     match = LossMatched(level=confidence)
     for a, b in compared:
         both = curves[curves["optimizer"].isin([a, b])]

@@ -6,9 +6,9 @@ import pandas as pd
 
 from analysis.tables.axes import is_determined_by
 from analysis.tables.columns import column_info, observable_names
-from sweep.schema import FIXED
+from sweep.schema import FIXED, KINDS
 
-PARTS = ("objective", "optimizer", "schedule", "train")
+PARTS = ("objective", "optimizer", "schedule", "train", "curriculum")
 """Parts of a trial that touch neither data nor initial weights, which the other parts decide."""
 
 
@@ -41,9 +41,25 @@ def same_start(runs: pd.DataFrame, of: str = "optimizer") -> pd.Series:
     return keys.groupby(list(keys.columns), dropna=False, observed=True).ngroup()
 
 
+def curves_by_start(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Curves whose `problem` numbers the runs that have the same data and initial weights.
+
+    Runs of another objective have another problem, although they begin alike.
+
+    Args:
+        curves: Records over steps.
+        runs: The runs that they belong to, and those that these are compared with.
+    """
+    starts = pd.Series(same_start(runs).to_numpy(), index=runs["trial"])
+    numbered = curves.assign(problem=curves["trial"].map(starts))
+    numbered.attrs = dict(curves.attrs)
+    return numbered
+
+
 def _part(name: str) -> str:
-    """The part of a trial that a column belongs to; kinds name their own."""
-    return name if name in ("data", "model", "objective", "optimizer") else column_info(name).part
+    """The part of a trial that a column belongs to; kinds of parts, nested ones too, name their own."""
+    described = column_info(name).part
+    return described or next((part for part in KINDS if f"{name}_".startswith(f"{part}_")), "")
 
 
 def _varies(runs: pd.DataFrame, name: str) -> bool:

@@ -35,7 +35,7 @@ __all__ = [
     "AbstractObservable",
     "Snapshot",
     "columns_of",
-    "measured",
+    "measured_kinds",
     "observable_columns",
     "on_request",
 ]
@@ -52,7 +52,7 @@ def on_request() -> list[str]:
     return [name for name, kind in KINDS.items() if kind.on_request]
 
 
-def measured(trial: Trial, metrics: Sequence[str]) -> Iterator[type[AbstractObservable]]:
+def measured_kinds(trial: Trial, metrics: Sequence[str]) -> Iterator[type[AbstractObservable]]:
     """The observables that are measured on a trial.
 
     Args:
@@ -75,7 +75,7 @@ def columns_of(trial: Trial, metrics: Sequence[str], validated: bool) -> dict[st
     absent = STANDARD_OBSERVABLES if validated else (*STANDARD_OBSERVABLES, *VALIDATED)
     columns = {
         name: info
-        for kind in measured(trial, metrics)
+        for kind in measured_kinds(trial, metrics)
         for name, info in kind.columns_of(trial).items()
     }
     return {name: info for name, info in columns.items() if name not in absent}

@@ -28,7 +28,7 @@ class Integrals(NamedTuple):
 class MIAdam(AbstractOptimizer):
     """Adam with b_1 <- kappa b_1 + m, b_i <- kappa b_i + b_{i-1} in place of m for `switch` updates.
 
-    Jin et al., multiple-integral Adam, as its released code has it for orders 1 and 2: the step of
+    Jin et al. (arXiv 2412.12473), as its released code has it for orders 1 and 2: the step of
     the first `switch` updates is lr^lr_power b_k / (1 - b1^t) over Adam's denominator, with k =
     `order` and lr_power k + 1; afterwards it is Adam's own. The released third order keeps b_3 and
     then steps along m; here it steps along b_3.

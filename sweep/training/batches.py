@@ -78,9 +78,12 @@ def epoch_order(
 
 def _class_by_class(labels: Float[Array, " n"]) -> Int[Array, " n"]:
     """An order in which the classes take turns in proportion to their sizes."""
-    same = labels[:, None] == labels
-    rank = jnp.sum(jnp.tril(same, -1), axis=1)
-    return jnp.argsort((rank + 0.5) / jnp.sum(same, axis=1), stable=True)
+    order = jnp.argsort(labels, stable=True)
+    ascending = labels[order]
+    first = jnp.searchsorted(ascending, ascending, side="left")
+    size = jnp.searchsorted(ascending, ascending, side="right") - first
+    turn = (jnp.arange(len(labels)) - first + 0.5) / size
+    return jnp.argsort(jnp.zeros_like(turn).at[order].set(turn), stable=True)
 
 
 def batch_at(

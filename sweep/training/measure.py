@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from sweep.filters import TrainingInputs
-from sweep.observables import Snapshot, measured
+from sweep.observables import Snapshot, measured_kinds
 from sweep.observables.groups import count_groups
 from sweep.padding import valid_mask
 from sweep.prng import Purpose
@@ -26,9 +26,9 @@ from sweep.training.step import (
     full_batch,
     gradient_norm,
     loss_and_grads,
+    make_oracle,
     merge,
     objective_inputs,
-    oracle,
 )
 from sweep.trial import Trial
 
@@ -89,10 +89,10 @@ def measure(
         weight_norm=jnp.sqrt(network.squared_norm(inputs)),
         largest_weight=network.largest(inputs),
         params=state.params,
-        oracle=oracle(trial, inputs, state, batch, training=False),
+        oracle=make_oracle(trial, inputs, state, batch, training=False),
     )
     observables: dict[str, Scalar] = {}
-    for kind in measured(trial, metrics):
+    for kind in measured_kinds(trial, metrics):
         observables |= kind.measure(snapshot)
 
     def evaluate(count: int, purpose: Purpose) -> evaluation.FreshResult:

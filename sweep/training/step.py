@@ -89,9 +89,9 @@ def advance(trial: Trial, inputs: TrainingInputs, state: State) -> State:
     status = _status(state.status == Status.RUNNING, outcome, state.status)
 
     def update() -> State:
-        questions = oracle(trial, inputs, state, batch)
+        oracle = make_oracle(trial, inputs, state, batch)
         moved = state._replace(rest=rest, order=order)
-        return _update(trial, inputs, moved, loss, grads, questions)
+        return _update(trial, inputs, moved, loss, grads, oracle)
 
     return update_if_running(status == Status.RUNNING, update, state._replace(status=status))
 
@@ -134,7 +134,7 @@ def _update(
     return state._replace(params=params, moments=moments, step=step, status=status)
 
 
-def oracle(
+def make_oracle(
     trial: Trial, inputs: TrainingInputs, state: State, batch: Batch, training: bool = True
 ) -> Oracle:
     """What the optimizer may ask of the objective on a batch, at any weights.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sweep.data.points import PointInfo
-from sweep.observables import columns_of, measured
+from sweep.observables import columns_of, measured_kinds
 from sweep.observables.curvature import PROBES
 from sweep.observables.groups import count_groups
 from sweep.schema import STANDARD_OBSERVABLES
@@ -158,7 +158,7 @@ class TestWeightSparsity:
         assert float(found.observables["weight_share"]) == pytest.approx(np.abs(w).max() / norm)
         several = trial(self.kinds, neurons=2)
         assert "weight_sparsity" not in {
-            name for kind in measured(several, []) for name in kind.columns_of(several)
+            name for kind in measured_kinds(several, []) for name in kind.columns_of(several)
         }
         assert found.train_wrong is None
 

@@ -113,7 +113,7 @@ def test_signs_do_not_matter_where_the_hessian_is_diagonal() -> None:
     }
     one = trial(kinds, n=4, d=4, l2=0.3, init_scale=0.2)
     inputs, state = step.start(one)
-    asked = step.oracle(one, inputs, state, step.full_batch(one, inputs))
+    asked = step.make_oracle(one, inputs, state, step.full_batch(one, inputs))
     for key in jax.random.split(jax.random.key(0), 3):
         z = optax.tree.random_like(key, state.params, jax.random.rademacher)
         product = asked.hvp(state.params, z)

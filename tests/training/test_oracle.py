@@ -90,7 +90,7 @@ def test_a_rule_that_tells_rows_from_columns_asks_in_its_own_shapes() -> None:
 def asked(one: Trial) -> tuple[Oracle, Any]:
     """The oracle of the first step and the first weights."""
     inputs, state = step.start(one)
-    return step.oracle(one, inputs, state, full_batch(one, inputs)), state.params
+    return step.make_oracle(one, inputs, state, full_batch(one, inputs)), state.params
 
 
 def test_derivatives_are_those_of_the_value() -> None:
@@ -126,7 +126,9 @@ def test_every_step_has_a_key_of_its_own() -> None:
     inputs, state = step.start(one)
     batch = full_batch(one, inputs)
     keys = [
-        jax.random.key_data(step.oracle(one, inputs, state._replace(step=at), batch).key).tolist()
+        jax.random.key_data(
+            step.make_oracle(one, inputs, state._replace(step=at), batch).key
+        ).tolist()
         for at in (jnp.int32(0), jnp.int32(1))
     ]
     assert keys[0] != keys[1]

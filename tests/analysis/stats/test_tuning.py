@@ -11,7 +11,7 @@ import pytest
 
 import analysis
 from analysis import Tuning
-from analysis.stats.same_start import same_start
+from analysis.stats.same_start import curves_by_start, same_start
 from analysis.tables.axes import step_sizes
 from sweep.errors import SweepError
 
@@ -166,3 +166,27 @@ def test_same_start_is_data_weights_and_seed(make: Any):
     found = same_start(make.runs([first, *({**first, **other} for other in others)])).tolist()
     same = [start == found[0] for start in found[1:]]
     assert same == [True, True, True, False, False, False, False, True]
+
+
+def test_objectives_within_objectives_begin_alike(make: Any):
+    """The kind of a nested part belongs to the part around it, as its fields do."""
+    plain = make.row(0, 0, "gd", seed=3, objective="logistic", objective_inner=None)
+    noisy = {**plain, "problem": 1, "objective": "label_noise", "objective_inner": "logistic"}
+    other = {**noisy, "problem": 2, "objective_inner": "square"}
+    first, *rest = same_start(make.runs([plain, noisy, other])).tolist()
+    assert rest == [first, first]
+
+
+def test_curves_are_numbered_by_their_start(make: Any):
+    """Where one optimizer alone has an l2 term, its problems are others and its data the same."""
+    rows = [
+        make.row(2 * seed + at, seed + 9 * at, optimizer, seed=seed, l2=0.1 * at)
+        for seed in (0, 1)
+        for at, optimizer in enumerate(("adamw", "adam"))
+    ]
+    runs = make.runs(rows)
+    curves = runs[["trial", "problem"]].assign(step=0)
+    assert curves["problem"].nunique() == 4
+    found = curves_by_start(curves, runs).set_index("trial")["problem"]
+    assert found.nunique() == 2
+    assert all(found[2 * seed] == found[2 * seed + 1] for seed in (0, 1))
